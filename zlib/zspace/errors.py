@@ -1,0 +1,36 @@
+"""Exceptions and warnings of zspace.
+
+Every message says what was found, what was expected and what to do about it.
+"""
+
+
+class ZspaceError(Exception):
+    """Base of all errors that zspace raises on purpose."""
+
+
+class CorpusError(ZspaceError, ValueError):
+    """A corpus is unknown, misaligned or malformed; names the file and the row."""
+
+
+class ModelError(ZspaceError, ValueError):
+    """A language model is unknown or fails a check made when it is loaded."""
+
+
+class WeightsUnavailableError(ModelError):
+    """The weights of a known model cannot be reached from here."""
+
+
+class StoreError(ZspaceError, RuntimeError):
+    """Saved states are missing, foreign or cannot be written."""
+
+
+class ClaimError(ZspaceError, ValueError):
+    """A claim, its rule or the evidence for it is incomplete or inconsistent."""
+
+
+class ParameterError(ZspaceError, ValueError):
+    """A parameter is unknown or has a value that nothing can be computed from."""
+
+
+class UndefinedAgreementWarning(UserWarning):
+    """The agreement ratio of a direction that no language uses is undefined (NaN)."""

@@ -1,0 +1,1 @@
+"""From numbers to verdicts: `claims` (rules, ledger), `experiments` (one call a notebook), `plots`."""

@@ -1,0 +1,1 @@
+"""What comes out: `batch` (many notebooks), `report` (HTML), `cli` (the zspace command)."""

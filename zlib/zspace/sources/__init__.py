@@ -1,0 +1,1 @@
+"""What goes in: parallel texts (`corpora`) and the language models that read them (`models`)."""

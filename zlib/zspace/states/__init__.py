@@ -1,0 +1,1 @@
+"""Hidden states: arrays on disk (`store`) and how they are recorded (`capture`)."""
