@@ -1,0 +1,43 @@
+"""Fixtures of the test suite: random numbers, the sample corpora, the default language model."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT_SEED = 271828
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def rng(request) -> np.random.Generator:
+    """A generator of this test's own, spawned from one root seed by the name of the test.
+
+    Neither the order of the tests nor the worker that runs them changes the numbers.
+    """
+    digest = hashlib.sha256(request.node.nodeid.encode()).digest()
+    spawn_key = tuple(int.from_bytes(digest[i : i + 4], "little") for i in range(0, 16, 4))
+    return np.random.default_rng(np.random.SeedSequence(ROOT_SEED, spawn_key=spawn_key))
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of real parallel texts beside the project, which is not part of it."""
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(
+            f"{folder} is absent: these tests read real parallel texts that the project does not "
+            "ship; the built-in corpus is tested without them"
+        )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def gemma():
+    """The default language model, loaded and checked once per worker, on one thread."""
+    torch = pytest.importorskip("torch", reason="the extra `models` is not installed")
+    from zspace.sources import models
+
+    torch.set_num_threads(1)
+    return models.load("gemma-3-270m")
