@@ -1,0 +1,324 @@
+"""From evidence to verdict to ledger, by the rules of `params/claims.yaml` (grammar: `rules`).
+
+`evaluate` judges one language, `evaluate_scope` all languages together, `operating_characteristic`
+measures how often a rule errs, `record` and `read_ledger` keep the result. Each claim has two
+readings: as the source note states it, and as corrected.
+
+Verdicts: proved, supported, refuted, inconclusive, not testable.
+"""
+
+import functools
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from statsmodels.stats.proportion import proportion_confint
+
+from ..errors import ClaimError
+from ..files import atomic_write, params, runs_root
+from ..measures.resampling import Interval, holm
+from .rules import (
+    INCONCLUSIVE,
+    NOT_TESTABLE,
+    OVERALL,
+    REFUTED,
+    SUPPORTED,
+    Evidence,
+    control_verdict,
+    judge,
+    passed,
+    rule_pvalue,
+)
+
+READINGS = ("as_stated", "as_corrected")
+LEDGER_COLUMNS = (
+    "claim", "model", "corpus", "language", "as_stated", "as_corrected", "estimate", "low", "high",
+    "minimal_effect", "p_holm", "null_supported", "power", "as_stated_reason", "as_corrected_reason",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Verdicts on one claim in one language, with the numbers of the primary statistic.
+
+    `pvalue` is the bootstrap probability that the effect does not pass the bound of the corrected
+    rule, before Holm; `p_holm` after it (set by `evaluate_scope`). `controls` lists name, kind,
+    estimate, low, high, verdict and whether the control passed.
+    """
+
+    claim: str
+    language: str
+    as_stated: str
+    as_corrected: str
+    as_stated_reason: str = ""
+    as_corrected_reason: str = ""
+    estimate: float | None = None
+    low: float | None = None
+    high: float | None = None
+    minimal_effect: float | None = None
+    pvalue: float | None = None
+    p_holm: float | None = None
+    n_items: int | None = None
+    n_scenarios: int | None = None
+    controls: tuple[dict, ...] = ()
+
+
+@dataclass(frozen=True)
+class OperatingCharacteristic:
+    """How the corrected rule judges worlds whose answer is known (rates over `n_simulations` each).
+
+    `null_supported`: the true effect sits at the bound, where `supported` is wrong most easily;
+    `null_supported_high` is the upper 95 % Clopper-Pearson limit of that rate. `power`: planted true
+    and called supported. `false_refuted`: planted false and called refuted. `rates` holds the whole
+    table, world -> verdict -> rate.
+    """
+
+    null_supported: float
+    null_supported_high: float
+    null_refuted: float
+    power: float
+    false_refuted: float
+    n_simulations: int
+    rates: Mapping[str, Mapping[str, float]]
+
+
+def rule(claim_id: str) -> dict:
+    """The entry of `params/claims.yaml`; raises ClaimError naming the known claims."""
+    known = _rules()
+    if claim_id not in known:
+        raise ClaimError(f"unknown claim {claim_id!r}; params/claims.yaml has {', '.join(sorted(known))}.")
+    return known[claim_id]
+
+
+@functools.cache
+def _rules() -> dict:
+    # read once: an operating characteristic evaluates a rule many hundred times
+    return params("claims")
+
+
+def evaluate(claim_id: str, evidence: Evidence) -> Verdict:
+    """Verdict on one claim from the evidence of one language.
+
+    Raises ClaimError where the evidence lacks a statistic or a check that the rule needs.
+    """
+    entry = rule(claim_id)
+    verdicts, reasons = {}, {}
+    for reading in READINGS:
+        verdicts[reading], reasons[reading] = judge(claim_id, entry["rules"], reading, evidence)
+    primary, bound = _primary(entry, "as_corrected")
+    interval = evidence.statistics.get(primary)
+    numbers = {} if interval is None else _numbers(interval)
+    return Verdict(
+        claim=claim_id,
+        language=evidence.language,
+        as_stated=verdicts["as_stated"],
+        as_corrected=verdicts["as_corrected"],
+        as_stated_reason=reasons["as_stated"],
+        as_corrected_reason=reasons["as_corrected"],
+        minimal_effect=bound,
+        pvalue=rule_pvalue(entry["rules"]["as_corrected"], evidence),
+        n_items=evidence.n_items,
+        n_scenarios=evidence.n_scenarios,
+        controls=_control_rows(entry, primary, evidence),
+        **numbers,
+    )
+
+
+def evaluate_scope(claim_id: str, evidence: Sequence[Evidence]) -> list[Verdict]:
+    """Verdicts of every language, Holm-adjusted, preceded by one for all of them (language "*").
+
+    A language whose own interval supports the claim but which does not survive Holm keeps its
+    verdict; it is not counted below. "In general" (the overall verdict) needs two thirds of the
+    testable languages; its reason names those that survive.
+    """
+    verdicts = [evaluate(claim_id, e) for e in evidence]
+    if [v.language for v in verdicts] == [OVERALL]:
+        return verdicts
+    testable = [i for i, v in enumerate(verdicts) if v.pvalue is not None]
+    adjusted = holm([verdicts[i].pvalue for i in testable]) if testable else []
+    for i, p in zip(testable, adjusted, strict=True):
+        verdicts[i] = replace(verdicts[i], p_holm=float(p))
+    overall = {r: _overall(verdicts, r) for r in READINGS}
+    head = Verdict(
+        claim=claim_id,
+        language=OVERALL,
+        as_stated=overall["as_stated"][0],
+        as_stated_reason=overall["as_stated"][1],
+        as_corrected=overall["as_corrected"][0],
+        as_corrected_reason=overall["as_corrected"][1],
+        minimal_effect=_primary(rule(claim_id), "as_corrected")[1],
+        n_items=max((v.n_items or 0 for v in verdicts), default=0) or None,
+        n_scenarios=max((v.n_scenarios or 0 for v in verdicts), default=0) or None,
+    )
+    return [head, *verdicts]
+
+
+def operating_characteristic(
+    claim_id: str,
+    simulate: Callable[[str, np.random.Generator], Evidence],
+    *,
+    rng: np.random.Generator,
+    n_simulations: int = 200,
+) -> OperatingCharacteristic:
+    """Error rates of the corrected rule on simulated worlds with known answers.
+
+    `simulate(world, rng)` makes the evidence of one world: "true" (effect well beyond the bound),
+    "false" (no effect), "null" (effect at the bound). Controls are part of the evidence.
+    """
+    rates = {}
+    for world, stream in zip(("true", "false", "null"), rng.spawn(3), strict=True):
+        found = [evaluate(claim_id, simulate(world, r)).as_corrected for r in stream.spawn(n_simulations)]
+        rates[world] = {v: found.count(v) / n_simulations for v in sorted(set(found))}
+    wrong = rates["null"].get(SUPPORTED, 0.0)
+    _, high = proportion_confint(round(wrong * n_simulations), n_simulations, 0.05, "beta")
+    return OperatingCharacteristic(
+        null_supported=wrong,
+        null_supported_high=float(high),
+        null_refuted=rates["null"].get(REFUTED, 0.0),
+        power=rates["true"].get(SUPPORTED, 0.0),
+        false_refuted=rates["false"].get(REFUTED, 0.0),
+        n_simulations=n_simulations,
+        rates=rates,
+    )
+
+
+def record(
+    claim_id: str,
+    verdicts: Sequence[Verdict],
+    *,
+    model: str,
+    corpus: str,
+    provenance: Mapping,
+    operating: OperatingCharacteristic | None = None,
+    scope: Mapping | None = None,
+    folder: Path | None = None,
+) -> Path:
+    """Write the verdicts of one claim on one model and corpus to the ledger; returns the file.
+
+    The file holds the statement, the rule and every control beside the verdicts, so that a page can
+    be made from the ledger alone. An earlier record of the same claim, model and corpus is replaced.
+    """
+    entry = rule(claim_id)
+    rates = None if operating is None else asdict(operating)
+    content = {
+        "claim": claim_id,
+        "title": entry["title"],
+        "notebook": entry["notebook"],
+        "kind": entry["kind"],
+        "model": model,
+        "corpus": corpus,
+        "scope": {"text": entry["scope"], **(scope or {})},
+        "provenance": dict(provenance),
+        "statement": entry["statement"],
+        "rule": {k: entry[k] for k in ("null", "multiplicity", "rules")},
+        "rows": [{**_plain(asdict(v)), "operating": rates} for v in verdicts],
+    }
+    folder = Path(folder) if folder else runs_root() / "ledger"
+    name = "--".join(part.replace("/", "+") for part in (claim_id, model, corpus))
+    with atomic_write(folder / f"{name}.json") as stream:
+        json.dump(_plain(content), stream, indent=1, ensure_ascii=False, allow_nan=False)
+        stream.write("\n")
+    return folder / f"{name}.json"
+
+
+def read_records(path: Path | str) -> list[dict]:
+    """Ledger records of a folder of files, or of one file (a record, or a snapshot: a list of them)."""
+    path = Path(path)
+    files = sorted(path.glob("*.json")) if path.is_dir() else [path]
+    if (path.is_dir() and not files) or not path.exists():
+        raise ClaimError(f"no ledger at {path}; run `zspace report` first, or name a ledger file.")
+    records = []
+    for file in files:
+        try:
+            content = json.loads(file.read_text(encoding="utf-8"))
+        except json.JSONDecodeError as error:
+            raise ClaimError(f"{file} is not a ledger record ({error}); delete it and run again.") from error
+        records += content if isinstance(content, list) else [content]
+    return records
+
+
+def read_ledger(path: Path | str | None = None) -> pd.DataFrame:
+    """One row per claim, model, corpus and language; `path` defaults to the ledger of this runs root.
+
+    Columns claim, model, corpus, language, as_stated, as_corrected, estimate, low, high (the primary
+    statistic and its 95 % limits) come first. Raises ClaimError where there is no ledger.
+    """
+    rows = []
+    for one in read_records(runs_root() / "ledger" if path is None else path):
+        for row in one["rows"]:
+            rates = row.get("operating") or {}
+            rows.append({**one, **row, **{k: rates.get(k) for k in ("null_supported", "power")}})
+    return pd.DataFrame(rows, columns=list(LEDGER_COLUMNS))
+
+
+def _control_rows(entry: dict, primary: str | None, evidence: Evidence) -> tuple[dict, ...]:
+    """What the ledger keeps of each control: its verdicts by both rules, and its primary interval."""
+    rows = []
+    for control in evidence.controls:
+        by_reading = {r: control_verdict(entry["rules"][r], control) for r in READINGS}
+        spoken = {r: v for r, v in by_reading.items() if v is not None}
+        if not spoken:
+            continue
+        name = primary if primary in control.statistics else next(iter(control.statistics))
+        rows.append(
+            {
+                "name": control.name,
+                "kind": control.kind,
+                "statistic": name,
+                **_numbers(control.statistics[name]),
+                "verdict": spoken.get("as_corrected", spoken.get("as_stated")),
+                "verdict_as_stated": spoken.get("as_stated"),
+                "passed": all(passed(control, v) for v in spoken.values()),
+            }
+        )
+    return tuple(rows)
+
+
+def _primary(entry: dict, reading: str) -> tuple[str | None, float | None]:
+    name = entry.get("primary")
+    if name is None:
+        return None, None
+    (limit,) = entry["rules"][reading][name].values()
+    return name, float(limit)
+
+
+def _overall(verdicts: Sequence[Verdict], reading: str) -> tuple[str, str]:
+    """In general: two thirds of the testable languages agree; supported ones must survive Holm."""
+    found = {v.language: getattr(v, reading) for v in verdicts}
+    testable = [k for k, v in found.items() if v != NOT_TESTABLE]
+    if not testable:
+        reasons = sorted({getattr(v, f"{reading}_reason") for v in verdicts})
+        return NOT_TESTABLE, reasons[0] if len(reasons) == 1 else "in no language"
+    # p-values belong to the corrected rule; the reading as stated is counted by its intervals alone
+    adjusted = reading == "as_corrected"
+    survives = {v.language: not adjusted or v.p_holm is None or v.p_holm < 0.05 for v in verdicts}
+    holds = [k for k in testable if found[k] == SUPPORTED and survives[k]]
+    fails = [k for k in testable if found[k] == REFUTED]
+    counts = (
+        f"supported in {len(holds)} of {len(testable)} ({', '.join(holds) or 'none'}), "
+        f"refuted in {len(fails)} ({', '.join(fails) or 'none'})"
+    )
+    if 3 * len(holds) >= 2 * len(testable):
+        return SUPPORTED, f"in general: {counts}"
+    if 3 * len(fails) >= 2 * len(testable):
+        return REFUTED, f"in general: {counts}"
+    return INCONCLUSIVE, f"{'in some languages' if holds else 'in no language'}: {counts}"
+
+
+def _numbers(interval: Interval) -> dict:
+    return {k: float(getattr(interval, k)) for k in ("estimate", "low", "high")}
+
+
+def _plain(value: object) -> object:
+    """JSON-ready copy: NumPy scalars unwrapped, non-finite numbers as null."""
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,231 @@
+"""A language pair as the model and all of its controls see it.
+
+A `Panel` holds, for one pair (anchor, language), the hidden states x, y (L+1, n, d) of every
+*subject*: the trained model, its twins, the trained states with their pairing shuffled, and a
+planted signal. Row i of x and y is the same item everywhere, layer 0 the embedding output, layer L
+the last block's output. `open_panels` reads them from the store (capturing what is missing),
+`simulated_panel` makes them from a world with a known answer.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from ..errors import ParameterError
+from ..measures.resampling import stratified_permutations
+from ..sources.corpora import Corpus
+from ..states import capture
+
+TRAINED, SHUFFLED, PLANTED = "trained", "shuffled pairing", "planted signal"
+RANDOM_BLOCKS, PERMUTED = "random-blocks-0", "permuted-embeddings-0"
+SEEDS = (0, 1, 2)
+VARIANTS = (
+    ("trained", None),
+    *(("random", seed) for seed in SEEDS),
+    ("random-blocks", 0),
+    ("permuted-embeddings", 0),
+)
+
+Pair = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """States of one language pair under every subject.
+
+    `subjects` maps a subject's name to (x, y), each (L+1, n, d); `scenario` (n,) labels items,
+    `group` (n,) the unit within which the within-scenario level compares; `discovery` (n,) is True
+    where layers and means are chosen, its complement is where verdicts come from. `tokens` are the
+    (n, T) token ids of both languages, padded with -1. `has_scenarios` is False where every row is
+    its own scenario.
+    """
+
+    language: str
+    subjects: Mapping[str, Pair]
+    scenario: np.ndarray
+    group: np.ndarray
+    discovery: np.ndarray
+    tokens: Pair
+    has_scenarios: bool = True
+
+    @property
+    def confirmation(self) -> np.ndarray:
+        """(n,) bool, the items that verdicts rest on."""
+        return ~self.discovery
+
+    @property
+    def twins(self) -> tuple[str, ...]:
+        """Names of the random-weight twins."""
+        return tuple(s for s in self.subjects if s.startswith("random-") and s != RANDOM_BLOCKS)
+
+    def means(self, subject: str) -> Pair:
+        """Per-layer means (L+1, 1, d) of both languages over the discovery items."""
+        x, y = self.subjects[subject]
+        return tuple(s[:, self.discovery].mean(1, keepdims=True, dtype=float) for s in (x, y))
+
+    def lengths(self) -> Pair:
+        """Number of tokens (n,) of every item in both languages."""
+        return tuple((t >= 0).sum(1) for t in self.tokens)
+
+
+def open_panels(
+    model: str,
+    corpus: Corpus,
+    *,
+    rng: np.random.Generator,
+    pooling: str = "mean",
+    variants: Sequence[tuple[str, int | None]] = VARIANTS,
+    progress: bool = True,
+) -> dict[str, Panel]:
+    """Panels of every language of a corpus paired with its first one (the anchor).
+
+    Reads the store and captures what is missing. Raises ParameterError where the corpus has fewer
+    than two languages, and what `corpora`, `models` and `capture` raise.
+    """
+    anchor, *others = corpus.languages
+    if not others:
+        raise ParameterError(
+            f"{corpus.name}: found one language ({anchor}); a pair needs an anchor and at least one more."
+        )
+    captured = capture.ensure_all(model, corpus, corpus.languages, variants, progress=progress)
+    discovery, _ = corpus.split()
+    streams = dict(zip(others, rng.spawn(len(others)), strict=True))
+    panels = {}
+    for language in others:
+        pairs = {name: _pair(states, pooling, anchor, language) for name, states in captured.items()}
+        ids = captured[TRAINED]["token_ids"]
+        panel = Panel(
+            language=language,
+            subjects=pairs,
+            scenario=corpus.items["scenario"].to_numpy(str),
+            group=corpus.items["group"].to_numpy(str),
+            discovery=np.asarray(discovery, bool),
+            tokens=tuple(ids.sel(language=one).to_numpy() for one in (anchor, language)),
+            has_scenarios=corpus.has_scenarios,
+        )
+        panels[language] = with_controls(panel, rng=streams[language])
+    return panels
+
+
+def with_controls(panel: Panel, *, rng: np.random.Generator) -> Panel:
+    """Add the shuffled pairing and the planted signal, both made from the trained states.
+
+    The shuffle permutes y within strata of length and own token overlap, so that what length and
+    shared tokens alone give is still there. The planted signal starts from that shuffle and adds to
+    both languages a direction per scenario that grows with depth to twice the layer's spread.
+    """
+    shuffle, plant = rng.spawn(2)
+    x, y = panel.subjects[TRAINED]
+    permutation = stratified_permutations(length_overlap_strata(panel), n_shuffles=1, rng=shuffle)[0]
+    shuffled = (x, y[:, permutation])
+    added = {SHUFFLED: shuffled, PLANTED: plant_scenarios(shuffled, panel.scenario, rng=plant)}
+    return replace(panel, subjects={**panel.subjects, **added})
+
+
+def plant_scenarios(
+    pair: Pair, scenario: np.ndarray, *, rng: np.random.Generator, strength: float = 2.0
+) -> Pair:
+    """Add one random direction per scenario to both languages, from 0 at layer 0 to `strength` spreads.
+
+    A layer's spread is the root mean square distance of an item from its language's mean.
+    """
+    x, y = (np.asarray(s, float) for s in pair)
+    names, index = np.unique(scenario, return_inverse=True)
+    direction = rng.standard_normal((len(names), x.shape[-1])) / np.sqrt(x.shape[-1])
+    ramp = np.linspace(0, strength, len(x))[:, None, None]
+    return tuple(s + ramp * spread(s) * direction[index] for s in (x, y))
+
+
+def plant_updates(pair: Pair, *, rng: np.random.Generator, strength: float = 1.0) -> Pair:
+    """Add to both languages an item vector whose sign alternates from layer to layer.
+
+    Each update then carries it at `strength` spreads of the update, while a state carries at most
+    half an update's worth: the updates agree across languages and the states hardly do.
+    """
+    x, y = (np.asarray(s, float) for s in pair)
+    direction = rng.standard_normal(x.shape[1:]) / np.sqrt(x.shape[-1])
+    sign = np.where(np.arange(len(x)) % 2, -0.5, 0.5)[:, None, None]
+    planted = []
+    for s in (x, y):
+        scale = spread(np.diff(s, axis=0))
+        scale = np.concatenate([scale[:1], (scale[:-1] + scale[1:]) / 2, scale[-1:]])
+        planted.append(s + strength * sign * scale * direction)
+    return tuple(planted)
+
+
+def spread(states: np.ndarray) -> np.ndarray:
+    """(L, 1, 1) root mean square distance of an item (L, n, d) from the mean of its layer."""
+    centred = states - states.mean(1, keepdims=True, dtype=float)
+    return np.sqrt((centred**2).sum(-1).mean(1))[:, None, None]
+
+
+def length_overlap_strata(panel: Panel) -> np.ndarray:
+    """(n,) labels: thirds of the pair's summed token count, crossed with halves of its own overlap."""
+    a, b = panel.lengths()
+    return 2 * _quantile_class(a + b, 3) + _quantile_class(own_overlap(panel), 2)
+
+
+def own_overlap(panel: Panel) -> np.ndarray:
+    """(n,) Jaccard overlap of the token sets of an item and its translation."""
+    sets = [[set(row[row >= 0].tolist()) for row in ids] for ids in panel.tokens]
+    return np.array([len(a & b) / max(1, len(a | b)) for a, b in zip(*sets, strict=True)])
+
+
+def simulated_panel(
+    signal: str,
+    share: float,
+    *,
+    rng: np.random.Generator,
+    n_scenarios: int = 30,
+    n_draws: int = 4,
+    n_layers: int = 6,
+    dim: int = 32,
+) -> Panel:
+    """A panel whose trained model shares something across languages in a fraction of its scenarios.
+
+    `signal` is "scenarios" (as `plant_scenarios`) or "updates" (as `plant_updates`). All subjects
+    are independent noise walks with a language offset; only the trained one carries the signal, in
+    `share` of its scenarios (0 none, 1 all). Token ids are unrelated across languages.
+    """
+    walks, plant, choice, tokens, controls = rng.spawn(5)
+    n = n_scenarios * n_draws
+    scenario = np.repeat(np.arange(n_scenarios).astype(str), n_draws)
+    names = [name if seed is None else f"{name}-{seed}" for name, seed in VARIANTS]
+    subjects = {name: _noise_pair(n_layers, n, dim, r) for name, r in zip(names, walks.spawn(6), strict=True)}
+    pair = subjects[TRAINED]
+    planter = {"scenarios": plant_scenarios, "updates": plant_updates}[signal]
+    keywords = {"scenario": scenario} if signal == "scenarios" else {}
+    planted = planter(pair, rng=plant, **keywords)
+    aligned = choice.permutation(n_scenarios) < share * n_scenarios
+    rows = aligned[scenario.astype(int)][:, None]
+    subjects[TRAINED] = tuple(np.where(rows, a, b) for a, b in zip(planted, pair, strict=True))
+    halves = np.zeros(n_scenarios, bool)
+    halves[choice.permutation(n_scenarios)[: n_scenarios // 2]] = True
+    panel = Panel(
+        language="simulated",
+        subjects=subjects,
+        scenario=scenario,
+        group=scenario,
+        discovery=halves[scenario.astype(int)],
+        tokens=tuple(tokens.integers(0, 5000, (n, 12)) for _ in range(2)),
+    )
+    return with_controls(panel, rng=controls)
+
+
+def _pair(states, pooling: str, anchor: str, language: str) -> Pair:
+    chosen = states["states"].sel(pooling=pooling)
+    return tuple(chosen.sel(language=one).to_numpy() for one in (anchor, language))
+
+
+def _noise_pair(n_layers: int, n: int, dim: int, rng: np.random.Generator) -> Pair:
+    """Two walks of independent unit-variance steps, apart by a fixed offset per language."""
+    return tuple(
+        np.cumsum(rng.standard_normal((n_layers + 1, n, dim)), 0) + 3 * rng.standard_normal(dim)
+        for _ in range(2)
+    )
+
+
+def _quantile_class(values: np.ndarray, n_classes: int) -> np.ndarray:
+    return pd.qcut(pd.Series(values).rank(method="first"), n_classes, labels=False).to_numpy()
