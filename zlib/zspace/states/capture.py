@@ -1,0 +1,344 @@
+"""Recording hidden states: every layer's residual stream, pooled over the tokens of each text.
+
+h_k is the (B, T, d) residual stream entering block k of a language model with L blocks: h_0 the embedding
+output, h_L the last block's output before the final norm. `states` pools h_0 … h_L of a list of texts,
+`ensure` reads what the store has of a corpus and captures the rest, `ensure_all` does so for a model and
+its twins with one loading of the weights. Only `ensure` and `ensure_all` touch the disk; torch is loaded
+only where something has to be captured.
+"""
+
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+import tqdm
+import xarray as xr
+
+from .. import files
+from ..errors import CorpusError, ModelError, ParameterError, ZspaceError
+from ..sources import models
+from ..sources.corpora import Corpus
+from . import pooling, store
+
+POOLINGS = ("mean", "last")
+# Part of every store key: raise it when an edit here, in `pooling` or in `models.ReducingHooks` changes
+# numbers.
+CODE_VERSION = 1
+# Padded tokens in one batch. On a CPU more only costs memory; a GPU needs many to be busy.
+TOKEN_BUDGET = {"cpu": 1024, "cuda": 32768}
+PADDING_CAP = 0.1
+
+
+def states(
+    model: models.LanguageModel,
+    texts: Sequence[str],
+    *,
+    poolings: Sequence[str] = POOLINGS,
+    token_budget: int | None = None,
+    progress: bool = False,
+) -> dict[str, np.ndarray]:
+    """Pooled hidden states of each text at every layer.
+
+    Texts are sorted by length into right-padded batches and run through the trunk without an attention
+    mask: in a causal model no token sees the padding to its right. The result does not depend on the
+    batching beyond float32 rounding. A batch that exceeds the memory is halved and run again.
+
+    Parameters
+    ----------
+    model : a loaded language model with L blocks of width d.
+    texts : n texts, each with at least one content token.
+    poolings : any of `pooling.NAMES`.
+    token_budget : padded tokens in one batch, at most; by default one that suits the device.
+    progress : show a text progress bar, counted in tokens.
+
+    Returns
+    -------
+    dict pooling -> (L+1, n, d) float32, in the order of `texts`, in the units of the residual stream.
+
+    Raises
+    ------
+    ParameterError : an unknown pooling. CorpusError : a text without content tokens.
+    ModelError : a text longer than the model's context, or states that are not finite.
+    ZspaceError : not even a single text fits into memory.
+    """
+    tokens = _tokenize(model, texts, "text")
+    with _bar(tokens, progress) as bar:
+        return _pool(model, tokens, _known(poolings), token_budget, bar)
+
+
+def ensure(
+    model_name: str,
+    corpus: Corpus,
+    languages: Sequence[str] | None = None,
+    *,
+    poolings: Sequence[str] = POOLINGS,
+    variant: str = "trained",
+    seed: int | None = None,
+    dtype: str = "float32",
+    device: str = "cpu",
+    model: models.LanguageModel | None = None,
+    progress: bool = True,
+) -> xr.Dataset:
+    """Hidden states of a corpus, read from the store; what is missing there is captured first.
+
+    Two processes that ask for the same states capture them once (one waits). Each language is saved when
+    it is done, so that an interrupted capture goes on at the first missing language.
+
+    Parameters
+    ----------
+    model_name : a name of `params/models.yaml`, a hub id or a path.
+    languages : some of `corpus.languages`, in the order wanted; all by default.
+    variant, seed : "trained", or the name and seed of a twin (see `models.twin`).
+    model : the trained model if it is at hand already, so that it is not loaded again.
+
+    Returns
+    -------
+    Dataset as `store.open` describes it.
+
+    Raises
+    ------
+    CorpusError, ModelError, WeightsUnavailableError : unknown or unusable input.
+    StoreError : the store cannot be written, or holds damaged states.
+    """
+    load = _loader(model_name, dtype, device, model)
+    return _ensure(
+        model_name, corpus, languages, poolings, variant, seed, dtype, device, load=load, progress=progress
+    )
+
+
+def ensure_all(
+    model_name: str,
+    corpus: Corpus,
+    languages: Sequence[str] | None = None,
+    *,
+    variants: Sequence[tuple[str, int | None]] = (("trained", None),),
+    poolings: Sequence[str] = POOLINGS,
+    dtype: str = "float32",
+    device: str = "cpu",
+    progress: bool = True,
+) -> dict[str, xr.Dataset]:
+    """`ensure` for several variants of one model: variant label ("trained", "random-0") -> Dataset.
+
+    The trained weights are loaded once, and not at all where nothing is missing; a twin is freed before
+    the next one is made.
+    """
+    load = _loader(model_name, dtype, device, None)
+    return {
+        variant_label(variant, seed): _ensure(
+            model_name,
+            corpus,
+            languages,
+            poolings,
+            variant,
+            seed,
+            dtype,
+            device,
+            load=load,
+            progress=progress,
+        )
+        for variant, seed in variants
+    }
+
+
+def variant_label(variant: str, seed: int | None) -> str:
+    """Name of a variant in tables and figures: "trained", "random-0", "permuted-embeddings-1"."""
+    return variant if seed is None else f"{variant}-{seed}"
+
+
+def batches(
+    lengths: Sequence[int], token_budget: int, *, padding_cap: float = PADDING_CAP
+) -> list[np.ndarray]:
+    """Rows of each batch: texts of similar length together, the longest first.
+
+    A batch holds at most `token_budget` padded tokens and at most a share `padding_cap` of padding, or a
+    single text. Longest first, so that too little memory shows at once.
+    """
+    lengths = np.asarray(lengths)
+    order = np.argsort(-lengths, kind="stable")
+    groups, start, content = [], 0, 0
+    for position, row in enumerate(order):
+        padded = (position - start + 1) * lengths[order[start]]
+        too_empty = padded - content - lengths[row] > padding_cap * padded
+        if position > start and (padded > token_budget or too_empty):
+            groups.append(order[start:position])
+            start, content = position, 0
+        content += lengths[row]
+    return [*groups, order[start:]] if len(order) else []
+
+
+def _ensure(
+    model_name, corpus, languages, poolings, variant, seed, dtype, device, *, load, progress
+) -> xr.Dataset:
+    languages = list(corpus.languages if languages is None else languages)
+    unknown = [language for language in languages if language not in corpus.texts]
+    if unknown:
+        raise CorpusError(
+            f"corpus {corpus.name!r} was loaded without {', '.join(unknown)}; it has "
+            f"{', '.join(corpus.languages)}. Name the languages in corpora.load."
+        )
+    identity = models.identity(model_name, variant=variant, seed=seed, dtype=dtype)
+    description = store.describe(
+        identity, corpus, _known(poolings), device=device.partition(":")[0], capture=CODE_VERSION
+    )
+    fingerprints = {language: corpus.language_fingerprint(language) for language in languages}
+    folder = store.folder(description)
+    if store.missing(description, fingerprints):
+        with files.lock(folder):
+            store.sweep(description)
+            absent = store.missing(description, fingerprints)
+            if absent:
+                _capture(load, corpus, {k: fingerprints[k] for k in absent}, description, progress)
+    return store.open(folder.name, fingerprints)
+
+
+def _capture(
+    load: Callable, corpus: Corpus, fingerprints: Mapping, description: Mapping, progress: bool
+) -> None:
+    """Capture the languages of `fingerprints` and save each as soon as it is done."""
+    wanted = description["model"]
+    model = load()
+    if wanted["variant"] != "trained":
+        model = models.twin(model, wanted["variant"], wanted["seed"])
+    found = model.identity()
+    if found != wanted:
+        differing = sorted(k for k in wanted.keys() | found.keys() if wanted.get(k) != found.get(k))
+        raise ModelError(
+            f"the model at hand is not the one asked for: {', '.join(differing)} differ "
+            f"(expected {[wanted.get(k) for k in differing]}, found {[found.get(k) for k in differing]})."
+        )
+    tokens = {
+        language: _tokenize(model, corpus.texts[language], f"{language}, row") for language in fingerprints
+    }
+    label = f"{model.name} {variant_label(wanted['variant'], wanted['seed'])}"
+    with _bar([pair for pairs in tokens.values() for pair in pairs], progress) as bar:
+        for language, fingerprint in fingerprints.items():
+            bar.set_description(f"{label} {language}")
+            pooled = _pool(model, tokens[language], description["poolings"], None, bar)
+            content = [ids[mask] for ids, mask in tokens[language]]
+            store.write(description, language, fingerprint, pooled, content, corpus.items)
+
+
+def _loader(model_name: str, dtype: str, device: str, model) -> Callable:
+    if model is not None:
+        return lambda: model
+    return functools.cache(lambda: models.load(model_name, dtype=dtype, device=device))
+
+
+def _known(poolings: Sequence[str]) -> tuple[str, ...]:
+    unknown = [name for name in poolings if name not in pooling.NAMES]
+    if unknown or not poolings or len(set(poolings)) < len(poolings):
+        raise ParameterError(
+            f"poolings {list(poolings)}: expected some of {', '.join(pooling.NAMES)}, each once."
+        )
+    return tuple(poolings)
+
+
+def _tokenize(model, texts: Sequence[str], what: str) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Token ids and content mask of each text as arrays, checked against the model's context length."""
+    tokens = [(np.asarray(i, np.int64), np.asarray(m, bool)) for i, m in models.tokenize(model, list(texts))]
+    context = getattr(model.network.config.get_text_config(), "max_position_embeddings", None)
+    for row, (ids, content) in enumerate(tokens):
+        if not content.any():
+            raise CorpusError(f"{what} {row + 1}: {texts[row]!r} has no content tokens; remove or fill it.")
+        if context and len(ids) > context:
+            raise ModelError(
+                f"{what} {row + 1} has {len(ids)} tokens, {model.name} reads at most {context}; "
+                "shorten or split it."
+            )
+    return tokens
+
+
+def _bar(tokens: Sequence, progress: bool) -> tqdm.tqdm:
+    # Where a bar is wanted tqdm still obeys TQDM_DISABLE, by which a batch run silences it.
+    silent = {} if progress else {"disable": True}
+    total = sum(len(ids) for ids, _ in tokens)
+    return tqdm.tqdm(total=total, unit="token", unit_scale=True, dynamic_ncols=True, **silent)
+
+
+def _pool(
+    model, tokens: list, poolings: Sequence[str], token_budget: int | None, bar
+) -> dict[str, np.ndarray]:
+    lengths = np.array([len(ids) for ids, _ in tokens])
+    shape = (model.n_layers + 1, len(tokens), model.hidden_size)
+    pooled = {name: np.empty(shape, np.float32) for name in poolings}
+    budget = token_budget or TOKEN_BUDGET.get(str(model.device).partition(":")[0], TOKEN_BUDGET["cuda"])
+    for rows, result in _fitting(model, tokens, lengths, poolings, budget):
+        for name in poolings:
+            _check_finite(result[name], name, model)
+            pooled[name][:, rows] = result[name]
+        bar.update(int(lengths[rows].sum()))
+    return pooled
+
+
+def _fitting(model, tokens, lengths, poolings, budget: int) -> Iterator[tuple[np.ndarray, dict]]:
+    """(rows, pooled states) of each batch, in batches halved until they fit into memory."""
+    waiting = batches(lengths, budget)
+    while waiting:
+        rows = waiting[0]
+        result, complaint = None, ""
+        try:
+            result = _forward(model, [tokens[row] for row in rows], poolings)
+        except (RuntimeError, MemoryError) as error:
+            if not _out_of_memory(error):
+                raise
+            complaint = str(error)
+        # Outside the handler: its traceback would keep the failed batch's tensors alive.
+        if result is not None:
+            waiting = waiting[1:]
+            yield rows, result
+            continue
+        if len(rows) == 1:
+            raise ZspaceError(
+                f"{model.name} ({model.dtype} on {model.device}) runs out of memory on a single text of "
+                f"{lengths[rows[0]]} tokens ({complaint.splitlines()[0] if complaint else 'no details'}). "
+                "Free some memory, shorten the texts, or load the model as bfloat16."
+            )
+        _release_memory(model)
+        remaining = np.concatenate(waiting)
+        waiting = [remaining[b] for b in batches(lengths[remaining], len(rows) * int(lengths[rows[0]]) // 2)]
+
+
+def _forward(model, tokens: list, poolings: Sequence[str]) -> dict[str, np.ndarray]:
+    """Pooled states of one batch: pooling -> (L+1, B, d)."""
+    import torch
+
+    width = max(len(ids) for ids, _ in tokens)
+    ids = torch.full((len(tokens), width), model.tokenizer.pad_token_id)
+    content = torch.zeros((len(tokens), width), dtype=torch.bool)
+    for row, (text, mask) in enumerate(tokens):
+        ids[row, : len(text)] = torch.from_numpy(text)
+        content[row, : len(text)] = torch.from_numpy(mask)
+    reducers = pooling.reducers(content.to(model.device), poolings)
+    with torch.inference_mode(), models.ReducingHooks(model, lambda h: [r(h) for r in reducers]) as hooks:
+        model.trunk(input_ids=ids.to(model.device), use_cache=False)
+        return {
+            name: torch.stack([layer[i] for layer in hooks.results]).cpu().numpy()
+            for i, name in enumerate(poolings)
+        }
+
+
+def _check_finite(result: np.ndarray, name: str, model) -> None:
+    finite = np.isfinite(result).all(axis=(1, 2))
+    if not finite.all():
+        layer = int(np.argmin(finite))
+        raise ModelError(
+            f"{model.name}: states at layer {layer} of {model.n_layers} are not finite ({name} pooling, "
+            f"dtype {model.dtype}). float16 overflows in many models; use float32 or bfloat16."
+        )
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    import torch
+
+    # The CPU allocator has no exception type of its own: "DefaultCPUAllocator: can't allocate memory".
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)
+
+
+def _release_memory(model) -> None:
+    import gc
+
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available() and str(model.device).startswith("cuda"):
+        torch.cuda.empty_cache()
