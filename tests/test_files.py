@@ -1,0 +1,160 @@
+"""Files are written whole or not at all, and one process at a time."""
+
+import errno
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from zspace import files
+from zspace.errors import ParameterError, StoreError
+
+
+def full_disk(*_):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_runs_root_is_what_the_environment_names(tmp_path, monkeypatch):
+    monkeypatch.setenv("ZSPACE_RUNS", str(tmp_path / "elsewhere"))
+    assert files.runs_root() == (tmp_path / "elsewhere").resolve()
+    monkeypatch.delenv("ZSPACE_RUNS")
+    assert files.runs_root() == files.PROJECT / "runs"
+
+
+def test_cache_root_prefers_its_own_variable(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("ZSPACE_CACHE", raising=False)
+    assert files.cache_root() == tmp_path.resolve() / "zspace"
+    monkeypatch.setenv("ZSPACE_CACHE", str(tmp_path / "own"))
+    assert files.cache_root() == tmp_path.resolve() / "own"
+
+
+def test_params_names_the_files_there_are(monkeypatch, tmp_path):
+    monkeypatch.setattr(files, "PROJECT", tmp_path)
+    (tmp_path / "params").mkdir()
+    (tmp_path / "params" / "grid.yaml").write_text("quick: {items: 120}")
+    assert files.params("grid") == {"quick": {"items": 120}}
+    with pytest.raises(ParameterError, match=r"no parameter file 'grids' \(found: grid\)"):
+        files.params("grids")
+
+
+def test_fingerprint_depends_on_content_not_on_key_order():
+    assert files.fingerprint({"a": 1, "b": [1, 2]}) == files.fingerprint({"b": [1, 2], "a": 1})
+    assert files.fingerprint({"a": 1, "b": [1, 2]}) != files.fingerprint({"a": 1, "b": [2, 1]})
+    assert files.fingerprint("né") != files.fingerprint("ne\u0301")
+
+
+def test_source_fingerprint_changes_with_the_sources_only(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "PACKAGE", tmp_path)
+    (tmp_path / "one.py").write_text("x = 1")
+    before = files.source_fingerprint()
+    (tmp_path / "__pycache__").mkdir()
+    (tmp_path / "__pycache__" / "one.pyc").write_bytes(b"\0")
+    assert files.source_fingerprint() == before
+    (tmp_path / "one.py").write_text("x = 2")
+    assert files.source_fingerprint() != before
+    assert files.source_fingerprint("one.py") == files.source_fingerprint()
+
+
+def test_atomic_write_keeps_the_old_file_when_the_block_fails(tmp_path):
+    path = tmp_path / "verdict.json"
+    path.write_text("old")
+
+    def write_half():
+        with files.atomic_write(path) as stream:
+            stream.write("half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write_half()
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["verdict.json"]
+    with files.atomic_write(path) as stream:
+        stream.write("né")
+    assert path.read_bytes() == "né".encode()
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+def test_atomic_write_of_bytes_makes_the_folders_it_needs(tmp_path):
+    with files.atomic_write(tmp_path / "a" / "b.bin", "wb") as stream:
+        stream.write(b"\0\1")
+    assert (tmp_path / "a" / "b.bin").read_bytes() == b"\0\1"
+
+
+@pytest.mark.parametrize("writer", [files.atomic_write, files.atomic_folder])
+def test_atomic_writers_report_a_full_disk_and_leave_nothing(tmp_path, monkeypatch, writer):
+    monkeypatch.setattr(files.os, "replace", full_disk)
+    report = pytest.raises(StoreError, match=r"cannot write .*states.*No space left.*ZSPACE_RUNS")
+    with report, writer(tmp_path / "states"):
+        pass
+    assert os.listdir(tmp_path) == []
+
+
+def test_atomic_folder_replaces_a_folder_only_when_the_new_one_is_whole(tmp_path):
+    path = tmp_path / "en.zarr"
+    path.mkdir()
+    (path / "old").touch()
+
+    def fill_half():
+        with files.atomic_folder(path) as temporary:
+            (temporary / "new").touch()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fill_half()
+    assert os.listdir(tmp_path) == ["en.zarr"]
+    assert os.listdir(path) == ["old"]
+    with files.atomic_folder(path) as temporary:
+        (temporary / "new").touch()
+        assert os.listdir(path) == ["old"]
+    assert os.listdir(path) == ["new"]
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from zspace import files
+with files.lock(sys.argv[1]):
+    Path(sys.argv[2]).touch()
+    time.sleep(60)
+"""
+
+
+def test_lock_excludes_a_second_process_and_is_freed_when_the_holder_is_killed(tmp_path):
+    held, signal = tmp_path / "key", tmp_path / "held"
+    holder = subprocess.Popen([sys.executable, "-c", HOLDER, held, signal])
+    try:
+        wait_for(signal)
+        waiter = subprocess.Popen(
+            [sys.executable, "-c", HOLDER.replace("time.sleep(60)", ""), held, tmp_path / "second"]
+        )
+        time.sleep(0.5)
+        assert not (tmp_path / "second").exists()
+        holder.kill()
+        assert waiter.wait(timeout=20) == 0
+        assert (tmp_path / "second").exists()
+    finally:
+        holder.kill()
+        holder.wait()
+
+
+def wait_for(path: Path, seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not path.exists():
+        assert time.monotonic() < end, f"{path} did not appear within {seconds} s"
+        time.sleep(0.02)
+
+
+def test_lib_folder_does_not_shadow_the_standard_zlib():
+    source = (
+        "import json, zlib; print(json.dumps([zlib.decompress(zlib.compress(b'z')).decode(), zlib.__name__]))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", source], cwd=files.PROJECT, capture_output=True, text=True, check=True
+    )
+    assert json.loads(result.stdout) == ["z", "zlib"]
+    assert not (files.PROJECT / "zlib" / "__init__.py").exists()
+    assert list((files.PROJECT / "zlib").glob("*.py")) == []
