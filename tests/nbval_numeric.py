@@ -145,7 +145,7 @@ def _compare(reference, fresh, allowed: Tolerance, where: str) -> Iterator[str]:
 
 def _compare_text(reference: str, fresh: str, allowed: Tolerance, where: str) -> Iterator[str]:
     """Differences between two texts; spaces and line breaks only separate words."""
-    words, new_words = (NUMBER.sub(" # ", text).split() for text in (reference, fresh))
+    words, new_words = (NUMBER.sub(" \0 ", text).split() for text in (reference, fresh))
     if words != new_words:
         pairs = enumerate(itertools.zip_longest(words, new_words, fillvalue="(nothing)"))
         at, (a, b) = next((i, pair) for i, pair in pairs if pair[0] != pair[1])

@@ -1,0 +1,315 @@
+"""The report: executed notebooks and the verdicts they recorded, as pages that open without a network.
+
+`build` reads the ledger (one JSON record per claim × model × corpus, with a row per language) and a
+folder of executed notebooks; it writes `index.html`, one page per notebook and one `plotly.min.js`.
+Every verdict, number, name and date on the index comes from a record or a notebook.
+"""
+
+import json
+import math
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import markupsafe
+import plotly.offline
+
+from .. import files
+from ..errors import ClaimError
+from . import rendering
+
+# Word → symbol and meaning, in the order in which the page explains them.
+VERDICTS = {
+    "proved": ("∎", "A proof, and a numerical check of it that could have failed."),
+    "supported": ("✓", "The 95 % interval lies above the minimal effect, and all controls pass."),
+    "refuted": ("✕", "The 95 % interval lies below the minimal effect, or a counterexample is shown."),
+    "inconclusive": ("?", "The interval includes the minimal effect; more items would decide."),
+    "not testable": (
+        "–",
+        "The question is ill-posed here, the weights cannot be reached, or the instrument failed: the "
+        "planted signal was not found, or a negative control was.",
+    ),
+}
+KINDS = ("theorem", "corollary", "conjecture", "prediction", "experiment")
+RECORD_KEYS = {"claim", "title", "notebook", "model", "corpus", "provenance", "statement", "rule", "rows"}
+ROW_KEYS = {"language", "as_stated", "as_corrected", "estimate", "low", "high", "controls", "operating"}
+# Most a rule may find in simulations where there is nothing (CLAIMS: operating characteristic).
+FALSE_ALARM_BOUND = 0.05
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Horizontal scale of the interval bars of one claim: data values to pixels."""
+
+    low: float
+    high: float
+    width: int = 150
+    margin: int = 8
+
+    def __call__(self, value: float) -> float:
+        share = (value - self.low) / (self.high - self.low)
+        return round(self.margin + share * (self.width - 2 * self.margin), 1)
+
+
+def build(ledger: Path, notebooks: Path, out: Path) -> Path:
+    """Write the report into the folder `out` (replaced as a whole) and return its index page.
+
+    Parameters
+    ----------
+    ledger : folder of `*.json` verdict records, at any depth.
+    notebooks : folder of executed `*.ipynb`, at any depth.
+    out : folder of the report.
+
+    Raises
+    ------
+    ClaimError : there is no record, or one is malformed; names the file.
+    ZspaceError : a notebook cannot be rendered; names notebook and cell.
+    StoreError : `out` cannot be written; what stood there is untouched.
+    """
+    records = read_records(Path(ledger))
+    notebooks = Path(notebooks)
+    sources = sorted(p.relative_to(notebooks) for p in notebooks.rglob("*.ipynb"))
+    sources = [p for p in sources if not any(part.startswith(".") for part in p.parts)]
+    with files.atomic_folder(out) as folder:
+        (folder / "plotly.min.js").write_text(plotly.offline.get_plotlyjs(), encoding="utf-8")
+        pages = [rendering.page(source, notebooks, folder) for source in sources]
+        (folder / "index.html").write_text(_index(records, pages), encoding="utf-8")
+    return Path(out) / "index.html"
+
+
+def read_records(ledger: Path) -> list[dict]:
+    """Verdict records in reading order: theorems first, then by claim, model and corpus."""
+    records = [_read_record(path) for path in sorted(Path(ledger).rglob("*.json"))]
+    if not records:
+        raise ClaimError(f"no verdict records (*.json) in {ledger}. Run notebooks first: `zspace run`.")
+    return sorted(records, key=lambda r: (_kind(r["claim"]), r["claim"], r["model"], r["corpus"]))
+
+
+def page_of(record: dict, pages: list[rendering.Page]) -> rendering.Page | None:
+    """The page of the notebook run that made a record, or None where that run was not rendered.
+
+    A run is known by its notebook's name in its path and by the values of its parameters `model`
+    and `corpus`, as far as it has them; the run that agrees in most of them is taken.
+    """
+
+    def agreement(page: rendering.Page) -> int:
+        stated = {k: str(page.parameters[k]) for k in ("model", "corpus") if page.parameters.get(k)}
+        if not any(record["notebook"] in part for part in page.source.with_suffix("").parts):
+            return 0
+        fits = [record[k] == v or record[k].startswith(f"{v}/") for k, v in stated.items()]
+        return 1 + len(fits) if all(fits) else 0
+
+    best = max(pages, key=agreement, default=None)
+    return best if best is not None and agreement(best) else None
+
+
+def verdict_word(verdict: str) -> str:
+    """The verdict without its qualification: "supported (association)" is "supported"."""
+    return next((word for word in VERDICTS if verdict == word or verdict.startswith(f"{word} (")), "")
+
+
+def _read_record(path: Path) -> dict:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ClaimError(f"{path}: not JSON ({error}). Delete it and run its notebook again.") from error
+    missing = RECORD_KEYS - record.keys() if isinstance(record, dict) else RECORD_KEYS
+    for number, row in enumerate(record["rows"] if not missing else ()):
+        missing |= {f"rows[{number}].{key}" for key in ROW_KEYS - row.keys()}
+        for key in ("as_stated", "as_corrected"):
+            if key in row and not verdict_word(row[key]):
+                raise ClaimError(
+                    f"{path}: rows[{number}].{key} is {row[key]!r}, not a verdict "
+                    f"({', '.join(VERDICTS)}). Run its notebook again."
+                )
+    if missing:
+        raise ClaimError(f"{path}: lacks {', '.join(sorted(missing))}. Run its notebook again.")
+    return record
+
+
+def _index(records: list[dict], pages: list[rendering.Page]) -> str:
+    """HTML of the index page."""
+    groups = [_group(record, records, page_of(record, pages)) for record in records]
+    claims = {g["claim"]: g for g in groups}
+    rows = [row for group in groups for row in group["rows"]]
+    return rendering.TEMPLATES.get_template("index.html.j2").render(
+        groups=groups,
+        claims=claims,
+        models=_distinct(r["model"] for r in records),
+        corpora=_distinct(r["corpus"] for r in records),
+        languages=sorted(_distinct(row["language"] for row in rows), key=lambda code: code != "*"),
+        verdicts=VERDICTS,
+        counts={key: Counter(row[key]["word"] for row in rows) for key in ("as_stated", "as_corrected")},
+        n_rows=len(rows),
+        pages=pages,
+        provenance=_provenance(records),
+    )
+
+
+def _group(record: dict, records: list[dict], page: rendering.Page | None) -> dict:
+    """What the index shows of one record."""
+    where = f"ledger record {record['claim']} × {record['model']}"
+
+    def rich(text: object) -> markupsafe.Markup:
+        return markupsafe.Markup(rendering.rich_text(str(text), where))
+
+    scale = _scale([row for r in records if r["claim"] == record["claim"] for row in r["rows"]])
+    return {
+        "claim": record["claim"],
+        "title": rich(record["title"]),
+        "kind": record["claim"].split("_")[0],
+        "statement": {key: rich(text) for key, text in record["statement"].items()},
+        "rule": {key.replace("_", " "): rich(_plain(value)) for key, value in record["rule"].items()},
+        "scope": {k.replace("_", " "): rich(_plain(v)) for k, v in record.get("scope", {}).items()},
+        "model": record["model"],
+        "corpus": record["corpus"],
+        "page": page,
+        "rows": [_row(row, scale, rich) for row in record["rows"]],
+    }
+
+
+def _row(row: dict, scale: Scale, rich) -> dict:
+    """What the index shows of one language in one record."""
+    controls = [
+        {
+            "name": rich(control["name"]),
+            "kind": control.get("kind", ""),
+            "value": _interval(control),
+            "verdict": control.get("verdict", ""),
+            "passed": bool(control["passed"]),
+        }
+        for control in row["controls"]
+    ]
+    shown = {
+        key: {
+            "verdict": row[key],
+            "word": verdict_word(row[key]),
+            "slug": verdict_word(row[key]).replace(" ", "-"),
+            "symbol": VERDICTS[verdict_word(row[key])][0],
+            "reason": rich(row.get(f"{key}_reason") or ""),
+        }
+        for key in ("as_stated", "as_corrected")
+    }
+    return shown | {
+        "language": row["language"],
+        "value": _interval(row),
+        "minimal_effect": _number(row.get("minimal_effect")),
+        "bar": markupsafe.Markup(_bar(row, scale, shown["as_corrected"]["slug"])),
+        "p": _p_value(row.get("p_holm")),
+        "n_items": row.get("n_items"),
+        "n_scenarios": row.get("n_scenarios"),
+        "controls": controls,
+        "n_passed": sum(control["passed"] for control in controls),
+        "operating": _operating(row["operating"] or {}),
+    }
+
+
+def _operating(operating: dict) -> list[dict]:
+    """How often the rule errs in simulations: label, rate in words, and whether it is out of bounds."""
+    labels = {
+        "null_supported": "nothing there → supported",
+        "power": "planted → supported",
+        "false_refuted": "planted false → refuted",
+    }
+    shown = [
+        {
+            "label": label,
+            "rate": f"{100 * operating[key]:.3g} %",
+            "alarm": key == "null_supported" and operating[key] > FALSE_ALARM_BOUND,
+        }
+        for key, label in labels.items()
+        if _finite(operating.get(key))
+    ]
+    if shown and operating.get("n_simulations"):
+        shown.append({"label": "simulations", "rate": str(operating["n_simulations"]), "alarm": False})
+    return shown
+
+
+def _scale(rows: list[dict]) -> Scale:
+    """Scale on which zero, the minimal effects and all intervals of a claim are seen."""
+    keys = ("estimate", "low", "high", "minimal_effect")
+    values = [row[key] for row in rows for key in keys if _finite(row.get(key))] + [0.0]
+    low, high = min(values), max(values)
+    return Scale(low, high if high > low else low + 1.0)
+
+
+def _bar(row: dict, scale: Scale, slug: str) -> str:
+    """Inline SVG of a 95 % interval with zero (solid line) and the minimal effect (dashed line)."""
+    if not _finite(row["estimate"]):
+        return ""
+    lines = [f'<line class="zero" x1="{scale(0)}" x2="{scale(0)}" y1="2" y2="22"/>']
+    if _finite(row.get("minimal_effect")):
+        at = scale(row["minimal_effect"])
+        lines.append(f'<line class="minimal" x1="{at}" x2="{at}" y1="2" y2="22"/>')
+    if _finite(row["low"]) and _finite(row["high"]):
+        low, high = scale(row["low"]), scale(row["high"])
+        lines.append(f'<line class="interval" x1="{low}" x2="{high}" y1="12" y2="12"/>')
+    lines.append(f'<circle cx="{scale(row["estimate"])}" cy="12" r="4"/>')
+    label = f"{_interval(row)}; minimal effect {_number(row.get('minimal_effect'))}"
+    return (
+        f'<svg class="bar {slug}" width="{scale.width}" height="24" viewBox="0 0 {scale.width} 24" '
+        f'role="img" aria-label="{label}"><title>{label}</title>{"".join(lines)}</svg>'
+    )
+
+
+def _provenance(records: list[dict]) -> dict[str, list[str]]:
+    """Every key of the records' provenance with its distinct values; nested keys are joined."""
+    found: dict[str, list[str]] = {}
+    for record in records:
+        for key, value in _flat(record["provenance"]):
+            found.setdefault(key.replace("_", " "), []).append(_plain(value))
+    return {key: _distinct(values) for key, values in found.items()}
+
+
+def _flat(tree: dict, above: str = "") -> list[tuple[str, object]]:
+    pairs = []
+    for key, value in tree.items():
+        name = f"{above} {key}".strip()
+        pairs += _flat(value, name) if isinstance(value, dict) else [(name, value)]
+    return pairs
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_plain(part)}" for key, part in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_plain, value))
+    if value is None:
+        return "–"
+    return _number(value) if isinstance(value, float) else str(value)
+
+
+def _interval(values: dict) -> str:
+    """An estimate with its 95 % interval, as far as they are known."""
+    if not _finite(values.get("estimate")):
+        return "–"
+    if not (_finite(values.get("low")) and _finite(values.get("high"))):
+        return _number(values["estimate"])
+    return f"{_number(values['estimate'])} [{_number(values['low'])}, {_number(values['high'])}]"
+
+
+def _number(value: float | None) -> str:
+    """Two decimals, or three significant digits where that says more; a true minus sign."""
+    if not _finite(value):
+        return "–"
+    text = f"{value:.2f}" if 0.01 <= abs(value) < 1000 or value == 0 else f"{value:.3g}"
+    return text.replace("-", "−")
+
+
+def _p_value(value: float | None) -> str:
+    if not _finite(value):
+        return ""
+    return "p < .001" if value < 0.001 else f"p = {value:.3f}".replace("0.", ".", 1)
+
+
+def _finite(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _kind(claim: str) -> int:
+    kind = claim.split("_")[0]
+    return KINDS.index(kind) if kind in KINDS else len(KINDS)
+
+
+def _distinct(values) -> list:
+    return list(dict.fromkeys(values))
