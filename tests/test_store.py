@@ -1,0 +1,248 @@
+"""The store gives back what was written, and nothing that is half there or foreign."""
+
+import errno
+import json
+import os
+import shutil
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import zarr
+from zspace.errors import StoreError
+from zspace.states import store
+
+LAYERS, ITEMS, HIDDEN = 3, 4, 5
+IDENTITY = {"name": "tiny", "variant": "random", "seed": 0, "dtype": "float32", "tokenizer": "letters"}
+CORPUS = SimpleNamespace(name="number-stories", version="spelled-out")
+MARKS = {"en": "e1", "zh-Hant": "z1"}
+TABLE = pd.DataFrame(
+    {
+        "item": [f"café-{i}" for i in range(ITEMS)],
+        "scenario": ["shop", "shop", "bus", "bus"],
+        "category": "count",
+        "difficulty": [1, 2, 1, 2],
+        "answer": ["12", "", "7", "百"],
+        "group": ["shop-1", "shop-2", "bus-1", "bus-2"],
+    }
+)
+
+
+@pytest.fixture(autouse=True)
+def runs(tmp_path, monkeypatch):
+    monkeypatch.setenv("ZSPACE_RUNS", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def description():
+    return store.describe(IDENTITY, CORPUS, ("mean", "last"), device="cpu")
+
+
+@pytest.fixture
+def written(description, rng):
+    """Two languages on disk: language -> (states by pooling, tokens, path)."""
+    result = {}
+    for language, mark in MARKS.items():
+        states = {
+            name: rng.normal(size=(LAYERS, ITEMS, HIDDEN)).astype(np.float32) for name in ("mean", "last")
+        }
+        tokens = [rng.integers(0, 9, size=k) for k in ([1, 2, 3, 4] if language == "en" else [6, 1, 1, 2])]
+        path = store.write(description, language, mark, states, tokens, TABLE)
+        result[language] = states, tokens, path
+    return result
+
+
+def opened(description, marks=MARKS, **options):
+    return store.open(store.folder(description).name, marks, **options)
+
+
+def test_open_gives_back_states_tokens_and_items_as_written(description, written):
+    dataset = opened(description)
+    assert dataset["states"].dims == ("language", "pooling", "layer", "item", "hidden")
+    assert dataset["states"].dtype == np.float32
+    for language, (states, tokens, _) in written.items():
+        for pooling, values in states.items():
+            np.testing.assert_array_equal(dataset["states"].sel(language=language, pooling=pooling), values)
+        ids = dataset["token_ids"].sel(language=language).values
+        assert dataset["n_tokens"].sel(language=language).values.tolist() == [len(t) for t in tokens]
+        for row, expected in zip(ids, tokens, strict=True):
+            assert row[: len(expected)].tolist() == expected.tolist()
+            assert (row[len(expected) :] == store.NO_TOKEN).all()
+    for column in ("item", *store.ITEM_COLUMNS):
+        assert dataset[column].values.tolist() == TABLE[column].tolist()
+    assert dataset.attrs["model"] == IDENTITY
+    assert dataset.attrs["corpus"] == {"name": "number-stories", "version": "spelled-out"}
+    assert dataset.attrs["fingerprints"] == MARKS
+
+
+def test_open_follows_the_order_of_languages_and_poolings_asked_for(description, written):
+    dataset = opened(description, {"zh-Hant": "z1", "en": "e1"}, poolings=["last"])
+    assert dataset["language"].values.tolist() == ["zh-Hant", "en"]
+    assert dataset["pooling"].values.tolist() == ["last"]
+    np.testing.assert_array_equal(dataset["states"][1, 0], written["en"][0]["last"])
+
+
+def test_states_are_uncompressed_with_one_chunk_per_pooling_and_layer(written):
+    path = written["en"][2]
+    array = zarr.open_group(path, mode="r")["states"]
+    assert array.chunks == (1, 1, ITEMS, HIDDEN)
+    assert array.compressors == ()
+    raw = np.fromfile(path / "states" / "c" / "1" / "2" / "0" / "0", np.float32)
+    np.testing.assert_array_equal(raw.reshape(ITEMS, HIDDEN), written["en"][0]["last"][2])
+
+
+def test_states_of_zeros_are_written_in_full(description):
+    """A store that leaves out chunks equal to the fill value could not tell them from lost ones."""
+    zeros = {name: np.zeros((LAYERS, ITEMS, HIDDEN), np.float32) for name in ("mean", "last")}
+    store.write(description, "en", "e1", zeros, [np.zeros(1, int)] * ITEMS, TABLE)
+    assert (opened(description, {"en": "e1"})["states"] == 0).all()
+
+
+def test_folder_depends_on_what_decides_the_numbers_and_not_on_the_languages(description):
+    same = store.describe(dict(reversed(IDENTITY.items())), CORPUS, ["mean", "last"], device="cpu")
+    assert store.folder(same) == store.folder(description)
+    others = [
+        store.describe({**IDENTITY, "seed": 1}, CORPUS, ("mean", "last"), device="cpu"),
+        store.describe({**IDENTITY, "dtype": "bfloat16"}, CORPUS, ("mean", "last"), device="cpu"),
+        store.describe(IDENTITY, CORPUS, ("mean",), device="cpu"),
+        store.describe(IDENTITY, CORPUS, ("mean", "last"), device="cuda"),
+    ]
+    assert len({store.folder(d) for d in [description, *others]}) == 5
+
+
+def test_manifest_is_what_the_key_is_the_hash_of(description, written):
+    folder = store.folder(description)
+    manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+    assert manifest.pop("key") == folder.name
+    assert manifest == description
+    assert store.folder(manifest) == folder
+
+
+def test_missing_sees_languages_whose_texts_changed_and_no_others(description, written):
+    assert store.missing(description, MARKS) == []
+    assert store.missing(description, {"en": "e2", "zh-Hant": "z1", "sw": "s1"}) == ["en", "sw"]
+
+
+def test_write_on_a_full_disk_leaves_no_language_behind(description, monkeypatch):
+    states = {name: np.ones((LAYERS, ITEMS, HIDDEN), np.float32) for name in ("mean", "last")}
+    tokens = [np.zeros(1, int)] * ITEMS
+
+    def half_then_full(dataset, temporary, **_):
+        (temporary / "states").mkdir()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(store.xr.Dataset, "to_zarr", half_then_full)
+    with pytest.raises(StoreError, match="No space left on device"):
+        store.write(description, "en", "e1", states, tokens, TABLE)
+    assert store.missing(description, {"en": "e1"}) == ["en"]
+    assert os.listdir(store.folder(description)) == ["manifest.json"]
+
+
+def test_sweep_removes_what_a_killed_capture_left_and_keeps_the_rest(description, written):
+    folder = store.folder(description)
+    leftover = folder / ".sw-s1.zarr.x7k2"
+    (leftover / "states").mkdir(parents=True)
+    assert store.missing(description, {"sw": "s1"}) == ["sw"]
+    store.sweep(description)
+    assert not leftover.exists()
+    assert store.missing(description, MARKS) == []
+
+
+def remove_chunk(path):
+    (path / "states" / "c" / "0" / "1" / "0" / "0").unlink()
+
+
+def truncate_chunk(path):
+    os.truncate(path / "states" / "c" / "1" / "0" / "0" / "0", 4)
+
+
+def remove_column(path):
+    shutil.rmtree(path / "token_ids")
+
+
+def remove_metadata(path):
+    (path / "zarr.json").unlink()
+
+
+def garble_metadata(path):
+    (path / "states" / "zarr.json").write_text("{")
+
+
+def remove_tokens(path):
+    shutil.rmtree(path / "token_ids" / "c")
+
+
+def rename_language(path):
+    metadata = json.loads((path / "zarr.json").read_text())
+    metadata["attributes"]["language"] = "fr"
+    (path / "zarr.json").write_text(json.dumps(metadata))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *(remove_chunk, truncate_chunk, remove_column, remove_tokens),
+        *(remove_metadata, garble_metadata, rename_language),
+    ],
+)
+def test_open_refuses_a_damaged_language_and_says_which_folder_to_delete(description, written, damage):
+    path = written["zh-Hant"][2]
+    damage(path)
+    with pytest.raises(StoreError, match=f"Delete the folder {path}"):
+        opened(description)
+    opened(description, {"en": "e1"})
+    shutil.rmtree(path)
+    assert store.missing(description, MARKS) == ["zh-Hant"]
+
+
+def test_open_refuses_a_group_moved_from_another_key(description, written):
+    other = store.describe({**IDENTITY, "seed": 1}, CORPUS, ("mean", "last"), device="cpu")
+    shutil.copytree(store.folder(description), store.folder(other))
+    with pytest.raises(StoreError, match="not what its name says: its record has key"):
+        opened(other)
+
+
+def test_open_refuses_languages_with_other_items(description, written):
+    states, tokens, _ = written["en"]
+    store.write(description, "sw", "s1", states, tokens, TABLE.assign(item=list("abcd")))
+    with pytest.raises(StoreError, match=r"other items than the first language: its column 'item'"):
+        opened(description, {"en": "e1", "sw": "s1"})
+    store.write(description, "sw", "s2", {k: v[:, :2] for k, v in states.items()}, tokens[:2], TABLE[:2])
+    with pytest.raises(StoreError, match="other items"):
+        opened(description, {"en": "e1", "sw": "s2"})
+
+
+def test_open_names_what_is_missing(description, written):
+    with pytest.raises(StoreError, match="no states of language 'sw'"):
+        opened(description, {"en": "e1", "sw": "s1"})
+    with pytest.raises(StoreError, match="holds the poolings mean, last, not median"):
+        opened(description, poolings=["median"])
+
+
+def test_write_refuses_shapes_that_do_not_pair(description, written):
+    states, tokens, _ = written["en"]
+    with pytest.raises(StoreError, match="expected"):
+        store.write(description, "en", "e3", states, tokens[:-1], TABLE)
+    with pytest.raises(StoreError, match="expected"):
+        store.write(description, "en", "e3", {"mean": states["mean"]}, tokens, TABLE)
+
+
+def test_listing_has_a_row_per_key_and_language(description, written):
+    table = store.listing()
+    assert tuple(table.columns) == store.LISTING_COLUMNS
+    assert table["language"].tolist() == ["en", "zh-Hant"]
+    assert table["fingerprint"].tolist() == ["e1", "z1"]
+    row = table.iloc[0]
+    assert (row["model"], row["variant"], row["seed"], row["layers"], row["hidden"], row["items"]) == (
+        *("tiny", "random", 0),
+        *(LAYERS - 1, HIDDEN, ITEMS),
+    )
+    assert abs((row["captured"] - pd.Timestamp(time.time(), unit="s")).total_seconds()) < 60
+    opened(description, {row["language"]: row["fingerprint"]})
+
+
+def test_listing_of_an_empty_store_is_empty():
+    assert len(store.listing()) == 0
