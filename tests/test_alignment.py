@@ -1,0 +1,382 @@
+"""Retrieval, AUC, CKA and the surface baseline: oracles by loops, invariances and their controls."""
+
+import contextlib
+
+import numpy as np
+import pytest
+from zspace.measures import alignment, resampling
+
+SEEDS = (0, 1, 2)
+GROUPS = np.array(list("aaabbbbccd"))
+
+
+@pytest.fixture(params=SEEDS)
+def rng(request):
+    return np.random.default_rng(request.param)
+
+
+def pair(rng, n=10, d=6, layers=(), shared=1.0):
+    z = rng.standard_normal((*layers, n, d))
+    return [shared * z + rng.standard_normal((*layers, n, d)) for _ in range(2)]
+
+
+def rotation(rng, d):
+    return np.linalg.qr(rng.standard_normal((d, d)))[0]
+
+
+def cosine_by_loops(x, y, center=True):
+    if center:
+        x, y = x - x.mean(0), y - y.mean(0)
+    return np.array([[a @ b / np.sqrt((a @ a) * (b @ b)) for b in y] for a in x])
+
+
+def outcomes_by_loops(scores, groups, level):
+    n = len(scores)
+    hits = np.zeros((2, n), dtype=bool)
+    for direction, table in enumerate((scores, scores.T)):
+        for i in range(n):
+            right = [j for j in range(n) if j == i or (level == "between" and groups[j] == groups[i])]
+            wrong = [j for j in range(n) if j not in right and (level != "within" or groups[j] == groups[i])]
+            hits[direction, i] = all(max(table[i, r] for r in right) > table[i, w] for w in wrong)
+    return hits
+
+
+def auc_by_loops(scores, groups, level):
+    n = len(scores)
+    auc = np.full((2, n), 0.5)
+    for direction, table in enumerate((scores, scores.T)):
+        for i in range(n):
+            wrong = [
+                j
+                for j in range(n)
+                if j != i and (level == "item" or (groups[j] == groups[i]) == (level == "within"))
+            ]
+            if wrong:
+                wins = [(table[i, i] > table[i, j]) + 0.5 * (table[i, i] == table[i, j]) for j in wrong]
+                auc[direction, i] = np.mean(wins)
+    return auc
+
+
+@pytest.mark.parametrize("level", ["item", "between", "within"])
+@pytest.mark.parametrize("center", [True, False])
+def test_retrieval_outcomes_equal_loops_over_queries_and_candidates(rng, level, center):
+    x, y = pair(rng, layers=(3,))
+    found = alignment.retrieval_outcomes(x, y, center=center, groups=GROUPS, level=level)
+    for k in range(3):
+        expected = outcomes_by_loops(cosine_by_loops(x[k], y[k], center), GROUPS, level)
+        np.testing.assert_array_equal(found[k], expected)
+    accuracy = alignment.retrieval_accuracy(x, y, center=center, groups=GROUPS, level=level)
+    np.testing.assert_allclose(accuracy, found.mean((1, 2)))
+
+
+def test_retrieval_outcomes_with_csls_equal_its_definition(rng):
+    x, y = pair(rng, n=12)
+    k, cosine = 3, cosine_by_loops(x, y)
+    near_x = [np.sort(row)[-k:].mean() for row in cosine]
+    near_y = [np.sort(row)[-k:].mean() for row in cosine.T]
+    csls = np.array([[2 * cosine[i, j] - near_x[i] - near_y[j] for j in range(12)] for i in range(12)])
+    np.testing.assert_allclose(alignment.similarity(x, y, score="csls", k=k), csls, atol=1e-12)
+    found = alignment.retrieval_outcomes(x, y, score="csls", k=k)
+    np.testing.assert_array_equal(found, outcomes_by_loops(csls, None, "item"))
+
+
+def test_csls_finds_what_a_hub_hides_from_the_cosine():
+    rng = np.random.default_rng(0)
+    z = rng.standard_normal((40, 20))
+    x, y = z + 0.9 * rng.standard_normal((40, 20)), z + 0.9 * rng.standard_normal((40, 20))
+    y[0] = 3 * x.mean(0) + 0.3 * x.sum(0)  # one candidate near every query
+    plain, csls = (
+        alignment.retrieval_accuracy(x + 2, y + 2, score=s, center=False) for s in ("cosine", "csls")
+    )
+    assert csls > plain + 0.05
+
+
+def test_csls_and_centring_from_the_pool_itself_equal_the_defaults(rng):
+    x, y = pair(rng, n=12, layers=(2,))
+    means = (x.mean(-2, keepdims=True), y.mean(-2, keepdims=True))
+    given = alignment.similarity(x, y, score="csls", k=4, center=means, reference=(x, y))
+    np.testing.assert_allclose(given, alignment.similarity(x, y, score="csls", k=4), atol=1e-12)
+    other = alignment.similarity(x, y, score="csls", k=4, reference=(x[:, :6], y[:, :6]))
+    assert np.abs(other - given).max() > 1e-3
+
+
+def test_retrieval_is_invariant_to_rotation_scale_and_shift(rng):
+    x, y = pair(rng, n=30)
+    q = rotation(rng, 6)
+    moved = alignment.retrieval_outcomes(3 * x @ q + 5, 0.2 * y @ q - 7)
+    np.testing.assert_array_equal(moved, alignment.retrieval_outcomes(x, y))
+
+
+def test_retrieval_is_not_invariant_to_rotating_one_language_or_scaling_axes(rng):
+    x, y = pair(rng, n=40, shared=8.0)
+    intact = alignment.retrieval_accuracy(x, y)
+    assert intact > 0.9
+    assert alignment.retrieval_accuracy(x @ rotation(rng, 6), y) < 0.5
+    stretch = np.array([1e5, 1, 1, 1, 1, 1])
+    assert alignment.retrieval_accuracy(x * stretch, y * stretch) < intact - 0.3
+
+
+def test_centring_removes_a_language_offset_that_hides_alignment(rng):
+    x, y = pair(rng, n=40, d=20, shared=3.0)
+    x, y = x + 50 * rng.standard_normal(20), y + 50 * rng.standard_normal(20)
+    assert alignment.retrieval_accuracy(x, y) == 1
+    assert alignment.retrieval_accuracy(x, y, center=False) < 0.8
+
+
+def test_retrieval_recovers_planted_alignment_level_by_level(rng):
+    scenario = np.repeat(rng.standard_normal((8, 30)), 6, axis=0)
+    groups = np.repeat(np.arange(8), 6)
+    own = [2 * scenario + 0.5 * rng.standard_normal((48, 30)) for _ in range(2)]
+    options = {"groups": groups}
+    assert alignment.retrieval_accuracy(*own, level="between", **options) == 1
+    within = alignment.retrieval_accuracy(*own, level="within", **options)
+    assert abs(within - alignment.chance_level(groups, "within", 48)) < 0.15  # negative control
+    item = rng.standard_normal((48, 30))
+    both = [s + item for s in own]
+    assert alignment.retrieval_accuracy(*both, level="within", **options) == 1
+
+
+def test_states_that_do_not_differ_score_zero():
+    same = np.ones((5, 3))
+    for level in ("item", "between", "within"):
+        groups = np.array([0, 0, 1, 1, 1])
+        assert alignment.retrieval_accuracy(same, same, center=False, groups=groups, level=level) == 0
+        auc = alignment.retrieval_auc(same, same, center=False, groups=groups, level=level)
+        np.testing.assert_array_equal(auc, 0.5)
+
+
+def test_a_tie_with_a_wrong_candidate_is_a_failure_and_within_the_group_is_none():
+    x = np.array([[1.0, 0], [1, 0], [0, 1], [-1, 0]])
+    item = alignment.retrieval_outcomes(x, x, center=False)
+    np.testing.assert_array_equal(item, [[False, False, True, True]] * 2)
+    groups = [0, 0, 1, 2]
+    assert alignment.retrieval_outcomes(x, x, center=False, groups=groups, level="between").all()
+
+
+@pytest.mark.parametrize("level", ["item", "between", "within"])
+def test_retrieval_auc_equals_loops(rng, level):
+    x, y = pair(rng, layers=(2,))
+    found = alignment.retrieval_auc(x, y, groups=GROUPS, level=level)
+    for k in range(2):
+        expected = auc_by_loops(cosine_by_loops(x[k], y[k]), GROUPS, level)
+        np.testing.assert_allclose(found[k], expected, atol=1e-12)
+
+
+def test_retrieval_auc_is_one_half_without_and_one_with_alignment(rng):
+    x, y = pair(rng, n=60, d=30, shared=0.0)
+    groups = np.repeat(np.arange(12), 5)
+    for level in ("item", "between", "within"):
+        assert abs(alignment.retrieval_auc(x, y, groups=groups, level=level).mean() - 0.5) < 0.08
+        assert (alignment.retrieval_auc(x, x, groups=groups, level=level) == 1).all()
+
+
+@pytest.mark.parametrize("level", ["item", "between", "within"])
+def test_chance_level_is_the_mean_accuracy_of_random_scores(level):
+    rng = np.random.default_rng(3)
+    x, y = rng.standard_normal((2, 4000, 10, 50))
+    accuracy = alignment.retrieval_accuracy(x, y, groups=GROUPS, level=level, center=False).mean()
+    chance = alignment.chance_level(GROUPS, level, 10)
+    assert accuracy == pytest.approx(chance, abs=0.01)
+    assert abs(alignment.chance_level(GROUPS[:5], "item", 5) - chance) > 0.05 or level == "item"
+
+
+def test_chance_corrected_is_zero_at_chance_and_one_at_perfection():
+    np.testing.assert_allclose(alignment.chance_corrected([0.125, 1.0, 0.0], 0.125), [0, 1, -1 / 7])
+    with pytest.raises(ValueError, match="chance level is 1"):
+        alignment.chance_corrected(1.0, 1.0)
+
+
+@pytest.mark.parametrize("level", ["item", "between", "within"])
+@pytest.mark.parametrize("score", ["cosine", "csls"])
+def test_shuffled_accuracy_equals_retrieval_of_permuted_states(rng, level, score):
+    x, y = pair(rng, layers=(2,))
+    y[:, 1] = y[:, 0]  # ties
+    strata = GROUPS if level == "within" else np.zeros(10, int)
+    with pytest.warns(UserWarning, match="alone") if level == "within" else contextlib.nullcontext():
+        shuffles = resampling.stratified_permutations(strata, n_shuffles=20, rng=rng)
+    shuffles[0] = np.arange(10)
+    options = {"groups": GROUPS, "level": level, "score": score, "k": 4}
+    found = alignment.shuffled_accuracy(x, y, shuffles, **options)
+    expected = [alignment.retrieval_accuracy(x, y[:, p], **options) for p in shuffles]
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+def test_bootstrap_of_outcomes_keeps_the_accuracy_that_rerunning_retrieval_loses():
+    rng = np.random.default_rng(0)
+    x, y = pair(rng, n=250, d=40, shared=1.0)
+    outcomes = alignment.retrieval_outcomes(x, y)
+    accuracy = outcomes.mean()
+    interval = resampling.bootstrap(outcomes.mean(0), None, n_resamples=400, rng=rng)
+    rerun = []
+    for _ in range(20):
+        drawn = rng.integers(0, 250, 250)
+        rerun.append(alignment.retrieval_accuracy(x[drawn], y[drawn]))
+    assert 0.6 < accuracy < 0.7
+    assert abs(interval.replicates.mean() - accuracy) < 0.01
+    assert np.mean(rerun) < accuracy - 0.15  # duplicates are wrong candidates that cannot be beaten
+
+
+def hsic_by_song(k, m):
+    """Unbiased HSIC of two Grams, Song et al. (2012), equation 5."""
+    n = len(k)
+    k, m = k - np.diag(np.diag(k)), m - np.diag(np.diag(m))
+    one = np.ones(n)
+    terms = np.trace(k @ m) + (one @ k @ one) * (one @ m @ one) / ((n - 1) * (n - 2))
+    return (terms - 2 * one @ k @ m @ one / (n - 2)) / (n * (n - 3))
+
+
+def test_linear_cka_equals_songs_estimator_and_kornbliths_formula(rng):
+    x, y = rng.standard_normal((9, 5)), rng.standard_normal((9, 3))
+    grams = [s @ s.T for s in (x, y)]
+    expected = hsic_by_song(*grams) / np.sqrt(
+        hsic_by_song(grams[0], grams[0]) * hsic_by_song(grams[1], grams[1])
+    )
+    assert alignment.linear_cka(x, y) == pytest.approx(expected, abs=1e-12)
+    cx, cy = x - x.mean(0), y - y.mean(0)
+    biased = np.sum((cx.T @ cy) ** 2) / np.sqrt(np.sum((cx.T @ cx) ** 2) * np.sum((cy.T @ cy) ** 2))
+    assert alignment.linear_cka(x, y, unbiased=False) == pytest.approx(biased, abs=1e-12)
+
+
+def test_linear_cka_is_invariant_to_rotation_and_scale(rng):
+    x, y = pair(rng, n=15)
+    moved = alignment.linear_cka(4 * x @ rotation(rng, 6) + 1, y - 3)
+    assert moved == pytest.approx(alignment.linear_cka(x, y), abs=1e-10)
+
+
+def test_linear_cka_is_not_invariant_to_anisotropic_scaling(rng):
+    x, y = pair(rng, n=15)
+    stretched = alignment.linear_cka(x * [100, 1, 1, 1, 1, 1], y)
+    assert abs(stretched - alignment.linear_cka(x, y)) > 1e-3
+
+
+def test_unbiased_cka_of_unrelated_states_is_zero_where_the_biased_one_is_not():
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((2, 60, 20, 100))
+    assert abs(alignment.linear_cka(x, y).mean()) < 0.02
+    assert alignment.linear_cka(x, y, unbiased=False).mean() > 0.7
+
+
+def test_cka_matrix_holds_every_pair(rng):
+    states = [rng.standard_normal((8, d)) for d in (3, 5, 9)]
+    table = alignment.cka_matrix(states)
+    np.testing.assert_allclose(np.diag(table), 1)
+    assert table[0, 2] == pytest.approx(alignment.linear_cka(states[0], states[2]), abs=1e-12)
+    np.testing.assert_allclose(table, table.T)
+
+
+IDS_X = np.array([[5, 1, 2, -1], [5, 3, 3, 4], [5, 6, -1, -1]])
+IDS_Y = np.array([[5, 2, 7, 1, 1], [5, 3, -1, -1, -1], [5, 8, 9, 7, -1]])
+
+
+def test_token_overlap_equals_the_weighted_cosine_of_counts():
+    def bag(row, weight):
+        return np.array([weight.get(t, 0) * np.sum(row == t) for t in range(10)])
+
+    holding = {t: sum(t in row for row in [*IDS_X, *IDS_Y]) for t in range(10)}
+    for idf in (True, False):
+        weight = {t: np.log(7 / (1 + h)) if idf else 1.0 for t, h in holding.items()}
+        expected = np.zeros((3, 3))
+        for i, j in np.ndindex(3, 3):
+            a, b = bag(IDS_X[i], weight), bag(IDS_Y[j], weight)
+            expected[i, j] = a @ b / np.linalg.norm(a) / np.linalg.norm(b)
+        np.testing.assert_allclose(alignment.token_overlap(IDS_X, IDS_Y, idf=idf), expected, atol=1e-12)
+
+
+def test_token_overlap_ignores_what_every_text_holds_unless_unweighted():
+    assert alignment.token_overlap(IDS_X, IDS_Y)[2, 0] == 0  # they share token 5 only
+    assert alignment.token_overlap(IDS_X, IDS_Y, idf=False)[2, 0] > 0
+    summary = alignment.mean_token_overlap(IDS_X, IDS_Y)
+    assert summary.matched > 0.3 > 0.1 > summary.unmatched
+
+
+def test_lexical_outcomes_find_shared_tokens_and_shared_length_and_nothing_else(rng):
+    n = 60
+    numbers = rng.integers(100, 400, (n, 3))
+    own = [np.hstack([rng.integers(low, low + 20, (n, 9)), numbers]) for low in (0, 20)]
+    assert alignment.lexical_outcomes(*own).mean() > 0.9
+    foreign = [ids[:, :9] for ids in own]
+    assert alignment.lexical_outcomes(*foreign).mean() < 0.1
+    length = rng.integers(10, 400, n)
+    by_length = alignment.lexical_outcomes(*foreign, lengths_x=length, lengths_y=2 * length)
+    assert by_length.mean() > 0.5
+    assert by_length.shape == (2, n)
+
+
+def test_lexical_outcomes_count_ids_that_are_not_padding():
+    ids_x = np.where(np.arange(9) < np.arange(1, 7)[:, None], 1, -1)
+    ids_y = np.where(np.arange(18) < 3 * np.arange(1, 7)[:, None], 2, -1)
+    assert alignment.lexical_outcomes(ids_x, ids_y).all()
+    groups = np.repeat([0, 1], 3)
+    assert alignment.lexical_outcomes(ids_x, ids_y, groups=groups, level="within").all()
+
+
+def broken(kind):
+    rng = np.random.default_rng(0)
+    x, y = pair(rng, layers=(3,))
+    if kind == "items":
+        return x, y[:, :9]
+    if kind == "nan":
+        x[2, 4, 1] = np.nan
+    if kind == "constant":
+        y[1] = 0.1 * np.arange(6)
+    if kind == "vector":
+        return x[0, 0], y[0, 0]
+    return x, y
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("items", "row i of both"),
+        ("nan", "x holds NaN .* at layer 2"),
+        ("constant", "10 of 10 items have no direction at layer 1"),
+        ("vector", "expected"),
+    ],
+)
+def test_retrieval_refuses_states_it_cannot_compare(kind, message):
+    with pytest.raises(ValueError, match=message):
+        alignment.retrieval_outcomes(*broken(kind))
+    with pytest.raises(ValueError, match=message):
+        alignment.retrieval_auc(*broken(kind))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"level": "between"}, "pass groups"),
+        ({"level": "within", "groups": range(10)}, "all hold 1"),
+        ({"level": "between", "groups": [0] * 10}, "found 1"),
+        ({"level": "within", "groups": [0] * 9}, "one label per item"),
+        ({"level": "sentence"}, "unknown level"),
+        ({"score": "euclid"}, "unknown score"),
+        ({"score": "csls", "k": 11}, "smaller k"),
+        ({"center": (np.zeros(3), np.zeros(3))}, "two means"),
+    ],
+)
+def test_retrieval_refuses_options_without_meaning(options, message):
+    x, y = pair(np.random.default_rng(0))
+    with pytest.raises(ValueError, match=message):
+        alignment.retrieval_outcomes(x, y, **options)
+
+
+def test_shuffled_accuracy_refuses_shuffles_that_leave_the_group():
+    x, y = pair(np.random.default_rng(0))
+    with pytest.raises(ValueError, match="as strata"):
+        alignment.shuffled_accuracy(x, y, [np.roll(np.arange(10), 1)], groups=GROUPS, level="within")
+    with pytest.raises(ValueError, match="once a row"):
+        alignment.shuffled_accuracy(x, y, [np.zeros(10, int)])
+
+
+def test_linear_cka_refuses_constant_short_and_broken_input(rng):
+    x = rng.standard_normal((6, 3))
+    for bad, message in (
+        (np.ones((6, 3)), "constant"),
+        (np.eye(6), "equally far apart"),
+        (x * np.nan, "NaN"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            alignment.linear_cka(x, bad)
+    with pytest.raises(ValueError, match="n >= 4"):
+        alignment.linear_cka(x[:3], x[:3])
+    with pytest.raises(ValueError, match="row i of both"):
+        alignment.linear_cka(x, x[:5])

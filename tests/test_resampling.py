@@ -1,0 +1,232 @@
+"""Grouped bootstrap, stratified shuffles and multiple tests: exactness, size, coverage and power."""
+
+import numpy as np
+import pytest
+from scipy import stats
+from zspace.measures import resampling
+
+SEEDS = (0, 1, 2)
+
+
+@pytest.fixture(params=SEEDS)
+def rng(request):
+    return np.random.default_rng(request.param)
+
+
+def clustered_outcomes(rng, n_groups, size, mean, correlation):
+    """Beta-binomial outcomes: (n,) bool and their groups."""
+    scale = (1 - correlation) / correlation
+    chance = rng.beta(mean * scale, (1 - mean) * scale, n_groups)
+    return rng.random(n_groups * size) < np.repeat(chance, size), np.repeat(np.arange(n_groups), size)
+
+
+def coverage(n_simulations, n_groups, mean, correlation, seed=0, **options):
+    rng = np.random.default_rng(seed)
+    inside = 0
+    for _ in range(n_simulations):
+        outcomes, groups = clustered_outcomes(rng, n_groups, 8, mean, correlation)
+        interval = resampling.bootstrap(outcomes, groups, n_resamples=400, rng=rng, **options)
+        inside += interval.low <= mean <= interval.high
+    return inside / n_simulations
+
+
+def test_bootstrap_replicates_equal_a_loop_over_drawn_groups(rng):
+    values, groups = rng.standard_normal((2, 3, 9)), np.array(list("bbaaaccdd"))
+    interval = resampling.bootstrap(values, groups, n_resamples=50, rng=np.random.default_rng(5))
+    weights = resampling.group_weights(groups, 50, rng=np.random.default_rng(5))
+    for b, drawn in enumerate(weights):
+        items = np.concatenate(
+            [np.flatnonzero(groups == g) for g, w in zip("abcd", drawn, strict=True) for _ in range(int(w))]
+        )
+        np.testing.assert_allclose(interval.replicates[b], values[..., items].mean(-1), atol=1e-12)
+    np.testing.assert_allclose(interval.estimate, values.mean(-1), atol=1e-12)
+    assert (interval.low <= interval.estimate).all()
+    assert (interval.estimate <= interval.high).all()
+    assert interval.n_groups == 4
+
+
+def test_bootstrap_of_a_function_equals_that_of_the_mean(rng):
+    values, groups = rng.standard_normal((3, 40)), np.repeat(np.arange(10), 4)
+    by_name, by_function = (
+        resampling.bootstrap(values, groups, n_resamples=200, rng=np.random.default_rng(1), statistic=s)
+        for s in ("mean", lambda v, w: (v * w).sum(-1) / w.sum())
+    )
+    np.testing.assert_allclose(by_name.replicates, by_function.replicates, atol=1e-12)
+    np.testing.assert_allclose(by_name.low, by_function.low, atol=1e-12)
+
+
+def test_bootstrap_depends_on_the_seed_and_on_nothing_else(rng):
+    values, groups = rng.random(30) < 0.5, np.repeat(np.arange(10), 3)
+    low = [
+        resampling.bootstrap(values, groups, n_resamples=300, rng=np.random.default_rng(s)).low
+        for s in (1, 1, 2)
+    ]
+    assert low[0] == low[1] != low[2]
+
+
+def test_bootstrap_is_equivariant_to_scale_and_blind_to_labels(rng):
+    values, groups = rng.standard_normal(30), np.repeat(np.arange(10), 3)
+
+    def interval(v, g):
+        return resampling.bootstrap(v, g, n_resamples=300, rng=np.random.default_rng(1))
+
+    plain, scaled = interval(values, groups), interval(5 * values + 2, groups)
+    np.testing.assert_allclose(scaled.high, 5 * plain.high + 2)
+    renamed = interval(values, np.array([f"story-{g}" for g in groups]))
+    np.testing.assert_allclose(renamed.high, plain.high)
+
+
+def test_bootstrap_widens_when_items_of_a_group_agree(rng):
+    groups = np.repeat(np.arange(15), 8)
+    agreeing = np.repeat(np.arange(15) % 2 == 0, 8)
+    grouped, ignored = (resampling.bootstrap(agreeing, g, n_resamples=500, rng=rng) for g in (groups, None))
+    assert grouped.high - grouped.low > 2 * (ignored.high - ignored.low)
+
+
+def test_bootstrap_covers_with_few_groups():
+    assert coverage(200, 12, 0.5, 0.3) >= 0.92
+    assert coverage(200, 10, 0.9, 0.3) >= 0.92
+
+
+def test_bootstrap_keeps_an_honest_width_where_every_outcome_is_the_same():
+    groups = np.repeat(np.arange(12), 8)
+    for value, side in ((True, "low"), (False, "high")):
+        interval = resampling.bootstrap(np.full(96, value), groups, rng=np.random.default_rng(0))
+        exact = stats.beta.ppf(0.025, 12, 1)  # Clopper-Pearson with groups that are all or nothing
+        distance = abs(getattr(interval, side) - float(value))
+        assert 0.08 < distance < 1 - exact
+        assert float(value) in (interval.low, interval.high)
+    assert coverage(200, 12, 0.99, 0.3) >= 0.95
+
+
+def test_bootstrap_without_bounds_is_degenerate_where_every_outcome_is_the_same():
+    """Negative control: what the pseudo-groups are for."""
+    values, groups = np.ones(96), np.repeat(np.arange(12), 8)
+    interval = resampling.bootstrap(values, groups, rng=np.random.default_rng(0), bounds=None)
+    assert interval.high == interval.low == 1
+    assert coverage(60, 12, 0.99, 0.3, bounds=None) < 0.6
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("n_groups", [8, 10, 15, 30])
+@pytest.mark.parametrize("mean", [0.125, 0.5, 0.9, 0.99])
+@pytest.mark.parametrize("correlation", [0.1, 0.4])
+def test_bootstrap_covers_over_the_grid(n_groups, mean, correlation):
+    assert coverage(600, n_groups, mean, correlation) >= 0.93
+
+
+def test_bootstrap_of_paired_differences_tells_effect_from_none():
+    rng = np.random.default_rng(0)
+    found, false = 0, 0
+    for _ in range(100):
+        trained, groups = clustered_outcomes(rng, 15, 8, 0.7, 0.2)
+        control, other = (clustered_outcomes(rng, 15, 8, m, 0.2)[0] for m in (0.1, 0.7))
+        options = {"n_resamples": 300, "rng": rng, "bounds": (-1, 1)}
+        found += resampling.bootstrap(trained * 1.0 - control, groups, **options).low > 0.1
+        false += resampling.bootstrap(trained * 1.0 - other, groups, **options).low > 0
+    assert found >= 85
+    assert false <= 5
+
+
+@pytest.mark.parametrize(
+    ("values", "groups", "options", "message"),
+    [
+        ([1.0, np.nan, 2.0], [0, 1, 2], {}, "index \\(1,\\)"),
+        ([1.0, 2.0, 3.0], [0, 1], {}, "one label per item"),
+        ([1.0, 2.0], [0, 0], {}, "at least 2 groups"),
+        ([0.0, -1.0], [0, 1], {"bounds": (0, 1)}, "outside bounds"),
+        ([0.0, 1.0], [0, 1], {"confidence": 95}, "confidence"),
+    ],
+)
+def test_bootstrap_refuses_what_it_cannot_resample(values, groups, options, message):
+    with pytest.raises(ValueError, match=message):
+        resampling.bootstrap(values, groups, rng=np.random.default_rng(0), **options)
+
+
+def test_group_weights_draw_as_many_groups_as_there_are_and_never_one_only(rng):
+    weights = resampling.group_weights(np.repeat([3, 7, 9], 4), 3000, rng=rng)
+    np.testing.assert_array_equal(weights.sum(1), 3)
+    assert ((weights > 0).sum(1) >= 2).all()
+    np.testing.assert_allclose(weights.mean(0), 1, atol=0.06)
+
+
+def test_stratified_permutations_stay_in_their_stratum_and_are_uniform(rng):
+    strata = np.array([2, 0, 1, 2, 0, 2, 1])
+    shuffles = resampling.stratified_permutations(strata, n_shuffles=6000, rng=rng)
+    np.testing.assert_array_equal(np.sort(shuffles, 1), np.tile(np.arange(7), (6000, 1)))
+    assert (strata[shuffles] == strata).all()
+    _, counts = np.unique(shuffles, axis=0, return_counts=True)
+    assert len(counts) == 6 * 2 * 2
+    assert stats.chisquare(counts).pvalue > 1e-3
+
+
+def test_stratified_permutations_count_items_that_cannot_move(rng):
+    with pytest.warns(UserWarning, match="2 of 6 items are alone"):
+        shuffles = resampling.stratified_permutations(list("aabbcd"), n_shuffles=50, rng=rng)
+    assert (shuffles[:, 4:] == [4, 5]).all()
+    assert (shuffles[:, :4] != np.arange(4)).any()
+    with pytest.raises(ValueError, match="coarser"):
+        resampling.stratified_permutations([1, 2, 3], n_shuffles=5, rng=rng)
+
+
+def test_permutation_max_equals_its_definition(rng):
+    observed, null = rng.standard_normal(4) + 1, rng.standard_normal((99, 4))
+    raw = resampling.permutation_max(observed, null, standardise=False)
+    expected = [(1 + sum(row.max() >= value for row in null)) / 100 for value in observed]
+    np.testing.assert_allclose(raw.adjusted, expected)
+    assert raw.pvalue == min(expected)
+    assert raw.statistic == observed.max()
+    assert raw.n_resamples == 99
+
+
+def test_permutation_max_is_invariant_to_the_scale_of_a_component_only_if_standardised(rng):
+    observed, null = np.array([3.0, 0.1]), rng.standard_normal((199, 2))
+    scale = np.array([1.0, 1000.0])
+    same = [resampling.permutation_max(observed * s, null * s).pvalue for s in (1, scale)]
+    assert same[0] == same[1] < 0.05
+    assert resampling.permutation_max(observed * scale, null * scale, standardise=False).pvalue > 0.1
+
+
+def test_permutation_max_has_its_size_and_finds_one_component_in_many():
+    rng = np.random.default_rng(0)
+    false, found = 0, 0
+    common = rng.standard_normal((1000, 100, 1))
+    for shared in common:
+        rows = shared + rng.standard_normal((100, 12))
+        false += resampling.permutation_max(rows[0], rows[1:]).pvalue <= 0.05
+        rows[0, 3] += 6
+        result = resampling.permutation_max(rows[0], rows[1:])
+        found += result.adjusted[3] <= 0.05
+    assert 0.03 <= false / 1000 <= 0.07
+    assert found / 1000 > 0.85
+
+
+def test_permutation_max_ignores_a_component_no_shuffle_changes(rng):
+    null = np.column_stack([np.full(99, 0.3), rng.standard_normal(99)])
+    result = resampling.permutation_max([0.3, 5.0], null)
+    np.testing.assert_allclose(result.adjusted, [1, 0.01], atol=0.7)
+    assert result.adjusted[0] > 0.4 > 0.05 > result.adjusted[1]
+
+
+def test_permutation_max_two_sided_sees_a_fall(rng):
+    null = rng.standard_normal((199, 3))
+    assert resampling.permutation_max([0, -6, 0], null, alternative="two-sided").pvalue < 0.01
+    assert resampling.permutation_max([0, -6, 0], null).pvalue > 0.1
+
+
+def test_permutation_max_refuses_statistics_that_do_not_match():
+    with pytest.raises(ValueError, match="expected"):
+        resampling.permutation_max([1.0, 2.0], np.zeros((9, 3)))
+    with pytest.raises(ValueError, match="NaN"):
+        resampling.permutation_max([np.nan], np.zeros((9, 1)))
+
+
+def test_holm_equals_its_definition_and_keeps_the_order(rng):
+    pvalues = rng.random(7)
+    order = np.argsort(pvalues)
+    expected = np.empty(7)
+    expected[order] = np.minimum(np.maximum.accumulate(pvalues[order] * (7 - np.arange(7))), 1)
+    np.testing.assert_allclose(resampling.holm(pvalues), expected)
+    assert resampling.holm([]).size == 0
+    with pytest.raises(ValueError, match="untested"):
+        resampling.holm([0.1, np.nan])

@@ -1,0 +1,441 @@
+"""Alignment: does an item's state in one language lie nearest to its own translation?
+
+Symbols: `x`, `y` (..., n, d) states of n items in two languages, row i of both is the same item and
+leading axes (layers) are independent; `groups` (n,) the scenario of each item. Direction 0 takes x
+as queries and y as candidates, direction 1 the reverse. Three levels: "item", the nearest of all n
+candidates is the own translation; "between", it belongs to the query's group; "within", candidates
+are restricted to the query's group. All arithmetic is float64.
+
+Sources: Conneau et al. (2018), "Word Translation Without Parallel Data", ICLR, equation 3 (CSLS);
+Kornblith et al. (2019), "Similarity of Neural Network Representations Revisited", ICML (CKA);
+Song et al. (2012), "Feature Selection via Dependence Maximization", JMLR 13 (unbiased HSIC).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy import sparse
+
+Level = Literal["item", "between", "within"]
+Score = Literal["cosine", "csls"]
+_TIE = 1e-12  # scores closer than this differ by rounding only
+
+
+@dataclass(frozen=True)
+class TokenOverlap:
+    """Mean weighted token overlap of two languages, dimensionless in [0, 1].
+
+    Attributes
+    ----------
+    matched : of an item with its own translation.
+    unmatched : of an item with the translations of the others, what chance gives.
+    """
+
+    matched: float
+    unmatched: float
+
+
+def retrieval_outcomes(
+    x,
+    y,
+    *,
+    score: Score = "cosine",
+    center=True,
+    groups=None,
+    level: Level = "item",
+    k: int = 10,
+    reference=None,
+) -> np.ndarray:
+    """Whether each query finds what it should: (..., 2, n) bool, per direction and item.
+
+    A query counts only if its right candidate lies strictly above every wrong one: ties are failures,
+    so states that do not distinguish the items score 0, not 1. At level "within" the only item of a
+    group has no wrong candidate and succeeds, at its chance level of 1.
+
+    Parameters
+    ----------
+    x, y : (..., n, d) states of matched items, arbitrary units.
+    score : "cosine", or "csls": twice the cosine minus the mean cosine of either side to its k
+        nearest neighbours in the other language, which discounts hubs.
+    center : True subtracts each language's mean over the n items, a pair (mean_x, mean_y), each
+        broadcastable to (..., 1, d), subtracts those (of a discovery split), False nothing.
+    groups : (n,) labels; needed by the levels "between" and "within".
+    k : neighbours of CSLS.
+    reference : pair (x_ref, y_ref) of states (..., m, d) in which CSLS seeks its neighbours (a
+        discovery split), centred like x and y; None takes x and y themselves.
+
+    Raises
+    ------
+    ValueError : shapes differ; a state is NaN or infinite (the layer is named); an item has no
+        direction (zero norm); the groups leave nothing to compare at this level.
+    """
+    scores = similarity(x, y, score=score, center=center, k=k, reference=reference)
+    return _outcomes(scores, _group_codes(groups, level, scores.shape[-1]), level)
+
+
+def retrieval_accuracy(x, y, **options) -> np.ndarray:
+    """Share of queries that find what they should, mean of both directions: (...), in [0, 1].
+
+    Options and errors are those of `retrieval_outcomes`.
+    """
+    return retrieval_outcomes(x, y, **options).mean((-2, -1))
+
+
+def shuffled_accuracy(x, y, permutations, *, groups=None, level: Level = "item", **options) -> np.ndarray:
+    """Retrieval accuracy had item i of `x` been paired with row permutations[b, i] of `y`: (B, ...).
+
+    Equals `retrieval_accuracy(x, y[..., permutations[b], :], ...)` for every b, from one product
+    instead of B. Null hypothesis the shuffles serve: items are exchangeable within their strata.
+
+    Parameters
+    ----------
+    x, y, groups, level, options : as in `retrieval_outcomes`.
+    permutations : (B, n) as from `resampling.stratified_permutations`.
+
+    Raises
+    ------
+    ValueError : as `retrieval_outcomes`; also no permutations, or, at level "within", some that leave
+        the groups.
+    """
+    scores = similarity(x, y, **options)
+    n = scores.shape[-1]
+    codes = _group_codes(groups, level, n)
+    permutations = np.asarray(permutations)
+    if permutations.ndim != 2 or not (np.sort(permutations, 1) == np.arange(n)).all():
+        raise ValueError(f"permutations must have shape (B, {n}) and hold every item once a row.")
+    if level == "within" and not (codes[permutations] == codes).all():
+        raise ValueError('level "within" needs permutations within the groups: shuffle with them as strata.')
+    forward, backward = _nearest(scores, codes, level), _nearest(scores.swapaxes(-1, -2), codes, level)
+    items, labels = np.arange(n), codes if level == "between" else np.arange(n)
+    accuracies = np.empty((len(permutations), *scores.shape[:-2]))
+    for b, permutation in enumerate(permutations):
+        partner = np.empty_like(items)
+        partner[permutation] = items
+        hits = _hits(forward, labels, labels[partner], scores.shape[:-1])
+        hits_back = _hits(backward, labels[partner], labels, scores.shape[:-1])
+        accuracies[b] = (hits.mean(-1) + hits_back.mean(-1)) / 2
+    return accuracies
+
+
+def retrieval_auc(x, y, *, center=True, groups=None, level: Level = "item") -> np.ndarray:
+    """Share of wrong candidates with a lower cosine than the own translation: (..., 2, n) in [0, 1].
+
+    Ties count one half, so chance is 1/2 at every level. Wrong candidates are all other items
+    ("item"), the items of other groups ("between") or the others of the own group ("within"; the
+    only item of a group has none and gets 1/2). Other parameters and errors as in
+    `retrieval_outcomes`.
+    """
+    scores = similarity(x, y, center=center)
+    n = scores.shape[-1]
+    codes = _group_codes(groups, level, n)
+    same = codes[:, None] == codes
+    wrong = {"item": ~np.eye(n, dtype=bool), "between": ~same, "within": same & ~np.eye(n, dtype=bool)}[level]
+    count = wrong.sum(1)
+    auc = np.empty((*scores.shape[:-2], 2, n))
+    for index in np.ndindex(scores.shape[:-2]):
+        for direction, layer in enumerate((scores[index], scores[index].T)):
+            lead = np.diagonal(layer)[:, None] - layer
+            below = ((lead > _TIE) + 0.5 * (np.abs(lead) <= _TIE)) * wrong
+            auc[(*index, direction)] = np.where(count > 0, below.sum(1) / np.maximum(count, 1), 0.5)
+    return auc
+
+
+def chance_level(groups, level: Level, n: int) -> float:
+    """Expected accuracy of a scorer that ranks the candidates at random, exact for unequal groups.
+
+    Item: 1/n. Between: the mean over items of (size of its group)/n. Within: the mean of 1/size.
+
+    Examples
+    --------
+    >>> chance_level(["a", "a", "b", "b", "b", "b"], "within", 6)
+    0.3333333333333333
+    """
+    _, members, sizes = np.unique(_group_codes(groups, level, n), return_inverse=True, return_counts=True)
+    sizes = sizes[members]
+    return float({"item": 1 / n, "between": np.mean(sizes / n), "within": np.mean(1 / sizes)}[level])
+
+
+def chance_corrected(accuracy, chance):
+    """Accuracy on the scale where chance is 0 and perfection 1 (negative below chance).
+
+    Raises
+    ------
+    ValueError : chance is 1, so that nothing could be found out.
+    """
+    if np.any(np.asarray(chance) >= 1):
+        raise ValueError("the chance level is 1: every query has a single candidate, nothing is retrieved.")
+    return (np.asarray(accuracy) - chance) / (1 - np.asarray(chance))
+
+
+def linear_cka(x, y, *, unbiased: bool = True):
+    r"""Linear centred kernel alignment of two matched representations.
+
+    .. math:: \mathrm{HSIC}(x, y) / \sqrt{\mathrm{HSIC}(x, x)\,\mathrm{HSIC}(y, y)}
+
+    Parameters
+    ----------
+    x : (..., n, d_x) activations, arbitrary units; row i of `x` and `y` is the same item.
+    y : (..., n, d_y)
+    unbiased : take Song's unbiased HSIC, whose expectation is 0 for unrelated representations; the
+        biased one grows with d/n.
+
+    Returns
+    -------
+    (...) float64, dimensionless, at most 1; unbiased values may be negative. Invariant to rotation,
+    translation and isotropic scale, not to general linear maps.
+
+    Raises
+    ------
+    ValueError : item counts differ, fewer than 4 items, a constant or non-finite input.
+
+    Examples
+    --------
+    >>> states = np.random.default_rng(0).standard_normal((20, 5))
+    >>> float(linear_cka(states, 3 * states[:, ::-1]).round(9))
+    1.0
+    """
+    x, y = _paired(x, y, same_width=False)
+    lead = x.shape[:-2]
+    values = np.empty(lead)
+    for index in np.ndindex(lead):
+        values[index] = cka_matrix([x[index], y[index]], unbiased=unbiased)[0, 1]
+    return values[()]
+
+
+def cka_matrix(states: Sequence, *, unbiased: bool = True) -> np.ndarray:
+    """Linear CKA of all pairs of K representations (n, d_i): (K, K), symmetric with unit diagonal.
+
+    One centred Gram a representation and one product for all pairs. Definition, invariances and
+    errors as in `linear_cka`.
+    """
+    grams = np.stack([_centred_gram(np.asarray(s), unbiased, i) for i, s in enumerate(states)])
+    products = grams @ grams.T
+    scale = np.sqrt(np.diag(products))
+    return products / np.outer(scale, scale)
+
+
+def token_overlap(ids_x, ids_y, *, idf: bool = True) -> np.ndarray:
+    """Cosine of the token counts of all pairs of texts, (n, n) in [0, 1].
+
+    Parameters
+    ----------
+    ids_x, ids_y : (n, T) integer token ids of one tokenizer, padded with -1; lengths T may differ.
+    idf : weight a token by log((1 + 2n) / (1 + texts that hold it)) over both languages, so that
+        what every text holds (a full stop) counts for nothing.
+
+    Raises
+    ------
+    ValueError : the two languages have different numbers of texts.
+    """
+    ids_x, ids_y = np.asarray(ids_x), np.asarray(ids_y)
+    if ids_x.ndim != 2 or ids_y.ndim != 2 or len(ids_x) != len(ids_y):
+        raise ValueError(f"token ids have shapes {ids_x.shape} and {ids_y.shape}; expected (n, T) for one n.")
+    width = int(max(ids_x.max(initial=0), ids_y.max(initial=0))) + 1
+    bags = sparse.vstack([_bag(ids_x, width), _bag(ids_y, width)]).tocsr()
+    if idf:
+        holding = np.bincount(bags.indices, minlength=width)
+        bags = bags @ sparse.diags_array(np.log((1 + bags.shape[0]) / (1 + holding)))
+    norms = np.sqrt(np.asarray(bags.multiply(bags).sum(1)).ravel())
+    bags = sparse.diags_array(1 / np.where(norms > 0, norms, 1.0)) @ bags
+    return np.clip((bags[: len(ids_x)] @ bags[len(ids_x) :].T).toarray(), 0.0, 1.0)
+
+
+def mean_token_overlap(ids_x, ids_y, *, idf: bool = True) -> TokenOverlap:
+    """Mean `token_overlap` of translations, beside that of unrelated items."""
+    overlap = token_overlap(ids_x, ids_y, idf=idf)
+    matched, n = np.trace(overlap), len(overlap)
+    return TokenOverlap(float(matched / n), float((overlap.sum() - matched) / max(n * (n - 1), 1)))
+
+
+def lexical_outcomes(
+    ids_x, ids_y, *, lengths_x=None, lengths_y=None, groups=None, level: Level = "item"
+) -> np.ndarray:
+    """Retrieval by surface alone: (2, n) bool like `retrieval_outcomes`, the baseline of every claim.
+
+    The score of a pair of texts is its IDF-weighted token overlap minus the difference of its token
+    counts (standardised in each language), both brought to unit variance over all pairs; a part that
+    does not vary drops out.
+
+    Parameters
+    ----------
+    ids_x, ids_y : (n, T) integer token ids, padded with -1.
+    lengths_x, lengths_y : (n,) token counts; None counts the ids that are not padding.
+    groups, level : as in `retrieval_outcomes`.
+    """
+    overlap = token_overlap(ids_x, ids_y)
+    lengths = [
+        np.asarray((np.asarray(ids) >= 0).sum(1) if given is None else given, np.float64)
+        for ids, given in ((ids_x, lengths_x), (ids_y, lengths_y))
+    ]
+    length_x, length_y = (_standardised(length) for length in lengths)
+    scores = _standardised(overlap) - _standardised(np.abs(length_x[:, None] - length_y))
+    return _outcomes(scores, _group_codes(groups, level, len(scores)), level)
+
+
+def similarity(x, y, *, score: Score = "cosine", center=True, k: int = 10, reference=None) -> np.ndarray:
+    """Scores of all pairs of items, (..., n, n): rows are items of x, columns items of y.
+
+    Parameters and errors as in `retrieval_outcomes`.
+    """
+    if score not in ("cosine", "csls"):
+        raise ValueError(f'unknown score {score!r}; choose "cosine" or "csls".')
+    x, y = _paired(x, y)
+    means = _means(x, y, center)
+    if reference is not None:
+        reference = _paired(*reference)
+    pool = (reference[0] if reference is not None else x).shape[-2]
+    if score == "csls" and not 1 <= k <= pool:
+        raise ValueError(f"CSLS with k={k} neighbours needs 1 <= k <= {pool} items; choose a smaller k.")
+    scores = np.empty((*x.shape[:-1], x.shape[-2]))
+    for index in np.ndindex(x.shape[:-2]):
+        unit_x, unit_y = (_unit(s[index], m[index], index) for s, m in zip((x, y), means, strict=True))
+        cosine = unit_x @ unit_y.T
+        if score == "csls":
+            near_x, near_y = cosine, cosine.T
+            if reference is not None:
+                ref_x, ref_y = (
+                    _unit(s[index], m[index], index) for s, m in zip(reference, means, strict=True)
+                )
+                near_x, near_y = unit_x @ ref_y.T, unit_y @ ref_x.T
+            cosine = 2 * cosine - _nearest_mean(near_x, k)[:, None] - _nearest_mean(near_y, k)
+        scores[index] = cosine
+    return scores
+
+
+def _nearest_mean(cosine: np.ndarray, k: int) -> np.ndarray:
+    return np.partition(cosine, -k, axis=1)[:, -k:].mean(1)
+
+
+def _nearest(scores: np.ndarray, codes: np.ndarray, level: Level):
+    """Query and candidate of every nearest pair, ties included; queries count through all layers."""
+    if level == "within":
+        scores = np.where(codes[:, None] == codes, scores, -np.inf)
+    tied = scores >= scores.max(-1, keepdims=True) - _TIE
+    return np.nonzero(tied.reshape(-1, scores.shape[-1]))
+
+
+def _hits(nearest, query_labels: np.ndarray, candidate_labels: np.ndarray, shape) -> np.ndarray:
+    """Queries whose nearest candidates, all of those tied, carry their own label: bool of `shape`."""
+    queries, candidates = nearest
+    wrong = query_labels[queries % shape[-1]] != candidate_labels[candidates]
+    hits = np.ones(int(np.prod(shape)), dtype=bool)
+    hits[queries[wrong]] = False
+    return hits.reshape(shape)
+
+
+def _outcomes(scores: np.ndarray, codes: np.ndarray, level: Level) -> np.ndarray:
+    labels = codes if level == "between" else np.arange(len(codes))
+    both = [
+        _hits(_nearest(s, codes, level), labels, labels, s.shape[:-1])
+        for s in (scores, scores.swapaxes(-1, -2))
+    ]
+    return np.stack(both, axis=-2)
+
+
+def _group_codes(groups, level: Level, n: int) -> np.ndarray:
+    if level not in ("item", "between", "within"):
+        raise ValueError(f'unknown level {level!r}; choose "item", "between" or "within".')
+    if level == "item":
+        return np.arange(n)
+    if groups is None:
+        raise ValueError(f'level "{level}" compares groups of items; pass groups, one label per item.')
+    groups = np.asarray(groups)
+    if groups.shape != (n,):
+        raise ValueError(f"groups has shape {groups.shape}, expected ({n},): one label per item.")
+    codes = np.unique(groups, return_inverse=True)[1]
+    if level == "between" and codes.max() == 0:
+        raise ValueError('level "between" needs at least 2 groups, found 1; use level "item".')
+    if level == "within" and codes.max() == n - 1:
+        raise ValueError('level "within" needs groups of at least 2 items, all hold 1; use level "item".')
+    return codes
+
+
+def _paired(x, y, *, same_width: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    x, y = np.asarray(x), np.asarray(y)
+    if x.ndim < 2 or y.ndim < 2 or x.shape[:-1] != y.shape[:-1] or (same_width and x.shape != y.shape):
+        raise ValueError(
+            f"states have shapes {x.shape} and {y.shape}; expected (..., n, d) with the same layers and "
+            "items, row i of both being the same item."
+        )
+    if x.shape[-2] < 2 or x.shape[-1] < 1 or y.shape[-1] < 1:
+        raise ValueError(f"states have shape {x.shape}; at least 2 items and 1 dimension are needed.")
+    for name, states in (("x", x), ("y", y)):
+        finite = np.isfinite(states).all((-2, -1))
+        if not finite.all():
+            raise ValueError(
+                f"{name} holds NaN or infinite values{_at_layer(np.argwhere(~finite)[0])}; float16 overflows "
+                "on some models: capture in float32 or bfloat16, or leave the layer out."
+            )
+    return x, y
+
+
+def _means(x: np.ndarray, y: np.ndarray, center) -> list[np.ndarray]:
+    shape = (*x.shape[:-2], 1, x.shape[-1])
+    if isinstance(center, bool | np.bool_):
+        if center:
+            return [s.mean(-2, keepdims=True, dtype=np.float64) for s in (x, y)]
+        return [np.zeros(shape)] * 2
+    try:
+        mean_x, mean_y = (np.broadcast_to(np.asarray(m, np.float64), shape) for m in center)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"center must be True, False or two means that broadcast to {shape}.") from error
+    return [mean_x, mean_y]
+
+
+def _unit(states: np.ndarray, mean: np.ndarray, index: tuple[int, ...]) -> np.ndarray:
+    states = states.astype(np.float64)
+    size = np.linalg.norm(states, axis=1)
+    states -= mean
+    norms = np.linalg.norm(states, axis=1)
+    # what centring leaves of a constant is its rounding error, which has a direction but no meaning
+    empty = norms <= 1e-13 * np.maximum(size, np.linalg.norm(mean))
+    if empty.any():
+        raise ValueError(
+            f"{int(empty.sum())} of {len(norms)} items have no direction{_at_layer(index)}, first item "
+            f"{int(empty.argmax())}: their state is zero or equals the mean that was subtracted. Leave out "
+            "the layer (the last token's embedding is often the same for all items), or use mean pooling."
+        )
+    return states / norms[:, None]
+
+
+def _at_layer(index) -> str:
+    return f" at layer {', '.join(str(int(i)) for i in index)}" if len(index) else ""
+
+
+def _centred_gram(states: np.ndarray, unbiased: bool, which: int) -> np.ndarray:
+    """Flattened centred Gram whose inner products are proportional to HSIC."""
+    states = states.astype(np.float64)
+    if states.ndim != 2 or len(states) < 4:
+        raise ValueError(f"representation {which} has shape {states.shape}; CKA needs (n, d) with n >= 4.")
+    if not np.isfinite(states).all():
+        raise ValueError(f"representation {which} holds NaN or infinite values.")
+    size = np.linalg.norm(states)
+    states = states - states.mean(0)
+    gram = states @ states.T
+    scale = np.linalg.norm(gram)
+    if unbiased:
+        n = len(gram)
+        np.fill_diagonal(gram, 0.0)
+        rows = gram.sum(1) / (n - 2)
+        gram += rows.sum() / (n - 1) - rows[:, None] - rows
+        np.fill_diagonal(gram, 0.0)
+    if np.linalg.norm(states) <= 1e-12 * size or np.linalg.norm(gram) <= 1e-12 * scale:
+        raise ValueError(
+            f"representation {which} is constant, or its items are all equally far apart: CKA compares "
+            "distances between items and is undefined without any difference. Leave it out."
+        )
+    return gram.ravel()
+
+
+def _bag(ids: np.ndarray, width: int) -> sparse.csr_array:
+    rows, columns = np.nonzero(ids >= 0)
+    counts = sparse.coo_array((np.ones(len(rows)), (rows, ids[rows, columns])), shape=(len(ids), width))
+    return counts.tocsr()
+
+
+def _standardised(values: np.ndarray) -> np.ndarray:
+    deviation = values - values.mean()
+    spread = deviation.std()
+    return deviation / spread if spread > 1e-12 * max(np.abs(values).max(), 1e-300) else np.zeros_like(values)

@@ -1,0 +1,326 @@
+"""Intervals and tests by resampling whole groups of items.
+
+Symbols: `values` (..., n) one number per item (an outcome, an AUC, a difference of two outcomes),
+`groups` (n,) the scenario or near-duplicate group of each item, S groups, B resamples. Items of a
+group are never independent, so a group is drawn whole or not at all. An outcome is computed once,
+on the full pool, and resampled afterwards: running a retrieval again on a resample meets every
+query's own duplicate among the wrong candidates, which lowers the accuracy.
+
+Sources: Davison & Hinkley (1997), "Bootstrap Methods and their Application", sections 2.4 and 4.4;
+Hesterberg (2015), The American Statistician 69(4), for the widened percentile interval;
+Westfall & Young (1993), "Resampling-Based Multiple Testing", for max-T.
+"""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+
+@dataclass(frozen=True)
+class TestResult:
+    """A statistic against its null hypothesis.
+
+    Attributes
+    ----------
+    statistic : observed value (of the largest component where several are tested together).
+    pvalue : probability of a value at least as extreme under `null`.
+    null : the null hypothesis, in words.
+    adjusted : (m,) p-values adjusted for testing m components together, or None.
+    n_resamples : size of the reference distribution, or None where it is analytic.
+    """
+
+    __test__ = False  # the name is the field's own; pytest need not collect it
+
+    statistic: float
+    pvalue: float
+    null: str
+    adjusted: np.ndarray | None = None
+    n_resamples: int | None = None
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its grouped-bootstrap interval; arrays have the shape of the estimate.
+
+    Attributes
+    ----------
+    estimate, low, high : (...) in the units of the values; low <= estimate <= high.
+    replicates : (B, ...) the plain bootstrap replicates, for simultaneous bands and differences.
+    confidence : nominal two-sided coverage.
+    n_groups : number of groups that were resampled.
+    """
+
+    estimate: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    replicates: np.ndarray
+    confidence: float
+    n_groups: int
+
+
+def bootstrap(
+    values,
+    groups,
+    *,
+    n_resamples: int = 2000,
+    confidence: float = 0.95,
+    rng: np.random.Generator,
+    statistic: Literal["mean"] | Callable = "mean",
+    bounds: tuple[float, float] | Literal["auto"] | None = "auto",
+) -> Interval:
+    r"""Interval of a statistic over items, by drawing whole groups with replacement.
+
+    The percentile interval of the resampled ratio :math:`\sum w_s v_s / \sum w_s n_s` (sums and
+    counts of group s, multinomial weights w) is widened about its centre by
+    :math:`t_{S-1}/z \cdot \sqrt{S/(S-1)}`, without which it is too short for few groups. Bounded
+    values get two pseudo-groups of half the mean size, one at either bound, so that outcomes which
+    are all 0 or all 1 keep an honest width (the idea of Jeffreys' and of Agresti & Min's intervals).
+
+    Simulated coverage of the nominal 95 % interval with 8, 12 and 20 groups, intraclass correlation
+    .1 and .4, equal and unequal groups: outcomes of mean .3 to .99, >= .946; paired differences of
+    outcomes, >= .960; all-or-nothing groups, >= .916. Without bounds: .93 to .96 while the values
+    are not saturated, and down to .1 where they are (hence the pseudo-groups).
+
+    Parameters
+    ----------
+    values : (..., n) one value per item.
+    groups : (n,) labels; None takes every item as its own group.
+    n_resamples, confidence : size B and nominal two-sided coverage.
+    statistic : "mean", or a function of (values (..., n), weights (n,)) giving (...), called once
+        per resample; for a function the bounds are not used.
+    bounds : smallest and largest possible value, (0, 1) for outcomes, (-1, 1) for their
+        differences, None for values that do not pile up at a bound (an AUC, say). "auto" is (0, 1)
+        for booleans, else None.
+
+    Returns
+    -------
+    Interval
+
+    Raises
+    ------
+    ValueError : shapes differ, values are not finite or out of bounds, fewer than 2 groups.
+    """
+    values = np.asarray(values)
+    if isinstance(bounds, str):
+        bounds = (0.0, 1.0) if values.dtype == bool else None
+    values = values.astype(np.float64)
+    codes = _group_codes(groups, values.shape[-1])
+    _require_values(values, bounds, confidence, n_resamples)
+    weights = group_weights(codes, n_resamples, rng=rng)
+    if callable(statistic):
+        estimate = np.asarray(statistic(values, np.ones(codes.size)), dtype=np.float64)
+        replicates = np.stack([np.asarray(statistic(values, w[codes])) for w in weights])
+        centre, spread = estimate, replicates
+    else:
+        sums, counts = _group_sums(values, codes)
+        estimate = sums.sum(-1) / counts.sum()
+        replicates = _ratio(weights, sums, counts)
+        centre, spread = estimate, replicates
+        if bounds is not None:
+            sums, counts = _with_pseudo_groups(sums, counts, bounds)
+            centre = sums.sum(-1) / counts.sum()
+            spread = _ratio(_multinomial(counts.size, n_resamples, rng), sums, counts)
+    low, high = _widened_percentiles(centre, spread, confidence, weights.shape[1])
+    if bounds is not None:
+        low, high = np.maximum(low, bounds[0]), np.minimum(high, bounds[1])
+    low, high = np.minimum(low, estimate), np.maximum(high, estimate)
+    return Interval(estimate, low, high, replicates, confidence, weights.shape[1])
+
+
+def group_weights(groups, n_resamples: int, *, rng: np.random.Generator) -> np.ndarray:
+    """How often each group is drawn in each resample: (B, S) float64 in sorted order of the labels.
+
+    A resample of one group only says nothing about pairs of groups and is drawn again.
+
+    Raises
+    ------
+    ValueError : fewer than 2 groups.
+    """
+    n_groups = np.unique(np.asarray(groups)).size
+    if n_groups < 2:
+        raise ValueError(
+            f"resampling needs at least 2 groups, found {n_groups}. Give the scenario of each item, or "
+            "groups=None if every item stands for itself."
+        )
+    return _multinomial(n_groups, n_resamples, rng)
+
+
+def stratified_permutations(strata, *, n_shuffles: int, rng: np.random.Generator) -> np.ndarray:
+    """Random permutations of n items that only exchange items of the same stratum.
+
+    Null hypothesis they serve: within a stratum, items are exchangeable.
+
+    Parameters
+    ----------
+    strata : (n,) labels, such as the scenario, or a class of length x token overlap.
+
+    Returns
+    -------
+    (n_shuffles, n) int; row b is a permutation p with strata[p] == strata. The identity may occur.
+
+    Warns
+    -----
+    UserWarning : some strata hold one item, which stays where it is (their share is given).
+
+    Raises
+    ------
+    ValueError : every stratum holds one item, so that nothing is shuffled.
+    """
+    strata = np.asarray(strata)
+    _, codes, counts = np.unique(strata, return_inverse=True, return_counts=True)
+    alone = int((counts == 1).sum())
+    if alone == counts.size:
+        raise ValueError(
+            f"all {alone} strata hold a single item, so a shuffle within strata moves nothing. "
+            "Use coarser strata."
+        )
+    if alone:
+        warnings.warn(
+            f"{alone} of {codes.size} items are alone in their stratum and stay where they are in every "
+            "shuffle, which makes the test conservative; coarser strata would include them.",
+            UserWarning,
+            stacklevel=2,
+        )
+    places = np.argsort(codes, kind="stable")
+    # codes are integers and the keys below 1, so sorting the sum sorts by stratum, then at random
+    shuffled = np.argsort(codes + rng.random((n_shuffles, codes.size)), axis=1)
+    permutations = np.empty_like(shuffled)
+    permutations[:, places] = shuffled
+    return permutations
+
+
+def permutation_max(
+    observed,
+    null,
+    *,
+    standardise: bool = True,
+    alternative: Literal["greater", "two-sided"] = "greater",
+    hypothesis: str = "the labels are exchangeable: no component exceeds its shuffled value",
+) -> TestResult:
+    r"""Max-T permutation test of m components at once.
+
+    Null hypothesis: the observed row is exchangeable with the shuffled rows. Each component is put
+    on the scale of its own mean and standard deviation over all 1 + B rows (the observed one
+    included, which keeps the test exact), and compared with the largest component of each shuffle:
+    :math:`p_j = (1 + \#\{b: \max_i T_{bi} \ge T_j\}) / (1 + B)`; the overall p-value is the smallest.
+
+    Parameters
+    ----------
+    observed : (m,) statistics, larger is stronger.
+    null : (B, m) the same statistics under shuffles.
+    standardise : False compares the raw values, for components that share a scale.
+    alternative : "greater", or "two-sided" for distance from the mean of the shuffles.
+    hypothesis : the null hypothesis in the words of the application.
+
+    Returns
+    -------
+    TestResult with `adjusted` (m,), controlling the family-wise error over the components.
+
+    Raises
+    ------
+    ValueError : shapes differ or values are not finite.
+    """
+    observed, null = np.atleast_1d(np.asarray(observed, np.float64)), np.asarray(null, np.float64)
+    if null.ndim == 1:
+        null = null[:, None]
+    if null.ndim != 2 or null.shape[1:] != observed.shape or null.shape[0] < 1:
+        raise ValueError(f"observed has shape {observed.shape}, null {null.shape}; expected (m,) and (B, m).")
+    rows = np.vstack([observed, null])
+    if not np.isfinite(rows).all():
+        raise ValueError("observed or null statistics hold NaN or infinite values; drop those components.")
+    if standardise or alternative == "two-sided":
+        rows = rows - rows.mean(0)
+    if standardise:
+        scale = rows.std(0)
+        # a component that no shuffle changes is no evidence, whatever its rounding error
+        constant = scale <= 1e-12 * np.abs(null).max(0, initial=0)
+        rows = np.where(constant, 0.0, rows / np.where(constant, 1.0, scale))
+    if alternative == "two-sided":
+        rows = np.abs(rows)
+    largest = rows[1:].max(1)
+    exceed = (largest[:, None] >= rows[0] - 1e-12).sum(0)
+    adjusted = (1 + exceed) / (1 + null.shape[0])
+    return TestResult(float(rows[0].max()), float(adjusted.min()), hypothesis, adjusted, null.shape[0])
+
+
+def holm(pvalues) -> np.ndarray:
+    """Holm's step-down adjusted p-values, (m,) for (m,): family-wise error without independence.
+
+    Raises
+    ------
+    ValueError : a p-value is NaN or outside [0, 1].
+
+    References
+    ----------
+    Holm (1979), Scandinavian Journal of Statistics 6.
+
+    Examples
+    --------
+    >>> holm([0.01, 0.04, 0.03]).round(2).tolist()
+    [0.03, 0.06, 0.06]
+    """
+    pvalues = np.atleast_1d(np.asarray(pvalues, np.float64))
+    if pvalues.size == 0:
+        return pvalues
+    if not ((pvalues >= 0) & (pvalues <= 1)).all():
+        raise ValueError(f"p-values must lie in [0, 1], found {pvalues.tolist()}; leave out untested ones.")
+    return multipletests(pvalues, method="holm")[1]
+
+
+def _group_codes(groups, n: int) -> np.ndarray:
+    if groups is None:
+        return np.arange(n)
+    groups = np.asarray(groups)
+    if groups.shape != (n,):
+        raise ValueError(f"groups has shape {groups.shape}, values have {n} items; give one label per item.")
+    return np.unique(groups, return_inverse=True)[1]
+
+
+def _require_values(values, bounds, confidence, n_resamples):
+    if not np.isfinite(values).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
+        raise ValueError(f"values hold NaN or infinity, first at index {where}; leave those items out.")
+    if bounds is not None and not (values.min() >= bounds[0] and values.max() <= bounds[1]):
+        raise ValueError(
+            f"values span [{values.min():.4g}, {values.max():.4g}], outside bounds {bounds}; "
+            "differences of outcomes need (-1, 1), unbounded values None."
+        )
+    if not 0 < confidence < 1 or n_resamples < 2:
+        raise ValueError(f"confidence {confidence} must lie in (0, 1), n_resamples {n_resamples} be >= 2.")
+
+
+def _multinomial(n_groups: int, n_resamples: int, rng: np.random.Generator) -> np.ndarray:
+    chances = np.full(n_groups, 1 / n_groups)
+    weights = rng.multinomial(n_groups, chances, size=n_resamples)
+    while (single := (weights > 0).sum(1) < 2).any():
+        weights[single] = rng.multinomial(n_groups, chances, size=int(single.sum()))
+    return weights.astype(np.float64)
+
+
+def _group_sums(values: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    members = np.eye(codes.max() + 1)[codes]
+    return values @ members, members.sum(0)
+
+
+def _with_pseudo_groups(sums, counts, bounds):
+    size = counts.mean() / 2
+    pseudo = np.broadcast_to(np.multiply(size, bounds), (*sums.shape[:-1], 2))
+    return np.concatenate([sums, pseudo], -1), np.concatenate([counts, [size, size]])
+
+
+def _ratio(weights: np.ndarray, sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """(B, ...) ratio of weighted sums to weighted counts."""
+    total = np.tensordot(weights, sums, axes=(1, sums.ndim - 1))
+    return total / (weights @ counts).reshape(-1, *[1] * (sums.ndim - 1))
+
+
+def _widened_percentiles(centre, spread, confidence: float, n_groups: int):
+    tail = (1 - confidence) / 2
+    wider = stats.t.isf(tail, n_groups - 1) / stats.norm.isf(tail) * np.sqrt(n_groups / (n_groups - 1))
+    low, high = np.quantile(spread, [tail, 1 - tail], axis=0)
+    return centre - wider * (centre - low), centre + wider * (high - centre)
