@@ -28,6 +28,7 @@ from .rules import (
     REFUTED,
     SUPPORTED,
     Evidence,
+    bound_of,
     control_verdict,
     judge,
     passed,
@@ -282,8 +283,7 @@ def _primary(entry: dict, reading: str) -> tuple[str | None, float | None]:
     name = entry.get("primary")
     if name is None:
         return None, None
-    (limit,) = entry["rules"][reading][name].values()
-    return name, float(limit)
+    return name, bound_of(name, entry["rules"][reading][name])[1]
 
 
 def _overall(verdicts: Sequence[Verdict], reading: str) -> tuple[str, str]:

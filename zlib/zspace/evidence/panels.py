@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 
 from ..errors import ParameterError
 from ..measures.resampling import stratified_permutations
@@ -162,9 +161,19 @@ def spread(states: np.ndarray) -> np.ndarray:
 
 
 def length_overlap_strata(panel: Panel) -> np.ndarray:
-    """(n,) labels: thirds of the pair's summed token count, crossed with halves of its own overlap."""
-    a, b = panel.lengths()
-    return 2 * _quantile_class(a + b, 3) + _quantile_class(own_overlap(panel), 2)
+    """(n,) labels: thirds of the pair's summed token count, each halved by its items' own overlap.
+
+    Equal values are never parted, and a half of fewer than four items is not split off.
+    """
+    length = np.add(*panel.lengths())
+    strata = 2 * np.searchsorted(np.quantile(length, [1 / 3, 2 / 3]), length)
+    overlap = own_overlap(panel)
+    for stratum in np.unique(strata):
+        rows = strata == stratum
+        upper = rows & (overlap > np.median(overlap[rows]))
+        if min(upper.sum(), rows.sum() - upper.sum()) >= 4:
+            strata[upper] += 1
+    return strata
 
 
 def own_overlap(panel: Panel) -> np.ndarray:
@@ -201,14 +210,14 @@ def simulated_panel(
     aligned = choice.permutation(n_scenarios) < share * n_scenarios
     rows = aligned[scenario.astype(int)][:, None]
     subjects[TRAINED] = tuple(np.where(rows, a, b) for a, b in zip(planted, pair, strict=True))
-    halves = np.zeros(n_scenarios, bool)
-    halves[choice.permutation(n_scenarios)[: n_scenarios // 2]] = True
+    discovery = np.zeros(n_scenarios, bool)
+    discovery[choice.permutation(n_scenarios)[: n_scenarios // 3]] = True
     panel = Panel(
         language="simulated",
         subjects=subjects,
         scenario=scenario,
         group=scenario,
-        discovery=halves[scenario.astype(int)],
+        discovery=discovery[scenario.astype(int)],
         tokens=tuple(tokens.integers(0, 5000, (n, 12)) for _ in range(2)),
     )
     return with_controls(panel, rng=controls)
@@ -225,7 +234,3 @@ def _noise_pair(n_layers: int, n: int, dim: int, rng: np.random.Generator) -> Pa
         np.cumsum(rng.standard_normal((n_layers + 1, n, dim)), 0) + 3 * rng.standard_normal(dim)
         for _ in range(2)
     )
-
-
-def _quantile_class(values: np.ndarray, n_classes: int) -> np.ndarray:
-    return pd.qcut(pd.Series(values).rank(method="first"), n_classes, labels=False).to_numpy()

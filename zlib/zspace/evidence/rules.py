@@ -92,7 +92,7 @@ def rule_pvalue(conditions: Mapping, evidence: Evidence) -> float | None:
         interval = evidence.statistics.get(name)
         if interval is None or not isinstance(bound, Mapping) or interval.replicates is None:
             return None
-        ((side, limit),) = bound.items()
+        side, limit, _ = bound_of(name, bound)
         wrong = interval.replicates <= limit if side == "above" else interval.replicates >= limit
         values.append((1 + np.count_nonzero(wrong)) / (1 + len(interval.replicates)))
     return float(max(values)) if values and not evidence.unavailable else None
@@ -112,6 +112,20 @@ def control_verdict(conditions: Mapping, control: Control) -> str | None:
 def passed(control: Control, verdict: str) -> bool:
     """Positive controls pass when they are supported, negative ones when they are not."""
     return (verdict == SUPPORTED) == (control.kind == "positive")
+
+
+def bound_of(name: str, bound: Mapping) -> tuple[str, float, float]:
+    """Side ("above" or "below"), the limit that supports and the limit that refutes (mostly the same)."""
+    sides = [s for s in ("above", "below") if s in bound]
+    unknown = set(bound) - {"above", "below", "refuted_above", "refuted_below"}
+    if len(sides) != 1 or unknown:
+        raise ClaimError(
+            f"the bound of {name} is {dict(bound)}; expected `above` or `below`, with an optional "
+            "`refuted_below` or `refuted_above`."
+        )
+    (side,) = sides
+    other = "refuted_below" if side == "above" else "refuted_above"
+    return side, float(bound[side]), float(bound.get(other, bound[side]))
 
 
 def items_to_decide(interval: Interval, bound: float, n: int) -> int | None:
@@ -152,25 +166,23 @@ def _judge(conditions: Mapping, statistics: Mapping[str, Interval], n: int | Non
 
 
 def _judge_bound(name: str, bound: Mapping, interval: Interval, n: int | None) -> tuple[str, str]:
-    ((side, limit),) = bound.items()
-    if side not in ("above", "below"):
-        raise ClaimError(f"a bound is `above` or `below`, not {side!r} (statistic {name}).")
+    side, limit, refuting = bound_of(name, bound)
     words = (
         f"{name.replace('_', ' ')} {interval.estimate:.3f} [{interval.low:.3f}, {interval.high:.3f}] "
         f"against {limit:g}"
     )
     if not all(map(math.isfinite, (interval.estimate, interval.low, interval.high))):
         return INCONCLUSIVE, f"{name.replace('_', ' ')} is undefined"
-    if interval.low > limit:
-        return (SUPPORTED if side == "above" else REFUTED), _equivalent(words, side, limit, interval)
-    if interval.high < limit:
-        return (REFUTED if side == "above" else SUPPORTED), _equivalent(words, side, limit, interval)
+    if interval.high < refuting if side == "above" else interval.low > refuting:
+        return REFUTED, _equivalent(words, limit, interval)
+    if interval.low > limit if side == "above" else interval.high < limit:
+        return SUPPORTED, words
     more = items_to_decide(interval, limit, n) if n else None
     return INCONCLUSIVE, words + (f" (about {more} scenarios would decide)" if more else "")
 
 
-def _equivalent(words: str, side: str, limit: float, interval: Interval) -> str:
-    none = side == "above" and limit > 0 and -limit < interval.low and interval.high < limit
+def _equivalent(words: str, limit: float, interval: Interval) -> str:
+    none = limit > 0 and -limit < interval.low and interval.high < limit
     return f"{words}: equivalent to none" if none else words
 
 

@@ -1,0 +1,191 @@
+"""Prediction 1: does the nearest neighbour in the other language come from the same scenario?
+
+Accuracy by layer of every subject, its excess over the best control ("aligned at all?") and over the
+subject's own layer 0 and embeddings ("do the blocks add to it?"). Layers and pairs of layers are
+chosen on the discovery third; intervals come from the confirmation items, resampled by scenario.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ...measures import alignment
+from ...measures.resampling import Interval, holm, permutation_max, stratified_permutations
+from ..panels import PERMUTED, PLANTED, RANDOM_BLOCKS, SHUFFLED, TRAINED, Panel, length_overlap_strata
+from ..rules import Evidence
+from .common import as_evidence, confirmed_interval, present, shifted
+
+SURFACE = "surface overlap"
+
+
+@dataclass(frozen=True)
+class RetrievalResult:
+    """Retrieval by layer, of all subjects and languages.
+
+    curves : language, subject, layer, accuracy, low, high (confirmation items; 95 %, by scenario).
+    peaks : language, subject, layer (chosen on discovery), accuracy, chance (confirmation items).
+    shuffles : language, layer, accuracy, null_high (95 % of stratified shuffles), p_max (max-T over
+        layers), p_holm (the smallest of them, Holm over languages); all items, trained model.
+    evidence : claim id -> one Evidence per language.
+    """
+
+    curves: pd.DataFrame
+    peaks: pd.DataFrame
+    shuffles: pd.DataFrame
+    evidence: Mapping[str, list[Evidence]]
+
+
+def retrieval_by_layer(
+    panels: Mapping[str, Panel], *, rng: np.random.Generator, n_shuffles: int = 499
+) -> RetrievalResult:
+    """Prediction 1: between-scenario retrieval of every subject, with its evidence (centred cosine)."""
+    curves, peaks, shuffles = [], [], []
+    evidence = {"prediction_1_aligned": [], "prediction_1_rises": []}
+    for panel, stream in zip(panels.values(), rng.spawn(len(panels)), strict=True):
+        intervals, permuted, decisions = stream.spawn(3)
+        outcomes = retrieval_outcomes(panel)
+        curves.append(_curves(panel, outcomes, intervals))
+        peaks.append(_peaks(panel, outcomes))
+        shuffles.append(_shuffled(panel, permuted, n_shuffles))
+        for claim, one in retrieval_evidence(panel, outcomes, rng=decisions).items():
+            evidence[claim].append(one)
+    table = pd.concat(shuffles, ignore_index=True)
+    smallest = table.groupby("language", sort=False)["p_max"].min()
+    adjusted = dict(zip(smallest.index, holm(smallest.to_numpy()), strict=True))
+    table["p_holm"] = table["language"].map(adjusted)
+    return RetrievalResult(
+        pd.concat(curves, ignore_index=True), pd.concat(peaks, ignore_index=True), table, evidence
+    )
+
+
+def retrieval_outcomes(panel: Panel, *, surface: bool = True, **options) -> dict[str, np.ndarray]:
+    """Subject -> (L+1, 2, n) outcomes on the full pool, centred by the means of the discovery items.
+
+    The surface baseline has one layer. `options` go to `alignment.retrieval_outcomes`.
+    """
+    options = {"level": "between", "groups": panel.scenario, **options}
+    centred = options.pop("center", True)
+    found = {
+        name: alignment.retrieval_outcomes(x, y, center=panel.means(name) if centred else False, **options)
+        for name, (x, y) in panel.subjects.items()
+    }
+    if surface:
+        found[SURFACE] = alignment.lexical_outcomes(
+            *panel.tokens, groups=options["groups"], level=options["level"]
+        )[None]
+    return found
+
+
+def retrieval_evidence(
+    panel: Panel, outcomes: Mapping[str, np.ndarray], *, rng: np.random.Generator
+) -> dict[str, Evidence]:
+    """Evidence of one language for both questions of prediction 1, with every control judged alike."""
+    subjects = [TRAINED, *panel.twins, *present(panel, PERMUTED), SHUFFLED, PLANTED]
+    streams = dict(zip(subjects, rng.spawn(len(subjects)), strict=True))
+    aligned, rises = {}, {}
+    for subject in subjects:
+        first, second, third = streams[subject].spawn(3)
+        aligned[subject] = {"aligned_excess": aligned_excess(panel, outcomes, subject, rng=first)}
+        rises[subject] = {
+            "rise_excess": rise_excess(panel, outcomes, subject, rng=second),
+            "largest_drop": largest_drop(panel, outcomes[subject], rng=third),
+        }
+    return {
+        "prediction_1_aligned": as_evidence(panel, aligned),
+        "prediction_1_rises": as_evidence(panel, rises),
+    }
+
+
+def aligned_excess(
+    panel: Panel, outcomes: Mapping[str, np.ndarray], subject: str, *, rng: np.random.Generator
+) -> Interval:
+    """Retrieval at the peak minus that of the best control: random twins, permuted embeddings, surface.
+
+    A twin is compared with the other twins and the surface baseline.
+    """
+    controls = [t for t in panel.twins if t != subject]
+    if subject not in (*panel.twins, PERMUTED):
+        controls += present(panel, PERMUTED)
+    compared = [(outcomes[c], peak_layer(panel, outcomes[c])) for c in [*controls, SURFACE]]
+    return _excess(panel, outcomes[subject], compared, rng)
+
+
+def rise_excess(
+    panel: Panel, outcomes: Mapping[str, np.ndarray], subject: str, *, rng: np.random.Generator
+) -> Interval:
+    """Retrieval at the peak minus the larger of the subject's own layer 0 and its embeddings' control.
+
+    That control is trained embeddings under random blocks; for a twin, the other twins.
+    """
+    others = [t for t in panel.twins if t != subject] if subject in panel.twins else [RANDOM_BLOCKS]
+    compared = [(outcomes[c], peak_layer(panel, outcomes[c])) for c in others if c in outcomes]
+    return _excess(panel, outcomes[subject], [(outcomes[subject], 0), *compared], rng)
+
+
+def largest_drop(panel: Panel, outcomes: np.ndarray, *, rng: np.random.Generator) -> Interval:
+    """How far accuracy falls between two layers before the peak; the pair is chosen on discovery.
+
+    Zero where the peak is layer 0: nothing lies before it.
+    """
+    accuracy = outcomes[..., panel.discovery].mean((1, 2))
+    peak = peak_layer(panel, outcomes)
+    drops = np.triu(accuracy[: peak + 1, None] - accuracy[None, : peak + 1], 1)
+    high, low = np.unravel_index(np.argmax(drops), drops.shape) if peak > 1 else (0, peak)
+    first, second = (outcomes[k].mean(0)[panel.confirmation] for k in (high, low))
+    return confirmed_interval(panel, first - second if peak else 0 * first, rng)
+
+
+def peak_layer(panel: Panel, outcomes: np.ndarray) -> int:
+    """Layer of the highest accuracy on the discovery items."""
+    return int(np.argmax(outcomes[..., panel.discovery].mean((1, 2))))
+
+
+def _excess(
+    panel: Panel, outcomes: np.ndarray, compared: Sequence[tuple[np.ndarray, int]], rng: np.random.Generator
+) -> Interval:
+    """Peak minus the best of the compared (outcomes, layer).
+
+    The control's value is the largest of several, so biased towards the control; it is fixed before
+    the accuracy of the subject is resampled.
+    """
+    rows = panel.confirmation
+    own = outcomes[peak_layer(panel, outcomes)].mean(0)[rows]
+    control = max(found[layer][:, rows].mean() for found, layer in compared)
+    return shifted(confirmed_interval(panel, own, rng, bounds=(0, 1)), control)
+
+
+def _curves(panel: Panel, outcomes: Mapping[str, np.ndarray], rng: np.random.Generator) -> pd.DataFrame:
+    tables = []
+    for (name, found), stream in zip(outcomes.items(), rng.spawn(len(outcomes)), strict=True):
+        interval = confirmed_interval(panel, found.mean(1)[:, panel.confirmation], stream, bounds=(0, 1))
+        columns = {"layer": np.arange(len(found)), "accuracy": interval.estimate}
+        columns |= {"low": interval.low, "high": interval.high}
+        tables.append(pd.DataFrame({"language": panel.language, "subject": name, **columns}))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _peaks(panel: Panel, outcomes: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    chance = alignment.chance_level(panel.scenario, "between")
+    rows = []
+    for name, found in outcomes.items():
+        layer = peak_layer(panel, found)
+        accuracy = found[layer][:, panel.confirmation].mean()
+        rows.append((panel.language, name, layer, accuracy, chance))
+    return pd.DataFrame(rows, columns=["language", "subject", "layer", "accuracy", "chance"])
+
+
+def _shuffled(panel: Panel, rng: np.random.Generator, n_shuffles: int) -> pd.DataFrame:
+    """Max-T over layers against shuffles within strata of length and overlap, on all items."""
+    x, y = panel.subjects[TRAINED]
+    permutations = stratified_permutations(length_overlap_strata(panel), n_shuffles=n_shuffles, rng=rng)
+    null = alignment.shuffled_accuracy(x, y, permutations, groups=panel.scenario, level="between")
+    observed = alignment.retrieval_accuracy(x, y, groups=panel.scenario, level="between")
+    columns = {
+        "layer": np.arange(len(x)),
+        "accuracy": observed,
+        "null_high": np.quantile(null, 0.95, axis=0),
+        "p_max": permutation_max(observed, null).adjusted,
+    }
+    return pd.DataFrame({"language": panel.language, **columns})

@@ -1,0 +1,62 @@
+"""Worlds with known answers, at the size of the data, for the operating characteristic of each rule.
+
+World "true" carries the signal in every scenario, "false" in none, and "null" in the share of
+scenarios that puts the mean of the primary statistic on the bound of the rule, where the verdict
+`supported` is wrong most easily.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ..claims import rule
+from ..panels import simulated_panel
+from ..rules import Evidence, bound_of
+from . import descent, retrieval, updates
+
+WORLDS = ("true", "false", "null")
+_N_CALIBRATION = 30
+_SIGNALS = {
+    "prediction_1_aligned": "scenarios",
+    "prediction_1_rises": "scenarios",
+    "prediction_2_update_agnosticism": "updates",
+    "theorem_2_every_layer": "scenarios",
+}
+
+
+def simulation(
+    claim_id: str, *, n_scenarios: int, n_draws: int, rng: np.random.Generator
+) -> Callable[[str, np.random.Generator], Evidence]:
+    """simulate(world, rng) -> Evidence for `claims.operating_characteristic`.
+
+    The share of world "null" is found by interpolating the mean of the primary statistic between
+    no scenario and all of them (30 panels each): an item's outcome depends on its own scenario
+    alone, so that the mean is linear in the share.
+    """
+    if claim_id == "theorem_2_accumulation":
+        return descent.accumulation_worlds(n_scenarios=n_scenarios, n_draws=n_draws)
+    primary = rule(claim_id)["primary"]
+    _, bound, _ = bound_of(primary, rule(claim_id)["rules"]["as_corrected"][primary])
+
+    def evidence(share: float, rng: np.random.Generator) -> Evidence:
+        return _evidence(claim_id, share, rng, n_scenarios=n_scenarios, n_draws=n_draws)
+
+    none, full = (
+        np.mean([evidence(share, r).statistics[primary].estimate for r in rng.spawn(_N_CALIBRATION)])
+        for share in (0.0, 1.0)
+    )
+    shares = {"true": 1.0, "false": 0.0, "null": float(np.clip((bound - none) / (full - none), 0, 1))}
+    return lambda world, rng: evidence(shares[world], rng)
+
+
+def _evidence(claim_id: str, share: float, rng: np.random.Generator, **size: int) -> Evidence:
+    world, stream = rng.spawn(2)
+    panel = simulated_panel(_SIGNALS[claim_id], share, rng=world, **size)
+    if claim_id == "prediction_2_update_agnosticism":
+        subjects = updates.update_subjects(panel, stream.spawn(1)[0])
+        measured = {name: updates.update_auc(panel, pair) for name, pair in subjects.items()}
+        return updates.update_evidence(panel, measured, rng=stream)
+    if claim_id == "theorem_2_every_layer":
+        return descent.every_layer_evidence(panel, rng=stream)
+    outcomes = retrieval.retrieval_outcomes(panel)
+    return retrieval.retrieval_evidence(panel, outcomes, rng=stream)[claim_id]

@@ -1,0 +1,105 @@
+"""Prediction 2: are a layer's updates f_k more language-agnostic than the states h_k they are added to?
+
+Measured by the AUC of an item's own translation against the items of other scenarios, so that no
+layer has to be chosen; what a random-weight twin gains in the same way is subtracted.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ...measures import alignment
+from ..panels import PERMUTED, PLANTED, SHUFFLED, TRAINED, Panel, plant_updates
+from ..rules import Evidence
+from .common import as_evidence, confirmed_interval, present
+
+
+@dataclass(frozen=True)
+class UpdateResult:
+    """AUC of states and updates by layer, and what updates gain.
+
+    curves : language, subject, layer, kind ("state" or "update"), auc (confirmation items).
+    gains : language, subject, gain, low, high (mean over inner layers of AUC(f_k) - AUC(h_k)).
+    evidence : claim id -> one Evidence per language.
+    """
+
+    curves: pd.DataFrame
+    gains: pd.DataFrame
+    evidence: Mapping[str, list[Evidence]]
+
+
+def update_agnosticism(panels: Mapping[str, Panel], *, rng: np.random.Generator) -> UpdateResult:
+    """Prediction 2: are updates f_k more language-agnostic than states h_k? AUC, between scenarios."""
+    curves, gains, evidence = [], [], []
+    for panel, stream in zip(panels.values(), rng.spawn(len(panels)), strict=True):
+        measured = {
+            name: update_auc(panel, pair) for name, pair in update_subjects(panel, stream.spawn(1)[0]).items()
+        }
+        curves.append(_auc_curves(panel, measured))
+        one = update_evidence(panel, measured, rng=stream)
+        evidence.append(one)
+        gains.append(_gains(panel, measured, stream))
+    tables = (pd.concat(t, ignore_index=True) for t in (curves, gains))
+    return UpdateResult(*tables, {"prediction_2_update_agnosticism": evidence})
+
+
+def update_subjects(panel: Panel, rng: np.random.Generator) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Subjects of prediction 2: as the panel's, with a signal planted in the updates instead."""
+    names = [TRAINED, *panel.twins, *present(panel, PERMUTED), SHUFFLED]
+    subjects = {name: panel.subjects[name] for name in names}
+    return {**subjects, PLANTED: plant_updates(panel.subjects[SHUFFLED], rng=rng)}
+
+
+def update_auc(panel: Panel, pair: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """AUC per layer and item of states h_k, k = 0..L, and updates f_k, k = 0..L-1, both directions averaged.
+
+    Own translation against the items of other scenarios, centred by the discovery items.
+    """
+    measured = []
+    for x, y in (pair, tuple(np.diff(np.asarray(s, float), axis=0) for s in pair)):
+        means = tuple(s[:, panel.discovery].mean(1, keepdims=True, dtype=float) for s in (x, y))
+        auc = alignment.retrieval_auc(x, y, center=means, groups=panel.scenario, level="between")
+        measured.append(auc.mean(1))
+    return tuple(measured)
+
+
+def update_gain(auc: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """(n,) mean over the inner layers k = 1..L-2 of AUC(f_k) - AUC(h_k) (all layers where L < 4)."""
+    states, updates = auc
+    inner = slice(1, -1) if len(updates) >= 4 else slice(None)
+    return (updates - states[:-1])[inner].mean(0)
+
+
+def update_evidence(
+    panel: Panel, measured: Mapping[str, tuple[np.ndarray, np.ndarray]], *, rng: np.random.Generator
+) -> Evidence:
+    """Gain of the updates and its excess over the best twin, for the trained model and each control."""
+    gains = {name: update_gain(auc)[panel.confirmation] for name, auc in measured.items()}
+    statistics = {}
+    for subject, stream in zip(gains, rng.spawn(len(gains)), strict=True):
+        best = max((t for t in panel.twins if t != subject), key=lambda t: gains[t].mean())
+        first, second = stream.spawn(2)
+        statistics[subject] = {
+            "update_gain": confirmed_interval(panel, gains[subject], first),
+            "update_gain_excess": confirmed_interval(panel, gains[subject] - gains[best], second),
+        }
+    return as_evidence(panel, statistics)
+
+
+def _auc_curves(panel: Panel, measured: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> pd.DataFrame:
+    tables = []
+    for name, pair in measured.items():
+        for kind, auc in zip(("state", "update"), pair, strict=True):
+            columns = {"layer": np.arange(len(auc)), "kind": kind, "auc": auc[:, panel.confirmation].mean(1)}
+            tables.append(pd.DataFrame({"language": panel.language, "subject": name, **columns}))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _gains(panel: Panel, measured: Mapping, rng: np.random.Generator) -> pd.DataFrame:
+    rows = []
+    for (name, auc), stream in zip(measured.items(), rng.spawn(len(measured)), strict=True):
+        interval = confirmed_interval(panel, update_gain(auc)[panel.confirmation], stream)
+        rows.append((panel.language, name, interval.estimate, interval.low, interval.high))
+    return pd.DataFrame(rows, columns=["language", "subject", "gain", "low", "high"])

@@ -1,0 +1,305 @@
+"""One Plotly theme and one function per figure.
+
+A figure's title states the finding, computed from the table it shows. Languages keep their colour in
+all notebooks (the Okabe-Ito set and neighbours, distinguishable without red-green vision); nulls are
+grey bands or grey lines; uncertainty is always drawn. `show` picks a renderer that works offline.
+"""
+
+import shutil
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import plotly.io as pio
+from plotly.subplots import make_subplots
+
+from .claims import INCONCLUSIVE, NOT_TESTABLE, OVERALL, PROVED, REFUTED, SUPPORTED
+from .panels import PERMUTED, PLANTED, RANDOM_BLOCKS, SHUFFLED, TRAINED
+
+LANGUAGE_COLOURS = {
+    "en": "#000000", "zh": "#D55E00", "fr": "#0072B2", "es": "#E69F00", "sw": "#009E73", "de": "#56B4E9",
+    "ru": "#CC79A7", "ja": "#7F3C8D", "th": "#A6761D", "bn": "#3969AC", "te": "#80BA5A",
+}  # fmt: skip
+VERDICT_COLOURS = {
+    PROVED: "#1B6CA8", SUPPORTED: "#56B4E9", REFUTED: "#D55E00", INCONCLUSIVE: "#F0E442",
+    NOT_TESTABLE: "#D9D9D9",
+}  # fmt: skip
+NULL_FILL, NULL_LINE, INK = "rgba(120,120,120,0.22)", "#7A7A7A", "#222222"
+_DASHES = {RANDOM_BLOCKS: "dash", PERMUTED: "dot", SHUFFLED: "dashdot"}
+_CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome")
+
+pio.templates["zspace"] = go.layout.Template(
+    layout={
+        "font": {"family": "Helvetica, Arial, sans-serif", "size": 13, "color": INK},
+        "title": {"x": 0, "xref": "paper", "xanchor": "left", "font": {"size": 16}},
+        "plot_bgcolor": "white",
+        "paper_bgcolor": "white",
+        "xaxis": {"showgrid": False, "zeroline": False, "linecolor": "#999", "ticks": "outside"},
+        "yaxis": {"gridcolor": "#EEE", "zeroline": False, "linecolor": "#999", "ticks": "outside"},
+        "legend": {"orientation": "h", "y": -0.16, "x": 0, "yanchor": "top"},
+        "margin": {"l": 70, "r": 30, "t": 90, "b": 60},
+        "hovermode": "closest",
+    }
+)
+pio.templates.default = "zspace"
+
+
+def use_renderer() -> str:
+    """Renderer for notebooks: interactive JSON, with a PNG beside it where a Chromium can draw one."""
+    has_chromium = any(shutil.which(name) for name in _CHROMIUM)
+    pio.renderers.default = "plotly_mimetype+png" if has_chromium else "plotly_mimetype"
+    return pio.renderers.default
+
+
+def language_colour(language: str) -> str:
+    """Hexadecimal colour of a language, the same in every figure; grey for languages without one."""
+    return LANGUAGE_COLOURS.get(language, "#666666")
+
+
+def retrieval_curves(curves: pd.DataFrame, peaks: pd.DataFrame, verdicts: Mapping[str, str]) -> go.Figure:
+    """Accuracy by layer, one small panel a language: the trained model over the band of its controls."""
+    languages = list(dict.fromkeys(curves["language"]))
+    figure = _small_multiples(languages, "layer", "between-scenario accuracy")
+    for i, language in enumerate(languages):
+        place = _place(i)
+        rows = curves[curves["language"] == language]
+        _twin_band(figure, rows, "accuracy", place, legend=i == 0)
+        for name, dash in _DASHES.items():
+            _line(figure, rows[rows["subject"] == name], "accuracy", place, dash=dash, legend=i == 0)
+        trained = rows[rows["subject"] == TRAINED]
+        _band(figure, trained, language, place)
+        _line(figure, trained, "accuracy", place, colour=language_colour(language), legend=i == 0)
+        peak = peaks[(peaks["language"] == language) & (peaks["subject"] == TRAINED)].iloc[0]
+        figure.add_hline(peak["chance"], line={"color": NULL_LINE, "width": 1, "dash": "dot"}, **place)
+        figure.add_vline(peak["layer"], line={"color": language_colour(language), "width": 1}, **place)
+    figure.update_yaxes(range=[-0.02, 1.04])
+    return _titled(
+        figure,
+        _finding(verdicts, "aligned beyond every control"),
+        "thin vertical line: layer chosen on discovery scenarios; dotted horizontal line: chance",
+    )
+
+
+def excess_by_subject(table: pd.DataFrame, minimal_effect: float, title: str, axis: str) -> go.Figure:
+    """Estimate and 95 % interval of every subject (columns language, subject, estimate, low, high)."""
+    subjects = list(dict.fromkeys(table["subject"]))
+    figure = go.Figure()
+    languages = list(dict.fromkeys(table["language"]))
+    for i, language in enumerate(languages):
+        rows = table[table["language"] == language].set_index("subject").loc[subjects]
+        offset = (i - (len(languages) - 1) / 2) * 0.7 / max(1, len(languages))
+        figure.add_scatter(
+            x=rows["estimate"],
+            y=np.arange(len(subjects))[::-1] - offset,
+            error_x={
+                "type": "data",
+                "array": rows["high"] - rows["estimate"],
+                "arrayminus": rows["estimate"] - rows["low"],
+                "thickness": 1.5,
+                "width": 0,
+            },
+            mode="markers",
+            marker={"color": language_colour(language), "size": 8},
+            name=language,
+        )
+    figure.add_vline(minimal_effect, line={"color": NULL_LINE, "dash": "dash", "width": 1})
+    figure.add_vline(0, line={"color": "#CCC", "width": 1})
+    figure.update_yaxes(tickvals=np.arange(len(subjects))[::-1], ticktext=subjects, showgrid=True)
+    figure.update_xaxes(title=axis)
+    figure.update_layout(height=130 + 46 * len(subjects), margin={"l": 170})
+    return _titled(figure, title, "bars: 95 % interval by scenario; dashed line: minimal effect of the rule")
+
+
+def update_curves(curves: pd.DataFrame, verdicts: Mapping[str, str]) -> go.Figure:
+    """AUC of states and updates by layer, one small panel a language, over the band of the twins' updates."""
+    languages = list(dict.fromkeys(curves["language"]))
+    figure = _small_multiples(languages, "layer", "AUC, own translation against other scenarios")
+    for i, language in enumerate(languages):
+        place = _place(i)
+        rows = curves[curves["language"] == language]
+        updates, states = (rows[rows["kind"] == kind] for kind in ("update", "state"))
+        _twin_band(figure, updates, "auc", place, legend=i == 0, name="updates of random twins")
+        colour = language_colour(language)
+        for table, dash, name in ((states, "solid", "states"), (updates, "dash", "updates")):
+            trained = table[table["subject"] == TRAINED]
+            _line(figure, trained, "auc", place, colour=colour, dash=dash, legend=i == 0, name=name)
+        figure.add_hline(0.5, line={"color": NULL_LINE, "width": 1, "dash": "dot"}, **place)
+    return _titled(
+        figure,
+        _finding(verdicts, "updates more language-agnostic than states"),
+        "dotted horizontal line: chance",
+    )
+
+
+def snr_curves(curves: pd.DataFrame, title: str) -> go.Figure:
+    """SNR (noise over signal, lower is better) by layer, one small panel a language, twins as a band."""
+    languages = list(dict.fromkeys(curves["language"]))
+    figure = _small_multiples(languages, "layer", "D_same / D_diff (lower is better)")
+    for i, language in enumerate(languages):
+        place = _place(i)
+        rows = curves[curves["language"] == language]
+        _twin_band(figure, rows, "snr", place, legend=i == 0)
+        shuffled = rows[rows["subject"] == SHUFFLED]
+        _line(figure, shuffled, "snr", place, dash=_DASHES[SHUFFLED], legend=i == 0)
+        trained = rows[rows["subject"] == TRAINED]
+        colour = language_colour(language)
+        _line(figure, trained, "snr", place, colour=colour, legend=i == 0)
+        centred = {"colour": colour, "dash": "dash", "name": "trained, centred"}
+        _line(figure, trained, "snr_centered", place, legend=i == 0, **centred)
+    figure.update_yaxes(type="log", matches=None)
+    return _titled(figure, title, "raw unless marked; logarithmic axes")
+
+
+def descent_paths(paths: pd.DataFrame, title: str) -> go.Figure:
+    """log r by layer as measured and under the counterfactuals (columns language, path, layer, log_r)."""
+    languages = list(dict.fromkeys(paths["language"]))
+    styles = {
+        "measured": (None, "solid"),
+        "quality frozen": (None, "dash"),
+        "no cross-terms": (NULL_LINE, "dash"),
+        "accumulation only": (NULL_LINE, "solid"),
+    }
+    figure = _small_multiples(languages, "layer", "log r", shared=False)
+    for i, language in enumerate(languages):
+        rows = paths[paths["language"] == language]
+        for name, (colour, dash) in styles.items():
+            colour = colour or language_colour(language)
+            table = rows[rows["path"] == name]
+            _line(figure, table, "log_r", _place(i), colour=colour, dash=dash, legend=i == 0, name=name)
+    return _titled(figure, title, "confirmation items; each panel has its own axis")
+
+
+def verdict_map(ledger: pd.DataFrame, reading: str = "as_corrected") -> go.Figure:
+    """Verdicts of all claims (rows) in all languages (columns) of one ledger."""
+    languages = sorted(dict.fromkeys(ledger["language"]), key=lambda x: (x != OVERALL, x))
+    claims = list(dict.fromkeys(ledger["claim"]))
+    words = list(VERDICT_COLOURS)
+    table = ledger.drop_duplicates(["claim", "language"]).pivot(
+        index="claim", columns="language", values=reading
+    )
+    table = table.reindex(index=claims[::-1], columns=languages)
+    codes = table.apply(lambda column: column.map({w: i for i, w in enumerate(words)}))
+    scale = [[(i + j) / len(words), VERDICT_COLOURS[w]] for i, w in enumerate(words) for j in (0, 1)]
+    figure = go.Figure(
+        go.Heatmap(
+            z=codes.to_numpy(float),
+            x=["all" if x == OVERALL else x for x in languages],
+            y=[c.replace("_", " ") for c in table.index],
+            text=table.fillna("").to_numpy(str),
+            texttemplate="%{text}",
+            zmin=-0.5,
+            zmax=len(words) - 0.5,
+            colorscale=scale,
+            showscale=False,
+            xgap=3,
+            ygap=3,
+            hovertemplate="%{y}, %{x}: %{text}<extra></extra>",
+        )
+    )
+    figure.update_layout(height=170 + 46 * len(claims), margin={"l": 230})
+    counts = ledger[reading].value_counts()
+    finding = ", ".join(f"{counts[w]} {w}" for w in words if w in counts)
+    return _titled(figure, f"Verdicts {reading.replace('_', ' ')}: {finding}", "all: every language together")
+
+
+def _small_multiples(languages: Sequence[str], x: str, y: str, shared: bool = True) -> go.Figure:
+    n_rows = -(-len(languages) // 2)
+    figure = make_subplots(
+        rows=n_rows,
+        cols=min(2, len(languages)),
+        subplot_titles=[f"en – {language}" for language in languages],
+        shared_yaxes="all" if shared else False,
+        shared_xaxes="all",
+        x_title=x,
+        y_title=y,
+        horizontal_spacing=0.06 if shared else 0.1,
+        vertical_spacing=0.24 / n_rows,
+    )
+    legend = {"y": -0.2 if n_rows < 2 else -0.13}
+    return figure.update_layout(height=200 + 230 * n_rows, legend=legend, margin={"b": 110})
+
+
+def _place(i: int) -> dict:
+    return {"row": i // 2 + 1, "col": i % 2 + 1}
+
+
+def _twin_band(
+    figure: go.Figure,
+    rows: pd.DataFrame,
+    value: str,
+    place: dict,
+    *,
+    legend: bool,
+    name: str = "random twins",
+) -> None:
+    twins = rows[rows["subject"].str.match(r"random-\d+$")]
+    if twins.empty:
+        return
+    span = twins.groupby("layer")[value].agg(["min", "max"])
+    figure.add_scatter(
+        x=np.concatenate([span.index, span.index[::-1]]),
+        y=np.concatenate([span["max"], span["min"][::-1]]),
+        fill="toself",
+        fillcolor=NULL_FILL,
+        line={"color": NULL_LINE, "width": 0.8},
+        name=name,
+        showlegend=legend,
+        hoverinfo="skip",
+        **place,
+    )
+
+
+def _band(figure: go.Figure, rows: pd.DataFrame, language: str, place: dict) -> None:
+    red, green, blue = (int(language_colour(language)[i : i + 2], 16) for i in (1, 3, 5))
+    figure.add_scatter(
+        x=np.concatenate([rows["layer"], rows["layer"][::-1]]),
+        y=np.concatenate([rows["high"], rows["low"][::-1]]),
+        fill="toself",
+        fillcolor=f"rgba({red},{green},{blue},0.15)",
+        line={"width": 0},
+        showlegend=False,
+        hoverinfo="skip",
+        **place,
+    )
+
+
+def _line(
+    figure: go.Figure,
+    rows: pd.DataFrame,
+    value: str,
+    place: dict,
+    *,
+    colour: str = NULL_LINE,
+    dash: str = "solid",
+    legend: bool = False,
+    name: str | None = None,
+) -> None:
+    if rows.empty:
+        return
+    name = name or rows["subject"].iloc[0]
+    figure.add_scatter(
+        x=rows["layer"],
+        y=rows[value],
+        mode="lines",
+        line={"color": colour, "dash": dash, "width": 2.4 if colour != NULL_LINE else 1.3},
+        name=name,
+        legendgroup=name,
+        showlegend=legend,
+        **place,
+    )
+
+
+def _finding(verdicts: Mapping[str, str], predicate: str) -> str:
+    """ "zh, fr: <predicate>; sw: refuted" from the verdict of each language."""
+    by_verdict: dict[str, list[str]] = {}
+    for language, verdict in verdicts.items():
+        by_verdict.setdefault(verdict, []).append(language)
+    parts = [f"{predicate}: {', '.join(by_verdict.pop(SUPPORTED, [])) or 'no language'}"]
+    parts += [f"{verdict}: {', '.join(languages)}" for verdict, languages in by_verdict.items()]
+    text = "; ".join(parts)
+    return text[0].upper() + text[1:]
+
+
+def _titled(figure: go.Figure, title: str, subtitle: str) -> go.Figure:
+    return figure.update_layout(title={"text": title, "subtitle": {"text": subtitle, "font": {"size": 12}}})
