@@ -1,0 +1,373 @@
+"""Language models: loaded, verified, tokenised, and their twins with random weights.
+
+A `LanguageModel` holds a decoder-only transformer with L blocks and hidden size d, its tokenizer and
+the parts that `capture` hooks. `load` verifies the residual stream; `identity` says what decides a
+model's numbers without loading it. Twins are the controls of CLAIMS: same architecture and tokenizer,
+some or all weights not trained. Importing this module imports neither torch nor transformers.
+"""
+
+import copy
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import ModelError
+from . import blocks, weights
+from .blocks import ReducingHooks
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+__all__ = [
+    "LanguageModel",
+    "ReducingHooks",
+    "identity",
+    "load",
+    "permuted_embeddings_twin",
+    "random_blocks_twin",
+    "random_twin",
+    "tokenize",
+    "twin",
+]
+
+VARIANTS = ("trained", "random", "random-blocks", "permuted-embeddings")
+_DTYPES = ("float32", "bfloat16")
+_BIN = 256  # token ids in one frequency bin of `permuted_embeddings_twin`
+
+
+@dataclass(frozen=True, eq=False)
+class LanguageModel:
+    """A decoder-only transformer in evaluation mode, its tokenizer and its anatomy.
+
+    `network` is the whole causal language model; `trunk` yields its last hidden state without the LM
+    head; `blocks` are its L blocks; `final_norm` follows h_L. `variant` is one of VARIANTS, `seed` that
+    of a twin (None if trained). `dtype` is "float32" or "bfloat16"; `device` is where token ids go.
+    """
+
+    name: str
+    revision: str
+    variant: str
+    seed: int | None
+    network: "nn.Module"
+    tokenizer: object
+    trunk: "nn.Module"
+    blocks: tuple["nn.Module", ...]
+    final_norm: "nn.Module"
+    dtype: str
+    device: "torch.device"
+    source: dict = field(repr=False)
+
+    @property
+    def n_layers(self) -> int:
+        """L; states have L+1 layers."""
+        return len(self.blocks)
+
+    @property
+    def hidden_size(self) -> int:
+        """d, the width of the residual stream."""
+        return blocks.hidden_size(self.network)
+
+    def identity(self) -> dict:
+        """All that decides this model's numbers, JSON-serialisable; equals `identity(name, ...)`."""
+        return _identity(self.name, self.source, self.variant, self.seed, self.dtype)
+
+
+def load(
+    name_or_path: str | os.PathLike, *, dtype: str | None = None, device: str = "cpu", verify: bool = True
+) -> LanguageModel:
+    """The language model of a registry name, hub id, folder or .gguf file, checked and ready to run.
+
+    Parameters
+    ----------
+    name_or_path : see `params/models.yaml`; also "owner/name", "owner/name@revision", a folder with
+        config.json and safetensors, a .gguf file.
+    dtype : "float32" (reference) or "bfloat16"; None takes the registry's.
+    device : "cpu", "cuda", "cuda:1", ..., "auto" (cuda if there is one), or "sharded" (over all devices).
+    verify : run the checks of `blocks.verify`, which refuse a model whose states are not a residual sum.
+
+    Raises
+    ------
+    ModelError : unknown name, not a decoder-only model, unreadable files, or a failed check (named layer).
+    WeightsUnavailableError : the weights cannot be reached from here; says what to do.
+    """
+    source = weights.find(name_or_path)
+    dtype = _checked_dtype(dtype or source.dtype)
+    placement = _placement(device)
+    folder = weights.fetch(source)
+    _refuse_other_kinds(source.name, folder)
+    network, tokenizer = _read(source.name, folder, dtype, placement)
+    parts = blocks.anatomy(network)
+    if verify:
+        try:
+            blocks.verify(network, parts)
+        except ModelError as error:
+            raise ModelError(f"{source.name} fails the checks made on loading. {error}") from error
+    found = weights.identify(source)
+    return LanguageModel(
+        name=source.name,
+        revision=found["revision"],
+        variant="trained",
+        seed=None,
+        network=network,
+        tokenizer=tokenizer,
+        dtype=dtype,
+        device=network.get_input_embeddings().weight.device,
+        source=found,
+        **vars(parts),
+    )
+
+
+def identity(
+    name_or_path: str | os.PathLike,
+    *,
+    variant: str = "trained",
+    seed: int | None = None,
+    dtype: str | None = None,
+) -> dict:
+    """All that decides a model's numbers, without loading it (no torch); equals `load(...).identity()`.
+
+    Raises ModelError for an unknown name, variant or dtype, or a seed that does not fit the variant.
+    """
+    source = weights.find(name_or_path)
+    _check_variant(variant, seed)
+    dtype = _checked_dtype(dtype or source.dtype)
+    return _identity(source.name, weights.identify(source), variant, seed, dtype)
+
+
+def tokenize(model: LanguageModel, texts: Sequence[str]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Token ids (T,) int64 of each text and which are content (T,) bool: False for BOS and the like.
+
+    Nothing is truncated. Raises ModelError naming the row of a text without a content token, or longer
+    than the positions the model knows.
+    """
+    tokenizer = model.tokenizer
+    encoded = tokenizer(list(texts), padding=False, truncation=False, return_special_tokens_mask=True)
+    special = np.array(sorted(set(tokenizer.all_special_ids) - _plain_unknown(tokenizer)), dtype=np.int64)
+    longest = getattr(model.network.config.get_text_config(), "max_position_embeddings", None)
+    result = []
+    for row, (ids, mask) in enumerate(zip(encoded["input_ids"], encoded["special_tokens_mask"], strict=True)):
+        ids = np.asarray(ids, dtype=np.int64)
+        content = ~(np.asarray(mask, dtype=bool) | np.isin(ids, special))
+        if not content.any():
+            raise ModelError(f"row {row}: {texts[row]!r} has no content token for {model.name}.")
+        if longest and len(ids) > longest:
+            raise ModelError(
+                f"row {row}: {len(ids)} tokens, {model.name} knows {longest} positions. Split it."
+            )
+        result.append((ids, content))
+    return result
+
+
+def twin(model: LanguageModel, variant: str, seed: int | None) -> LanguageModel:
+    """The named variant of a trained model: "trained" (itself, seed None) or one of its twins."""
+    _check_variant(variant, seed)
+    if variant == "trained":
+        return model
+    makers = dict(zip(VARIANTS[1:], (random_twin, random_blocks_twin, permuted_embeddings_twin), strict=True))
+    return makers[variant](model, seed)
+
+
+def random_twin(model: LanguageModel, seed: int) -> LanguageModel:
+    """Same architecture and tokenizer, all weights freshly initialised from the configuration.
+
+    Initialised in float32 on the CPU from a generator of its own and then rounded and moved, so a seed
+    means the same weights on any device; the global random state is left as it was.
+    """
+    return _as_twin(model, _fresh(model, seed), "random", seed)
+
+
+def random_blocks_twin(model: LanguageModel, seed: int) -> LanguageModel:
+    """Trained embeddings (all that makes h_0, shared in memory), fresh blocks and final norm."""
+    network = _fresh(model, seed)
+    parts = blocks.anatomy(network)
+    fresh = {id(p) for part in (*parts.blocks, parts.final_norm) for p in part.parameters()}
+    for name, parameter in list(network.named_parameters(remove_duplicate=False)):
+        if id(parameter) not in fresh:
+            _assign(network, name, model.network.get_parameter(name))
+    return _as_twin(model, network, "random-blocks", seed)
+
+
+def permuted_embeddings_twin(model: LanguageModel, seed: int) -> LanguageModel:
+    """Trained blocks (shared in memory); rows of the input embedding permuted within frequency bins.
+
+    Vocabularies of BPE and SentencePiece are ordered by merge rank, a proxy of frequency: a bin is 256
+    contiguous ids. Special, added, byte and unused tokens, and rows beyond the vocabulary, stay in
+    place. An output layer tied to the embedding keeps the trained rows (it is never run).
+    """
+    import torch
+
+    original = model.network.get_input_embeddings().weight
+    order = _binned_permutation(model, original.shape[0], np.random.default_rng(seed))
+    network = _sharing_copy(model.network)
+    with torch.no_grad():
+        rows = original[torch.as_tensor(order, device=original.device)]
+    network.get_input_embeddings().weight = torch.nn.Parameter(rows, requires_grad=False)
+    return _as_twin(model, network, "permuted-embeddings", seed)
+
+
+def _identity(name: str, source: dict, variant: str, seed: int | None, dtype: str) -> dict:
+    versions = {package: weights.version_of(package) for package in ("torch", "transformers")}
+    return {
+        "model": name,
+        **source,
+        "variant": variant,
+        "seed": seed,
+        "dtype": dtype,
+        "versions": versions,
+    }
+
+
+def _check_variant(variant: str, seed: int | None) -> None:
+    if variant not in VARIANTS:
+        raise ModelError(f"no variant {variant!r}; there are {', '.join(VARIANTS)}.")
+    if (seed is None) != (variant == "trained"):
+        wanted = "no seed" if variant == "trained" else "an integer seed"
+        raise ModelError(f"variant {variant!r} takes {wanted}, got {seed!r}.")
+
+
+def _checked_dtype(dtype: str) -> str:
+    if dtype == "float16":
+        raise ModelError(
+            "float16 overflows at 65504 and residual streams come close (Gemma's reaches 4e4). "
+            "Use bfloat16 for speed or float32 as the reference."
+        )
+    if dtype not in _DTYPES:
+        raise ModelError(f"no dtype {dtype!r}; there are {', '.join(_DTYPES)}.")
+    return dtype
+
+
+def _placement(device: str) -> dict:
+    """Keyword arguments of `from_pretrained` that put the weights where `device` says."""
+    import torch
+
+    if device == "sharded":
+        return {"device_map": "auto"}
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ModelError(
+            f"no device {device!r} here ({str(error).splitlines()[0]}). "
+            'Use "cpu", "auto", "sharded" or a device that torch lists.'
+        ) from error
+    return {"device_map": device}
+
+
+def _refuse_other_kinds(name: str, folder: Path) -> None:
+    """Refuse encoders and sequence-to-sequence models before their weights are read."""
+    from transformers import AutoConfig
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
+
+    try:
+        config = AutoConfig.from_pretrained(folder)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"{name}: transformers cannot read its configuration: {error}") from error
+    masked = any(re.search("MaskedLM|PreTraining$", a) for a in config.architectures or ())
+    if config.is_encoder_decoder or masked or type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+        kind = "a sequence-to-sequence" if config.is_encoder_decoder else "not a decoder-only"
+        raise ModelError(
+            f"{name} is {kind} model ({config.model_type}, {', '.join(config.architectures or ['?'])}). "
+            "zspace follows one residual stream from left to right: use a causal (decoder-only) language "
+            "model."
+        )
+
+
+def _read(name: str, folder: Path, dtype: str, placement: dict):
+    """Network and tokenizer of a folder."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    try:
+        with weights.quiet_transformers():
+            tokenizer = AutoTokenizer.from_pretrained(folder)
+            network = AutoModelForCausalLM.from_pretrained(
+                folder, dtype=getattr(torch, dtype), use_safetensors=True, **placement
+            )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise ModelError(f"{name}: transformers cannot read {folder}: {error}") from error
+    network.eval().requires_grad_(False)
+    tokenizer.padding_side = "right"
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
+    return network, tokenizer
+
+
+def _plain_unknown(tokenizer) -> set[int]:
+    """The id of an unknown word: it is content, unless the same token also plays BOS, EOS or padding."""
+    others = {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id}
+    return {tokenizer.unk_token_id} - others
+
+
+def _as_twin(model: LanguageModel, network: "nn.Module", variant: str, seed: int) -> LanguageModel:
+    network.eval().requires_grad_(False)
+    parts = blocks.anatomy(network)
+    return replace(model, network=network, variant=variant, seed=seed, **vars(parts))
+
+
+def _require_trained(model: LanguageModel) -> None:
+    if model.variant != "trained":
+        raise ModelError(f"a twin is made of the trained model, this one is {model.variant!r}.")
+
+
+def _fresh(model: LanguageModel, seed: int) -> "nn.Module":
+    """A network initialised from the model's configuration, on its devices and in its dtype."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    _require_trained(model)
+    config = copy.deepcopy(model.network.config)
+    with torch.random.fork_rng(devices=[]), weights.quiet_transformers():
+        torch.default_generator.manual_seed(seed)
+        network = AutoModelForCausalLM.from_config(
+            config, dtype=torch.float32, attn_implementation=config._attn_implementation
+        )
+    network.to(getattr(torch, model.dtype))
+    if getattr(model.network, "hf_device_map", None) and len(set(model.network.hf_device_map.values())) > 1:
+        from accelerate import dispatch_model
+
+        return dispatch_model(network, device_map=model.network.hf_device_map)
+    return network.to(model.device)
+
+
+def _sharing_copy(network: "nn.Module") -> "nn.Module":
+    """A copy of the modules that shares every parameter and buffer with the original."""
+    tensors = (*network.parameters(), *network.buffers())
+    return copy.deepcopy(network, {id(t): t for t in tensors})
+
+
+def _assign(network: "nn.Module", name: str, parameter) -> None:
+    owner, _, leaf = name.rpartition(".")
+    setattr(network.get_submodule(owner), leaf, parameter)
+
+
+def _binned_permutation(model: LanguageModel, n_rows: int, rng: np.random.Generator) -> np.ndarray:
+    """Permutation of the embedding's rows that moves ordinary tokens within bins of contiguous ids."""
+    order = np.arange(n_rows)
+    fixed = _tokens_in_place(model.tokenizer, n_rows)
+    for start in range(0, n_rows, _BIN):
+        movable = order[start : start + _BIN][~fixed[start : start + _BIN]]
+        order[movable] = rng.permutation(movable)
+    return order
+
+
+def _tokens_in_place(tokenizer, n_rows: int) -> np.ndarray:
+    """Which rows (n_rows,) are special, added, byte or unused tokens, or no token at all."""
+    from tokenizers.pre_tokenizers import ByteLevel
+
+    vocabulary = tokenizer.get_vocab()
+    has_byte_fallback = "<0x00>" in vocabulary
+    alphabet = set() if has_byte_fallback else set(ByteLevel.alphabet())
+    fixed = np.ones(n_rows, dtype=bool)
+    for token, row in vocabulary.items():
+        unused = re.fullmatch(r"<0x[0-9A-F]{2}>|[<\[]unused_?\d+[>\]]", token)
+        if row < n_rows and token not in alphabet and not unused:
+            fixed[row] = False
+    fixed[list({*tokenizer.all_special_ids, *tokenizer.get_added_vocab().values()})] = True
+    return fixed

@@ -1,0 +1,318 @@
+"""Where the weights of a language model lie, and what identifies them.
+
+A *source* is one of four kinds: a Python package that carries a GGUF file, a Hugging Face id, a local
+folder (config.json and safetensors), a local .gguf file. `find` turns a name into a source, `identify`
+says what decides its numbers without reading the weights, `fetch` returns a folder that transformers
+can load. GGUF files are converted once to float32 safetensors under `files.cache_root()`.
+Nothing here imports torch before a conversion is really needed.
+"""
+
+import contextlib
+import hashlib
+import importlib
+import json
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from .. import files
+from ..errors import ModelError, WeightsUnavailableError
+
+FORMS = (
+    'a name of params/models.yaml ({names}), a Hugging Face id "owner/name" or "owner/name@revision", '
+    "a folder with config.json and safetensors, or a .gguf file"
+)
+_HUB_ID = re.compile(r"([\w.-]+/[\w.-]+)(?:@([\w./-]+))?")
+_CONVERSION = 1  # raise when a change below changes what a conversion yields
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model's weights: `kind` is "package", "hub", "folder" or "gguf".
+
+    `location` is the distribution, the hub id or the path; `revision` the version, branch or commit
+    ("" for local files); `sha256` the assembled GGUF's ("" elsewhere).
+    """
+
+    kind: str
+    name: str
+    location: str
+    revision: str = ""
+    sha256: str = ""
+    extra: str = ""
+    dtype: str = "float32"
+
+
+def find(name_or_path: str | os.PathLike) -> Source:
+    """Source of a registry name, a hub id, a folder or a .gguf file.
+
+    Raises ModelError where it is none of these; lists the known names and the accepted forms.
+    """
+    text = os.fspath(name_or_path)
+    registry = files.params("models")
+    if text in registry:
+        return _registered(text, registry[text])
+    path = Path(text).expanduser()
+    if path.is_dir() or path.is_file():
+        return _local(path.resolve())
+    match = _HUB_ID.fullmatch(text)
+    if match and not text.startswith((".", "~")):
+        return Source("hub", text, match[1], match[2] or "main")
+    raise ModelError(
+        f"no model {text!r}: neither registered nor found on disk. "
+        f"Accepted: {FORMS.format(names=', '.join(registry))}."
+    )
+
+
+def identify(source: Source) -> dict:
+    """What decides the numbers that the weights and the tokenizer of a source yield, as JSON.
+
+    Packages: the assembled file's SHA-256. Hub ids: the commit. Local files: the content of the
+    configuration and tokenizer files, and of the weights their size and first and last MiB.
+    Raises WeightsUnavailableError for a hub id that is neither cached nor reachable.
+    """
+    if source.kind == "package":
+        weights = tokenizer = f"sha256:{source.sha256}"
+        revision = source.revision
+    elif source.kind == "hub":
+        revision = _commit(source)
+        weights = tokenizer = f"{source.location}@{revision}"
+    else:
+        weights, tokenizer = _local_fingerprints(Path(source.location))
+        revision = weights
+    return {"kind": source.kind, "revision": revision, "weights": weights, "tokenizer": tokenizer}
+
+
+def fetch(source: Source) -> Path:
+    """Folder with config.json, safetensors and tokenizer files; downloads or converts where needed."""
+    if source.kind == "hub":
+        return _download(source)
+    if source.kind == "folder":
+        return Path(source.location)
+    if source.kind == "gguf":
+        return _converted(source, identify(source)["weights"], lambda _: Path(source.location))
+    return _converted(source, source.sha256, lambda folder: _assemble(source, folder))
+
+
+def version_of(distribution: str) -> str:
+    """Installed version without its local part ("2.13.0+cpu" and "2.13.0" are the same release)."""
+    try:
+        return metadata.version(distribution).split("+")[0]
+    except metadata.PackageNotFoundError:
+        raise ModelError(
+            f'{distribution} is not installed; language models need `pip install "zspace[models]"`.'
+        ) from None
+
+
+@contextlib.contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Silence transformers' progress bars, which would clutter batch logs and notebooks."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+def _registered(name: str, entry: dict) -> Source:
+    kinds = [kind for kind in ("package", "hub", "path") if kind in entry]
+    if len(kinds) != 1:
+        raise ModelError(f"params/models.yaml: {name} must have exactly one of package, hub and path.")
+    dtype = entry.get("dtype", "float32")
+    if kinds == ["path"]:
+        path = (files.PROJECT / Path(entry["path"]).expanduser()).resolve()
+        if not path.exists():
+            raise WeightsUnavailableError(
+                f"params/models.yaml: {name} points to {path}, which does not exist. "
+                "Put the model there or correct the path."
+            )
+        local = _local(path)
+        return Source(local.kind, name, local.location, dtype=dtype)
+    if kinds == ["hub"]:
+        return Source("hub", name, entry["hub"], entry.get("revision", "main"), dtype=dtype)
+    return Source(
+        "package", name, entry["package"], str(entry["version"]), entry["sha256"], entry["extra"], dtype
+    )
+
+
+def _local(path: Path) -> Source:
+    if path.is_file():
+        if path.suffix != ".gguf":
+            raise ModelError(
+                f"{path} is a file but not a .gguf file. Pass the folder that holds config.json."
+            )
+        return Source("gguf", path.stem, str(path))
+    expected = [
+        f"no {wanted}"
+        for wanted, pattern in (("config.json", "config.json"), ("*.safetensors", "*.safetensors"))
+        if not any(path.glob(pattern))
+    ]
+    if expected:
+        raise ModelError(
+            f"{path} is not a model folder: {' and '.join(expected)}. Expected what `save_pretrained` "
+            "writes (weights as safetensors; pickled .bin files are not read)."
+        )
+    return Source("folder", path.name, str(path))
+
+
+def _local_fingerprints(path: Path) -> tuple[str, str]:
+    """Fingerprints of the weights (with config.json) and of the tokenizer of a folder or GGUF file."""
+    if path.is_file():
+        both = files.fingerprint(_ends(path))
+        return both, both
+    small = {
+        p.name: hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in sorted(path.iterdir())
+        if p.suffix in (".json", ".txt", ".model", ".jinja") and p.is_file()
+    }
+    # generation settings and chat templates do not touch hidden states
+    tokenizer = {
+        n: h for n, h in small.items() if re.match(r"tokenizer|vocab|merges|special|added|spiece", n)
+    }
+    weights = [[p.name, *_ends(p)] for p in sorted(path.glob("*.safetensors"))]
+    return files.fingerprint([small.get("config.json"), weights]), files.fingerprint(tokenizer)
+
+
+def _ends(path: Path) -> list:
+    """Size of a file and SHA-256 of its first and last MiB."""
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        digest = hashlib.sha256(stream.read(_MIB))
+        stream.seek(max(0, size - _MIB))
+        digest.update(stream.read(_MIB))
+    return [size, digest.hexdigest()]
+
+
+def _commit(source: Source) -> str:
+    """Commit of a hub source: what is cached counts before what the network says now.
+
+    A branch that moves on the hub therefore does not invalidate states that were captured before.
+    """
+    if re.fullmatch(r"[0-9a-f]{40}", source.revision):
+        return source.revision
+    from huggingface_hub import constants, hf_hub_download
+
+    folder = f"models--{source.location.replace('/', '--')}"
+    reference = Path(constants.HF_HUB_CACHE) / folder / "refs" / source.revision
+    if reference.is_file():
+        return reference.read_text(encoding="utf-8").strip()
+    try:
+        config = hf_hub_download(source.location, "config.json", revision=source.revision)
+    except Exception as error:  # the hub client raises OSError, ValueError and its HTTP library's errors
+        raise _unavailable(source, error) from error
+    return Path(config).parent.name
+
+
+def _download(source: Source) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    wanted = {"allow_patterns": ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]}
+    wanted["revision"] = _commit(source)
+    # A complete copy is used without asking the network for anything.
+    with contextlib.suppress(LocalEntryNotFoundError):
+        folder = Path(snapshot_download(source.location, local_files_only=True, **wanted))
+        if _is_complete(folder):
+            return folder
+    try:
+        folder = Path(snapshot_download(source.location, **wanted))
+    except Exception as error:  # see _commit
+        raise _unavailable(source, error) from error
+    if not any(folder.glob("*.safetensors")):
+        raise ModelError(f"{source.location} publishes no safetensors; convert it with `save_pretrained`.")
+    if not _is_complete(folder):
+        raise _unavailable(source, OSError(f"the copy in {folder} lacks some of its weight files"))
+    return folder
+
+
+def _is_complete(folder: Path) -> bool:
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        return all((folder / shard).is_file() for shard in shards)
+    return any(folder.glob("*.safetensors"))
+
+
+def _unavailable(source: Source, error: Exception) -> WeightsUnavailableError:
+    cause = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return WeightsUnavailableError(
+        f"the weights of {source.location} (revision {source.revision}) cannot be reached: {cause}\n"
+        f"Where there is a network run `hf download {source.location} --revision {source.revision} "
+        "--local-dir FOLDER`, copy FOLDER here and pass its path instead of the name; or set HF_HOME to "
+        "a Hugging Face cache that holds the model. Gated models need their licence accepted and "
+        "`hf auth login`. If a local folder was meant: there is none of that name."
+    )
+
+
+def _assemble(source: Source, folder: Path) -> Path:
+    """The package's GGUF file, assembled in `folder` and checked against the pinned SHA-256."""
+    module = source.location.replace("-", "_")
+    try:
+        package = importlib.import_module(module)
+    except ModuleNotFoundError:
+        raise ModelError(
+            f"the weights of {source.name} are the Python package {source.location}, which is not "
+            f'installed: `pip install "zspace[{source.extra}]"`.'
+        ) from None
+    try:
+        path = Path(package.assemble(folder / "model.gguf"))
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"the package {source.location} cannot be assembled: {error}. Reinstall it."
+        ) from error
+    with path.open("rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if found != source.sha256:
+        raise ModelError(
+            f"the file of {source.location} has SHA-256 {found}, params/models.yaml pins {source.sha256}. "
+            f"Reinstall version {source.revision}."
+        )
+    return path
+
+
+def _converted(source: Source, digest: str, gguf_in) -> Path:
+    """Folder of the float32 safetensors converted from a GGUF file; converts where there is none yet.
+
+    `gguf_in(folder)` returns the GGUF file, which may be written to the temporary `folder`.
+    """
+    key = files.fingerprint([digest, version_of("transformers"), _CONVERSION])
+    folder = files.cache_root() / f"{source.name}-{key}"
+    with files.lock(folder):
+        if (folder / "config.json").is_file():
+            return folder
+        print(
+            f"zspace: converting {source.name} to safetensors in {folder} (once, about a minute)",
+            file=sys.stderr,
+        )
+        with files.atomic_folder(folder) as target, tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+            _convert(gguf_in(Path(scratch)), target)
+    return folder
+
+
+def _convert(gguf: Path, target: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    place = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
+    try:
+        with quiet_transformers():
+            network = AutoModelForCausalLM.from_pretrained(**place, dtype=torch.float32)
+            tokenizer = AutoTokenizer.from_pretrained(**place)
+    except (ValueError, KeyError, NotImplementedError, ImportError) as error:
+        raise ModelError(f"transformers cannot read {gguf.name}: {error}") from error
+    # The tensors are plain float32 by now; the marks of the quantised file would forbid to save them.
+    network.hf_quantizer = None
+    del network.config.quantization_config
+    with quiet_transformers():
+        network.save_pretrained(target)
+        tokenizer.save_pretrained(target)
