@@ -1,0 +1,216 @@
+"""A plan of captures and notebook executions, as command lines and as Snakemake's run over them.
+
+The Snakefile and the command line both build their commands here. Folders below `files.runs_root()`:
+`states/` captured arrays, `notebooks/` executed notebooks, `failed/` executions that are running or broke
+off, `logs/` their text output, `code/` one small file per part of the library, rewritten only when that
+part's content changes: what Snakemake compares time stamps with.
+"""
+
+import contextlib
+import importlib.metadata
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import filelock
+
+from .. import files
+from . import grids
+from .grids import Capture, Cell, Plan
+
+_LOST_BATCH_CHECK = 0.5  # seconds between two looks at whether the batch that started a job still lives
+
+
+def capture_command(capture: Capture) -> list[str]:
+    """Command line of `zspace capture` that does one capture."""
+    options = [f"--{name.replace('_', '-')}={value}" for name, value in capture.corpus.items()]
+    return [
+        *_zspace("capture", capture.model),
+        *options,
+        f"--variants={','.join(capture.variants)}",
+    ]
+
+
+def notebook_command(cell: Cell, executed: Path | str, *, folder: Path | None = None) -> list[str]:
+    """Command line of papermill that executes one cell into the file `executed`."""
+    folder = folder or files.PROJECT / "notebooks"
+    papermill = [sys.executable, "-m", "papermill", "--no-progress-bar", "--log-level=WARNING"]
+    parameters = ["-y", json.dumps(cell.parameters, ensure_ascii=False)] if cell.parameters else []
+    return [*papermill, f"--cwd={folder}", str(folder / f"{cell.notebook}.ipynb"), str(executed), *parameters]
+
+
+def page_command() -> list[str]:
+    """Command line of `zspace page`."""
+    return _zspace("page")
+
+
+def job_command(key: str, log: Path | str, command: Sequence[str]) -> str:
+    """Shell line that runs `command` under `job`."""
+    return shlex.join([sys.executable, "-m", __name__, key, str(log), *command])
+
+
+def job(key: str, log: Path | str, command: Sequence[str]) -> int:
+    """Run a command of the batch, its output in `log`, and say in one line how it went.
+
+    The command is ended when the batch that started it (the process named by ZSPACE_BATCH) has been killed:
+    else it would go on beside the batch that is started next. Returns its exit status.
+    """
+    log, batch, start = Path(log), os.environ.get("ZSPACE_BATCH"), time.monotonic()
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w", encoding="utf-8") as stream:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "ZSPACE_CELL": key},
+        )
+        try:
+            status = None
+            while status is None:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    status = process.wait(_LOST_BATCH_CHECK)
+                if status is None and batch and not _alive(int(batch)):
+                    process.terminate()
+        except KeyboardInterrupt:
+            process.terminate()
+            process.wait()
+            return 130
+    ending = "done" if status == 0 else f"failed (see {log.resolve()})"
+    print(f"  {key}: {ending}, {time.monotonic() - start:.0f} s", flush=True)
+    return status
+
+
+def execute(cell: Cell, *, folder: Path | None = None) -> int:
+    """Execute one cell now; returns papermill's exit status. The executed copy goes where a batch puts it."""
+    runs = files.runs_root()
+    failed, executed = (runs / name / f"{cell.key}.ipynb" for name in ("failed", "notebooks"))
+    for path in (failed, executed):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    command = notebook_command(cell, failed, folder=folder)
+    status = job(cell.key, runs / "logs" / f"{cell.key}.txt", command)
+    if status == 0:
+        failed.replace(executed)
+    return status
+
+
+def stamps(plan: Plan) -> dict[str, Path]:
+    """Files that stand for the code a step depends on, by name: captures, evidence, pages, and each notebook.
+
+    A file is rewritten only when the code it stands for has changed, so neither a fresh checkout nor an
+    edited output triggers anything. Captures depend on `sources` and `states` alone: editing a figure
+    recaptures nothing.
+    """
+    library = [p.name for p in files.PACKAGE.iterdir() if p.name not in ("pages", "__pycache__")]
+    versions = [importlib.metadata.version(name) for name in ("torch", "transformers") if _installed(name)]
+    content = {
+        "captures": [files.source_fingerprint("sources", "states"), _params("models", "languages"), versions],
+        "evidence": [files.source_fingerprint(*sorted(library)), _params("claims", "models", "languages")],
+        "pages": [files.source_fingerprint("pages", "evidence")],
+        **{f"notebook-{n}": _sources(plan.folder / f"{n}.ipynb") for n in plan.notebooks},
+    }
+    found = {}
+    for name, described in content.items():
+        found[name] = files.runs_root() / "code" / name
+        text = files.fingerprint(described) + "\n"
+        if not found[name].is_file() or found[name].read_text("utf-8") != text:
+            with files.atomic_write(found[name]) as stream:
+                stream.write(text)
+    return found
+
+
+def run(
+    grid: str,
+    *,
+    models: str | None = None,
+    targets: Sequence[str] = ("report",),
+    cores: int | None = None,
+    profile: str = "local",
+) -> int:
+    """Run Snakemake over a grid up to `targets` (captures, notebooks, report, or names of output files).
+
+    Only what is missing, or older than what it depends on, is computed. Returns Snakemake's exit status;
+    raises ZspaceError before anything is started. A second call on the same runs folder waits for the first.
+    """
+    grids.plan(grid, models=models)
+    grid = str(Path(grid).resolve()) if Path(grid).is_file() else grid
+    from snakemake.cli import main as snakemake
+
+    runs, log = files.runs_root(), files.runs_root() / "logs" / "batch.txt"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    command = [
+        "--snakefile",
+        files.PROJECT / "Snakefile",
+        "--profile",
+        _profile(profile),
+        "--directory",
+        runs,
+    ]
+    command += ["--nolock", "--cores", cores or os.cpu_count() or 1, "--config", f"grid={grid}"]
+    command += [f"models={models}"] if models else []
+    with _alone(), log.open("w", encoding="utf-8") as stream, contextlib.redirect_stderr(stream):
+        os.environ["ZSPACE_BATCH"] = str(os.getpid()) if profile == "local" else ""
+        try:
+            snakemake([*map(str, command), "--", *targets])
+        except SystemExit as end:
+            return int(end.code or 0)
+        finally:
+            del os.environ["ZSPACE_BATCH"]
+    return 0
+
+
+def _sources(path: Path) -> list:
+    """Cell types and sources of a notebook: what decides a result, without its stored outputs."""
+    cells = json.loads(path.read_text("utf-8"))["cells"]
+    return [[c["cell_type"], "".join(c["source"])] for c in cells]
+
+
+def _params(*names: str) -> list[str]:
+    paths = [files.PROJECT / "params" / f"{name}.yaml" for name in names]
+    return [p.read_text("utf-8") for p in paths if p.is_file()]
+
+
+def _installed(distribution: str) -> bool:
+    return any(importlib.metadata.distributions(name=distribution))
+
+
+def _profile(name: str) -> Path:
+    folder = files.PROJECT / "params" / "profiles"
+    grids.known_names("profile", [name], sorted(p.name for p in folder.iterdir()), str(folder))
+    return folder / name
+
+
+def _zspace(*words: str) -> list[str]:
+    return [sys.executable, "-m", "zspace.pages.cli", *words]
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Hold the runs folder's batch lock; say so when another batch has to be waited for."""
+    path = files.runs_root() / "batch"
+    try:
+        with filelock.FileLock(f"{path}.lock", timeout=0):
+            pass
+    except filelock.Timeout:
+        print(f"another batch runs in {path.parent}: waiting for it", file=sys.stderr, flush=True)
+    with files.lock(path):
+        yield
+
+
+if __name__ == "__main__":
+    sys.exit(job(sys.argv[1], sys.argv[2], sys.argv[3:]))

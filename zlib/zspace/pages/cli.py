@@ -1,0 +1,240 @@
+"""The `zspace` command.
+
+Every command imports what it needs when it is called, so that `zspace --help` answers at once. An error
+that zspace raises on purpose is one message on stderr and exit status 2; `--debug` shows its traceback.
+"""
+
+import itertools
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .. import files
+from ..errors import ParameterError, ZspaceError
+
+app = typer.Typer(
+    name="zspace",
+    help="Do language models think in one space across languages? Capture, run, report.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Grid = Annotated[str, typer.Option(help="Grid of params/grid.yaml, or a YAML file holding one.")]
+Cores = Annotated[int | None, typer.Option(min=1, help="Processor cores to use; all by default.")]
+Profile = Annotated[str, typer.Option(help="Folder of params/profiles: local or slurm.")]
+Models = Annotated[str | None, typer.Option(help="Comma-separated models instead of the grid's own.")]
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Options of every command; `main` reads --debug itself."""
+
+
+@app.command()
+def capture(
+    model: Annotated[str, typer.Argument(help="Name of models.yaml, hub id, folder or .gguf file.")],
+    corpus: Annotated[str, typer.Option(help="Name, hub id, folder or file.")] = "number-stories",
+    version: Annotated[str | None, typer.Option(help="spelled-out, digits, as-is, masked.")] = None,
+    languages: Annotated[str | None, typer.Option(help="Comma-separated codes.")] = None,
+    n_scenarios: Annotated[int | None, typer.Option(min=1)] = None,
+    n_draws: Annotated[int | None, typer.Option(min=1)] = None,
+    n_items: Annotated[int | None, typer.Option(min=1, help="First rows of a folder or file.")] = None,
+    difficulty: Annotated[int | None, typer.Option(min=1, max=5)] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the corpus.")] = None,
+    variants: Annotated[str, typer.Option(help="E.g. trained,random-0,random-blocks-0.")] = "trained",
+    dtype: Annotated[str, typer.Option(help="float32 (reference) or bfloat16.")] = "float32",
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, auto, ...")] = "cpu",
+) -> None:
+    """Record the hidden states of a model (and its twins) on a corpus; what is there is not redone."""
+    wanted = [_variant(name) for name in _names(variants)]
+    from ..sources import corpora
+    from ..states import capture as capturing
+
+    given = {
+        "version": version,
+        "n_scenarios": n_scenarios,
+        "n_draws": n_draws,
+        "n_items": n_items,
+        "difficulty": difficulty,
+        "seed": seed,
+    }
+    texts = corpora.load(
+        corpus, _names(languages) or None, **{k: v for k, v in given.items() if v is not None}
+    )
+    found = capturing.ensure_all(
+        model, texts, variants=wanted, dtype=dtype, device=device, progress=sys.stderr.isatty()
+    )
+    for label, states in found.items():
+        sizes = ", ".join(f"{size} {dim}s" for dim, size in states.sizes.items() if dim != "position")
+        typer.echo(f"{model} {label}: {sizes}")
+
+
+@app.command()
+def run(
+    notebooks: Annotated[list[str], typer.Argument(help="Names of notebooks, without .ipynb.")],
+    parameter: Annotated[
+        list[str] | None, typer.Option("-p", "--parameter", help="NAME VALUE (or NAME=VALUE).")
+    ] = None,
+    grid: Annotated[str | None, typer.Option(help="Run these notebooks' cells of a grid.")] = None,
+    cores: Cores = None,
+) -> None:
+    """Execute notebooks with papermill: with `-p name value` for parameters, or over a grid."""
+    from . import batch, grids
+
+    if grid is not None:
+        if parameter:
+            raise ParameterError("give either --grid or -p: a grid sets all parameters itself.")
+        known = grids.plan(grid)
+        cells = [c for c in known.cells if c.notebook in notebooks]
+        absent = sorted(set(notebooks) - {c.notebook for c in cells})
+        if absent:
+            raise ParameterError(
+                f"grid {grid} does not execute {', '.join(absent)}. It has: {', '.join(known.notebooks)}."
+            )
+        targets = [f"notebooks/{c.key}.ipynb" for c in cells]
+        _finish(batch.run(grid, targets=targets, cores=cores), targets)
+        return
+    given = dict(_pair(text) for text in parameter or [])
+    cells = [grids.cell(n, grids.read_parameters(n, given)) for n in notebooks]
+    _finish(max(batch.execute(one) for one in cells), [f"notebooks/{c.key}.ipynb" for c in cells])
+
+
+@app.command()
+def report(
+    grid: Grid = "quick",
+    models: Models = None,
+    cores: Cores = None,
+    profile: Profile = "local",
+) -> None:
+    """Capture, execute and judge what a grid asks for and is not there yet; prints the page's path."""
+    from . import batch
+
+    status = batch.run(grid, models=models, cores=cores, profile=profile)
+    index = files.runs_root() / "report" / "index.html"
+    if status and any((files.runs_root() / "ledger").glob("*.json")):
+        typer.echo("the page shows what was finished:", err=True)
+        page()
+    elif not status:
+        typer.echo(str(index))
+    _finish(status, [])
+
+
+@app.command()
+def page() -> None:
+    """Make the pages from the ledger and the executed notebooks as they are; prints the index's path."""
+    from . import report as reporting
+
+    runs = files.runs_root()
+    typer.echo(str(reporting.build(runs / "ledger", runs / "notebooks", runs / "report")))
+
+
+@app.command()
+def states() -> None:
+    """List the captured states."""
+    from ..states import store
+
+    found = store.listing()
+    typer.echo(found.to_string(index=False) if len(found) else f"no states in {files.runs_root() / 'states'}")
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def bench(context: typer.Context) -> None:
+    """Measure speeds as ratios to plain code (tests/benchmarks/run.py; further words go to it)."""
+    _forward([sys.executable, str(files.PROJECT / "tests" / "benchmarks" / "run.py"), *context.args])
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def verify(
+    context: typer.Context,
+    full: Annotated[bool, typer.Option("--full", help="Long simulations and browser checks too.")] = False,
+) -> None:
+    """Run the tests and re-execute the committed notebooks (further words go to pytest)."""
+    _forward(
+        [sys.executable, str(files.PROJECT / "run.py"), "test", *(["--full"] if full else []), *context.args]
+    )
+
+
+@app.command()
+def publish() -> None:
+    """Copy the ledger, compact, and chosen figures into the repository; rewrite README's table."""
+    from . import publishing
+
+    for path in publishing.publish():
+        typer.echo(str(path))
+
+
+def main() -> None:
+    """Entry point: `zspace ...`."""
+    words = [w for w in sys.argv[1:] if w != "--debug"]
+    try:
+        app(_joined_parameters(words), prog_name="zspace")
+    except ZspaceError as error:
+        if len(words) < len(sys.argv) - 1:
+            raise
+        typer.echo(f"zspace: {' '.join(str(error).split())}", err=True)
+        sys.exit(2)
+
+
+def _joined_parameters(words: list[str]) -> list[str]:
+    """`-p name value` as `-p name=value`: typer cannot repeat an option that takes two words."""
+    joined, rest = [], iter(words)
+    for word in rest:
+        joined.append(word)
+        if word in ("-p", "--parameter"):
+            pair = list(itertools.islice(rest, 1))
+            if pair and "=" not in pair[0]:
+                pair += itertools.islice(rest, 1)
+            joined += ["=".join(pair)] if pair else []
+    return joined
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ParameterError(f"-p {text} has no value; expected a name and a value: -p languages en,zh")
+    return name, value
+
+
+def _names(text: str | None) -> list[str]:
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
+
+
+def _variant(label: str) -> tuple[str, int | None]:
+    """("random", 0) of "random-0", ("trained", None) of "trained"."""
+    from .grids import VARIANTS
+
+    name, seed = re.fullmatch(r"(.*?)(?:-(\d+))?", label).groups()
+    if name not in VARIANTS or (name == "trained") != (seed is None):
+        raise ParameterError(
+            f"unknown variant {label!r}. Known: trained, "
+            f"{', '.join(f'{v}-SEED' for v in VARIANTS if v != 'trained')} (SEED a number)."
+        )
+    return name, None if seed is None else int(seed)
+
+
+def _finish(status: int, written: list[str]) -> None:
+    """Print what was written, or end with a non-zero status."""
+    for path in written:
+        if (files.runs_root() / path).is_file() and not status:
+            typer.echo(str(files.runs_root() / path))
+    if status:
+        raise typer.Exit(status)
+
+
+def _forward(command: list[str]) -> None:
+    if not Path(command[1]).is_file():
+        raise ParameterError(f"{command[1]} is missing; this command works in a checkout of the repository.")
+    status = subprocess.call(command, cwd=files.PROJECT)
+    if status:
+        raise typer.Exit(status)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""What a default run leaves in the repository: ledger snapshot, README's figures and its verdict table.
+
+`publish` copies, it never computes: the snapshot is the ledger without what only the pages show, the table is
+made from the snapshot, the figures are the pictures in the executed notebooks.
+"""
+
+import base64
+import json
+from pathlib import Path
+
+import yaml
+
+from .. import files
+from ..errors import ClaimError, ParameterError
+from ..evidence import claims
+
+START, END = "<!-- verdicts: written by `zspace publish` -->", "<!-- end of verdicts -->"
+_ALL_LANGUAGES = "*"
+_DIGITS = 4  # significant digits kept in the snapshot
+_PNG, _PLOTLY = "image/png", "application/vnd.plotly.v1+json"
+
+
+def publish(
+    *, ledger: Path | None = None, notebooks: Path | None = None, project: Path | None = None
+) -> list[Path]:
+    """Write the snapshot, the figures that `publish` in params/grid.yaml names and README's table.
+
+    Returns the files written. Raises ClaimError where there is no ledger, ParameterError where a figure's
+    notebook was not executed or README.md lacks the markers.
+    """
+    runs, project = files.runs_root(), project or files.PROJECT
+    snapshot = project / "notebooks" / "data" / "ledger.json"
+    records = [_compact(r) for r in claims.read_records(ledger or runs / "ledger")]
+    table = verdict_table(records)
+    readme = replace_table((project / "README.md").read_text("utf-8"), table)
+    wanted = (yaml.safe_load((project / "params" / "grid.yaml").read_text("utf-8")) or {}).get(
+        "publish"
+    ) or {}
+    figures = {name: figure(notebooks or runs / "notebooks", **where) for name, where in wanted.items()}
+    with files.atomic_write(snapshot) as stream:
+        json.dump(records, stream, indent=None, ensure_ascii=False, separators=(",", ":"))
+        stream.write("\n")
+    for name, png in figures.items():
+        with files.atomic_write(project / "figures" / f"{name}.png", "wb") as stream:
+            stream.write(png)
+    with files.atomic_write(project / "README.md") as stream:
+        stream.write(readme)
+    return [snapshot, *(project / "figures" / f"{name}.png" for name in figures), project / "README.md"]
+
+
+def verdict_table(records: list[dict]) -> str:
+    """Markdown table: a row per claim, model and language, with both verdicts and the estimate."""
+    lines = [
+        "| claim | model, corpus | language | as stated | as corrected | estimate [95 % interval] |",
+        "|---|---|---|---|---|---|",
+    ]
+    for record in records:
+        for row in record["rows"]:
+            language = "all" if row["language"] == _ALL_LANGUAGES else row["language"]
+            cells = [record["title"], f"{record['model']}, {record['corpus']}", language]
+            cells += [row["as_stated"], row["as_corrected"], _interval(row)]
+            lines.append("| " + " | ".join(str(c).replace("|", "\\|") for c in cells) + " |")
+    return "\n".join(lines)
+
+
+def replace_table(readme: str, table: str) -> str:
+    """README's text with the lines between the two markers replaced; raises ParameterError without them."""
+    if readme.count(START) != 1 or readme.count(END) != 1 or readme.index(START) > readme.index(END):
+        raise ParameterError(f"README.md needs the line {START!r} and, below it, {END!r}, once each.")
+    before, rest = readme.split(START)
+    return f"{before}{START}\n\n{table}\n\n{END}{rest.split(END)[1]}"
+
+
+def figure(notebooks: Path, *, notebook: str, number: int = 1) -> bytes:
+    """PNG of the `number`-th figure in the first executed copy of a notebook (drawn anew if it has none)."""
+    copies = sorted(p for p in notebooks.glob("*.ipynb") if p.stem.split("--")[0] == notebook)
+    if not copies:
+        raise ParameterError(f"{notebook} was not executed into {notebooks}; run `zspace report` first.")
+    outputs = [o for c in json.loads(copies[0].read_text("utf-8"))["cells"] for o in c.get("outputs", [])]
+    figures = [o["data"] for o in outputs if {_PNG, _PLOTLY} & o.get("data", {}).keys()]
+    if len(figures) < number:
+        raise ParameterError(
+            f"{copies[0].name} has {len(figures)} figures; params/grid.yaml asks for {number}."
+        )
+    chosen = figures[number - 1]
+    if _PNG in chosen:
+        return base64.b64decode("".join(chosen[_PNG]))
+    import plotly.graph_objects
+
+    drawn = plotly.graph_objects.Figure({k: chosen[_PLOTLY].get(k) for k in ("data", "layout")})
+    return drawn.to_image("png", scale=2)
+
+
+def _compact(record: dict) -> dict:
+    """A ledger record as the snapshot keeps it: verdicts, numbers at a few digits, controls by name."""
+    missing = {"claim", "title", "model", "corpus", "rows"} - record.keys()
+    if missing:
+        raise ClaimError(f"a ledger record lacks {', '.join(sorted(missing))}; run its notebook again.")
+    return _rounded(record)
+
+
+def _rounded(value: object) -> object:
+    if isinstance(value, dict):
+        return {k: _rounded(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_rounded(v) for v in value]
+    return float(f"{value:.{_DIGITS}g}") if isinstance(value, float) else value
+
+
+def _interval(row: dict) -> str:
+    if row.get("estimate") is None:
+        return "–"
+    numbers = [
+        f"{row[k]:.2f}".replace("-", "−") for k in ("estimate", "low", "high") if row.get(k) is not None
+    ]
+    return f"{numbers[0]} [{', '.join(numbers[1:])}]" if len(numbers) == 3 else numbers[0]
