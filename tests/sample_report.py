@@ -128,13 +128,11 @@ def notebook(model: str, *extra_cells):
     )
     bar = "capture:  50%|#####     | 3/6 [00:01<00:01,  2.9it/s]"
     cells = [
+        nbf.new_markdown_cell("# Prediction 1. Retrieval rises with depth $k$\n\nA *prediction*."),
         nbf.new_markdown_cell(
-            "# Prediction 1. Retrieval rises with depth $k$\n\nA *prediction* of the note."
-        ),
-        nbf.new_markdown_cell(
-            "Accuracy is\n\n$$A_k = \\frac{1}{n} \\sum_i [\\hat{y}_i = i]$$\n\nwith $h_k \\in \\mathbb{R}^d$; a "
-            "story costs \\$5, code keeps its sign: `$HOME`.\n\n| symbol | shape |\n|---|---|\n"
-            "| $\\|h_k\\|$ | $(n, d)$ |\n\n```sh\necho $HOME\n```"
+            "Accuracy is\n\n$$A_k = \\frac{1}{n} \\sum_i [\\hat{y}_i = i]$$\n\nwith $h_k \\in "
+            "\\mathbb{R}^d$; a story costs \\$5, code keeps its sign: `$HOME`.\n\n"
+            "| symbol | shape |\n|---|---|\n| $\\|h_k\\|$ | $(n, d)$ |\n\n```sh\necho $HOME\n```"
         ),
         _executed(f'model = "{model}"  # a name in models.yaml\nn_items = 60', tags=["parameters"]),
         _executed(

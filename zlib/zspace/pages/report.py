@@ -20,7 +20,7 @@ from . import rendering
 
 # Word → symbol and meaning, in the order in which the page explains them.
 VERDICTS = {
-    "proved": ("∎", "A proof, and a numerical check of it that could have failed."),
+    "proved": ("◆", "A proof, and a numerical check of it that could have failed."),
     "supported": ("✓", "The 95 % interval lies above the minimal effect, and all controls pass."),
     "refuted": ("✕", "The 95 % interval lies below the minimal effect, or a counterexample is shown."),
     "inconclusive": ("?", "The interval includes the minimal effect; more items would decide."),
@@ -207,9 +207,9 @@ def _row(row: dict, scale: Scale, rich) -> dict:
 def _operating(operating: dict) -> list[dict]:
     """How often the rule errs in simulations: label, rate in words, and whether it is out of bounds."""
     labels = {
-        "null_supported": "nothing there → supported",
-        "power": "planted → supported",
-        "false_refuted": "planted false → refuted",
+        "null_supported": "false alarms",
+        "power": "power",
+        "false_refuted": "false refuted",
     }
     shown = [
         {

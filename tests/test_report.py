@@ -1,0 +1,246 @@
+"""The report: complete, offline, computed from its ledger, and loud about what it cannot show."""
+
+import json
+import re
+
+import nbformat.v4 as nbf
+import pytest
+import sample_report
+from zspace.errors import ClaimError, ZspaceError
+from zspace.pages import rendering, report
+
+RUN = "gemma-3-270m/prediction_1_retrieval_by_layer.ipynb"
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("report")
+    ledger = sample_report.write_ledger(folder / "ledger")
+    notebooks = sample_report.write_notebooks(folder / "notebooks")
+    return report.build(ledger, notebooks, folder / "out")
+
+
+def render(tmp_path, *cells):
+    sample_report.write_notebook(tmp_path / "in" / "one.ipynb", nbf.new_notebook(cells=list(cells)))
+    page = rendering.page(rendering.Path("one.ipynb"), tmp_path / "in", tmp_path)
+    text = (tmp_path / page.file).read_text(encoding="utf-8")
+    return text[text.index("<main") :]
+
+
+def visible(text):
+    """Text of a page as a reader sees it, code left out."""
+    text = re.sub(r"<(script|style|pre|code)\b.*?</\1>", " ", text, flags=re.DOTALL)
+    text = re.sub(r'<span class="dollar">\$</span>', "", text)
+    return re.sub(r"<[^>]*>", " ", text)
+
+
+def test_build_writes_one_page_per_run_and_one_plotly(built):
+    names = {p.name for p in built.parent.iterdir()}
+    assert len([n for n in names if n.endswith(".html")]) == 1 + 3 * 2
+    assert {n for n in names if n.endswith(".js")} == {"plotly.min.js"}
+
+
+def test_build_index_shows_every_row_with_its_numbers(built):
+    text = built.read_text(encoding="utf-8")
+    assert text.count('<tr class="row"') == 3 * 2 * len(sample_report.RESULTS)
+    for _, _, estimate, low, high in sample_report.RESULTS.values():
+        if estimate is not None:
+            shown = f"{estimate:.2f} [{low:.2f}, {high:.2f}]".replace("-", "−")
+            assert text.count(f'<span class="value">{shown}</span>') == 3 * 2
+    assert text.count('<svg class="bar refuted"') == 3 * 2
+    for word in ("planted signal", "✕ FAIL", "5 of 5 passed", "4 of 5 passed", "p &lt; .001", "0a1b2c3d4e5f"):
+        assert word in text
+
+
+def test_build_index_links_each_record_to_its_own_run(built):
+    text = built.read_text(encoding="utf-8")
+    groups = re.findall(
+        r'data-claim="(\w+)" data-model="([\w-]+)">.*?class="open" href="([^"]+)"', text, re.S
+    )
+    assert len(groups) == 6
+    for claim, model, file in groups:
+        assert file == f"{model}-{sample_report.CLAIMS[claim][1]}.html"
+        assert (built.parent / file).is_file()
+
+
+def test_build_pages_load_nothing_from_elsewhere(built):
+    for page in built.parent.glob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        loaded = re.findall(r"<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)=\"([^\"]+)\"", text)
+        assert set(loaded) <= {"plotly.min.js", "data:,"}
+        assert not re.search(r"MathJax|require\.js|jquery|mermaid", text, re.IGNORECASE)
+
+
+def test_build_leaves_no_raw_dollar_and_keeps_it_in_code(built):
+    for page in built.parent.glob("*.html"):
+        assert "$" not in visible(page.read_text(encoding="utf-8"))
+    page = (built.parent / RUN.replace("/", "-").replace("ipynb", "html")).read_text(encoding="utf-8")
+    assert "<code>$HOME</code>" in page
+    assert "costs <span" in page
+
+
+def test_build_draws_figures_to_the_width_of_the_page_without_their_picture(built):
+    page = (built.parent / RUN.replace("/", "-").replace("ipynb", "html")).read_text(encoding="utf-8")
+    assert page.count("Plotly.newPlot(") == 1
+    spec = json.loads(re.search(r'newPlot\("figure-1", (.*)\);</script>', page)[1])
+    assert "width" not in spec["layout"]
+    assert [trace["name"] for trace in spec["data"]] == ["random twins", "zh", "fr", "sw"]
+    assert "image/png" not in page
+
+
+def test_build_drops_progress_bars_but_no_warnings(built, tmp_path):
+    assert "it/s]" not in "".join(p.read_text(encoding="utf-8") for p in built.parent.glob("*.html"))
+    bar = (
+        "\rcapture:  99%|#### | 5/6 [00:01<00:00]\ncapture: 6it [00:02, 2.9it/s]\nUserWarning: 3 rows [sic]\n"
+    )
+    output = nbf.new_output("stream", name="stderr", text=bar)
+    text = render(tmp_path, nbf.new_code_cell("f()", outputs=[output], execution_count=1))
+    assert "UserWarning: 3 rows [sic]" in text
+    assert "capture" not in text
+
+
+def test_build_replaces_the_old_report_only_when_the_new_one_is_whole(tmp_path):
+    ledger = sample_report.write_ledger(tmp_path / "ledger")
+    notebooks = sample_report.write_notebooks(tmp_path / "notebooks")
+    index = report.build(ledger, notebooks, tmp_path / "out")
+    before = index.read_text(encoding="utf-8")
+    broken = nbf.new_notebook(cells=[nbf.new_markdown_cell("# T\n\n$\\frac{1}{$")])
+    path = sample_report.write_notebook(notebooks / "broken.ipynb", broken)
+    with pytest.raises(ZspaceError, match=r"broken\.ipynb, cell 0"):
+        report.build(ledger, notebooks, tmp_path / "out")
+    assert index.read_text(encoding="utf-8") == before
+    path.unlink()
+    assert report.build(ledger, notebooks, tmp_path / "out") == index
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["ledger", "notebooks", "out"]
+
+
+def test_build_numbers_follow_the_ledger(tmp_path):
+    """Control of the tests above: another estimate, rate or control makes another page."""
+    ledger = sample_report.write_ledger(tmp_path / "ledger")
+    path = next(ledger.glob("prediction_1*gemma*.json"))
+    record = json.loads(path.read_text(encoding="utf-8"))
+    record["rows"][1] |= {
+        "estimate": 0.777,
+        "as_corrected": "inconclusive",
+        "operating": {"null_supported": 0.2},
+    }
+    record["rows"][1]["controls"][0] |= {"name": "another twin", "passed": False}
+    path.write_text(json.dumps(record), encoding="utf-8")
+    text = report.build(ledger, tmp_path / "none", tmp_path / "out").read_text(encoding="utf-8")
+    assert "0.78 [0.74, 0.96]" in text
+    assert "another twin" in text
+    assert '<div class="alarm"><span>false alarms</span> <span class="value">20 %</span>' in text
+    assert text.count("no notebook page") == 6
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda r: r.pop("model"), "lacks model"),
+        (lambda r: r["rows"][2].pop("controls"), r"lacks rows\[2\]\.controls"),
+        (lambda r: r["rows"][0].update(as_stated="true"), r"rows\[0\]\.as_stated is 'true', not a verdict"),
+    ],
+)
+def test_read_records_names_the_file_and_what_is_wrong(tmp_path, damage, message):
+    path = next(sample_report.write_ledger(tmp_path).glob("theorem_2*gemma*.json"))
+    record = json.loads(path.read_text(encoding="utf-8"))
+    damage(record)
+    path.write_text(json.dumps(record), encoding="utf-8")
+    with pytest.raises(ClaimError, match=message) as caught:
+        report.read_records(tmp_path)
+    assert path.name in str(caught.value)
+
+
+def test_read_records_refuses_an_empty_ledger_and_a_half_written_file(tmp_path):
+    with pytest.raises(ClaimError, match="no verdict records"):
+        report.read_records(tmp_path)
+    (tmp_path / "a.json").write_text('{"claim": ', encoding="utf-8")
+    with pytest.raises(ClaimError, match=r"a\.json: not JSON"):
+        report.read_records(tmp_path)
+
+
+def test_page_of_prefers_the_run_of_the_same_model_and_corpus():
+    def page(source, **parameters):
+        return rendering.Page(source, source, rendering.Path(source), parameters, failed=False)
+
+    record = {"notebook": "n_1", "model": "m", "corpus": "c/digits"}
+    right = page("m/n_1.ipynb", model="m", corpus="c")
+    others = [page("x/n_1.ipynb", model="m2"), page("m/n_2.ipynb", model="m"), page("n_1.ipynb", model="m")]
+    assert report.page_of(record, [*others, right]) is right
+    assert report.page_of(record, [*others[:2], page("n_1.ipynb", model="m", corpus="d")]) is None
+    assert report.page_of(record, []) is None
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        (r"an $x_1$ and $y$", 2),
+        ("$$\nx\n+ y\n$$", 1),
+        (r"costs \$5 or \$6", 0),
+        ("`$x$` and ``a ` $b$``", 0),
+        ("```\n$x$\n```\n$z$", 1),
+        (r"| $|x|$ | $\{a\}$ |", 2),
+        (r"$\text{costs \$5}$", 1),
+        ("- item *a* $*$ and $*$ b", 2),
+    ],
+)
+def test_page_converts_formulas_and_only_formulas(tmp_path, source, found):
+    text = render(tmp_path, nbf.new_markdown_cell(source))
+    assert text.count("<math") == text.count("</math>") == found
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        (nbf.new_markdown_cell(r"$\unknowncommand{x}$"), r"\\unknowncommand"),
+        (nbf.new_markdown_cell("costs $5 only"), "without its pair"),
+        (nbf.new_markdown_cell(r"$\left( x$"), "cannot be converted"),
+        (
+            nbf.new_code_cell(
+                outputs=[
+                    nbf.new_output("display_data", {"text/html": '<script src="https://host.test/a.js">'})
+                ]
+            ),
+            r"would load https://host\.test/a\.js",
+        ),
+        (
+            nbf.new_code_cell(
+                outputs=[
+                    nbf.new_output(
+                        "display_data", {rendering.PLOTLY: {"data": [], "layout": {"title": {"text": "$a$"}}}}
+                    )
+                ]
+            ),
+            "Write it in Unicode",
+        ),
+    ],
+)
+def test_page_refuses_what_it_cannot_show_offline(tmp_path, cell, message):
+    with pytest.raises(ZspaceError, match=message) as caught:
+        render(tmp_path, cell)
+    assert "one.ipynb" in str(caught.value)
+
+
+def test_page_shows_a_failed_run_as_failed(tmp_path):
+    error = nbf.new_output("error", ename="ValueError", evalue="no", traceback=["ValueError: no"])
+    text = render(tmp_path, nbf.new_code_cell("f()", outputs=[error], execution_count=1))
+    assert "This run failed" in text
+    assert "ValueError: no" in text
+
+
+def test_page_escapes_what_could_end_its_scripts(tmp_path):
+    spec = {"data": [{"name": "</script><b>"}], "layout": {}}
+    output = nbf.new_output("display_data", {rendering.PLOTLY: spec})
+    text = render(tmp_path, nbf.new_code_cell(outputs=[output]))
+    assert "</script><b>" not in text
+    assert json.loads(re.search(r'newPlot\("figure-1", (.*)\);</script>', text)[1])["data"] == spec["data"]
+
+
+def test_page_shows_the_values_it_ran_with(tmp_path):
+    cells = [
+        nbf.new_code_cell('model = "a"\nn = 60', metadata={"tags": ["parameters"]}),
+        nbf.new_code_cell('model = "b"\nfraction = -0.5', metadata={"tags": ["injected-parameters"]}),
+    ]
+    sample_report.write_notebook(tmp_path / "one.ipynb", nbf.new_notebook(cells=cells))
+    page = rendering.page(rendering.Path("one.ipynb"), tmp_path, tmp_path)
+    assert page.parameters == {"model": "b", "n": 60, "fraction": -0.5}
