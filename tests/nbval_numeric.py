@@ -149,8 +149,7 @@ def _compare_text(reference: str, fresh: str, allowed: Tolerance, where: str) ->
     if words != new_words:
         pairs = enumerate(itertools.zip_longest(words, new_words, fillvalue="(nothing)"))
         at, (a, b) = next((i, pair) for i, pair in pairs if pair[0] != pair[1])
-        before = " ".join(words[max(0, at - 5) : at]).replace("\0", "#")
-        a, b = (word.replace("\0", "a number") for word in (a, b))
+        before, a, b = (t.replace("\0", "a number") for t in (" ".join(words[max(0, at - 5) : at]), a, b))
         yield f"{where}: after {before!r}: {a!r} committed, {b!r} fresh"
         return
     for a, b in zip(NUMBER.findall(reference), NUMBER.findall(fresh), strict=True):
