@@ -1,0 +1,230 @@
+"""Parallel texts: row i of every language is the same item.
+
+`load` gives a `Corpus` from the built-in number stories, a folder of `<lang>.txt` or of MGSM's
+`mgsm_<lang>.tsv`, or a CSV, TSV or JSONL file (`tables` reads them). n: number of items. The anchor
+language is English where it is there, else the first one.
+"""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import scipy.sparse
+
+from ..errors import CorpusError, ParameterError
+from ..files import fingerprint
+from . import stories, tables
+
+ITEM_COLUMNS = ("item", "scenario", "category", "difficulty", "answer", "group")
+MASK = "#"  # stands for every number of a masked text, in every language
+NEAR_DUPLICATE = 0.55  # n-gram Jaccard from which two English texts count as one story
+
+_THOUSANDS = r"\d{1,3}(?:[ \u00a0\u2009\u202f]\d{3})+(?!\d)(?:[.,]\d+)?"
+_NUMBER = re.compile(rf"{_THOUSANDS}|\d+(?:[.,'’٬٫]\d+)*")  # \d is any Unicode decimal digit
+
+
+@dataclass(frozen=True, eq=False)
+class Corpus:
+    """Parallel texts with their table of items.
+
+    texts : by language, n texts.
+    items : n rows with `item` (unique), `scenario`, `category`, `difficulty` (0 = unknown), `answer`
+        ("" = unknown) and `group`, the unit within which within-scenario retrieval compares.
+    has_scenarios : False where each row or near-duplicate group is its own scenario, so that retrieval
+        within a scenario is not testable.
+    pool : all scenarios of the source in its order, whatever rows were selected; fixes the split.
+    """
+
+    name: str
+    version: str
+    languages: tuple[str, ...]
+    texts: dict[str, tuple[str, ...]]
+    items: pd.DataFrame
+    has_scenarios: bool
+    pool: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        lengths = {code: len(self.texts[code]) for code in self.languages}
+        if set(lengths.values()) != {len(self.items)}:
+            raise CorpusError(
+                f"{self.name}: {len(self.items)} items, but texts by language {lengths}; one each is needed"
+            )
+        if missing := [column for column in ITEM_COLUMNS if column not in self.items]:
+            raise CorpusError(f"{self.name}: the items lack the columns {', '.join(missing)}")
+        if not self.items["item"].is_unique:
+            repeated = self.items["item"][self.items["item"].duplicated()].iloc[0]
+            raise CorpusError(f"{self.name}: item {repeated!r} occurs twice; ids must be unique")
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of all texts and items."""
+        return fingerprint([[code, self.language_fingerprint(code)] for code in self.languages])
+
+    def language_fingerprint(self, language: str) -> str:
+        """Hash of one language's texts and the items; adding a language leaves it as it was."""
+        items = self.items.loc[:, list(ITEM_COLUMNS)].to_dict("list")
+        return fingerprint([language, list(self.texts[language]), items])
+
+    def select(self, rows: np.ndarray) -> "Corpus":
+        """The corpus of the given rows (integer positions or an (n,) mask), in that order."""
+        rows = np.asarray(rows)
+        if rows.dtype == bool and rows.shape != (len(self),):
+            raise ParameterError(f"mask of shape {rows.shape} for {len(self)} items; expected ({len(self)},)")
+        rows = np.flatnonzero(rows) if rows.dtype == bool else rows.astype(int)
+        texts = {code: tuple(self.texts[code][i] for i in rows) for code in self.languages}
+        return replace(self, texts=texts, items=self.items.iloc[rows].reset_index(drop=True))
+
+    def split(self, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """Masks (n,) of the discovery and the confirmation half; no scenario is in both.
+
+        Neighbours in the source's order of scenarios are paired, and the SHA-256 of their names says
+        which of the two is for discovery: halves of equal size, also among the first 2k scenarios,
+        and a scenario keeps its half whatever rows, draws or further scenarios are loaded.
+        """
+        pool = self.pool or tuple(dict.fromkeys(self.items["scenario"]))
+        digest = {name: hashlib.sha256(f"{seed}\n{name}".encode()).digest() for name in pool}
+        discovery = {
+            min(pair, key=digest.__getitem__)
+            for pair in zip(pool[::2], pool[1::2], strict=False)  # a last odd one is left over
+        }
+        if len(pool) % 2 and digest[pool[-1]][0] % 2:
+            discovery.add(pool[-1])
+        mask = self.items["scenario"].isin(discovery).to_numpy(dtype=bool)
+        return mask, ~mask
+
+
+def load(
+    name_or_path: str | Path,
+    languages: Sequence[str] | str | None = None,
+    *,
+    version: str | None = None,
+    n_scenarios: int | None = None,
+    n_draws: int = 4,
+    difficulty: int | Sequence[int] = 2,
+    seed: int = 0,
+    n_items: int | None = None,
+    block: int = 1,
+) -> Corpus:
+    """A corpus by name or path, in the given languages (a sequence, or a string "en,zh"; None: all).
+
+    Parameters
+    ----------
+    name_or_path : "number-stories"; a folder of `<lang>.txt` or `mgsm_<lang>.tsv`; a .csv, .tsv or
+        .jsonl file with one column or field per language.
+    version : number stories: "spelled-out" (default) or "digits". Others: "as-is" or "masked", each
+        number replaced by one sign; masked by default where any text has a digit, because digits are
+        tokens that languages share.
+    n_scenarios, n_draws, difficulty, seed : which number stories.
+    n_items : first rows of another corpus (default: all).
+    block : neighbours that belong together in another corpus without scenarios, such as the
+        sentences of one article: rows are grouped in blocks of this many.
+
+    Raises
+    ------
+    CorpusError : unknown corpus or language, unreadable, empty, repeated or misaligned rows.
+    ParameterError : a version or number that the corpus does not have.
+    """
+    codes = languages.replace(",", " ").split() if isinstance(languages, str) else languages
+    if codes is not None and (not codes or len(set(codes)) < len(codes)):
+        raise CorpusError(f"languages={languages!r}; expected one or more different language codes")
+    if str(name_or_path) == "number-stories":
+        codes = tuple(codes or stories.languages())
+        version = version or "spelled-out"
+        texts, items = stories.generate(
+            codes, version=version, n_scenarios=n_scenarios, n_draws=n_draws, difficulty=difficulty, seed=seed
+        )
+        pool = tuple(scenario.name for scenario in stories.scenarios())
+        return Corpus("number-stories", version, codes, texts, items, True, pool)
+    return _load_foreign(Path(name_or_path), codes, version, n_items, block)
+
+
+def mask_numbers(text: str) -> str:
+    """The text with each number, in the digits of any script, replaced by one neutral sign.
+
+    A number includes its thousands separators and decimals: "1,250.5" and "1 250,5" are one each.
+    """
+    return _NUMBER.sub(MASK, text)
+
+
+def near_duplicate_groups(
+    texts: Sequence[str], *, threshold: float = NEAR_DUPLICATE, size: int = 4
+) -> np.ndarray:
+    """Label (n,) of each text's group: the position of the first text in it.
+
+    Texts are linked when the Jaccard similarity of their sets of character n-grams (lower case,
+    numbers masked) is at least `threshold`; groups are the connected components, so that similarity
+    carries over chains. n texts take n² bytes × 16 at most.
+    """
+    if not 0 < threshold <= 1:
+        raise ParameterError(f"threshold={threshold}; a Jaccard similarity is in (0, 1]")
+    if not texts:
+        return np.zeros(0, dtype=int)
+    vocabulary: dict[str, int] = {}
+    columns, starts = [], [0]
+    for text in texts:
+        padded = f" {' '.join(mask_numbers(text).lower().split())} ".ljust(size)
+        grams = {padded[i : i + size] for i in range(len(padded) - size + 1)}
+        columns.extend(vocabulary.setdefault(gram, len(vocabulary)) for gram in grams)
+        starts.append(len(columns))
+    sets = scipy.sparse.csr_array(
+        (np.ones(len(columns)), columns, starts), shape=(len(texts), len(vocabulary))
+    )
+    common = (sets @ sets.T).toarray()
+    counts = np.diff(starts)
+    similar = common >= threshold * (counts[:, None] + counts[None, :] - common)
+    return _component_starts(scipy.sparse.csr_array(similar))
+
+
+def _component_starts(links: scipy.sparse.csr_array) -> np.ndarray:
+    _, labels = scipy.sparse.csgraph.connected_components(links, directed=False)
+    _, first = np.unique(labels, return_index=True)
+    return first[labels]
+
+
+def _load_foreign(path: Path, codes, version: str | None, n_items: int | None, block: int) -> Corpus:
+    if version not in (None, "as-is", "masked"):
+        raise ParameterError(f"version={version!r}; {path.name} can be read as-is or masked")
+    table = tables.read(path, codes)
+    items, has_scenarios = _items(table, block)
+    pool = tuple(dict.fromkeys(items["scenario"]))
+    if n_items is not None and not 1 <= n_items <= len(items):
+        raise ParameterError(f"n_items={n_items}; {path.name} has 1 to {len(items)}")
+    texts = {code: tuple(rows[:n_items]) for code, rows in table.texts.items()}
+    has_digits = any(_NUMBER.search(text) for rows in texts.values() for text in rows)
+    version = version or ("masked" if has_digits else "as-is")
+    if version == "masked":
+        texts = {code: tuple(map(mask_numbers, rows)) for code, rows in texts.items()}
+    items = items.iloc[:n_items].reset_index(drop=True)
+    return Corpus(path.stem, version, tuple(texts), texts, items, has_scenarios, pool)
+
+
+def _items(table: tables.Table, block: int) -> tuple[pd.DataFrame, bool]:
+    """Items of a table, and whether it has scenarios: given ones, else given groups, else our own."""
+    n = len(next(iter(table.texts.values())))
+    if block < 1:
+        raise ParameterError(f"block={block}; expected at least 1 row")
+    columns = table.columns
+    items = pd.DataFrame({"item": columns.get("item") or [str(i) for i in range(1, n + 1)]})
+    scenario = columns.get("scenario") or columns.get("group")
+    if scenario is None:
+        anchor = table.texts.get("en") or next(iter(table.texts.values()))
+        rows = np.arange(n)
+        blocks = scipy.sparse.csr_array((np.ones(n), (rows, rows - rows % block)), shape=(n, n))
+        alike = near_duplicate_groups(anchor)
+        links = blocks + scipy.sparse.csr_array((np.ones(n), (rows, alike)), shape=(n, n))
+        scenario = items["item"].iloc[_component_starts(links)].tolist()
+    items["scenario"] = scenario
+    items["category"] = columns.get("category", "")
+    items["difficulty"] = columns.get("difficulty", 0)
+    items["answer"] = columns.get("answer", "")
+    given = columns.get("group") if "scenario" in columns else None
+    by_level = items["scenario"] + "-" + items["difficulty"].astype(str)
+    items["group"] = given or (by_level if "scenario" in columns else items["scenario"])
+    return items, "scenario" in columns

@@ -1,0 +1,213 @@
+"""Number stories: parallel arithmetic problems written by hand in every language.
+
+`scenarios.yaml` holds what happens (the arithmetic), `<language>.yaml` how it is told. A story has a
+start quantity and up to five steps; difficulty k tells the first k, then asks for the quantity.
+Tuple of numbers: (start, step 1, ..., step 5), called {a} to {f} in the texts. Every language has its
+own order of numbers, place of the question and names, so that only the meaning is common to all.
+"""
+
+import functools
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import unicode_rbnf
+import yaml
+
+from ...errors import CorpusError, ParameterError
+
+FOLDER = Path(__file__).resolve().parent
+SMALLEST = 3  # every number and every quantity on the way is at least this: plural in all languages
+MAX_DIFFICULTY = 5
+VERSIONS = ("spelled-out", "digits")
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What happens, in any language: a start range and (operation, lowest, highest) of five steps."""
+
+    name: str
+    category: str
+    start: tuple[int, int]
+    steps: tuple[tuple[str, int, int], ...]
+
+
+def languages() -> tuple[str, ...]:
+    """Codes of the languages in which the stories are written, English first."""
+    found = sorted(path.stem for path in FOLDER.glob("*.yaml") if path.stem != "scenarios")
+    return tuple(sorted(found, key=lambda code: code != "en"))
+
+
+@functools.cache
+def scenarios() -> tuple[Scenario, ...]:
+    """All scenarios in their committed order, in which categories alternate."""
+    content = yaml.safe_load((FOLDER / "scenarios.yaml").read_text("utf-8"))
+    return tuple(
+        Scenario(
+            name, entry["category"], tuple(entry["start"]), tuple(tuple(step) for step in entry["steps"])
+        )
+        for name, entry in content.items()
+    )
+
+
+@functools.cache
+def telling(language: str) -> dict:
+    """Content of `<language>.yaml`: joiner, names and, by scenario, opening, steps and question.
+
+    Raises CorpusError where the stories are not written in that language.
+    """
+    if language not in languages():
+        raise CorpusError(
+            f"number-stories has no language {language!r}; it has {', '.join(languages())}. Ask for one of "
+            f"these, add sources/stories/{language}.yaml, or load your own folder of <language>.txt files."
+        )
+    return yaml.safe_load((FOLDER / f"{language}.yaml").read_text("utf-8"))
+
+
+@functools.cache
+def number_words(number: int, language: str) -> str:
+    """Cardinal of a whole number in words, by the rules of the Unicode locale data (CLDR RBNF)."""
+    engine = unicode_rbnf.RbnfEngine.for_language(language)
+    return engine.format_number(number, unicode_rbnf.FormatPurpose.CARDINAL).text
+
+
+def generate(
+    codes: Sequence[str],
+    *,
+    version: str = "spelled-out",
+    n_scenarios: int | None = None,
+    n_draws: int = 4,
+    difficulty: int | Sequence[int] = 2,
+    seed: int = 0,
+) -> tuple[dict[str, tuple[str, ...]], pd.DataFrame]:
+    """Texts by language and the table of items, scenario by scenario, difficulty by difficulty.
+
+    Draw j of a scenario is the same whatever else is asked for, and has the same numbers at every
+    difficulty; the first two numbers, hence the texts, differ between the draws of a scenario.
+
+    Raises
+    ------
+    CorpusError : a language in which the stories are not written.
+    ParameterError : unknown version, difficulty outside 1 to 5, or more scenarios or draws than exist.
+    """
+    levels = _checked(version, n_scenarios, n_draws, difficulty, seed)
+    tellings = {code: telling(code) for code in codes}
+    texts = {code: [] for code in codes}
+    items = []
+    for scenario in scenarios()[:n_scenarios]:
+        draws = draw_numbers(scenario, n_draws, seed=seed)
+        names = {code: _draw_names(scenario, code, tellings[code], n_draws, seed) for code in codes}
+        for level in levels:
+            for j, numbers in enumerate(draws):
+                items.append(_item(scenario, level, j, numbers))
+                for code in codes:
+                    text = _tell(scenario.name, code, tellings[code], level, numbers, names[code][j], version)
+                    texts[code].append(text)
+    return {code: tuple(rows) for code, rows in texts.items()}, pd.DataFrame(items)
+
+
+def draw_numbers(scenario: Scenario, n_draws: int, *, seed: int) -> list[tuple[int, ...]]:
+    """First `n_draws` tuples of numbers of a scenario, with pairwise different (start, step 1)."""
+    rng = _stream(seed, scenario.name)
+    draws: dict[tuple[int, int], tuple[int, ...]] = {}
+    for _ in range(2000 + 100 * n_draws):
+        if len(draws) == n_draws:
+            break
+        numbers = _draw_once(scenario, rng)
+        if numbers:
+            draws.setdefault(numbers[:2], numbers)
+    if len(draws) < n_draws:
+        raise ParameterError(
+            f"n_draws={n_draws}, but the scenario {scenario.name!r} has only about {len(draws)} different "
+            "stories. Ask for fewer draws or for more scenarios."
+        )
+    return list(draws.values())
+
+
+def apply(operation: str, quantity: int, number: int) -> int:
+    """Quantity after one step; `share` keeps one of `number` equal parts."""
+    if operation == "add":
+        return quantity + number
+    if operation == "subtract":
+        return quantity - number
+    if operation == "multiply":
+        return quantity * number
+    if operation == "share" and quantity % number == 0:
+        return quantity // number
+    raise ParameterError(f"cannot {operation} {quantity} by {number}; known: add, subtract, multiply, share")
+
+
+def _draw_once(scenario: Scenario, rng: np.random.Generator) -> tuple[int, ...] | None:
+    quantity = int(rng.choice([n for n in range(scenario.start[0], scenario.start[1] + 1) if n % 10 != 1]))
+    numbers = [quantity]
+    for operation, low, high in scenario.steps:
+        allowed = [
+            number
+            for number in range(low, high + 1)
+            # "one" and its compounds agree in gender in Spanish and French and are singular in Russian.
+            if number % 10 != 1
+            and number not in numbers
+            and (operation != "share" or quantity % number == 0)
+            and apply(operation, quantity, number) >= SMALLEST
+        ]
+        if not allowed:
+            return None
+        numbers.append(int(rng.choice(allowed)))
+        quantity = apply(operation, quantity, numbers[-1])
+    return tuple(numbers)
+
+
+def _draw_names(
+    scenario: Scenario, code: str, content: dict, n_draws: int, seed: int
+) -> list[dict[str, str]]:
+    rng = _stream(seed, scenario.name, code)
+    pools = content["names"].items()
+    return [{kind: pool[int(rng.integers(len(pool)))] for kind, pool in pools} for _ in range(n_draws)]
+
+
+def _tell(name: str, code: str, content: dict, level: int, numbers: tuple, names: dict, version: str) -> str:
+    story = content["stories"][name]
+    sentences = [story["opening"], *story["then"][: level - 1]]
+    sentences.insert(0 if story.get("ask") == "first" else len(sentences), story["question"])
+    written = [number_words(n, code) if version == "spelled-out" else str(n) for n in numbers]
+    return content["joiner"].join(sentences).format(**dict(zip("abcdef", written, strict=True)), **names)
+
+
+def _item(scenario: Scenario, level: int, draw: int, numbers: tuple[int, ...]) -> dict:
+    quantity = numbers[0]
+    for (operation, _, _), number in zip(scenario.steps[:level], numbers[1:], strict=False):
+        quantity = apply(operation, quantity, number)
+    return {
+        "item": f"{scenario.name}-{level}-{draw:03d}",
+        "scenario": scenario.name,
+        "category": scenario.category,
+        "difficulty": level,
+        "answer": str(quantity),
+        "group": f"{scenario.name}-{level}",
+    }
+
+
+def _stream(seed: int, *names: str) -> np.random.Generator:
+    """Generator that depends on the seed and the names alone, not on what else is drawn."""
+    digest = hashlib.sha256("\n".join(names).encode()).digest()
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=tuple(np.frombuffer(digest, "<u4"))))
+
+
+def _checked(version: str, n_scenarios, n_draws: int, difficulty, seed: int) -> tuple[int, ...]:
+    levels = tuple(int(k) for k in np.atleast_1d(difficulty))
+    if version not in VERSIONS:
+        raise ParameterError(f"version={version!r}; number-stories has {' and '.join(VERSIONS)}")
+    if not levels or len(set(levels)) < len(levels) or not all(1 <= k <= MAX_DIFFICULTY for k in levels):
+        raise ParameterError(
+            f"difficulty={difficulty!r}; expected different numbers from 1 to {MAX_DIFFICULTY}"
+        )
+    if n_scenarios is not None and not 1 <= n_scenarios <= len(scenarios()):
+        raise ParameterError(f"n_scenarios={n_scenarios}; number-stories has 1 to {len(scenarios())}")
+    if n_draws < 1:
+        raise ParameterError(f"n_draws={n_draws}; expected at least 1")
+    if seed < 0:
+        raise ParameterError(f"seed={seed}; expected a non-negative whole number")
+    return levels

@@ -1,0 +1,256 @@
+"""Readers of parallel text files: every way they can be wrong is named with file and row.
+
+A `Table` has the texts by language and the optional columns that files bring along. Rows are
+counted from 1, as editors do. Files are UTF-8 (a byte-order mark is dropped); lines end at a line
+feed only, because Unicode line separators occur inside texts; nothing is normalised.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import CorpusError
+from ..files import params
+
+# What a column may be called -> what it is called here.
+COLUMNS = {"id": "item"} | {
+    name: name for name in ("item", "scenario", "category", "difficulty", "answer", "group")
+}
+SIDE_FILES = {"rows": "item", "answers": "answer", "groups": "group"}  # reserved names in a folder
+MGSM = "mgsm_"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Texts by language (n each) and, where given, columns by name (n each, difficulty as int)."""
+
+    texts: dict[str, list[str]]
+    columns: dict[str, list]
+
+
+def read(path: Path, languages: Sequence[str] | None) -> Table:
+    """The requested languages (None: all known ones) of a folder or of a CSV, TSV or JSONL file.
+
+    In a folder only the requested languages' files are opened, besides `rows.txt` (item ids),
+    `answers.txt` and `groups.txt`. Raises CorpusError.
+    """
+    if path.is_dir():
+        table = (
+            _read_mgsm(path, languages) if any(path.glob(f"{MGSM}*.tsv")) else _read_folder(path, languages)
+        )
+    elif not path.exists():
+        raise CorpusError(
+            f"unknown corpus {str(path)!r}: neither a built-in one (number-stories) nor an existing folder or "
+            "file. Give the path of a folder of <lang>.txt, or of a .csv, .tsv or .jsonl file."
+        )
+    elif path.suffix.lower() in (".csv", ".tsv", ".jsonl"):
+        table = _read_file(path, languages)
+    else:
+        raise CorpusError(f"{path.name} ends in {path.suffix or 'no suffix'}; expected .csv, .tsv or .jsonl")
+    _check_ids(path, table.columns.get("item"))
+    return table
+
+
+def _read_folder(folder: Path, languages: Sequence[str] | None) -> Table:
+    present = {p.stem: p for p in sorted(folder.glob("*.txt")) if p.stem not in SIDE_FILES}
+    codes = _choose(folder.name, present, languages, "{}.txt")
+    texts = {code: _filled(present[code], _lines(present[code])) for code in codes}
+    sides = {
+        folder / f"{stem}.txt": (column, _lines(folder / f"{stem}.txt"))
+        for stem, column in SIDE_FILES.items()
+        if (folder / f"{stem}.txt").is_file()
+    }
+    columns = dict(sides.values())
+    lengths = {f"{code}.txt": len(rows) for code, rows in texts.items()}
+    lengths |= {path.name: len(rows) for path, (_, rows) in sides.items()}
+    _check_lengths(lengths, columns.get("item"))
+    for path, (column, rows) in sides.items():
+        columns[column] = [
+            _cleaned(column, row) for row in (_filled(path, rows) if column != "answer" else rows)
+        ]
+    return Table(texts, columns)
+
+
+def _read_mgsm(folder: Path, languages: Sequence[str] | None) -> Table:
+    present = {p.stem.removeprefix(MGSM): p for p in sorted(folder.glob(f"{MGSM}*.tsv"))}
+    codes = _choose(folder.name, present, languages, MGSM + "{}.tsv")
+    texts, answers = {}, {}
+    for code in codes:
+        pairs = [line.split("\t") for line in _lines(present[code])]
+        for row, pair in enumerate(pairs, start=1):
+            if len(pair) != 2:
+                raise CorpusError(
+                    f"{present[code].name} row {row} has {len(pair)} fields; expected question<TAB>answer"
+                )
+        texts[code] = _filled(present[code], [pair[0] for pair in pairs])
+        answers[code] = [_cleaned("answer", pair[1]) for pair in pairs]
+    first = _anchor(codes)
+    for code in codes:
+        differing = [i for i, (a, b) in enumerate(zip(answers[first], answers[code], strict=False)) if a != b]
+        row = differing[0] + 1 if differing else None
+        _check_lengths({present[c].name: len(texts[c]) for c in (first, code)}, None, row)
+        if row:
+            raise CorpusError(
+                f"{present[code].name} row {row} has the answer {answers[code][row - 1]}, "
+                f"{present[first].name} has {answers[first][row - 1]}; rows must pair by line. Put the rows in the same order."
+            )
+    return Table(texts, {"answer": answers[first]})
+
+
+def _read_file(path: Path, languages: Sequence[str] | None) -> Table:
+    records = _json_records(path) if path.suffix.lower() == ".jsonl" else _delimited_records(path)
+    if not records:
+        raise CorpusError(f"{path.name} has no rows; expected one per item")
+    fields = list(dict.fromkeys(key for _, record in records for key in record))
+    codes = _choose(path.name, [f for f in fields if f.lower() not in COLUMNS], languages, "column {}")
+    named = {COLUMNS[field.lower()]: field for field in fields if field.lower() in COLUMNS}
+    texts = {code: [_text(path, row, record, code) for row, record in records] for code in codes}
+    columns = {}
+    for column, field in named.items():
+        values = [(row, record.get(field)) for row, record in records]
+        if column != "answer" and (
+            empty := [row for row, value in values if value is None or not str(value).strip()]
+        ):
+            raise CorpusError(f"{path.name} row {empty[0]} has no {field}; fill it in, or remove the column")
+        columns[column] = [_cleaned(column, value, f"{path.name} row {row}") for row, value in values]
+    return Table(texts, columns)
+
+
+def _delimited_records(path: Path) -> list[tuple[int, dict[str, str]]]:
+    """(row, record) of a CSV with quotes, or of a TSV, in which a quote is a character like others."""
+    is_tsv = path.suffix.lower() == ".tsv"
+    options = {"delimiter": "\t", "quoting": csv.QUOTE_NONE} if is_tsv else {"strict": True}
+    reader = csv.reader(io.StringIO(_decoded(path), newline=""), **options)
+    records = []
+    try:
+        header = next(reader, [])
+        if len(set(header)) < len(header):
+            raise CorpusError(f"{path.name} row 1 names a column twice: {', '.join(header)}")
+        for fields in reader:
+            if len(fields) != len(header):
+                raise CorpusError(
+                    f"{path.name} row {reader.line_num} has {len(fields)} fields, its header {len(header)} "
+                    f"({', '.join(header)}). Quote fields that contain the separator."
+                )
+            records.append((reader.line_num, dict(zip(header, fields, strict=True))))
+    except csv.Error as error:
+        raise CorpusError(f"{path.name} row {reader.line_num} is not valid CSV: {error}") from error
+    return records
+
+
+def _json_records(path: Path) -> list[tuple[int, dict]]:
+    records = []
+    for row, line in enumerate(_lines(path), start=1):
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise CorpusError(
+                f"{path.name} row {row} is not valid JSON: {error.msg} at character {error.pos + 1}"
+            ) from error
+        if not isinstance(record, dict):
+            raise CorpusError(
+                f'{path.name} row {row} is not a JSON object; expected {{"en": ..., "zh": ...}}'
+            )
+        records.append((row, record))
+    return records
+
+
+def _choose(source: str, present, languages: Sequence[str] | None, pattern: str) -> list[str]:
+    """The requested languages, all there, or all that are there and known, English first."""
+    there = ", ".join(present) or "nothing of the kind"
+    if languages is None:
+        known = params("languages")
+        languages = sorted((code for code in present if code in known), key=lambda code: code != "en")
+        if not languages:
+            raise CorpusError(
+                f"{source}: no language that params/languages.yaml knows (found: {there}); name them."
+            )
+    for code in languages:
+        if code not in present:
+            raise CorpusError(f"{source} has no {pattern.format(code)} for language {code!r}; found: {there}")
+    return list(languages)
+
+
+def _check_lengths(lengths: dict[str, int], ids: list[str] | None, row: int | None = None) -> None:
+    """Refuse files of different length; `row` is a better guess of where they part than the end."""
+    anchor = "en.txt" if "en.txt" in lengths else next(iter(lengths))
+    for name, count in lengths.items():
+        if count == lengths[anchor]:
+            continue
+        shorter = min(count, lengths[anchor])
+        row = row or shorter + 1
+        ended = "" if row <= shorter else f", which {name if count == shorter else anchor} lacks"
+        item = f" (id {ids[row - 1]})" if ids and row <= len(ids) else ""
+        raise CorpusError(
+            f"{name} has {count} rows, {anchor} has {lengths[anchor]}; rows must pair by line. "
+            f"First difference at row {row}{item}{ended}."
+        )
+
+
+def _check_ids(path: Path, ids: list[str] | None) -> None:
+    seen: dict[str, int] = {}
+    for position, item in enumerate(ids or [], start=1):
+        if item in seen:
+            raise CorpusError(
+                f"{path.name}: item {position} has the id {item!r} of item {seen[item]}; ids must be unique"
+            )
+        seen[item] = position
+
+
+def _filled(path: Path, rows: list[str]) -> list[str]:
+    if not rows:
+        raise CorpusError(f"{path.name} is empty; expected one row per item")
+    for number, row in enumerate(rows, start=1):
+        if not row.strip():
+            raise CorpusError(
+                f"{path.name} row {number} is empty; expected one item per row. Fill it in, or remove "
+                "this row from every file."
+            )
+    return rows
+
+
+def _text(path: Path, row: int, record: dict, code: str) -> str:
+    text = record.get(code)
+    if not isinstance(text, str) or not text.strip():
+        found = "is missing" if code not in record else "is empty" if text in (None, "") else f"is {text!r}"
+        raise CorpusError(
+            f"{path.name} row {row}: the {code!r} text {found}; expected a text in every language"
+        )
+    return text
+
+
+def _cleaned(column: str, value, where: str = "") -> str | int:
+    """A side column's value: answers without thousands commas or a bare .0, difficulty a whole number."""
+    text = "" if value is None else str(value).strip()
+    if column == "answer":
+        bare = text.replace(",", "")
+        return bare.removesuffix(".0") if bare.replace(".", "").lstrip("-").isdigit() else text
+    if column == "difficulty":
+        if not text.isdecimal():
+            raise CorpusError(f"{where} has difficulty {text!r}; expected a whole number, 0 for unknown")
+        return int(text)
+    return text
+
+
+def _lines(path: Path) -> list[str]:
+    lines = [line.removesuffix("\r") for line in _decoded(path).split("\n")]
+    return lines[:-1] if lines[-1] == "" else lines
+
+
+def _decoded(path: Path) -> str:
+    data = path.read_bytes()
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        row = data.count(b"\n", 0, error.start) + 1
+        raise CorpusError(
+            f"{path.name} row {row} is not UTF-8 (byte 0x{data[error.start]:02x} at {error.start}); "
+            "save the file as UTF-8"
+        ) from error
+
+
+def _anchor(codes: Sequence[str]) -> str:
+    return "en" if "en" in codes else codes[0]
