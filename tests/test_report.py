@@ -136,26 +136,26 @@ def test_build_numbers_follow_the_ledger(tmp_path):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda r: r.pop("model"), "lacks model"),
+        (lambda r: r.pop("rule"), "lacks rule"),
         (lambda r: r["rows"][2].pop("controls"), r"lacks rows\[2\]\.controls"),
         (lambda r: r["rows"][0].update(as_stated="true"), r"rows\[0\]\.as_stated is 'true', not a verdict"),
     ],
 )
-def test_read_records_names_the_file_and_what_is_wrong(tmp_path, damage, message):
+def test_read_records_names_the_record_and_what_is_wrong(tmp_path, damage, message):
     path = next(sample_report.write_ledger(tmp_path).glob("theorem_2*gemma*.json"))
     record = json.loads(path.read_text(encoding="utf-8"))
     damage(record)
     path.write_text(json.dumps(record), encoding="utf-8")
     with pytest.raises(ClaimError, match=message) as caught:
         report.read_records(tmp_path)
-    assert path.name in str(caught.value)
+    assert f"theorem_2_snr_descent × gemma-3-270m × {sample_report.CORPUS}" in str(caught.value)
 
 
 def test_read_records_refuses_an_empty_ledger_and_a_half_written_file(tmp_path):
-    with pytest.raises(ClaimError, match="no verdict records"):
+    with pytest.raises(ClaimError, match="no ledger at"):
         report.read_records(tmp_path)
     (tmp_path / "a.json").write_text('{"claim": ', encoding="utf-8")
-    with pytest.raises(ClaimError, match=r"a\.json: not JSON"):
+    with pytest.raises(ClaimError, match=r"a\.json is not a ledger record"):
         report.read_records(tmp_path)
 
 

@@ -5,7 +5,6 @@ folder of executed notebooks; it writes `index.html`, one page per notebook and 
 Every verdict, number, name and date on the index comes from a record or a notebook.
 """
 
-import json
 import math
 from collections import Counter
 from dataclasses import dataclass
@@ -16,21 +15,21 @@ import plotly.offline
 
 from .. import files
 from ..errors import ClaimError
+from ..evidence import claims
 from . import rendering
 
 # Word → symbol and meaning, in the order in which the page explains them.
 VERDICTS = {
     "proved": ("◆", "A proof, and a numerical check of it that could have failed."),
-    "supported": ("✓", "The 95 % interval lies above the minimal effect, and all controls pass."),
-    "refuted": ("✕", "The 95 % interval lies below the minimal effect, or a counterexample is shown."),
-    "inconclusive": ("?", "The interval includes the minimal effect; more items would decide."),
+    "supported": ("✓", "The whole 95 % interval lies beyond the minimal effect, and all controls pass."),
+    "refuted": ("✕", "The whole 95 % interval falls short of the minimal effect, or a counterexample holds."),
+    "inconclusive": ("?", "The 95 % interval includes the minimal effect; more items would decide."),
     "not testable": (
         "–",
         "The question is ill-posed here, the weights cannot be reached, or the instrument failed: the "
         "planted signal was not found, or a negative control was.",
     ),
 }
-KINDS = ("theorem", "corollary", "conjecture", "prediction", "experiment")
 RECORD_KEYS = {"claim", "title", "notebook", "model", "corpus", "provenance", "statement", "rule", "rows"}
 ROW_KEYS = {"language", "as_stated", "as_corrected", "estimate", "low", "high", "controls", "operating"}
 # Most a rule may find in simulations where there is nothing (CLAIMS: operating characteristic).
@@ -78,11 +77,15 @@ def build(ledger: Path, notebooks: Path, out: Path) -> Path:
 
 
 def read_records(ledger: Path) -> list[dict]:
-    """Verdict records in reading order: theorems first, then by claim, model and corpus."""
-    records = [_read_record(path) for path in sorted(Path(ledger).rglob("*.json"))]
-    if not records:
-        raise ClaimError(f"no verdict records (*.json) in {ledger}. Run notebooks first: `zspace run`.")
-    return sorted(records, key=lambda r: (_kind(r["claim"]), r["claim"], r["model"], r["corpus"]))
+    """Verdict records, checked, in the order of `params/claims.yaml`, then by model and corpus."""
+    records = claims.read_records(ledger)
+    for record in records:
+        _check(record)
+    known = list(files.params("claims"))
+    place = {claim: number for number, claim in enumerate(known)}
+    return sorted(
+        records, key=lambda r: (place.get(r["claim"], len(known)), r["claim"], r["model"], r["corpus"])
+    )
 
 
 def page_of(record: dict, pages: list[rendering.Page]) -> rendering.Page | None:
@@ -108,38 +111,34 @@ def verdict_word(verdict: str) -> str:
     return next((word for word in VERDICTS if verdict == word or verdict.startswith(f"{word} (")), "")
 
 
-def _read_record(path: Path) -> dict:
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ClaimError(f"{path}: not JSON ({error}). Delete it and run its notebook again.") from error
-    missing = RECORD_KEYS - record.keys() if isinstance(record, dict) else RECORD_KEYS
-    for number, row in enumerate(record["rows"] if not missing else ()):
+def _check(record: dict) -> None:
+    """Raise ClaimError where the page could not show the record; says which record and what is wrong."""
+    name = " × ".join(str(record.get(key, f"no {key}")) for key in ("claim", "model", "corpus"))
+    missing = RECORD_KEYS - record.keys()
+    for number, row in enumerate(record.get("rows", ())):
         missing |= {f"rows[{number}].{key}" for key in ROW_KEYS - row.keys()}
-        for key in ("as_stated", "as_corrected"):
+        for key in claims.READINGS:
             if key in row and not verdict_word(row[key]):
                 raise ClaimError(
-                    f"{path}: rows[{number}].{key} is {row[key]!r}, not a verdict "
+                    f"ledger record {name}: rows[{number}].{key} is {row[key]!r}, not a verdict "
                     f"({', '.join(VERDICTS)}). Run its notebook again."
                 )
     if missing:
-        raise ClaimError(f"{path}: lacks {', '.join(sorted(missing))}. Run its notebook again.")
-    return record
+        raise ClaimError(f"ledger record {name} lacks {', '.join(sorted(missing))}. Run its notebook again.")
 
 
 def _index(records: list[dict], pages: list[rendering.Page]) -> str:
     """HTML of the index page."""
     groups = [_group(record, records, page_of(record, pages)) for record in records]
-    claims = {g["claim"]: g for g in groups}
     rows = [row for group in groups for row in group["rows"]]
     return rendering.TEMPLATES.get_template("index.html.j2").render(
         groups=groups,
-        claims=claims,
+        claims=_distinct(r["claim"] for r in records),
         models=_distinct(r["model"] for r in records),
         corpora=_distinct(r["corpus"] for r in records),
         languages=sorted(_distinct(row["language"] for row in rows), key=lambda code: code != "*"),
         verdicts=VERDICTS,
-        counts={key: Counter(row[key]["word"] for row in rows) for key in ("as_stated", "as_corrected")},
+        counts={key: Counter(row[key]["word"] for row in rows) for key in claims.READINGS},
         n_rows=len(rows),
         pages=pages,
         provenance=_provenance(records),
@@ -157,10 +156,9 @@ def _group(record: dict, records: list[dict], page: rendering.Page | None) -> di
     return {
         "claim": record["claim"],
         "title": rich(record["title"]),
-        "kind": record["claim"].split("_")[0],
         "statement": {key: rich(text) for key, text in record["statement"].items()},
-        "rule": {key.replace("_", " "): rich(_plain(value)) for key, value in record["rule"].items()},
-        "scope": {k.replace("_", " "): rich(_plain(v)) for k, v in record.get("scope", {}).items()},
+        "rule": {key: rich(_plain(value)) for key, value in _flat(record["rule"], depth=2)},
+        "scope": {key: rich(_plain(value)) for key, value in _flat(record.get("scope", {}), depth=1)},
         "model": record["model"],
         "corpus": record["corpus"],
         "page": page,
@@ -188,7 +186,7 @@ def _row(row: dict, scale: Scale, rich) -> dict:
             "symbol": VERDICTS[verdict_word(row[key])][0],
             "reason": rich(row.get(f"{key}_reason") or ""),
         }
-        for key in ("as_stated", "as_corrected")
+        for key in claims.READINGS
     }
     return shown | {
         "language": row["language"],
@@ -206,11 +204,7 @@ def _row(row: dict, scale: Scale, rich) -> dict:
 
 def _operating(operating: dict) -> list[dict]:
     """How often the rule errs in simulations: label, rate in words, and whether it is out of bounds."""
-    labels = {
-        "null_supported": "false alarms",
-        "power": "power",
-        "false_refuted": "false refuted",
-    }
+    labels = {"null_supported": "false alarms", "power": "power", "false_refuted": "false refuted"}
     shown = [
         {
             "label": label,
@@ -256,22 +250,24 @@ def _provenance(records: list[dict]) -> dict[str, list[str]]:
     """Every key of the records' provenance with its distinct values; nested keys are joined."""
     found: dict[str, list[str]] = {}
     for record in records:
-        for key, value in _flat(record["provenance"]):
-            found.setdefault(key.replace("_", " "), []).append(_plain(value))
+        for key, value in _flat(record["provenance"], depth=2):
+            found.setdefault(key, []).append(_plain(value))
     return {key: _distinct(values) for key, values in found.items()}
 
 
-def _flat(tree: dict, above: str = "") -> list[tuple[str, object]]:
+def _flat(tree: dict, *, depth: int, above: str = "") -> list[tuple[str, object]]:
+    """Pairs of a name in words and a value; the names of nested mappings are joined, down to `depth`."""
     pairs = []
     for key, value in tree.items():
-        name = f"{above} {key}".strip()
-        pairs += _flat(value, name) if isinstance(value, dict) else [(name, value)]
+        name = f"{above} {key}".strip().replace("_", " ")
+        nested = isinstance(value, dict) and depth > 1
+        pairs += _flat(value, depth=depth - 1, above=name) if nested else [(name, value)]
     return pairs
 
 
 def _plain(value: object) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_plain(part)}" for key, part in value.items())
+        return "; ".join(f"{str(key).replace('_', ' ')} {_plain(part)}" for key, part in value.items())
     if isinstance(value, list | tuple):
         return ", ".join(map(_plain, value))
     if value is None:
@@ -304,11 +300,6 @@ def _p_value(value: float | None) -> str:
 
 def _finite(value: object) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
-
-
-def _kind(claim: str) -> int:
-    kind = claim.split("_")[0]
-    return KINDS.index(kind) if kind in KINDS else len(KINDS)
 
 
 def _distinct(values) -> list:
