@@ -15,7 +15,14 @@ from zspace.errors import StoreError
 from zspace.states import store
 
 LAYERS, ITEMS, HIDDEN = 3, 4, 5
-IDENTITY = {"name": "tiny", "variant": "random", "seed": 0, "dtype": "float32", "tokenizer": "letters"}
+IDENTITY = {
+    "model": "tiny",
+    "revision": "r1",
+    "variant": "random",
+    "seed": 0,
+    "dtype": "float32",
+    "tokenizer": "letters",
+}
 CORPUS = SimpleNamespace(name="number-stories", version="spelled-out")
 MARKS = {"en": "e1", "zh-Hant": "z1"}
 TABLE = pd.DataFrame(
@@ -73,8 +80,8 @@ def test_open_gives_back_states_tokens_and_items_as_written(description, written
             assert (row[len(expected) :] == store.NO_TOKEN).all()
     for column in ("item", *store.ITEM_COLUMNS):
         assert dataset[column].values.tolist() == TABLE[column].tolist()
-    assert dataset.attrs["model"] == IDENTITY
-    assert dataset.attrs["corpus"] == {"name": "number-stories", "version": "spelled-out"}
+    assert {name: dataset.attrs[name] for name in IDENTITY} == IDENTITY
+    assert (dataset.attrs["corpus"], dataset.attrs["version"]) == ("number-stories", "spelled-out")
     assert dataset.attrs["fingerprints"] == MARKS
 
 

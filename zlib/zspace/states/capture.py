@@ -9,6 +9,7 @@ only where something has to be captured.
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tqdm
@@ -17,8 +18,10 @@ import xarray as xr
 from .. import files
 from ..errors import CorpusError, ModelError, ParameterError, ZspaceError
 from ..sources import models
-from ..sources.corpora import Corpus
 from . import pooling, store
+
+if TYPE_CHECKING:
+    from ..sources.corpora import Corpus
 
 POOLINGS = ("mean", "last")
 # Part of every store key: raise it when an edit here, in `pooling` or in `models.ReducingHooks` changes
@@ -57,24 +60,24 @@ def states(
 
     Raises
     ------
-    ParameterError : an unknown pooling. CorpusError : a text without content tokens.
-    ModelError : a text longer than the model's context, or states that are not finite.
+    ParameterError : an unknown pooling.
+    ModelError : a text without content tokens or longer than the model's context, or states not finite.
     ZspaceError : not even a single text fits into memory.
     """
-    tokens = _tokenize(model, texts, "text")
+    tokens = models.tokenize(model, texts)
     with _bar(tokens, progress) as bar:
         return _pool(model, tokens, _known(poolings), token_budget, bar)
 
 
 def ensure(
     model_name: str,
-    corpus: Corpus,
+    corpus: "Corpus",
     languages: Sequence[str] | None = None,
     *,
     poolings: Sequence[str] = POOLINGS,
     variant: str = "trained",
     seed: int | None = None,
-    dtype: str = "float32",
+    dtype: str | None = None,
     device: str = "cpu",
     model: models.LanguageModel | None = None,
     progress: bool = True,
@@ -89,6 +92,8 @@ def ensure(
     model_name : a name of `params/models.yaml`, a hub id or a path.
     languages : some of `corpus.languages`, in the order wanted; all by default.
     variant, seed : "trained", or the name and seed of a twin (see `models.twin`).
+    dtype : "float32", "bfloat16", or None for the registry's.
+    device : where to run what is missing. Not part of the key: states captured on a GPU serve a laptop.
     model : the trained model if it is at hand already, so that it is not loaded again.
 
     Returns
@@ -100,20 +105,22 @@ def ensure(
     CorpusError, ModelError, WeightsUnavailableError : unknown or unusable input.
     StoreError : the store cannot be written, or holds damaged states.
     """
-    load = _loader(model_name, dtype, device, model)
-    return _ensure(
-        model_name, corpus, languages, poolings, variant, seed, dtype, device, load=load, progress=progress
-    )
+    request = _request(model_name, corpus, languages, poolings, variant, seed, dtype)
+
+    def load():
+        return model if model is not None else models.load(model_name, dtype=dtype, device=device)
+
+    return _serve(*request, corpus, load, progress)
 
 
 def ensure_all(
     model_name: str,
-    corpus: Corpus,
+    corpus: "Corpus",
     languages: Sequence[str] | None = None,
     *,
     variants: Sequence[tuple[str, int | None]] = (("trained", None),),
     poolings: Sequence[str] = POOLINGS,
-    dtype: str = "float32",
+    dtype: str | None = None,
     device: str = "cpu",
     progress: bool = True,
 ) -> dict[str, xr.Dataset]:
@@ -122,22 +129,16 @@ def ensure_all(
     The trained weights are loaded once, and not at all where nothing is missing; a twin is freed before
     the next one is made.
     """
-    load = _loader(model_name, dtype, device, None)
-    return {
-        variant_label(variant, seed): _ensure(
-            model_name,
-            corpus,
-            languages,
-            poolings,
-            variant,
-            seed,
-            dtype,
-            device,
-            load=load,
-            progress=progress,
-        )
-        for variant, seed in variants
-    }
+
+    @functools.cache
+    def load():
+        return models.load(model_name, dtype=dtype, device=device)
+
+    result = {}
+    for variant, seed in variants:
+        request = _request(model_name, corpus, languages, poolings, variant, seed, dtype)
+        result[variant_label(variant, seed)] = _serve(*request, corpus, load, progress)
+    return result
 
 
 def variant_label(variant: str, seed: int | None) -> str:
@@ -166,38 +167,40 @@ def batches(
     return [*groups, order[start:]] if len(order) else []
 
 
-def _ensure(
-    model_name, corpus, languages, poolings, variant, seed, dtype, device, *, load, progress
-) -> xr.Dataset:
+def _request(
+    model_name: str, corpus: "Corpus", languages, poolings, variant: str, seed: int | None, dtype: str | None
+) -> tuple[dict, dict]:
+    """What is asked for: the store's description, and language -> fingerprint. Loads no model."""
     languages = list(corpus.languages if languages is None else languages)
     unknown = [language for language in languages if language not in corpus.texts]
-    if unknown:
+    if unknown or not languages:
         raise CorpusError(
-            f"corpus {corpus.name!r} was loaded without {', '.join(unknown)}; it has "
+            f"corpus {corpus.name!r} was loaded without {', '.join(unknown) or 'any language'}; it has "
             f"{', '.join(corpus.languages)}. Name the languages in corpora.load."
         )
     identity = models.identity(model_name, variant=variant, seed=seed, dtype=dtype)
-    description = store.describe(
-        identity, corpus, _known(poolings), device=device.partition(":")[0], capture=CODE_VERSION
-    )
-    fingerprints = {language: corpus.language_fingerprint(language) for language in languages}
+    description = store.describe(identity, corpus, _known(poolings), capture=CODE_VERSION)
+    return description, {language: corpus.language_fingerprint(language) for language in languages}
+
+
+def _serve(
+    description: dict, fingerprints: dict, corpus: "Corpus", load: Callable, progress: bool
+) -> xr.Dataset:
+    """The states asked for, from the store; `load` gives the trained model if some are missing."""
     folder = store.folder(description)
     if store.missing(description, fingerprints):
         with files.lock(folder):
             store.sweep(description)
             absent = store.missing(description, fingerprints)
             if absent:
-                _capture(load, corpus, {k: fingerprints[k] for k in absent}, description, progress)
+                model = _variant(load(), description["model"])
+                _capture(model, corpus, {k: fingerprints[k] for k in absent}, description, progress)
     return store.open(folder.name, fingerprints)
 
 
-def _capture(
-    load: Callable, corpus: Corpus, fingerprints: Mapping, description: Mapping, progress: bool
-) -> None:
-    """Capture the languages of `fingerprints` and save each as soon as it is done."""
-    wanted = description["model"]
-    model = load()
-    if wanted["variant"] != "trained":
+def _variant(model: models.LanguageModel, wanted: Mapping) -> models.LanguageModel:
+    """The trained model or its twin, whichever has the identity wanted."""
+    if model.identity() != wanted:
         model = models.twin(model, wanted["variant"], wanted["seed"])
     found = model.identity()
     if found != wanted:
@@ -206,22 +209,21 @@ def _capture(
             f"the model at hand is not the one asked for: {', '.join(differing)} differ "
             f"(expected {[wanted.get(k) for k in differing]}, found {[found.get(k) for k in differing]})."
         )
+    return model
+
+
+def _capture(model, corpus: "Corpus", fingerprints: Mapping, description: Mapping, progress: bool) -> None:
+    """Capture the languages of `fingerprints` and save each as soon as it is done."""
     tokens = {
-        language: _tokenize(model, corpus.texts[language], f"{language}, row") for language in fingerprints
+        language: _tokenize(model, corpus.texts[language], f"corpus {corpus.name!r}, language {language}")
+        for language in fingerprints
     }
-    label = f"{model.name} {variant_label(wanted['variant'], wanted['seed'])}"
     with _bar([pair for pairs in tokens.values() for pair in pairs], progress) as bar:
         for language, fingerprint in fingerprints.items():
-            bar.set_description(f"{label} {language}")
+            bar.set_description(f"{model.name} {variant_label(model.variant, model.seed)} {language}")
             pooled = _pool(model, tokens[language], description["poolings"], None, bar)
             content = [ids[mask] for ids, mask in tokens[language]]
             store.write(description, language, fingerprint, pooled, content, corpus.items)
-
-
-def _loader(model_name: str, dtype: str, device: str, model) -> Callable:
-    if model is not None:
-        return lambda: model
-    return functools.cache(lambda: models.load(model_name, dtype=dtype, device=device))
 
 
 def _known(poolings: Sequence[str]) -> tuple[str, ...]:
@@ -234,18 +236,11 @@ def _known(poolings: Sequence[str]) -> tuple[str, ...]:
 
 
 def _tokenize(model, texts: Sequence[str], what: str) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Token ids and content mask of each text as arrays, checked against the model's context length."""
-    tokens = [(np.asarray(i, np.int64), np.asarray(m, bool)) for i, m in models.tokenize(model, list(texts))]
-    context = getattr(model.network.config.get_text_config(), "max_position_embeddings", None)
-    for row, (ids, content) in enumerate(tokens):
-        if not content.any():
-            raise CorpusError(f"{what} {row + 1}: {texts[row]!r} has no content tokens; remove or fill it.")
-        if context and len(ids) > context:
-            raise ModelError(
-                f"{what} {row + 1} has {len(ids)} tokens, {model.name} reads at most {context}; "
-                "shorten or split it."
-            )
-    return tokens
+    """Token ids (T,) and content mask (T,) of each text; an error names what the texts are."""
+    try:
+        return models.tokenize(model, texts)
+    except ModelError as error:
+        raise ModelError(f"{what}: {error}") from error
 
 
 def _bar(tokens: Sequence, progress: bool) -> tqdm.tqdm:
@@ -309,10 +304,15 @@ def _forward(model, tokens: list, poolings: Sequence[str]) -> dict[str, np.ndarr
         ids[row, : len(text)] = torch.from_numpy(text)
         content[row, : len(text)] = torch.from_numpy(mask)
     reducers = pooling.reducers(content.to(model.device), poolings)
-    with torch.inference_mode(), models.ReducingHooks(model, lambda h: [r(h) for r in reducers]) as hooks:
+
+    def reduce(_layer, h):
+        return [reducer(h) for reducer in reducers]
+
+    with torch.inference_mode(), models.ReducingHooks(model, reduce) as hooks:
         model.trunk(input_ids=ids.to(model.device), use_cache=False)
+        layers = hooks.take()
         return {
-            name: torch.stack([layer[i] for layer in hooks.results]).cpu().numpy()
+            name: torch.stack([layer[i].to(model.device) for layer in layers]).cpu().numpy()
             for i, name in enumerate(poolings)
         }
 

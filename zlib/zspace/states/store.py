@@ -26,7 +26,19 @@ from ..errors import StoreError
 ITEM_COLUMNS = ("scenario", "category", "difficulty", "answer", "group")
 NO_TOKEN = -1
 LISTING_COLUMNS = (
-    *("model", "variant", "seed", "dtype", "corpus", "version", "language", "items", "layers", "hidden"),
+    *(
+        "model",
+        "revision",
+        "variant",
+        "seed",
+        "dtype",
+        "corpus",
+        "version",
+        "language",
+        "items",
+        "layers",
+        "hidden",
+    ),
     *("poolings", "megabytes", "captured", "key", "fingerprint"),
 )
 
@@ -119,7 +131,8 @@ def open(key: str, fingerprints: Mapping[str, str], *, poolings: Sequence[str] |
     -------
     Dataset with `states` (language, pooling, layer, item, hidden) float32 and `token_ids`
     (language, item, position) int32, padded with -1; coordinates item, scenario, category, difficulty,
-    answer, group (item) and n_tokens (language, item), the number of content tokens.
+    answer, group (item) and n_tokens (language, item), the number of content tokens. Attributes: key, model,
+    revision, weights, tokenizer, variant, seed, dtype, versions, corpus, version, poolings, fingerprints.
 
     Raises
     ------
@@ -262,7 +275,13 @@ def _stack(groups: list[xr.Dataset], states: np.ndarray, fingerprints: dict, man
             "n_tokens": (("language", "item"), np.stack([group["n_tokens"].values for group in groups])),
             **texts,
         },
-        attrs={**manifest, "fingerprints": fingerprints},
+        attrs={
+            **manifest,
+            **manifest["model"],
+            "corpus": manifest["corpus"]["name"],
+            "version": manifest["corpus"]["version"],
+            "fingerprints": fingerprints,
+        },
     )
 
 
@@ -291,8 +310,8 @@ def _summary(path: Path) -> dict:
         shape = [0, 1, 0, 0]
     model = manifest["model"]
     return {
-        **{name: model.get(name) for name in ("variant", "seed", "dtype")},
-        "model": model.get("name"),
+        **{name: model.get(name) for name in ("revision", "variant", "seed", "dtype")},
+        "model": model.get("model"),
         "corpus": manifest["corpus"]["name"],
         "version": manifest["corpus"]["version"],
         "language": language,

@@ -1,0 +1,532 @@
+"""Captured states are the model's own whatever the batching; a capture is made once and survives a kill."""
+
+import errno
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from zspace.errors import CorpusError, ModelError, ParameterError, StoreError, ZspaceError
+from zspace.sources import models
+from zspace.sources.corpora import Corpus
+from zspace.states import capture, pooling, store
+
+torch = pytest.importorskip("torch", reason="the extra `models` is not installed")
+transformers = pytest.importorskip("transformers", reason="the extra `models` is not installed")
+
+LANGUAGES = ("en", "fr", "sw")
+SIZES = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "vocab_size": 261}
+CONFIGS = {
+    "llama": lambda: transformers.LlamaConfig(**SIZES, intermediate_size=24, num_key_value_heads=1),
+    "gemma3": lambda: transformers.Gemma3TextConfig(
+        **SIZES, intermediate_size=24, num_key_value_heads=1, head_dim=8, sliding_window=8
+    ),
+    "gpt2": lambda: transformers.GPT2Config(
+        n_embd=16, n_layer=3, n_head=2, vocab_size=261, bos_token_id=1, eos_token_id=2
+    ),
+}
+
+
+def save_tiny(kind: str, folder: Path) -> Path:
+    """A random model of three blocks with a byte tokenizer that puts <bos> in front, as a folder."""
+    from tokenizers import Tokenizer, decoders, pre_tokenizers, processors
+    from tokenizers.models import BPE
+
+    special = ["<pad>", "<bos>", "<eos>"]
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(BPE({token: i for i, token in enumerate([*special, *letters])}, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.post_processor = processors.TemplateProcessing(single="<bos> $A", special_tokens=[("<bos>", 1)])
+    names = dict(zip(("pad_token", "bos_token", "eos_token"), special, strict=True))
+    transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(7)
+        network = transformers.AutoModelForCausalLM.from_config(CONFIGS[kind]())
+        # Larger than an initialisation, so that layers differ by more than rounding.
+        for parameter in network.parameters():
+            parameter.data.add_(0.2 * torch.randn_like(parameter))
+    network.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def folders(tmp_path_factory) -> dict[str, Path]:
+    torch.set_num_threads(1)
+    root = tmp_path_factory.mktemp("models")
+    return {kind: save_tiny(kind, root / kind) for kind in CONFIGS}
+
+
+@pytest.fixture(scope="session", params=CONFIGS)
+def model(request, folders):
+    return models.load(folders[request.param])
+
+
+@pytest.fixture(scope="session")
+def llama(folders):
+    return models.load(folders["llama"])
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("ZSPACE_RUNS", str(tmp_path))
+    return tmp_path / "states"
+
+
+def words(rng, n: int, longest: int = 30) -> list[str]:
+    letters = np.array(list("abcdefg hijé界"))
+    return ["".join(rng.choice(letters, size=size)) for size in rng.integers(1, longest, n)]
+
+
+def sample_corpus(languages=LANGUAGES, n: int = 5, change: str = "") -> Corpus:
+    """n short parallel texts; those of the language `change` differ from the usual ones."""
+    numbers = ["one", "two", "three", "four", "five", "six", "seven"][:n]
+    items = pd.DataFrame(
+        {
+            "item": [f"item-{i}" for i in range(n)],
+            "scenario": [f"scenario-{i // 2}" for i in range(n)],
+            "category": "count",
+            "difficulty": 1,
+            "answer": [str(i + 1) for i in range(n)],
+            "group": [f"scenario-{i // 2}-1" for i in range(n)],
+        }
+    )
+    texts = {
+        language: tuple(f"{language}: {w} apples{'!' if language == change else ''}" for w in numbers)
+        for language in languages
+    }
+    return Corpus("letters", "spelled-out", tuple(languages), texts, items, True)
+
+
+def by_hand(model, text: str) -> dict[str, np.ndarray]:
+    """Pooled states of one text from `output_hidden_states` of the plain model: pooling -> (L+1, d).
+
+    transformers' last hidden state comes after the final norm, so h_L is read off the last block.
+    """
+    ids, content = models.tokenize(model, [text])[0]
+    kept = []
+    hook = model.blocks[-1].register_forward_hook(
+        lambda _m, _a, out: kept.append(out[0] if isinstance(out, tuple) else out)
+    )
+    with torch.inference_mode():
+        hidden = model.network(input_ids=torch.tensor(ids)[None], output_hidden_states=True).hidden_states
+        normed = model.final_norm(kept[0])
+    hook.remove()
+    assert torch.equal(normed, hidden[-1])
+    layers = torch.cat([*hidden[:-1], kept[0]]).float().numpy()[:, content]
+    result = {"mean": layers.mean(1), "last": layers[:, -1], "median": np.median(layers, axis=1)}
+    inner = layers[:, 1:] if layers.shape[1] > 1 else layers
+    dropped = min(int(np.ceil(0.1 * inner.shape[1])), inner.shape[1] - 1)
+    result["trimmed"] = np.stack(
+        [h[np.argsort(-np.linalg.norm(h, axis=1), kind="stable")[dropped:]].mean(0) for h in inner]
+    )
+    return result
+
+
+def assert_close(actual, expected, tolerance=2e-5):
+    """States (..., d) agree relative to the norm of each."""
+    error = np.linalg.norm(actual - expected, axis=-1) / np.linalg.norm(expected, axis=-1)
+    assert error.max() < tolerance
+
+
+def test_states_are_those_of_the_plain_model_pooled_by_hand(model, rng):
+    texts = words(rng, 12)
+    states = capture.states(model, texts, poolings=pooling.NAMES, token_budget=64)
+    expected = [by_hand(model, text) for text in texts]
+    for name in pooling.NAMES:
+        assert states[name].shape == (4, 12, 16)
+        assert states[name].dtype == np.float32
+        assert_close(states[name], np.stack([e[name] for e in expected], axis=1))
+
+
+def test_states_of_gemma_are_those_of_the_plain_model_pooled_by_hand(gemma):
+    texts = ["Three red apples.", "Trois pommes rouges et deux poires vertes.", "三个红苹果"]
+    states = capture.states(gemma, texts)
+    for row, text in enumerate(texts):
+        expected = by_hand(gemma, text)
+        assert_close(states["mean"][:, row], expected["mean"], 1e-4)
+        assert_close(states["last"][:, row], expected["last"], 1e-4)
+
+
+def test_states_leave_out_the_special_token(llama):
+    """Control: pooling with <bos> gives something else, so the equality above is no accident."""
+    ids, content = models.tokenize(llama, ["one two"])[0]
+    assert content.tolist() == [False] + [True] * 7
+    with torch.inference_mode():
+        hidden = llama.network(input_ids=torch.tensor(ids)[None], output_hidden_states=True).hidden_states
+    with_special = hidden[1][0].mean(0).numpy()
+    assert np.abs(capture.states(llama, ["one two"])["mean"][1, 0] - with_special).max() > 1e-2
+
+
+def test_states_do_not_depend_on_the_batch(model, rng):
+    texts = words(rng, 15)
+    alone = capture.states(model, texts, poolings=pooling.NAMES, token_budget=1)
+    for budget in (40, 100000):
+        together = capture.states(model, texts, poolings=pooling.NAMES, token_budget=budget)
+        for name in pooling.NAMES:
+            assert_close(together[name], alone[name])
+
+
+def test_states_follow_the_order_of_the_texts(llama, rng):
+    texts = words(rng, 15)
+    order = rng.permutation(15)
+    states = capture.states(llama, texts)
+    shuffled = capture.states(llama, [texts[i] for i in order])
+    for name in capture.POOLINGS:
+        assert_close(shuffled[name], states[name][:, order])
+    assert np.abs(shuffled["mean"] - states["mean"]).max() > 0.1
+
+
+def test_right_padding_needs_no_mask_in_a_causal_model(model, rng):
+    tokens = models.tokenize(model, words(rng, 6))
+    width = max(len(ids) for ids, _ in tokens)
+    ids = torch.full((6, width), model.tokenizer.pad_token_id)
+    mask = torch.zeros((6, width), dtype=torch.long)
+    for row, (text, _) in enumerate(tokens):
+        ids[row, : len(text)], mask[row, : len(text)] = torch.tensor(text), 1
+    with torch.inference_mode():
+        masked = model.trunk(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
+        bare = model.trunk(input_ids=ids, use_cache=False).last_hidden_state
+        left = model.trunk(input_ids=ids.flip(1), use_cache=False).last_hidden_state.flip(1)
+    content = mask.bool().numpy()
+    assert_close(bare.numpy()[content], masked.numpy()[content])
+    assert np.abs(left.numpy()[content] - masked.numpy()[content]).max() > 1e-2
+
+
+def test_states_are_summed_in_float32_under_bfloat16(folders, rng):
+    """A sum of hundreds of bfloat16 numbers in bfloat16 is off by percents."""
+    model = models.load(folders["llama"], dtype="bfloat16")
+    text = "".join(rng.choice(list("abcdef"), size=400))
+    states = capture.states(model, [text])
+    assert_close(states["mean"][:, 0], by_hand(model, text)["mean"], 1e-5)
+    ids, content = models.tokenize(model, [text])[0]
+    with torch.inference_mode():
+        hidden = model.network(input_ids=torch.tensor(ids)[None], output_hidden_states=True).hidden_states
+    running = torch.zeros(16, dtype=torch.bfloat16)
+    for token in hidden[1][0, content]:
+        running += token
+    careless = (running / content.sum()).float().numpy()
+    error = np.linalg.norm(careless - states["mean"][1, 0]) / np.linalg.norm(states["mean"][1, 0])
+    assert error > 1e-3
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_batches_hold_each_text_once_within_budget_and_padding_cap(seed):
+    lengths = np.random.default_rng(seed).integers(1, 90, 200)
+    plan = capture.batches(lengths, 256, padding_cap=0.1)
+    assert sorted(np.concatenate(plan)) == list(range(200))
+    for rows in plan:
+        padded = len(rows) * lengths[rows].max()
+        assert len(rows) == 1 or (padded <= 256 and padded - lengths[rows].sum() <= 0.1 * padded)
+    assert [lengths[rows].max() for rows in plan] == sorted((lengths[r].max() for r in plan), reverse=True)
+    assert len(plan) < 1.5 * lengths.sum() / 256
+    assert capture.batches([], 256) == []
+    assert [rows.tolist() for rows in capture.batches([5, 500, 5], 256)] == [[1], [0, 2]]
+
+
+def test_trimmed_pooling_is_blind_to_a_first_token_and_an_outlier_that_move_the_mean(rng):
+    h = torch.tensor(rng.normal(size=(1, 12, 8)), dtype=torch.float32)
+    content = torch.ones(1, 12, dtype=torch.bool)
+    moved = h.clone()
+    moved[0, 0] += 50
+    moved[0, 7] += 1000
+    trimmed, mean, median = pooling.reducers(content, ("trimmed", "mean", "median"))
+    kept = torch.cat([moved[0, 1:7], moved[0, 8:]])
+    # Of eleven tokens after the first two are dropped: the outlier and the next in norm.
+    kept = kept[kept.norm(dim=1).argsort()[:-1]].mean(0)
+    torch.testing.assert_close(trimmed(moved)[0], kept)
+    assert (mean(moved) - mean(h)).abs().min() > 50
+    assert (median(moved) - median(h)).abs().max() < 2
+
+
+@pytest.mark.parametrize("name", pooling.NAMES)
+def test_pooling_of_a_single_token_is_that_token(name, rng):
+    h = torch.tensor(rng.normal(size=(2, 5, 8)), dtype=torch.float32)
+    content = torch.zeros(2, 5, dtype=torch.bool)
+    content[0, 1] = content[1, 3] = True
+    (reducer,) = pooling.reducers(content, (name,))
+    torch.testing.assert_close(reducer(h), torch.stack([h[0, 1], h[1, 3]]))
+
+
+class TightMemory:
+    """A trunk that fails as an allocator would where a batch has more than `limit` padded tokens."""
+
+    def __init__(self, trunk, limit: int, error: Exception):
+        self.trunk, self.limit, self.error, self.sizes = trunk, limit, error, []
+
+    def __call__(self, input_ids, **options):
+        self.sizes.append(input_ids.numel())
+        if input_ids.numel() > self.limit:
+            raise self.error
+        return self.trunk(input_ids=input_ids, **options)
+
+
+FAILURES = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+    RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
+    MemoryError(),
+]
+
+
+def with_trunk(model, trunk):
+    return replace(model, trunk=trunk)
+
+
+@pytest.mark.parametrize("error", FAILURES, ids=lambda e: type(e).__name__)
+def test_states_halve_the_batch_until_it_fits_into_memory(llama, rng, error):
+    texts = words(rng, 20)
+    trunk = TightMemory(llama.trunk, 100, error)
+    states = capture.states(with_trunk(llama, trunk), texts, token_budget=512)
+    expected = capture.states(llama, texts)
+    for name in capture.POOLINGS:
+        assert_close(states[name], expected[name])
+    failed = [size for size in trunk.sizes if size > 100]
+    assert 1 <= len(failed) <= 4
+    assert trunk.sizes[: len(failed)] == failed, "once halved, the batches stay small"
+
+
+def test_states_say_so_when_a_single_text_does_not_fit(llama):
+    trunk = TightMemory(llama.trunk, 10, FAILURES[0])
+    with pytest.raises(ZspaceError, match=r"memory on a single text of 31 tokens \(CUDA out"):
+        capture.states(with_trunk(llama, trunk), ["x" * 30, "y" * 30])
+
+
+def test_states_let_other_errors_through(llama):
+    trunk = TightMemory(llama.trunk, 10, RuntimeError("shapes cannot be multiplied"))
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        capture.states(with_trunk(llama, trunk), ["x" * 30, "y" * 30])
+    assert len(trunk.sizes) == 1
+
+
+def test_states_name_the_layer_and_dtype_that_are_not_finite(folders):
+    broken = models.load(folders["llama"])
+    broken.blocks[1].mlp.down_proj.weight.data[0, 0] = torch.inf
+    with pytest.raises(ModelError, match=r"states at layer 2 of 3 are not finite .* dtype float32"):
+        capture.states(broken, ["one two"])
+
+
+def test_states_refuse_unknown_poolings_and_empty_texts(llama):
+    with pytest.raises(ParameterError, match="expected some of mean, last, median, trimmed"):
+        capture.states(llama, ["one"], poolings=("max",))
+    with pytest.raises(ModelError, match="row 1"):
+        capture.states(llama, ["one", ""])
+
+
+def test_states_show_progress_in_tokens_only_when_asked(llama, capsys):
+    capture.states(llama, ["one two"])
+    assert capsys.readouterr().err == ""
+    capture.states(llama, ["one two"], progress=True)
+    assert "8.00/8.00" in capsys.readouterr().err
+
+
+def test_ensure_gives_the_states_of_each_language_with_its_tokens(llama, folders, runs):
+    corpus = sample_corpus()
+    dataset = capture.ensure(folders["llama"], corpus, ["sw", "en"], progress=False)
+    assert dataset["language"].values.tolist() == ["sw", "en"]
+    for language in ("sw", "en"):
+        states = capture.states(llama, corpus.texts[language])
+        for name in capture.POOLINGS:
+            assert_close(dataset["states"].sel(language=language, pooling=name).values, states[name])
+        ids = [i[content] for i, content in models.tokenize(llama, corpus.texts[language])]
+        assert dataset["n_tokens"].sel(language=language).values.tolist() == [len(i) for i in ids]
+        for row, expected in zip(dataset["token_ids"].sel(language=language).values, ids, strict=True):
+            assert row[row != store.NO_TOKEN].tolist() == expected.tolist()
+    assert dataset["scenario"].values.tolist() == corpus.items["scenario"].tolist()
+    assert dataset.attrs["variant"] == "trained"
+
+
+def inodes(runs: Path) -> dict[str, tuple[int, int]]:
+    """Identity of every captured language: a group written again has another inode or time."""
+    return {
+        p.name.partition("-")[0]: (p.stat().st_ino, (p / "zarr.json").stat().st_mtime_ns)
+        for p in runs.glob("*/[!.]*.zarr")
+    }
+
+
+def test_ensure_captures_only_the_languages_that_are_missing(llama, folders, runs, monkeypatch):
+    name = folders["llama"]
+    capture.ensure(name, sample_corpus(("en", "fr")), model=llama, progress=False)
+    before = inodes(runs)
+    capture.ensure(name, sample_corpus(), model=llama, progress=False)
+    after = inodes(runs)
+    assert after.keys() == {"en", "fr", "sw"}
+    assert {k: after[k] for k in before} == before
+    forbid_loading(monkeypatch)
+    capture.ensure(name, sample_corpus(), ["fr"], progress=False)
+    assert inodes(runs) == after
+
+
+def test_ensure_captures_anew_the_language_whose_texts_changed(llama, folders, runs):
+    capture.ensure(folders["llama"], sample_corpus(), model=llama, progress=False)
+    before = {p.name for p in runs.glob("*/*.zarr")}
+    changed = capture.ensure(folders["llama"], sample_corpus(change="fr"), model=llama, progress=False)
+    new = {p.name for p in runs.glob("*/*.zarr")} - before
+    assert [name.partition("-")[0] for name in new] == ["fr"]
+    assert_close(
+        changed["states"].sel(language="fr", pooling="mean").values,
+        capture.states(llama, sample_corpus(change="fr").texts["fr"])["mean"],
+    )
+
+
+def forbid_loading(monkeypatch):
+    def load(*_, **__):
+        raise AssertionError("a model was loaded though nothing was missing")
+
+    monkeypatch.setattr(models, "load", load)
+
+
+def test_ensure_all_loads_the_weights_once_and_captures_every_variant(folders, runs, monkeypatch):
+    name, loads, load = folders["llama"], [], models.load
+    monkeypatch.setattr(models, "load", lambda *a, **k: loads.append(a) or load(*a, **k))
+    variants = [("trained", None), ("random", 0), ("random", 1), ("random-blocks", 0)]
+    request = {"variants": variants, "progress": False}
+    first = capture.ensure_all(name, sample_corpus(), ("en", "fr"), **request)
+    assert len(loads) == 1
+    assert list(first) == ["trained", "random-0", "random-1", "random-blocks-0"]
+    mean = {k: d["states"].sel(pooling="mean").values for k, d in first.items()}
+    np.testing.assert_array_equal(mean["trained"][:, 0], mean["random-blocks-0"][:, 0])
+    for one, other in [("trained", "random-0"), ("random-0", "random-1"), ("trained", "random-blocks-0")]:
+        assert np.abs(mean[one][:, 1:] - mean[other][:, 1:]).max() > 1e-3
+    forbid_loading(monkeypatch)
+    again = capture.ensure_all(name, sample_corpus(), ("en", "fr"), **request)
+    for label, dataset in first.items():
+        assert dataset.identical(again[label])
+
+
+def test_ensure_refuses_a_model_that_is_not_the_one_asked_for(folders, llama, runs):
+    with pytest.raises(ModelError, match="not the one asked for: model"):
+        capture.ensure(folders["gpt2"], sample_corpus(), model=llama, progress=False)
+    assert list(runs.glob("*/*.zarr")) == []
+
+
+def test_ensure_names_what_is_unknown(folders, runs):
+    with pytest.raises(CorpusError, match="'letters' was loaded without xx; it has en, fr, sw"):
+        capture.ensure(folders["llama"], sample_corpus(), ["en", "xx"])
+    with pytest.raises(ModelError, match="no-such-model"):
+        capture.ensure("no-such-model", sample_corpus())
+    with pytest.raises(ModelError, match="gauge"):
+        capture.ensure(folders["llama"], sample_corpus(), variant="gauge", seed=0)
+
+
+def test_ensure_names_the_corpus_and_language_of_a_bad_text(llama, folders, runs):
+    corpus = sample_corpus()
+    corpus.texts["fr"] = ("", *corpus.texts["fr"][1:])
+    with pytest.raises(ModelError, match="corpus 'letters', language fr: row 0"):
+        capture.ensure(folders["llama"], corpus, model=llama, progress=False)
+
+
+@pytest.mark.parametrize("failure", [KeyboardInterrupt(), OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))])
+def test_ensure_goes_on_after_an_interruption_or_a_full_disk(llama, folders, runs, monkeypatch, failure):
+    to_zarr = store.xr.Dataset.to_zarr
+
+    def fail_at_second(dataset, path, **options):
+        if dataset.attrs["language"] == "fr":
+            raise failure
+        return to_zarr(dataset, path, **options)
+
+    expected = StoreError if isinstance(failure, OSError) else KeyboardInterrupt
+    monkeypatch.setattr(store.xr.Dataset, "to_zarr", fail_at_second)
+    with pytest.raises(expected):
+        capture.ensure(folders["llama"], sample_corpus(), model=llama, progress=False)
+    before = inodes(runs)
+    assert before.keys() == {"en"}
+    monkeypatch.setattr(store.xr.Dataset, "to_zarr", to_zarr)
+    capture.ensure(folders["llama"], sample_corpus(), model=llama, progress=False)
+    assert inodes(runs).keys() == {"en", "fr", "sw"}
+    assert inodes(runs)["en"] == before["en"]
+
+
+def python(code: str, *arguments) -> subprocess.Popen:
+    """A Python process that runs `code` with this module as `t`."""
+    start = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import test_capture as t; "
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-c", start + code, *map(str, arguments)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def capture_and_hang_at_second_language(folder: str) -> None:
+    to_zarr = store.xr.Dataset.to_zarr
+
+    def write(dataset, path, **options):
+        to_zarr(dataset, path, **options)
+        if dataset.attrs["language"] == "fr":
+            time.sleep(120)
+
+    store.xr.Dataset.to_zarr = write
+    capture.ensure(folder, sample_corpus(), progress=False)
+
+
+def test_ensure_after_kill_keeps_whole_languages_and_captures_the_rest(llama, folders, runs):
+    process = python("t.capture_and_hang_at_second_language(sys.argv[1])", folders["llama"])
+    try:
+        wait_until(lambda: list(runs.glob("*/.fr-*.zarr.*/states/c/1")), process)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    before = inodes(runs)
+    assert before.keys() == {"en"}
+    dataset = capture.ensure(folders["llama"], sample_corpus(), model=llama, progress=False)
+    after = inodes(runs)
+    assert after.keys() == {"en", "fr", "sw"}
+    assert after["en"] == before["en"]
+    assert list(runs.glob("*/.*.zarr.*")) == [], "the half-written group is swept away"
+    for language in LANGUAGES:
+        states = capture.states(llama, sample_corpus().texts[language])
+        assert_close(dataset["states"].sel(language=language, pooling="mean").values, states["mean"])
+
+
+def capture_at_signal(folder: str, ready: str, go: str) -> None:
+    write, written = store.write, []
+    store.write = lambda *a: written.append(a[1]) or time.sleep(0.2) or write(*a)
+    Path(ready).touch()
+    while not Path(go).exists():
+        time.sleep(0.01)
+    dataset = capture.ensure(folder, sample_corpus(), progress=False)
+    print(len(written), float(dataset["states"].sum()))
+
+
+def test_ensure_in_two_processes_captures_once(folders, runs, tmp_path):
+    ready, go = [tmp_path / "ready-0", tmp_path / "ready-1"], tmp_path / "go"
+    code = "t.capture_at_signal(*sys.argv[1:])"
+    processes = [python(code, folders["llama"], path, go) for path in ready]
+    wait_until(lambda: all(path.exists() for path in ready), *processes)
+    go.touch()
+    outputs = [process.communicate(timeout=60)[0].split() for process in processes]
+    assert sorted(int(written) for written, _ in outputs) == [0, 3]
+    assert outputs[0][1] == outputs[1][1]
+
+
+def test_ensure_of_captured_states_loads_no_torch(llama, folders, runs):
+    capture.ensure(folders["llama"], sample_corpus(), model=llama, progress=False)
+    code = (
+        "import sys, pickle; from zspace.states import capture; "
+        "corpus = pickle.load(sys.stdin.buffer); "
+        "dataset = capture.ensure(sys.argv[1], corpus, progress=False); "
+        "print(dataset.sizes['language'], 'torch' in sys.modules, 'transformers' in sys.modules)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, str(folders["llama"])],
+        input=pickle.dumps(sample_corpus()),
+        capture_output=True,
+        check=True,
+    )
+    assert result.stdout.split() == [b"3", b"False", b"False"]
+
+
+def wait_until(condition, *processes: subprocess.Popen, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"nothing happened within {seconds} s"
+        assert all(process.poll() is None for process in processes), "a process ended early"
+        time.sleep(0.02)
