@@ -1,0 +1,193 @@
+"""The house: what is pinned, what may import what, and what a clean checkout must hold."""
+
+import ast
+import importlib.metadata
+import re
+import subprocess
+import sys
+import tomllib
+import zlib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "zlib" / "zspace"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+# A folder of one machine or one user; shebangs and /etc are the same everywhere.
+MACHINE_PATH = re.compile(r"(?<![\w.:/~}>-])/(?:home|Users|root|tmp|mnt|opt|srv|work|private)/\w")
+
+
+def run(*words, cwd=ROOT):
+    return subprocess.run(words, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+def constraints():
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    return [Requirement(line) for line in lines if line and not line.startswith("#")]
+
+
+def pinned():
+    return {canonicalize_name(r.name): Version(next(iter(r.specifier)).version) for r in constraints()}
+
+
+def required():
+    """Requirements of pyproject: of the project itself and of every extra but `all`."""
+    extras = [line for name, lines in EXTRAS.items() if name != "all" for line in lines]
+    return [Requirement(line) for line in PROJECT["dependencies"] + extras]
+
+
+def closure():
+    """Requirements of everything that an installation of all extras pulls in here, with who asks."""
+    waiting, seen = [("zspace", r) for r in required()], set()
+    while waiting:
+        asker, requirement = waiting.pop()
+        yield asker, requirement
+        for extra in {"", *requirement.extras} - {e for n, e in seen if n == requirement.name}:
+            seen.add((requirement.name, extra))
+            for line in importlib.metadata.requires(requirement.name) or ():
+                needed = Requirement(line)
+                if needed.marker is None or needed.marker.evaluate({"extra": extra}):
+                    waiting.append((requirement.name, needed))
+
+
+def tracked():
+    """Files that git tracks, or all files of a tree without git."""
+    listed = run("git", "ls-files", "-z")
+    if listed.returncode == 0:
+        return [p for name in listed.stdout.split("\0") if name and (p := ROOT / name).is_file()]
+    skipped = {".venv", "runs", "__pycache__"}
+    return [p for p in ROOT.rglob("*") if p.is_file() and not skipped & set(p.relative_to(ROOT).parts)]
+
+
+def test_constraints_pin_one_version_of_everything_required():
+    for line in constraints():
+        assert re.fullmatch(r"==[\w.]+", str(line.specifier)), (
+            f"{line}: expected name==version, no local label"
+        )
+    assert len(pinned()) == len(constraints())
+    assert pinned()["torch"] == Version("2.13.0")
+    assert pinned()["numpy"].major == 2
+
+
+def test_constraints_satisfy_every_requirement_of_the_closure():
+    versions = pinned()
+    # companions of torch's GPU builds are installed or not depending on the machine
+    gpu = re.compile(r"nvidia-|cuda-|triton|pytorch-triton")
+    for asker, requirement in closure():
+        name = canonicalize_name(requirement.name)
+        if name not in versions:
+            assert gpu.match(name), f"{asker} needs {name}, which constraints.txt does not pin"
+            continue
+        assert requirement.specifier.contains(versions[name], prereleases=True), (
+            f"{asker} needs {requirement}"
+        )
+
+
+def test_constraints_pin_nothing_that_no_extra_needs():
+    needed = {canonicalize_name(requirement.name) for _, requirement in closure()}
+    assert set(pinned()) - needed == set()
+
+
+def test_extra_all_names_every_other_extra():
+    (line,) = EXTRAS["all"]
+    assert Requirement(line).extras == set(EXTRAS) - {"all"}
+
+
+def test_environment_agrees_with_pyproject():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+    conda = [d for d in environment["dependencies"] if isinstance(d, str)]
+    (pip,) = [d["pip"] for d in environment["dependencies"] if isinstance(d, dict)]
+    assert environment["name"] == PROJECT["name"]
+    (python,) = [d.removeprefix("python=") for d in conda if d.startswith("python=")]
+    assert Requirement(f"python{PROJECT['requires-python']}").specifier.contains(python)
+    assert pip == ["-c constraints.txt", "-e .[all]"]
+
+
+def test_zlib_folder_does_not_shadow_the_standard_library():
+    assert not (ROOT / "zlib" / "__init__.py").exists()
+    assert list((ROOT / "zlib").glob("*.py")) == []
+    code = "import zlib, gzip, zipfile; print(zlib.crc32(b'zspace'), zlib.ZLIB_VERSION)"
+    found = run(sys.executable, "-c", code)
+    assert found.stdout.split() == [str(zlib.crc32(b"zspace")), zlib.ZLIB_VERSION], found.stderr
+
+
+def test_import_zspace_is_light():
+    code = (
+        "import sys, zspace; print(sorted({'torch', 'transformers', 'pandas', 'numpy'} & set(sys.modules)))"
+    )
+    assert run(sys.executable, "-c", code).stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("module", ["zspace.pages.cli", "zspace.pages.report", "zspace.states.store"])
+def test_import_of_what_a_warm_run_needs_loads_no_torch(module):
+    found = run(sys.executable, "-c", f"import sys, {module}; print('torch' in sys.modules)")
+    assert found.stdout.strip() == "False", found.stderr
+
+
+def test_imports_flow_one_way():
+    found = run(str(Path(sys.executable).parent / "lint-imports"), "--no-cache")
+    assert found.returncode == 0, found.stdout
+
+
+@pytest.mark.parametrize("words", [["check"], ["format", "--check"]], ids=["check", "format"])
+def test_ruff_finds_nothing(words):
+    found = run(sys.executable, "-m", "ruff", *words, "--no-cache", "zlib", "tests", "run.py", "conftest.py")
+    assert found.returncode == 0, found.stdout
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: p.relative_to(PACKAGE).as_posix())
+def test_module_says_what_it_holds_and_is_not_long(path):
+    text = path.read_text(encoding="utf-8")
+    assert ast.get_docstring(ast.parse(text))
+    assert len(text.splitlines()) <= 350
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: p.relative_to(PACKAGE).as_posix())
+def test_module_functions_are_short_and_swallow_nothing(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            body = node.body[1:] if ast.get_docstring(node) else node.body
+            length = body[-1].end_lineno - body[0].lineno + 1 if body else 0
+            assert length <= 40, f"{node.name} has {length} lines"
+        if isinstance(node, ast.ExceptHandler):
+            assert not all(isinstance(s, ast.Pass) for s in node.body), f"line {node.lineno}"
+
+
+def test_package_data_is_in_the_package():
+    assert (PACKAGE / "pages" / "templates" / "index.html.j2").is_file()
+    assert {p.suffix for p in PACKAGE.rglob("*") if p.is_file()} <= {
+        ".py",
+        ".pyc",
+        ".j2",
+        ".css",
+        ".js",
+        ".yaml",
+    }
+
+
+def test_ci_runs_the_command_of_the_readme():
+    assert "run.py test" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))
+    assert ".ci/run" in [step.get("run") for step in workflow["jobs"]["suite"]["steps"]]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for command in ("python3 run.py report", "python3 run.py test"):
+        assert command in readme
+
+
+def test_tracked_files_name_no_machine():
+    found = []
+    for path in tracked():
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:  # a picture
+            continue
+        found += [f"{path.relative_to(ROOT)}: {m[0]}" for m in MACHINE_PATH.finditer(text)]
+    assert found == []
