@@ -178,7 +178,16 @@ def test_chance_level_is_the_mean_accuracy_of_random_scores(level):
     accuracy = alignment.retrieval_accuracy(x, y, groups=GROUPS, level=level, center=False).mean()
     chance = alignment.chance_level(GROUPS, level, 10)
     assert accuracy == pytest.approx(chance, abs=0.01)
-    assert abs(alignment.chance_level(GROUPS[:5], "item", 5) - chance) > 0.05 or level == "item"
+    assert alignment.chance_level(GROUPS, level) == chance
+
+
+def test_chance_level_equals_counting_candidates():
+    sizes = {g: np.sum(g == GROUPS) for g in GROUPS}
+    assert alignment.chance_level(None, "item", 10) == 0.1
+    assert alignment.chance_level(GROUPS, "between") == pytest.approx(
+        np.mean([sizes[g] / 10 for g in GROUPS])
+    )
+    assert alignment.chance_level(GROUPS, "within") == pytest.approx(np.mean([1 / sizes[g] for g in GROUPS]))
 
 
 def test_chance_corrected_is_zero_at_chance_and_one_at_perfection():

@@ -143,6 +143,23 @@ def test_bootstrap_refuses_what_it_cannot_resample(values, groups, options, mess
         resampling.bootstrap(values, groups, rng=np.random.default_rng(0), **options)
 
 
+def test_interval_of_replicates_equals_the_interval_of_bootstrap(rng):
+    values, groups = rng.standard_normal(40), np.repeat(np.arange(10), 4)
+    whole = resampling.bootstrap(values, groups, n_resamples=300, rng=rng)
+    again = resampling.interval_of(whole.estimate, whole.replicates, 10)
+    assert (again.low, again.high) == (whole.low, whole.high)
+
+
+def test_interval_of_leaves_out_a_few_undefined_replicates_and_gives_up_on_many(rng):
+    replicates = rng.standard_normal(1000)
+    few, many = replicates.copy(), replicates.copy()
+    few[:20], many[:100] = np.nan, np.nan
+    assert resampling.interval_of(0.0, few, 12).low == resampling.interval_of(0.0, replicates[20:], 12).low
+    assert np.isnan(
+        [resampling.interval_of(0.0, many, 12).low, resampling.interval_of(np.nan, few, 12).high]
+    ).all()
+
+
 def test_group_weights_draw_as_many_groups_as_there_are_and_never_one_only(rng):
     weights = resampling.group_weights(np.repeat([3, 7, 9], 4), 3000, rng=rng)
     np.testing.assert_array_equal(weights.sum(1), 3)

@@ -142,16 +142,18 @@ def retrieval_auc(x, y, *, center=True, groups=None, level: Level = "item") -> n
     return auc
 
 
-def chance_level(groups, level: Level, n: int) -> float:
+def chance_level(groups, level: Level, n: int | None = None) -> float:
     """Expected accuracy of a scorer that ranks the candidates at random, exact for unequal groups.
 
     Item: 1/n. Between: the mean over items of (size of its group)/n. Within: the mean of 1/size.
+    `n` is the number of items, by default that of `groups`; level "item" needs no groups.
 
     Examples
     --------
     >>> chance_level(["a", "a", "b", "b", "b", "b"], "within", 6)
     0.3333333333333333
     """
+    n = len(groups) if n is None else n
     _, members, sizes = np.unique(_group_codes(groups, level, n), return_inverse=True, return_counts=True)
     sizes = sizes[members]
     return float({"item": 1 / n, "between": np.mean(sizes / n), "within": np.mean(1 / sizes)}[level])

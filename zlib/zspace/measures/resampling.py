@@ -132,6 +132,25 @@ def bootstrap(
     return Interval(estimate, low, high, replicates, confidence, weights.shape[1])
 
 
+def interval_of(estimate, replicates, n_groups: int, *, confidence: float = 0.95) -> Interval:
+    """The widened percentile interval of `bootstrap` for replicates made elsewhere.
+
+    Replicates in which the statistic is undefined (NaN) are left out; where they are more than one in
+    twenty the limits are NaN, because the interval would describe another population.
+
+    Parameters
+    ----------
+    estimate : float. replicates : (B,) from resampling `n_groups` groups.
+    """
+    replicates = np.asarray(replicates, np.float64)
+    estimate = np.float64(estimate)
+    defined = replicates[np.isfinite(replicates)]
+    if not np.isfinite(estimate) or defined.size < 0.95 * replicates.size:
+        return Interval(estimate, np.float64("nan"), np.float64("nan"), replicates, confidence, n_groups)
+    low, high = _widened_percentiles(estimate, defined, confidence, n_groups)
+    return Interval(estimate, min(low, estimate), max(high, estimate), defined, confidence, n_groups)
+
+
 def group_weights(groups, n_resamples: int, *, rng: np.random.Generator) -> np.ndarray:
     """How often each group is drawn in each resample: (B, S) float64 in sorted order of the labels.
 
