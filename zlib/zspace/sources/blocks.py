@@ -99,7 +99,9 @@ def anatomy(network: "nn.Module") -> Anatomy:
     _outer_lists(trunk, lists)
     if not lists:
         raise ModelError(f"{type(network).__name__} has no list of blocks (nn.ModuleList).")
-    owner, found = max(lists, key=lambda pair: len(pair[1]))
+    # A vision tower may be longer than the language model beside it: the configuration decides first.
+    depth = getattr(network.config.get_text_config(), "num_hidden_layers", None)
+    owner, found = max(lists, key=lambda pair: (len(pair[1]) == depth, len(pair[1])))
     blocks = tuple(found)
     return Anatomy(trunk, blocks, _final_norm(network, trunk, owner, blocks))
 
@@ -323,9 +325,10 @@ def _verify_same(layer: int, side: str, alone, padded, dtype) -> None:
     error = ((padded - alone).norm(dim=-1) / alone.norm(dim=-1).clamp_min(1e-30)).max().item()
     # other kernels and other summation orders, amplified by all blocks before
     if not error <= (1e-3 if dtype.itemsize == 4 else 0.1):
+        place = f"layer {layer - 1}: its output h_{layer}" if layer else "embeddings: their output h_0"
         raise ModelError(
-            f"layer {layer}: a prompt alone and the same prompt padded {side} differ by {error:.1e} of "
-            "their norm. The model is not causal, or ignores its attention mask."
+            f"{place} for a prompt alone and for the same prompt padded {side} differs by {error:.1e} of "
+            "its norm. The model is not causal, or ignores its attention mask."
         )
 
 

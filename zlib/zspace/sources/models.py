@@ -202,6 +202,7 @@ def permuted_embeddings_twin(model: LanguageModel, seed: int) -> LanguageModel:
     """
     import torch
 
+    _require_trained(model)
     original = model.network.get_input_embeddings().weight
     order = _binned_permutation(model, original.shape[0], np.random.default_rng(seed))
     network = _sharing_copy(model.network)

