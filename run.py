@@ -23,7 +23,8 @@ ENVIRONMENT = ROOT / ".venv"
 SCRIPTS = ENVIRONMENT / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = SCRIPTS / ("python.exe" if os.name == "nt" else "python")
 STAMP = ENVIRONMENT / "zspace-installed"
-LOG = ROOT / ".venv-install.log"
+LOG = ENVIRONMENT / "zspace-install.log"
+LOCK = ROOT / "runs" / ".setup.lock"
 
 
 def main(words: list[str]) -> int:
@@ -37,38 +38,21 @@ def main(words: list[str]) -> int:
     status = set_up()
     if status or task == "setup":
         return status
-    return subprocess.call(command(task, rest), cwd=ROOT, env=environment(task))
+    return _become(command(task, rest))
 
 
 def command(task: str, words: list[str]) -> list[str]:
     """Command line of a task."""
     python = [str(PYTHON), "-m"]
-    if task == "test":
-        return [*python, *pytest(words)]
     if task == "lab":
         return [*python, "jupyterlab", "--notebook-dir=notebooks", *words]
-    return [*python, "zspace.pages.cli", task, *words]
+    return [*python, "zspace.pages.cli", {"test": "verify"}.get(task, task), *words]
 
 
-def pytest(words: list[str]) -> list[str]:
-    """The suite: tests, and every committed notebook executed anew and compared with its stored outputs."""
-    full = "--full" in words
-    words = [w for w in words if w != "--full"]
-    notebooks = sorted(f"notebooks/{p.name}" for p in (ROOT / "notebooks").glob("*.ipynb"))
-    chosen = [w for w in words if not w.startswith("-") and (ROOT / w.split("::")[0]).exists()]
-    options = ["-q", "-n", "2", "--dist", "loadfile", "--nbval", "--nbval-current-env"]
-    options += [] if full else ["-m", "not full"]
-    return ["pytest", *options, *words, *([] if chosen else ["tests", *notebooks])]
-
-
-def environment(task: str) -> dict[str, str]:
-    """Environment of a task: the scripts of .venv come first; tests keep to one thread and their own runs."""
-    found = {**os.environ, "VIRTUAL_ENV": str(ENVIRONMENT)}
-    found["PATH"] = os.pathsep.join([str(SCRIPTS), os.environ.get("PATH", "")])
-    if task == "test":
-        found["OMP_NUM_THREADS"] = "1"
-        found.setdefault("ZSPACE_RUNS", str(ROOT / "runs" / "suite"))
-    return found
+def environment() -> dict[str, str]:
+    """Environment of a task: as in a terminal where .venv is activated."""
+    path = os.pathsep.join([str(SCRIPTS), os.environ.get("PATH", "")])
+    return {**os.environ, "VIRTUAL_ENV": str(ENVIRONMENT), "PATH": path}
 
 
 def set_up() -> int:
@@ -78,36 +62,53 @@ def set_up() -> int:
     """
     if _is_complete():
         return 0
-    with _alone():
+    with _alone() as lock:
         if _is_complete():
             return 0
-        with contextlib.suppress(ImportError):
-            import ensurepip  # noqa: F401 - only asked whether it is there
-            import venv
-
-            STAMP.unlink(missing_ok=True)
-            if not _works():
-                venv.create(ENVIRONMENT, with_pip=True, clear=True)
-            return _install()
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return _say(
-        f"{sys.executable} cannot make virtual environments (its module venv or ensurepip is missing).\n"
-        f"On Debian or Ubuntu: apt install python{version}-venv   (or python3-venv). "
-        "Then run the same command again."
-    )
+        STAMP.unlink(missing_ok=True)
+        return (0 if _works() else _make_environment()) or _install(lock)
 
 
-def _install() -> int:
-    """Install the project with everything it can use, showing the seconds that pass."""
+def _make_environment() -> int:
+    try:
+        import ensurepip  # noqa: F401 - Debian ships venv without it
+        import venv
+
+        venv.create(ENVIRONMENT, with_pip=True, clear=True)
+    except (ImportError, OSError, subprocess.CalledProcessError) as error:
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        return _say(
+            f"{sys.executable} cannot make the virtual environment {ENVIRONMENT}: {error}\n"
+            f"Where its modules venv or ensurepip are missing (Debian, Ubuntu): apt install "
+            f"python{version}-venv (or python3-venv). Then run the same command again."
+        )
+    return 0
+
+
+def _become(words: list[str]) -> int:
+    """Replace this process by a command, so that Ctrl-C and the exit status are its own."""
+    os.chdir(ROOT)
+    if os.name == "nt":
+        return subprocess.call(words, env=environment())
+    os.execve(words[0], words, environment())
+
+
+def _install(lock: int) -> int:
+    """Install the project with everything it can use, showing the seconds that pass.
+
+    pip inherits the lock: should this process be killed, the next call waits for the pip it left behind.
+    """
     words = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check"]
     words += ["-c", "constraints.txt", "-e", ".[all]"]
     start = time.monotonic()
     with LOG.open("w", encoding="utf-8") as log:
-        process = subprocess.Popen(words, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
+        kept = {} if os.name == "nt" else {"pass_fds": [lock]}
+        process = subprocess.Popen(words, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, **kept)
         try:
             while process.poll() is None:
                 _progress(f"installing into .venv (about 2 minutes): {time.monotonic() - start:.0f} s")
-                time.sleep(1 if sys.stderr.isatty() else 15)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(1 if sys.stderr.isatty() else 15)
         except KeyboardInterrupt:
             process.terminate()
             process.wait()
@@ -124,9 +125,9 @@ def _install() -> int:
 
 
 def _key() -> str:
-    """What an installation depends on: the two files that name versions."""
-    text = b"".join((ROOT / name).read_bytes() for name in ("pyproject.toml", "constraints.txt"))
-    return hashlib.sha256(text).hexdigest()
+    """What an installation depends on: the files that name versions, and the folder it points to."""
+    names = b"".join((ROOT / name).read_bytes() for name in ("pyproject.toml", "constraints.txt"))
+    return hashlib.sha256(names + str(ROOT).encode()).hexdigest()
 
 
 def _is_complete() -> bool:
@@ -134,16 +135,18 @@ def _is_complete() -> bool:
 
 
 def _works() -> bool:
-    """Whether .venv holds a Python with pip that starts (it may be of an interrupted or moved set-up)."""
+    """Whether .venv holds a Python that will do, with pip (a set-up may have been interrupted)."""
     if not PYTHON.exists():
         return False
-    return subprocess.run([PYTHON, "-m", "pip", "--version"], capture_output=True).returncode == 0
+    check = "import sys, pip; sys.exit(sys.version_info < (3, 11))"
+    return subprocess.run([PYTHON, "-c", check], capture_output=True).returncode == 0
 
 
 @contextlib.contextmanager
 def _alone():
-    """Hold a lock beside .venv that the system frees when this process dies, however it dies."""
-    with (ROOT / ".venv.lock").open("a+") as stream:
+    """Hold a lock that the system frees when its holders die, however they die; yields its descriptor."""
+    LOCK.parent.mkdir(exist_ok=True)
+    with LOCK.open("a+") as stream:
         if os.name == "nt":
             import msvcrt
 
@@ -156,7 +159,7 @@ def _alone():
             except BlockingIOError:
                 _progress("another call is installing: waiting for it", end="\n")
                 fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
+        yield stream.fileno()
 
 
 def _progress(text: str, end: str = "") -> None:

@@ -11,6 +11,7 @@ import importlib.metadata
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -20,9 +21,13 @@ from pathlib import Path
 import filelock
 
 from .. import files
+from ..errors import WeightsUnavailableError
+from ..sources import weights
 from . import grids
 from .grids import Capture, Cell, Plan
 
+BATCH_LOG = "logs/batch.txt"
+INTERRUPTED = 130  # exit status after Ctrl-C, as shells have it
 _LOST_BATCH_CHECK = 0.5  # seconds between two looks at whether the batch that started a job still lives
 
 
@@ -57,11 +62,12 @@ def job_command(key: str, log: Path | str, command: Sequence[str]) -> str:
 def job(key: str, log: Path | str, command: Sequence[str]) -> int:
     """Run a command of the batch, its output in `log`, and say in one line how it went.
 
-    The command is ended when the batch that started it (the process named by ZSPACE_BATCH) has been killed:
+    The command is ended when the batch that started it was interrupted or killed (see `_running_batch`):
     else it would go on beside the batch that is started next. Returns its exit status.
     """
-    log, batch, start = Path(log), os.environ.get("ZSPACE_BATCH"), time.monotonic()
+    log, start = Path(log), time.monotonic()
     log.parent.mkdir(parents=True, exist_ok=True)
+    print(f"  {key}: running", flush=True)
     with log.open("w", encoding="utf-8") as stream:
         process = subprocess.Popen(
             command,
@@ -71,19 +77,20 @@ def job(key: str, log: Path | str, command: Sequence[str]) -> int:
             env={**os.environ, "ZSPACE_CELL": key},
         )
         try:
-            status = None
-            while status is None:
+            while process.poll() is None:
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    status = process.wait(_LOST_BATCH_CHECK)
-                if status is None and batch and not _alive(int(batch)):
-                    process.terminate()
+                    process.wait(_LOST_BATCH_CHECK)
+                if _batch_is_lost():
+                    raise KeyboardInterrupt
         except KeyboardInterrupt:
             process.terminate()
             process.wait()
-            return 130
-    ending = "done" if status == 0 else f"failed (see {log.resolve()})"
+            return INTERRUPTED
+    ending = "done" if process.returncode == 0 else f"failed (see {log.resolve()})"
     print(f"  {key}: {ending}, {time.monotonic() - start:.0f} s", flush=True)
-    return status
+    if process.returncode:
+        print(f"    {_last_line(log)}", flush=True)
+    return process.returncode
 
 
 def execute(cell: Cell, *, folder: Path | None = None) -> int:
@@ -134,14 +141,16 @@ def run(
 ) -> int:
     """Run Snakemake over a grid up to `targets` (captures, notebooks, report, or names of output files).
 
-    Only what is missing, or older than what it depends on, is computed. Returns Snakemake's exit status;
-    raises ZspaceError before anything is started. A second call on the same runs folder waits for the first.
+    Only what is missing, or older than what it depends on, is computed. Returns Snakemake's exit status, or
+    INTERRUPTED after Ctrl-C; raises ZspaceError before anything is started. A second call on the same runs
+    folder waits for the first. On SIGTERM running jobs are finished and no further ones are started.
     """
-    grids.plan(grid, models=models)
+    wanted = grids.plan(grid, models=models)
+    models = reachable_models(wanted) if wanted.lenient else models
     grid = str(Path(grid).resolve()) if Path(grid).is_file() else grid
     from snakemake.cli import main as snakemake
 
-    runs, log = files.runs_root(), files.runs_root() / "logs" / "batch.txt"
+    runs, log = files.runs_root(), files.runs_root() / BATCH_LOG
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [
         "--snakefile",
@@ -151,17 +160,82 @@ def run(
         "--directory",
         runs,
     ]
-    command += ["--nolock", "--cores", cores or os.cpu_count() or 1, "--config", f"grid={grid}"]
+    command += ["--nolock", *(["--cores", cores] if cores else []), "--config", f"grid={grid}"]
     command += [f"models={models}"] if models else []
-    with _alone(), log.open("w", encoding="utf-8") as stream, contextlib.redirect_stderr(stream):
-        os.environ["ZSPACE_BATCH"] = str(os.getpid()) if profile == "local" else ""
+    with _alone(), _running_batch(local=profile == "local") as interrupted:
+        with log.open("w", encoding="utf-8") as stream, contextlib.redirect_stderr(stream):
+            try:
+                snakemake([*map(str, command), "--", *targets])
+                status = 0
+            except SystemExit as end:
+                status = int(end.code or 0)
+        return INTERRUPTED if interrupted else status
+
+
+def reachable_models(plan: Plan) -> str:
+    """The plan's models whose weights are at hand or can be fetched (they then are), comma-separated.
+
+    For each of the others the ledger gets `not testable` on every claim that its cells would have judged.
+    """
+    names = list(dict.fromkeys(c.model for c in plan.captures))
+    reached = []
+    for name in names:
         try:
-            snakemake([*map(str, command), "--", *targets])
-        except SystemExit as end:
-            return int(end.code or 0)
-        finally:
-            del os.environ["ZSPACE_BATCH"]
-    return 0
+            weights.fetch(weights.find(name))
+            reached.append(name)
+        except WeightsUnavailableError as error:
+            print(f"  {name}: left out, weights unavailable", flush=True)
+            _record_unavailable(plan, name, str(error))
+    if names and not reached:
+        raise WeightsUnavailableError(f"no model of grid {plan.grid} can be reached: {', '.join(names)}.")
+    return ",".join(reached)
+
+
+def _record_unavailable(plan: Plan, model: str, reason: str) -> None:
+    from ..evidence import claims, rules
+
+    for cell in (c for c in plan.cells if c.parameters.get("model") == model):
+        corpus = "/".join(str(cell.parameters[k]) for k in ("corpus", "version") if k in cell.parameters)
+        evidence = rules.Evidence(unavailable=f"weights unavailable: {reason}")
+        for claim, entry in files.params("claims").items():
+            # a claim without a measured statistic is about no model
+            if entry["notebook"] == cell.notebook and "primary" in entry:
+                verdicts = claims.evaluate_scope(claim, [evidence])
+                claims.record(claim, verdicts, model=model, corpus=corpus, provenance=files.provenance())
+
+
+@contextlib.contextmanager
+def _running_batch(*, local: bool) -> Iterator[list]:
+    """Let the jobs of this batch know that it runs; yields a list that Ctrl-C makes non-empty.
+
+    ZSPACE_BATCH names a file that is removed when the batch ends and whose suffix is the batch's process:
+    where either is gone, so is the batch. Jobs on other machines are their scheduler's business.
+    """
+    for stale in files.runs_root().glob("batch.[0-9]*"):
+        stale.unlink()
+    sign = files.runs_root() / f"batch.{os.getpid()}"
+    sign.touch()
+    os.environ["ZSPACE_BATCH"] = str(sign) if local else ""
+    interrupted = []
+
+    def interrupt(*_: object) -> None:
+        interrupted.append(True)
+        sign.unlink(missing_ok=True)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield interrupted
+    finally:
+        signal.signal(signal.SIGINT, before)
+        sign.unlink(missing_ok=True)
+        del os.environ["ZSPACE_BATCH"]
+
+
+def _batch_is_lost() -> bool:
+    """Whether this is a job of a batch that does not run any more."""
+    sign = os.environ.get("ZSPACE_BATCH")
+    return bool(sign) and not (Path(sign).is_file() and _alive(int(Path(sign).suffix[1:])))
 
 
 def _sources(path: Path) -> list:
@@ -187,6 +261,12 @@ def _profile(name: str) -> Path:
 
 def _zspace(*words: str) -> list[str]:
     return [sys.executable, "-m", "zspace.pages.cli", *words]
+
+
+def _last_line(log: Path) -> str:
+    """What a failed command said last: the error itself, of `zspace` as of papermill."""
+    lines = [line for line in log.read_text("utf-8", errors="replace").splitlines() if line.strip()]
+    return lines[-1].strip() if lines else "it said nothing"
 
 
 def _alive(pid: int) -> bool:

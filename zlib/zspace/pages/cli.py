@@ -5,10 +5,10 @@ that zspace raises on purpose is one message on stderr and exit status 2; `--deb
 """
 
 import itertools
+import os
 import re
-import subprocess
+import signal
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -50,7 +50,7 @@ def capture(
     seed: Annotated[int | None, typer.Option(help="Seed of the corpus.")] = None,
     variants: Annotated[str, typer.Option(help="E.g. trained,random-0,random-blocks-0.")] = "trained",
     dtype: Annotated[str, typer.Option(help="float32 (reference) or bfloat16.")] = "float32",
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, auto, ...")] = "cpu",
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")] = "cpu",
 ) -> None:
     """Record the hidden states of a model (and its twins) on a corpus; what is there is not redone."""
     wanted = [_variant(name) for name in _names(variants)]
@@ -117,13 +117,10 @@ def report(
     from . import batch
 
     status = batch.run(grid, models=models, cores=cores, profile=profile)
-    index = files.runs_root() / "report" / "index.html"
-    if status and any((files.runs_root() / "ledger").glob("*.json")):
-        typer.echo("the page shows what was finished:", err=True)
+    if status not in (0, batch.INTERRUPTED) and any((files.runs_root() / "ledger").glob("*.json")):
+        typer.echo("some of it failed; the page shows the rest:", err=True)
         page()
-    elif not status:
-        typer.echo(str(index))
-    _finish(status, [])
+    _finish(status, ["report/index.html"])
 
 
 @app.command()
@@ -155,10 +152,9 @@ def verify(
     context: typer.Context,
     full: Annotated[bool, typer.Option("--full", help="Long simulations and browser checks too.")] = False,
 ) -> None:
-    """Run the tests and re-execute the committed notebooks (further words go to pytest)."""
-    _forward(
-        [sys.executable, str(files.PROJECT / "run.py"), "test", *(["--full"] if full else []), *context.args]
-    )
+    """Run the tests and execute the committed notebooks anew (further words go to pytest)."""
+    runs = {"ZSPACE_RUNS": os.environ.get("ZSPACE_RUNS") or str(files.PROJECT / "runs" / "suite")}
+    _forward(_pytest(context.args, full=full), env={**os.environ, "OMP_NUM_THREADS": "1", **runs})
 
 
 @app.command()
@@ -173,6 +169,7 @@ def publish() -> None:
 def main() -> None:
     """Entry point: `zspace ...`."""
     words = [w for w in sys.argv[1:] if w != "--debug"]
+    signal.signal(signal.SIGINT, _interrupted)
     try:
         app(_joined_parameters(words), prog_name="zspace")
     except ZspaceError as error:
@@ -180,6 +177,10 @@ def main() -> None:
             raise
         typer.echo(f"zspace: {' '.join(str(error).split())}", err=True)
         sys.exit(2)
+
+
+def _interrupted(*_: object) -> None:
+    raise SystemExit(130)  # as shells have it; typer would print a message of its own and end with 1
 
 
 def _joined_parameters(words: list[str]) -> list[str]:
@@ -220,20 +221,47 @@ def _variant(label: str) -> tuple[str, int | None]:
 
 
 def _finish(status: int, written: list[str]) -> None:
-    """Print what was written, or end with a non-zero status."""
-    for path in written:
-        if (files.runs_root() / path).is_file() and not status:
-            typer.echo(str(files.runs_root() / path))
+    """Print where that is what was written; end with a non-zero status if not all of it was."""
+    for path in (files.runs_root() / name for name in written):
+        if path.is_file() and not status:
+            typer.echo(str(path))
     if status:
+        _tell(status)
         raise typer.Exit(status)
 
 
-def _forward(command: list[str]) -> None:
-    if not Path(command[1]).is_file():
-        raise ParameterError(f"{command[1]} is missing; this command works in a checkout of the repository.")
-    status = subprocess.call(command, cwd=files.PROJECT)
-    if status:
-        raise typer.Exit(status)
+def _tell(status: int) -> None:
+    """One line on stderr about a batch that did not finish."""
+    from . import batch
+
+    how = "was interrupted" if status == batch.INTERRUPTED else "did not finish"
+    log = files.runs_root() / batch.BATCH_LOG
+    typer.echo(f"zspace: this {how}; the same command goes on from here. Snakemake's words: {log}", err=True)
+
+
+def _pytest(words: list[str], *, full: bool) -> list[str]:
+    """Command line of the suite: the tests, and every committed notebook compared with its stored outputs.
+
+    Words that are not options replace what is tested.
+    """
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "loadfile"]
+    command += ["--nbval", "--nbval-current-env", *([] if full else ["-m", "not full"]), *words]
+    if any((files.PROJECT / word.split("::")[0]).exists() for word in words if not word.startswith("-")):
+        return command
+    return [
+        *command,
+        "tests",
+        *sorted(f"notebooks/{p.name}" for p in files.PROJECT.glob("notebooks/*.ipynb")),
+    ]
+
+
+def _forward(command: list[str], *, env: dict[str, str] | None = None) -> None:
+    """Become another command: signals and the exit status are then its own."""
+    if not (files.PROJECT / "tests").is_dir():
+        raise ParameterError(f"{files.PROJECT} has no tests; this works in a checkout of the repository.")
+    os.chdir(files.PROJECT)
+    sys.stdout.flush()
+    os.execve(command[0], command, env or dict(os.environ))
 
 
 if __name__ == "__main__":

@@ -31,7 +31,14 @@ _CORPUS_FIELDS = {
     "difficulty": int,
     "seed": int,
 }
-_GRID_FIELDS = ("folder", "models", "variants", "corpora", "notebooks", "summary")
+_GRID_FIELDS = {
+    "folder": str,
+    "models": (list, str),
+    "variants": dict,
+    "corpora": list,
+    "notebooks": dict,
+    "summary": str,
+}
 _NOTEBOOK_FIELDS = ("parameters", "per_pair")
 
 
@@ -65,22 +72,23 @@ class Cell:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything a grid asks for. folder : where its notebooks lie. summary : executed after all cells."""
+    """Everything a grid asks for.
+
+    folder : where its notebooks lie. summary : executed after all cells. lenient : the grid asks for all
+    models that there are, so one whose weights cannot be reached does not stop it.
+    """
 
     grid: str
     folder: Path
     captures: tuple[Capture, ...]
     cells: tuple[Cell, ...]
     summary: Cell | None
+    lenient: bool = False
 
     def cell(self, key: str) -> Cell:
         """The cell (or summary) of that key."""
         every = (*self.cells, self.summary) if self.summary else self.cells
         return next(c for c in every if c.key == key)
-
-    def capture(self, key: str) -> Capture:
-        """The capture of that key."""
-        return next(c for c in self.captures if c.key == key)
 
     @property
     def notebooks(self) -> tuple[str, ...]:
@@ -97,17 +105,16 @@ def plan(grid: str, *, models: str | None = None) -> Plan:
     type; ModelError for an unknown model.
     """
     content, folder = _grid(grid)
-    known_names("field", content, _GRID_FIELDS, f"grid {grid}")
     folder = (folder / content["folder"]).resolve() if "folder" in content else files.PROJECT / "notebooks"
-    variants = _variant_names(content.get("variants") or {"trained": []})
     names = _models(models.split(",") if models else content.get("models") or [])
-    corpora = [_corpus(entry) for entry in content.get("corpora") or []]
+    variants = content.get("variants") or {"trained": []}
+    corpora = [_corpus(entry, variants) for entry in content.get("corpora") or []]
     captures = tuple(
-        Capture(_capture_key(model, corpus), model, corpus, variants)
-        for model in names
-        for corpus, _ in corpora
+        Capture(_capture_key(name, corpus), name, corpus, options["variants"])
+        for name in names
+        for corpus, options in corpora
     )
-    evidence = [corpus for corpus, capture_only in corpora if not capture_only]
+    evidence = [corpus for corpus, options in corpora if not options["capture_only"]]
     cells = tuple(
         cell
         for notebook, options in (content.get("notebooks") or {}).items()
@@ -115,9 +122,10 @@ def plan(grid: str, *, models: str | None = None) -> Plan:
     )
     twice = {c.key for c in cells if [d.key for d in cells].count(c.key) > 1}
     if twice:
-        raise ParameterError(f"grid {grid} executes the same thing twice: {', '.join(sorted(twice))}.")
+        raise ParameterError(f"grid {grid} has two executions of the same name: {', '.join(sorted(twice))}.")
     summary = content.get("summary")
-    return Plan(grid, folder, captures, cells, summary and cell(summary, {}, folder=folder))
+    lenient = content.get("models") == "all" and not models
+    return Plan(grid, folder, captures, cells, summary and cell(summary, {}, folder=folder), lenient)
 
 
 def cell(notebook: str, parameters: Mapping[str, object], *, folder: Path | None = None) -> Cell:
@@ -188,13 +196,29 @@ def check_parameters(notebook: str, parameters: Mapping[str, object], *, folder:
 def _grid(grid: str) -> tuple[dict, Path]:
     """Content of a grid and the folder that its `folder` is relative to."""
     path = Path(grid)
-    if path.suffix in (".yaml", ".yml"):
-        if not path.is_file():
-            raise ParameterError(f"no grid file {grid}.")
-        return yaml.safe_load(path.read_text("utf-8")) or {}, path.resolve().parent
-    grids = files.params("grid")
-    known_names("grid", [grid], grids, "params/grid.yaml")
-    return grids[grid], files.PROJECT
+    if path.suffix not in (".yaml", ".yml"):
+        known = files.params("grid")
+        known_names("grid", [grid], known, "params/grid.yaml")
+        return _checked(known[grid], grid), files.PROJECT
+    try:
+        content = yaml.safe_load(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ParameterError(f"cannot read the grid file {grid}: {error}") from error
+    return _checked(content, grid), path.resolve().parent
+
+
+def _checked(content: object, grid: str) -> dict:
+    if not isinstance(content, dict):
+        raise ParameterError(f"grid {grid} is no mapping; expected the fields {_listed(_GRID_FIELDS)}.")
+    known_names("field", content, _GRID_FIELDS, f"grid {grid}")
+    for name, value in content.items():
+        if not isinstance(value, _GRID_FIELDS[name]) or (
+            isinstance(value, str) and name == "models" and value != "all"
+        ):
+            raise ParameterError(
+                f"field {name} of grid {grid} is {value!r}; params/grid.yaml shows its form."
+            )
+    return content
 
 
 def _models(names: str | Sequence[str]) -> list[str]:
@@ -205,18 +229,21 @@ def _models(names: str | Sequence[str]) -> list[str]:
     return names
 
 
-def _corpus(entry: Mapping[str, object]) -> tuple[dict[str, object], bool]:
-    """Corpus parameters of a grid's entry, and whether it is captured only."""
+def _corpus(entry: Mapping, variants: Mapping) -> tuple[dict[str, object], dict]:
+    """Parameters of a corpus in a grid, and how it is used: its variants, and whether it is captured only."""
     entry = dict(entry)
-    capture_only = entry.pop("capture_only", False)
-    known_names("corpus field", entry, _CORPUS_FIELDS, "params/grid.yaml")
+    options = {
+        "variants": _variant_names(entry.pop("variants", variants)),
+        "capture_only": entry.pop("capture_only", False),
+    }
+    known_names("corpus field", entry, _CORPUS_FIELDS, "a corpus of the grid")
     for name, value in entry.items():
-        if not _same_type(value, _CORPUS_FIELDS[name]()):
+        if type(value) is not _CORPUS_FIELDS[name]:
             expected = _CORPUS_FIELDS[name].__name__
-            raise ParameterError(f"corpus field {name} is {value!r}; expected {expected}.")
+            raise ParameterError(f"corpus field {name} is {value!r}; expected a value of type {expected}.")
     if "corpus" not in entry:
-        raise ParameterError("an entry of `corpora` names no `corpus`.")
-    return entry, capture_only
+        raise ParameterError("an entry of `corpora` in the grid names no `corpus`.")
+    return entry, options
 
 
 def _cells(folder: Path, notebook: str, options: Mapping, models: list, corpora: list) -> Iterator[Cell]:
@@ -243,7 +270,7 @@ def _language_sets(languages: str, per_pair: bool | None) -> list[dict[str, str]
 
 
 def _variant_names(variants: Mapping[str, Sequence[int]]) -> tuple[str, ...]:
-    known_names("variant", variants, VARIANTS, "params/grid.yaml")
+    known_names("variant", variants, VARIANTS, "the grid")
     return tuple(f"{v}-{s}" if s != "" else v for v, seeds in variants.items() for s in (seeds or [""]))
 
 

@@ -8,10 +8,8 @@ import base64
 import json
 from pathlib import Path
 
-import yaml
-
 from .. import files
-from ..errors import ClaimError, ParameterError
+from ..errors import ParameterError
 from ..evidence import claims
 
 START, END = "<!-- verdicts: written by `zspace publish` -->", "<!-- end of verdicts -->"
@@ -20,32 +18,26 @@ _DIGITS = 4  # significant digits kept in the snapshot
 _PNG, _PLOTLY = "image/png", "application/vnd.plotly.v1+json"
 
 
-def publish(
-    *, ledger: Path | None = None, notebooks: Path | None = None, project: Path | None = None
-) -> list[Path]:
-    """Write the snapshot, the figures that `publish` in params/grid.yaml names and README's table.
+def publish() -> list[Path]:
+    """Write the snapshot, the figures that params/figures.yaml names and README's table of verdicts.
 
-    Returns the files written. Raises ClaimError where there is no ledger, ParameterError where a figure's
-    notebook was not executed or README.md lacks the markers.
+    Returns the files written; nothing is written unless everything can be. Raises ClaimError where there is
+    no ledger, ParameterError where a figure's notebook was not executed or README.md lacks the markers.
     """
-    runs, project = files.runs_root(), project or files.PROJECT
-    snapshot = project / "notebooks" / "data" / "ledger.json"
-    records = [_compact(r) for r in claims.read_records(ledger or runs / "ledger")]
-    table = verdict_table(records)
-    readme = replace_table((project / "README.md").read_text("utf-8"), table)
-    wanted = (yaml.safe_load((project / "params" / "grid.yaml").read_text("utf-8")) or {}).get(
-        "publish"
-    ) or {}
-    figures = {name: figure(notebooks or runs / "notebooks", **where) for name, where in wanted.items()}
-    with files.atomic_write(snapshot) as stream:
-        json.dump(records, stream, indent=None, ensure_ascii=False, separators=(",", ":"))
-        stream.write("\n")
-    for name, png in figures.items():
-        with files.atomic_write(project / "figures" / f"{name}.png", "wb") as stream:
-            stream.write(png)
-    with files.atomic_write(project / "README.md") as stream:
-        stream.write(readme)
-    return [snapshot, *(project / "figures" / f"{name}.png" for name in figures), project / "README.md"]
+    runs, project = files.runs_root(), files.PROJECT
+    records = [_rounded(record) for record in claims.read_records(runs / "ledger")]
+    readme = replace_table((project / "README.md").read_text("utf-8"), verdict_table(records))
+    figures = {name: figure(runs / "notebooks", **place) for name, place in files.params("figures").items()}
+    text = json.dumps(records, ensure_ascii=False, separators=(",", ":")).replace('{"claim":', '\n{"claim":')
+    content = {
+        project / "notebooks" / "data" / "ledger.json": text.encode(),
+        **{project / "figures" / f"{name}.png": png for name, png in figures.items()},
+        project / "README.md": readme.encode(),
+    }
+    for path, written in content.items():
+        with files.atomic_write(path, "wb") as stream:
+            stream.write(written)
+    return list(content)
 
 
 def verdict_table(records: list[dict]) -> str:
@@ -80,7 +72,7 @@ def figure(notebooks: Path, *, notebook: str, number: int = 1) -> bytes:
     figures = [o["data"] for o in outputs if {_PNG, _PLOTLY} & o.get("data", {}).keys()]
     if len(figures) < number:
         raise ParameterError(
-            f"{copies[0].name} has {len(figures)} figures; params/grid.yaml asks for {number}."
+            f"{copies[0].name} has {len(figures)} figures; params/figures.yaml asks for {number}."
         )
     chosen = figures[number - 1]
     if _PNG in chosen:
@@ -89,14 +81,6 @@ def figure(notebooks: Path, *, notebook: str, number: int = 1) -> bytes:
 
     drawn = plotly.graph_objects.Figure({k: chosen[_PLOTLY].get(k) for k in ("data", "layout")})
     return drawn.to_image("png", scale=2)
-
-
-def _compact(record: dict) -> dict:
-    """A ledger record as the snapshot keeps it: verdicts, numbers at a few digits, controls by name."""
-    missing = {"claim", "title", "model", "corpus", "rows"} - record.keys()
-    if missing:
-        raise ClaimError(f"a ledger record lacks {', '.join(sorted(missing))}; run its notebook again.")
-    return _rounded(record)
 
 
 def _rounded(value: object) -> object:
