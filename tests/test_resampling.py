@@ -55,6 +55,14 @@ def test_bootstrap_of_a_function_equals_that_of_the_mean(rng):
     np.testing.assert_allclose(by_name.low, by_function.low, atol=1e-12)
 
 
+def test_bootstrap_of_a_function_of_outcomes_is_not_held_to_the_outcomes_bounds(rng):
+    outcomes, groups = rng.random(40) < 0.5, np.repeat(np.arange(10), 4)
+    interval = resampling.bootstrap(
+        outcomes, groups, n_resamples=100, rng=rng, statistic=lambda v, w: 10 * (v * w).sum(-1) / w.sum()
+    )
+    assert 1 < interval.low < interval.estimate < interval.high < 10
+
+
 def test_bootstrap_depends_on_the_seed_and_on_nothing_else(rng):
     values, groups = rng.random(30) < 0.5, np.repeat(np.arange(10), 3)
     low = [
