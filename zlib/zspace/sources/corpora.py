@@ -21,7 +21,7 @@ from . import stories, tables
 
 ITEM_COLUMNS = ("item", "scenario", "category", "difficulty", "answer", "group")
 MASK = "#"  # stands for every number of a masked text, in every language
-NEAR_DUPLICATE = 0.55  # n-gram Jaccard from which two English texts count as one story
+NEAR_DUPLICATE = 0.4  # n-gram Jaccard from which two English texts count as one story
 
 _THOUSANDS = r"\d{1,3}(?:[ \u00a0\u2009\u202f]\d{3})+(?!\d)(?:[.,]\d+)?"
 _NUMBER = re.compile(rf"{_THOUSANDS}|\d+(?:[.,'’٬٫]\d+)*")  # \d is any Unicode decimal digit

@@ -43,8 +43,8 @@ def read(path: Path, languages: Sequence[str] | None) -> Table:
         )
     elif not path.exists():
         raise CorpusError(
-            f"unknown corpus {str(path)!r}: neither a built-in one (number-stories) nor an existing folder or "
-            "file. Give the path of a folder of <lang>.txt, or of a .csv, .tsv or .jsonl file."
+            f"unknown corpus {str(path)!r}: neither a built-in one (number-stories) nor an existing folder "
+            "or file. Give the path of a folder of <lang>.txt, or of a .csv, .tsv or .jsonl file."
         )
     elif path.suffix.lower() in (".csv", ".tsv", ".jsonl"):
         table = _read_file(path, languages)
@@ -95,7 +95,8 @@ def _read_mgsm(folder: Path, languages: Sequence[str] | None) -> Table:
         if row:
             raise CorpusError(
                 f"{present[code].name} row {row} has the answer {answers[code][row - 1]}, "
-                f"{present[first].name} has {answers[first][row - 1]}; rows must pair by line. Put the rows in the same order."
+                f"{present[first].name} has {answers[first][row - 1]}; rows must pair by line. "
+                "Put the rows in the same order."
             )
     return Table(texts, {"answer": answers[first]})
 

@@ -22,6 +22,7 @@ from ...errors import CorpusError, ParameterError
 FOLDER = Path(__file__).resolve().parent
 SMALLEST = 3  # every number and every quantity on the way is at least this: plural in all languages
 MAX_DIFFICULTY = 5
+PATIENCE = 1000  # draws without a new story after which a scenario counts as exhausted
 VERSIONS = ("spelled-out", "digits")
 
 
@@ -113,17 +114,18 @@ def draw_numbers(scenario: Scenario, n_draws: int, *, seed: int) -> list[tuple[i
     """First `n_draws` tuples of numbers of a scenario, with pairwise different (start, step 1)."""
     rng = _stream(seed, scenario.name)
     draws: dict[tuple[int, int], tuple[int, ...]] = {}
-    for _ in range(2000 + 100 * n_draws):
-        if len(draws) == n_draws:
-            break
+    fruitless = 0
+    while len(draws) < n_draws:
         numbers = _draw_once(scenario, rng)
-        if numbers:
-            draws.setdefault(numbers[:2], numbers)
-    if len(draws) < n_draws:
-        raise ParameterError(
-            f"n_draws={n_draws}, but the scenario {scenario.name!r} has only about {len(draws)} different "
-            "stories. Ask for fewer draws or for more scenarios."
-        )
+        is_new = numbers is not None and numbers[:2] not in draws
+        fruitless = 0 if is_new else fruitless + 1
+        if is_new:
+            draws[numbers[:2]] = numbers
+        elif fruitless == PATIENCE:
+            raise ParameterError(
+                f"n_draws={n_draws}, but the scenario {scenario.name!r} has about {len(draws)} different "
+                "stories. Ask for fewer draws or for more scenarios."
+            )
     return list(draws.values())
 
 
@@ -141,7 +143,8 @@ def apply(operation: str, quantity: int, number: int) -> int:
 
 
 def _draw_once(scenario: Scenario, rng: np.random.Generator) -> tuple[int, ...] | None:
-    quantity = int(rng.choice([n for n in range(scenario.start[0], scenario.start[1] + 1) if n % 10 != 1]))
+    starts = [number for number in range(scenario.start[0], scenario.start[1] + 1) if number % 10 != 1]
+    quantity = starts[int(rng.integers(len(starts)))]
     numbers = [quantity]
     for operation, low, high in scenario.steps:
         allowed = [
@@ -155,7 +158,7 @@ def _draw_once(scenario: Scenario, rng: np.random.Generator) -> tuple[int, ...] 
         ]
         if not allowed:
             return None
-        numbers.append(int(rng.choice(allowed)))
+        numbers.append(allowed[int(rng.integers(len(allowed)))])
         quantity = apply(operation, quantity, numbers[-1])
     return tuple(numbers)
 
