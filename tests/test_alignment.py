@@ -360,6 +360,7 @@ def test_retrieval_refuses_states_it_cannot_compare(kind, message):
         ({"level": "sentence"}, "unknown level"),
         ({"score": "euclid"}, "unknown score"),
         ({"score": "csls", "k": 11}, "smaller k"),
+        ({"score": "csls", "k": 2, "reference": (np.ones((5, 3)),) * 2}, "layers and dimensions"),
         ({"center": (np.zeros(3), np.zeros(3))}, "two means"),
     ],
 )

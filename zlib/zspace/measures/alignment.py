@@ -285,24 +285,24 @@ def similarity(x, y, *, score: Score = "cosine", center=True, k: int = 10, refer
         raise ValueError(f'unknown score {score!r}; choose "cosine" or "csls".')
     x, y = _paired(x, y)
     means = _means(x, y, center)
-    if reference is not None:
-        reference = _paired(*reference)
-    pool = (reference[0] if reference is not None else x).shape[-2]
-    if score == "csls" and not 1 <= k <= pool:
-        raise ValueError(f"CSLS with k={k} neighbours needs 1 <= k <= {pool} items; choose a smaller k.")
+    pool = x if reference is None else _paired(*reference)[0]
+    if pool.shape[:-2] + pool.shape[-1:] != x.shape[:-2] + x.shape[-1:]:
+        raise ValueError(
+            f"reference has shape {pool.shape}, expected the layers and dimensions of {x.shape}."
+        )
+    if score == "csls" and not 1 <= k <= pool.shape[-2]:
+        raise ValueError(f"CSLS with k={k} needs 1 <= k <= {pool.shape[-2]} items; choose a smaller k.")
     scores = np.empty((*x.shape[:-1], x.shape[-2]))
     for index in np.ndindex(x.shape[:-2]):
-        unit_x, unit_y = (_unit(s[index], m[index], index) for s, m in zip((x, y), means, strict=True))
-        cosine = unit_x @ unit_y.T
+        unit_x, unit_y = _units((x, y), means, index)
+        np.matmul(unit_x, unit_y.T, out=scores[index])
         if score == "csls":
-            near_x, near_y = cosine, cosine.T
+            near_x, near_y = scores[index], scores[index].T
             if reference is not None:
-                ref_x, ref_y = (
-                    _unit(s[index], m[index], index) for s, m in zip(reference, means, strict=True)
-                )
+                ref_x, ref_y = _units([np.asarray(r) for r in reference], means, index)
                 near_x, near_y = unit_x @ ref_y.T, unit_y @ ref_x.T
-            cosine = 2 * cosine - _nearest_mean(near_x, k)[:, None] - _nearest_mean(near_y, k)
-        scores[index] = cosine
+            hubs = _nearest_mean(near_x, k)[:, None] + _nearest_mean(near_y, k)
+            scores[index] = 2 * scores[index] - hubs
     return scores
 
 
@@ -363,13 +363,6 @@ def _paired(x, y, *, same_width: bool = True) -> tuple[np.ndarray, np.ndarray]:
         )
     if x.shape[-2] < 2 or x.shape[-1] < 1 or y.shape[-1] < 1:
         raise ValueError(f"states have shape {x.shape}; at least 2 items and 1 dimension are needed.")
-    for name, states in (("x", x), ("y", y)):
-        finite = np.isfinite(states).all((-2, -1))
-        if not finite.all():
-            raise ValueError(
-                f"{name} holds NaN or infinite values{_at_layer(np.argwhere(~finite)[0])}; float16 overflows "
-                "on some models: capture in float32 or bfloat16, or leave the layer out."
-            )
     return x, y
 
 
@@ -386,20 +379,29 @@ def _means(x: np.ndarray, y: np.ndarray, center) -> list[np.ndarray]:
     return [mean_x, mean_y]
 
 
-def _unit(states: np.ndarray, mean: np.ndarray, index: tuple[int, ...]) -> np.ndarray:
-    states = states.astype(np.float64)
-    size = np.linalg.norm(states, axis=1)
-    states -= mean
-    norms = np.linalg.norm(states, axis=1)
-    # what centring leaves of a constant is its rounding error, which has a direction but no meaning
-    empty = norms <= 1e-13 * np.maximum(size, np.linalg.norm(mean))
-    if empty.any():
-        raise ValueError(
-            f"{int(empty.sum())} of {len(norms)} items have no direction{_at_layer(index)}, first item "
-            f"{int(empty.argmax())}: their state is zero or equals the mean that was subtracted. Leave out "
-            "the layer (the last token's embedding is often the same for all items), or use mean pooling."
-        )
-    return states / norms[:, None]
+def _units(pair, means, index: tuple[int, ...]) -> list[np.ndarray]:
+    """Centred states of one layer in both languages, each scaled to norm 1."""
+    units = []
+    for name, states, mean in zip("xy", pair, means, strict=True):
+        unit = np.subtract(states[index], mean[index], dtype=np.float64)
+        norms = np.sqrt(np.einsum("nd,nd->n", unit, unit))
+        if not np.isfinite(norms).all():
+            raise ValueError(
+                f"{name} holds NaN or infinite values{_at_layer(index)}; float16 overflows on some models: "
+                "capture in float32 or bfloat16, or leave the layer out."
+            )
+        # what centring leaves of a constant is its rounding error, which has a direction but no meaning
+        empty = norms <= 1e-13 * np.linalg.norm(mean[index])
+        if empty.any():
+            raise ValueError(
+                f"{int(empty.sum())} of {len(norms)} items have no direction{_at_layer(index)}, first item "
+                f"{int(empty.argmax())} of {name}: their state is zero or equals the mean that was "
+                "subtracted. Leave out the layer (the last token's embedding is often the same for all "
+                "items), or use mean pooling."
+            )
+        unit /= norms[:, None]
+        units.append(unit)
+    return units
 
 
 def _at_layer(index) -> str:
