@@ -21,6 +21,9 @@ from ...errors import CorpusError, ParameterError
 
 FOLDER = Path(__file__).resolve().parent
 SMALLEST = 3  # every number and every quantity on the way is at least this: plural in all languages
+# "one" and its compounds agree in gender in Spanish and French and are singular in Russian; "six" is
+# spelled alike in English and French, a token that would give the number away.
+EXCLUDED_LAST_DIGITS = (1, 6)
 MAX_DIFFICULTY = 5
 PATIENCE = 1000  # draws without a new story after which a scenario counts as exhausted
 VERSIONS = ("spelled-out", "digits")
@@ -143,16 +146,14 @@ def apply(operation: str, quantity: int, number: int) -> int:
 
 
 def _draw_once(scenario: Scenario, rng: np.random.Generator) -> tuple[int, ...] | None:
-    starts = [number for number in range(scenario.start[0], scenario.start[1] + 1) if number % 10 != 1]
+    starts = _numbers(*scenario.start)
     quantity = starts[int(rng.integers(len(starts)))]
     numbers = [quantity]
     for operation, low, high in scenario.steps:
         allowed = [
             number
-            for number in range(low, high + 1)
-            # "one" and its compounds agree in gender in Spanish and French and are singular in Russian.
-            if number % 10 != 1
-            and number not in numbers
+            for number in _numbers(low, high)
+            if number not in numbers
             and (operation != "share" or quantity % number == 0)
             and apply(operation, quantity, number) >= SMALLEST
         ]
@@ -161,6 +162,10 @@ def _draw_once(scenario: Scenario, rng: np.random.Generator) -> tuple[int, ...] 
         numbers.append(allowed[int(rng.integers(len(allowed)))])
         quantity = apply(operation, quantity, numbers[-1])
     return tuple(numbers)
+
+
+def _numbers(low: int, high: int) -> list[int]:
+    return [number for number in range(low, high + 1) if number % 10 not in EXCLUDED_LAST_DIGITS]
 
 
 def _draw_names(
