@@ -6,10 +6,14 @@ processes could start at once runs under `lock`.
 """
 
 import contextlib
+import datetime
 import hashlib
+import importlib.metadata
 import json
 import os
+import platform
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +21,7 @@ from pathlib import Path
 import filelock
 import yaml
 
+from . import __version__
 from .errors import ParameterError, StoreError
 
 PACKAGE = Path(__file__).resolve().parent
@@ -62,6 +67,20 @@ def source_fingerprint(*folders: str) -> str:
         p for r in roots for p in ([r] if r.is_file() else r.rglob("*")) if p.suffix in (".py", ".yaml")
     )
     return fingerprint([[p.relative_to(PACKAGE).as_posix(), p.read_text("utf-8")] for p in found], 12)
+
+
+def provenance() -> dict[str, str]:
+    """Versions, commit and code fingerprint that made a result; survives a tree without git."""
+    packages = ("numpy", "scipy", "pandas", "torch", "transformers")
+    installed = {d.metadata["Name"].lower() for d in importlib.metadata.distributions()}
+    return {
+        "date": datetime.date.today().isoformat(),
+        "zspace": __version__,
+        "code": source_fingerprint(),
+        "commit": _commit(),
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in packages if name in installed},
+    }
 
 
 @contextlib.contextmanager
@@ -120,6 +139,15 @@ def lock(path: Path | str) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(f"{path}.lock"):
         yield
+
+
+def _commit() -> str:
+    command = ["git", "-C", str(PROJECT), "rev-parse", "--short=12", "HEAD"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except OSError:
+        return "unknown (no git)"
+    return found.stdout.strip() if found.returncode == 0 else "unknown (no git history)"
 
 
 def _unwritable(path: Path, error: OSError) -> StoreError:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 
 from ..errors import ParameterError
 from ..measures.resampling import stratified_permutations
@@ -26,6 +27,8 @@ VARIANTS = (
     ("random-blocks", 0),
     ("permuted-embeddings", 0),
 )
+# enough for a sensitivity row: the model and one twin without training
+FEW_VARIANTS = VARIANTS[:2]
 
 Pair = tuple[np.ndarray, np.ndarray]
 
@@ -88,7 +91,7 @@ def open_panels(
         raise ParameterError(
             f"{corpus.name}: found one language ({anchor}); a pair needs an anchor and at least one more."
         )
-    captured = capture.ensure_all(model, corpus, corpus.languages, variants, progress=progress)
+    captured = capture.ensure_all(model, corpus, corpus.languages, variants=variants, progress=progress)
     discovery, _ = corpus.split()
     streams = dict(zip(others, rng.spawn(len(others)), strict=True))
     panels = {}
@@ -180,6 +183,37 @@ def own_overlap(panel: Panel) -> np.ndarray:
     """(n,) Jaccard overlap of the token sets of an item and its translation."""
     sets = [[set(row[row >= 0].tolist()) for row in ids] for ids in panel.tokens]
     return np.array([len(a & b) / max(1, len(a | b)) for a, b in zip(*sets, strict=True)])
+
+
+def surface_table(panels: Mapping[str, Panel]) -> pd.DataFrame:
+    """What can be seen of each pair without a model: items, scenarios, token counts, shared tokens."""
+    rows = {}
+    for language, panel in panels.items():
+        a, b = panel.lengths()
+        rows[language] = {
+            "items": len(a),
+            "scenarios": len(np.unique(panel.scenario)),
+            "confirmation scenarios": len(np.unique(panel.scenario[panel.confirmation])),
+            "tokens, anchor": a.mean(),
+            "tokens": b.mean(),
+            "correlation of lengths": np.corrcoef(a, b)[0, 1],
+            "own token overlap": own_overlap(panel).mean(),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def scope(corpus: Corpus) -> dict:
+    """What a verdict on a corpus is about, for the ledger."""
+    return {
+        "corpus": corpus.name,
+        "version": corpus.version,
+        "languages": list(corpus.languages),
+        "items": len(corpus.items),
+        "scenarios": int(corpus.items["scenario"].nunique()),
+        "fingerprint": corpus.fingerprint,
+        "pooling": "mean, special tokens excluded",
+        "quantised weights re-rounded": False,
+    }
 
 
 def simulated_panel(

@@ -15,7 +15,7 @@ import plotly.io as pio
 from plotly.subplots import make_subplots
 
 from .claims import INCONCLUSIVE, NOT_TESTABLE, OVERALL, PROVED, REFUTED, SUPPORTED
-from .panels import PERMUTED, PLANTED, RANDOM_BLOCKS, SHUFFLED, TRAINED
+from .panels import PERMUTED, RANDOM_BLOCKS, SHUFFLED, TRAINED
 
 LANGUAGE_COLOURS = {
     "en": "#000000", "zh": "#D55E00", "fr": "#0072B2", "es": "#E69F00", "sw": "#009E73", "de": "#56B4E9",
@@ -132,6 +132,31 @@ def update_curves(curves: pd.DataFrame, verdicts: Mapping[str, str]) -> go.Figur
     )
 
 
+def gain_title(gains: pd.DataFrame) -> str:
+    """Range of the trained model's gain over languages (columns of `UpdateResult.gains`)."""
+    rows = gains[gains["subject"] == TRAINED].sort_values("gain")[["language", "gain"]].to_numpy()
+    (first, low), (last, high) = rows[0], rows[-1]
+    return f"Gain of updates over states: {low:+.3f} ({first}) to {high:+.3f} ({last})"
+
+
+def descent_title(criteria: pd.DataFrame) -> str:
+    """At how many layers the SNR falls, in the model and in its random twins."""
+    counts = [f"{r.language} {r.falls}/{r.layers}" for r in _of(criteria, TRAINED).itertuples()]
+    twins = criteria[criteria["subject"].str.match(r"random-\d+$")]
+    random = f"{twins['falls'].min()} to {twins['falls'].max()}" if len(twins) else "unknown"
+    return f"Layers at which the SNR falls: {', '.join(counts)}; random twins {random}"
+
+
+def accumulation_title(shares: pd.DataFrame) -> str:
+    """Share of the fall of log r that accumulation explains, by language."""
+    rows = shares[shares["part"] == "accumulation"]
+    found = [
+        f"{r.language} {r.share:.2f}" if np.isfinite(r.share) else f"{r.language} no fall"
+        for r in rows.itertuples()
+    ]
+    return f"Share of the fall that accumulation explains: {', '.join(found)}"
+
+
 def snr_curves(curves: pd.DataFrame, title: str) -> go.Figure:
     """SNR (noise over signal, lower is better) by layer, one small panel a language, twins as a band."""
     languages = list(dict.fromkeys(curves["language"]))
@@ -208,7 +233,7 @@ def _small_multiples(languages: Sequence[str], x: str, y: str, shared: bool = Tr
     figure = make_subplots(
         rows=n_rows,
         cols=min(2, len(languages)),
-        subplot_titles=[f"en – {language}" for language in languages],
+        subplot_titles=[*languages],
         shared_yaxes="all" if shared else False,
         shared_xaxes="all",
         x_title=x,
@@ -288,6 +313,10 @@ def _line(
         showlegend=legend,
         **place,
     )
+
+
+def _of(table: pd.DataFrame, subject: str) -> pd.DataFrame:
+    return table[table["subject"] == subject]
 
 
 def _finding(verdicts: Mapping[str, str], predicate: str) -> str:

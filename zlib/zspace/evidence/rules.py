@@ -182,7 +182,7 @@ def _judge_bound(name: str, bound: Mapping, interval: Interval, n: int | None) -
 
 
 def _equivalent(words: str, limit: float, interval: Interval) -> str:
-    none = limit > 0 and -limit < interval.low and interval.high < limit
+    none = -limit < interval.low <= 0 <= interval.high < limit
     return f"{words}: equivalent to none" if none else words
 
 

@@ -316,11 +316,17 @@ def _require_values(values, bounds, confidence, n_resamples):
 
 
 def _multinomial(n_groups: int, n_resamples: int, rng: np.random.Generator) -> np.ndarray:
-    chances = np.full(n_groups, 1 / n_groups)
-    weights = rng.multinomial(n_groups, chances, size=n_resamples)
+    weights = _counts(n_groups, n_resamples, rng)
     while (single := (weights > 0).sum(1) < 2).any():
-        weights[single] = rng.multinomial(n_groups, chances, size=int(single.sum()))
+        weights[single] = _counts(n_groups, int(single.sum()), rng)
     return weights.astype(np.float64)
+
+
+def _counts(n_groups: int, n_resamples: int, rng: np.random.Generator) -> np.ndarray:
+    # counting draws is some ten times faster than rng.multinomial for tens of groups
+    draws = rng.integers(n_groups, size=(n_resamples, n_groups))
+    cells = (draws + n_groups * np.arange(n_resamples)[:, None]).ravel()
+    return np.bincount(cells, minlength=n_groups * n_resamples).reshape(n_resamples, n_groups)
 
 
 def _group_sums(values: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

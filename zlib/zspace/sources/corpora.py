@@ -82,20 +82,16 @@ class Corpus:
         return replace(self, texts=texts, items=self.items.iloc[rows].reset_index(drop=True))
 
     def split(self, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-        """Masks (n,) of the discovery and the confirmation half; no scenario is in both.
+        """Masks (n,) of the discovery third and of the confirmation items; no scenario is in both.
 
-        Neighbours in the source's order of scenarios are paired, and the SHA-256 of their names says
-        which of the two is for discovery: halves of equal size, also among the first 2k scenarios,
-        and a scenario keeps its half whatever rows, draws or further scenarios are loaded.
+        Choosing a layer needs little, a verdict much: one scenario of each three neighbours in the
+        source's order is for discovery, by the SHA-256 of their names. A scenario keeps its side
+        whatever rows, draws or further scenarios are loaded; a last one or two are for confirmation.
         """
         pool = self.pool or tuple(dict.fromkeys(self.items["scenario"]))
         digest = {name: hashlib.sha256(f"{seed}\n{name}".encode()).digest() for name in pool}
-        discovery = {
-            min(pair, key=digest.__getitem__)
-            for pair in zip(pool[::2], pool[1::2], strict=False)  # a last odd one is left over
-        }
-        if len(pool) % 2 and digest[pool[-1]][0] % 2:
-            discovery.add(pool[-1])
+        triples = zip(pool[::3], pool[1::3], pool[2::3], strict=False)
+        discovery = {min(triple, key=digest.__getitem__) for triple in triples}
         mask = self.items["scenario"].isin(discovery).to_numpy(dtype=bool)
         return mask, ~mask
 

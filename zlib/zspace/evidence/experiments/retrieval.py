@@ -142,6 +142,63 @@ def peak_layer(panel: Panel, outcomes: np.ndarray) -> int:
     return int(np.argmax(outcomes[..., panel.discovery].mean((1, 2))))
 
 
+def sensitivity(
+    primary: Mapping[str, Panel], last: Mapping[str, Panel], other: Mapping[str, Panel]
+) -> pd.DataFrame:
+    """Accuracy of the trained model and of its best control under choices other than the primary one.
+
+    `primary` holds mean-pooled panels of the primary version, `last` the same pooled at the last
+    token, `other` those of the corpus's other version (digits). One row a choice; columns are
+    (language, "trained" or "best control") and the level of chance. Every layer is chosen anew on
+    discovery items and scored on the others. Rows that the corpus does not allow are left out.
+    """
+    choices = {
+        "primary: mean pooling, centred cosine, between": (primary, {}),
+        "raw cosine": (primary, {"center": False}),
+        "CSLS, k = 10": (primary, {"score": "csls"}),
+        "own translation among all items": (primary, {"level": "item"}),
+        "own translation within its scenario": (primary, {"level": "within"}),
+        "last token": (last, {}),
+        "other version of the numbers": (other, {}),
+        "other version, within its scenario": (other, {"level": "within"}),
+        "AUC against other scenarios": (primary, None),
+    }
+    if not next(iter(primary.values())).has_scenarios:
+        choices = {name: c for name, c in choices.items() if "within" not in name}
+    rows = {}
+    for name, (panels, options) in choices.items():
+        rows[name] = {("all", "chance"): _chance(next(iter(panels.values())), options)}
+        for language, panel in panels.items():
+            trained, control = _trained_and_control(panel, options)
+            rows[name] |= {(language, "trained"): trained, (language, "best control"): control}
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _trained_and_control(panel: Panel, options: Mapping | None) -> tuple[float, float]:
+    if options is None:
+        found = {n: _auc(panel, n) for n in (TRAINED, *panel.twins, *present(panel, PERMUTED))}
+    else:
+        groups = panel.group if options.get("level") == "within" else panel.scenario
+        found = retrieval_outcomes(panel, groups=groups, **options)
+    names = [n for n in (*panel.twins, PERMUTED, SURFACE) if n in found]
+    scores = {
+        n: found[n][peak_layer(panel, found[n])][:, panel.confirmation].mean() for n in (TRAINED, *names)
+    }
+    return scores[TRAINED], max(scores[n] for n in names)
+
+
+def _auc(panel: Panel, subject: str) -> np.ndarray:
+    x, y = panel.subjects[subject]
+    return alignment.retrieval_auc(x, y, center=panel.means(subject), groups=panel.scenario, level="between")
+
+
+def _chance(panel: Panel, options: Mapping | None) -> float:
+    if options is None:
+        return 0.5
+    level = options.get("level", "between")
+    return alignment.chance_level(panel.group if level == "within" else panel.scenario, level)
+
+
 def _excess(
     panel: Panel, outcomes: np.ndarray, compared: Sequence[tuple[np.ndarray, int]], rng: np.random.Generator
 ) -> Interval:

@@ -34,7 +34,7 @@ def simulation(
     alone, so that the mean is linear in the share.
     """
     if claim_id == "theorem_2_accumulation":
-        return descent.accumulation_worlds(n_scenarios=n_scenarios, n_draws=n_draws)
+        return descent.accumulation_worlds(np.repeat(np.arange(n_scenarios), n_draws), rng=rng)
     primary = rule(claim_id)["primary"]
     _, bound, _ = bound_of(primary, rule(claim_id)["rules"]["as_corrected"][primary])
 

@@ -52,7 +52,9 @@ def update_subjects(panel: Panel, rng: np.random.Generator) -> dict[str, tuple[n
     return {**subjects, PLANTED: plant_updates(panel.subjects[SHUFFLED], rng=rng)}
 
 
-def update_auc(panel: Panel, pair: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def update_auc(
+    panel: Panel, pair: tuple[np.ndarray, np.ndarray], *, center: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
     """AUC per layer and item of states h_k, k = 0..L, and updates f_k, k = 0..L-1, both directions averaged.
 
     Own translation against the items of other scenarios, centred by the discovery items.
@@ -60,7 +62,9 @@ def update_auc(panel: Panel, pair: tuple[np.ndarray, np.ndarray]) -> tuple[np.nd
     measured = []
     for x, y in (pair, tuple(np.diff(np.asarray(s, float), axis=0) for s in pair)):
         means = tuple(s[:, panel.discovery].mean(1, keepdims=True, dtype=float) for s in (x, y))
-        auc = alignment.retrieval_auc(x, y, center=means, groups=panel.scenario, level="between")
+        auc = alignment.retrieval_auc(
+            x, y, center=means if center else False, groups=panel.scenario, level="between"
+        )
         measured.append(auc.mean(1))
     return tuple(measured)
 
@@ -86,6 +90,38 @@ def update_evidence(
             "update_gain_excess": confirmed_interval(panel, gains[subject] - gains[best], second),
         }
     return as_evidence(panel, statistics)
+
+
+def sensitivity(primary: Mapping[str, Panel], last: Mapping[str, Panel]) -> pd.DataFrame:
+    """Gain of the trained model and of its best random twin under other choices, confirmation items.
+
+    `primary` holds mean-pooled panels, `last` the same pooled at the last token. Columns are
+    (language, "trained" or "best twin").
+    """
+    choices = {
+        "primary: mean pooling, inner layers, centred": (primary, True, update_gain),
+        "raw vectors": (primary, False, update_gain),
+        "all layers": (primary, True, lambda auc: (auc[1] - auc[0][:-1]).mean(0)),
+        "last token, from layer 1": (last, True, update_gain),
+    }
+    rows = {}
+    for name, (panels, center, gain) in choices.items():
+        rows[name] = {}
+        for language, panel in panels.items():
+            first = 1 if panels is last else 0
+            gains = {
+                s: gain(update_auc(panel, _from_layer(panel.subjects[s], first), center=center))
+                for s in (TRAINED, *panel.twins)
+            }
+            scores = {s: g[panel.confirmation].mean() for s, g in gains.items()}
+            rows[name][language, "trained"] = scores.pop(TRAINED)
+            rows[name][language, "best twin"] = max(scores.values())
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _from_layer(pair: tuple[np.ndarray, np.ndarray], first: int) -> tuple[np.ndarray, np.ndarray]:
+    # the last token's embedding is often one and the same for all items: no direction to compare
+    return tuple(s[first:] for s in pair)
 
 
 def _auc_curves(panel: Panel, measured: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> pd.DataFrame:

@@ -1,0 +1,336 @@
+"""Theorem 2: the checks that prove or break it, and the descent of the SNR through a model.
+
+snr = D_same / D_diff is noise over signal (lower is better). On a model, three questions: does the
+SNR fall at every layer, do matched items lie nearer than shuffled pairs by more than in any control
+(the fall alone cannot tell), and is the fall accumulation (observation A)?
+"""
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import brentq
+
+from ... import theory
+from ...measures import residual
+from ...measures.resampling import Interval, interval_of
+from ..panels import PERMUTED, PLANTED, SHUFFLED, TRAINED, Panel
+from ..rules import Control, Evidence
+from .common import N_RESAMPLES, as_evidence, present, shifted
+
+PATHS = {
+    "measured": "log_snr",
+    "quality frozen": "frozen_q",
+    "no cross-terms": "without_cross",
+    "accumulation only": "accumulation",
+}
+_TOLERANCE = 1e-9  # relative error of an identity in float64
+
+
+@dataclass(frozen=True)
+class DescentResult:
+    """Descent of the SNR of all subjects and languages.
+
+    curves : language, subject, layer, snr, snr_centered, matched (1 - D_same/D_cross, centred).
+    criteria : language, subject, layers, and how many of them fall, satisfy the criterion as stated,
+        satisfy the exact one, and are judged rightly by each; largest |C_s| over D_same.
+    norm_ratios : language, layer, ratio (|delta|/|f|), shuffled and shuffled_centred (its nulls).
+    paths : language, path, layer, log_r (measured and counterfactual, confirmation items).
+    shares : language, part, share, low, high (of the fall of log r, confirmation items).
+    evidence : claim id -> one Evidence per language.
+    """
+
+    curves: pd.DataFrame
+    criteria: pd.DataFrame
+    norm_ratios: pd.DataFrame
+    paths: pd.DataFrame
+    shares: pd.DataFrame
+    evidence: Mapping[str, list[Evidence]]
+
+
+def theorem_evidence(*, rng: np.random.Generator, n_layers: int = 2000) -> tuple[Evidence, pd.DataFrame]:
+    """Checks of theorem 2 as stated and as corrected, and a table of their numbers."""
+    h1, h2 = theory.random_layer_ensemble(n_layers, rng=rng)
+    profile = residual.snr_profile(h1, h2)
+    falls = profile.snr[:, 1] < profile.snr[:, 0]
+    right = {
+        "as stated": (profile.improves_orthogonal[:, 0] == falls).mean(),
+        "exact": (profile.improves_exact[:, 0] == falls).mean(),
+    }
+    error = max(identity_errors(profile))
+    swap = residual.snr_profile(*theory.swap_counterexample(0.5, 40))
+    predicted = theory.swap_counterexample_snr(0.5, 40)
+    missed = bool(np.isclose(swap.delta_sq / swap.sigma_sq, swap.snr[0])[0] and swap.snr[1] < swap.snr[0])
+    residues = theory.prove_snr_criterion()
+    checks = {
+        "swap_counterexample": missed and bool(np.allclose(swap.snr, predicted, rtol=_TOLERANCE)),
+        "misclassified_ensemble": bool(right["as stated"] < 0.8),
+        "symbolic_identity": all(residue == 0 for residue in residues.values()),
+        "numeric_identity": bool(error < _TOLERANCE),
+        "criterion_on_ensemble": bool(right["exact"] == 1.0),
+        "criterion_on_counterexample": bool(swap.improves_exact[0] and not swap.improves_orthogonal[0]),
+    }
+    numbers = {
+        f"layers of the ensemble judged rightly by the criterion as stated, of {n_layers}": right[
+            "as stated"
+        ],
+        "layers judged rightly by the exact criterion": right["exact"],
+        "largest relative error of the accounting identities": error,
+        "counterexample (c = 1/2, 40 items): snr before": swap.snr[0],
+        "its ratio by the criterion as stated": (swap.delta_sq / swap.sigma_sq)[0],
+        "its snr after": swap.snr[1],
+        "snr after by the closed form": predicted[1],
+    }
+    return Evidence(checks=checks), pd.DataFrame({"value": numbers})
+
+
+def identity_errors(profile: residual.SnrProfile) -> tuple[float, float]:
+    """Largest relative errors of the accounting of D_same and of D_diff over all layers."""
+    errors = []
+    for distance, added, cross in (
+        (profile.d_same, profile.delta_sq, profile.cross_same),
+        (profile.d_diff, profile.sigma_sq, profile.cross_diff),
+    ):
+        predicted = distance[..., :-1] + added + cross
+        errors.append(float(np.max(np.abs(predicted - distance[..., 1:]) / distance[..., 1:])))
+    return tuple(errors)
+
+
+def snr_descent(panels: Mapping[str, Panel], *, rng: np.random.Generator) -> DescentResult:
+    """Theorem 2 on a model: SNR by layer, criteria, counterfactual paths and their evidence."""
+    tables = {name: [] for name in ("curves", "criteria", "norm_ratios", "paths", "shares")}
+    evidence = {"theorem_2_every_layer": [], "theorem_2_accumulation": []}
+    for panel, stream in zip(panels.values(), rng.spawn(len(panels)), strict=True):
+        every, accumulation, planted, shuffles = stream.spawn(4)
+        profiles = {name: residual.snr_profile(*pair) for name, pair in panel.subjects.items()}
+        tables["curves"].append(_curves(panel, profiles))
+        tables["criteria"].append(_criteria(panel, profiles))
+        tables["norm_ratios"].append(_norm_ratios(panel, shuffles))
+        evidence["theorem_2_every_layer"].append(every_layer_evidence(panel, rng=every))
+        found = _replicates(panel, panel.subjects[TRAINED], accumulation)
+        tables["paths"].append(_paths(panel, found))
+        tables["shares"].append(_shares(panel, found))
+        evidence["theorem_2_accumulation"].append(accumulation_evidence(panel, found, rng=planted))
+    joined = {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}
+    return DescentResult(**joined, evidence=evidence)
+
+
+def every_layer_evidence(panel: Panel, *, rng: np.random.Generator) -> Evidence:
+    """Largest rise of log r (chosen on discovery) and excess of matched over shuffled distances.
+
+    The geometric reading (every layer) has controls of its own: a stack whose SNR falls throughout by
+    construction, and the same with an offset added half-way.
+    """
+    subjects = [TRAINED, *panel.twins, *present(panel, PERMUTED), SHUFFLED, PLANTED]
+    first, second, third = rng.spawn(3)
+    fits = {
+        name: _matched(panel, name, stream)
+        for name, stream in zip(subjects, first.spawn(len(subjects)), strict=True)
+    }
+    statistics = {}
+    for subject in subjects:
+        others = [t for t in panel.twins if t != subject]
+        if subject not in (*panel.twins, PERMUTED):
+            others += present(panel, PERMUTED)
+        best = max(float(fits[name].estimate) for name in others)
+        statistics[subject] = {"matched_excess": shifted(fits[subject], best)}
+    statistics[TRAINED]["largest_rise"] = _largest_rise(panel, panel.subjects[TRAINED], second)
+    built = as_evidence(panel, statistics)
+    return replace(built, controls=(*built.controls, *_geometric_controls(panel, third)))
+
+
+def accumulation_evidence(
+    panel: Panel, found: residual.SnrReplicates, *, rng: np.random.Generator
+) -> Evidence:
+    """Fall of log r and the share of it that accumulation explains, with two stacks of known answer."""
+    built = as_evidence(panel, {TRAINED: _accumulation_statistics(found)})
+    return replace(built, controls=_accumulation_controls(panel.scenario[panel.confirmation], rng))
+
+
+def accumulation_worlds(
+    scenario: np.ndarray, *, rng: np.random.Generator
+) -> Callable[[str, np.random.Generator], Evidence]:
+    """simulate(world, rng) for observation A: stacks that fall by accumulation alone ("true"), by
+    cross-terms alone ("false"), or half by each ("null"). `scenario` (n,) gives size and grouping.
+    """
+    controls = _accumulation_controls(scenario, rng)
+    size = {"n_items": len(scenario), "n_scenarios": len(np.unique(scenario))}
+
+    def simulate(world: str, rng: np.random.Generator) -> Evidence:
+        measured = _accumulation_world(world, scenario, rng)
+        return Evidence("simulated", statistics=measured, controls=controls, **size)
+
+    return simulate
+
+
+def _accumulation_controls(scenario: np.ndarray, rng: np.random.Generator) -> tuple[Control, ...]:
+    positive, negative = rng.spawn(2)
+    return (
+        Control("accumulation planted", "positive", _accumulation_world("true", scenario, positive)),
+        Control("cross-terms planted", "negative", _accumulation_world("false", scenario, negative)),
+    )
+
+
+def _accumulation_world(world: str, scenario: np.ndarray, rng: np.random.Generator) -> dict[str, Interval]:
+    shrink = {"true": 0.0, "false": 0.12, "null": _half_share()}[world]
+    stack, resamples = rng.spawn(2)
+    h1, h2 = _shrinking_stack(len(scenario), shrink, rng=stack, quiet=world == "false")
+    found = residual.snr_replicates(h1, h2, scenario, n_resamples=N_RESAMPLES, rng=resamples)
+    return _accumulation_statistics(found)
+
+
+def _shrinking_stack(
+    n: int, shrink: float, *, rng: np.random.Generator, quiet: bool = False, n_layers: int = 6, dim: int = 384
+) -> tuple[np.ndarray, np.ndarray]:
+    """`theory.accumulation_null` whose language offset also shrinks by a factor a layer (a cross-term)."""
+    step = 0.02 if quiet else 0.45
+    h1, h2 = theory.accumulation_null(n, rng=rng, dim=dim, n_layers=n_layers, step=step)
+    half = (h1 - h2).mean(1, keepdims=True)[:1] / 2
+    kept = ((1 - shrink) ** np.arange(n_layers + 1) - 1)[:, None, None]
+    return h1 + kept * half, h2 - kept * half
+
+
+@functools.cache
+def _half_share(n_layers: int = 6, offset: float = 1.15, step: float = 0.45) -> float:
+    """Shrinkage at which accumulation explains half of the fall, from the stack's expected distances."""
+    k = np.arange(n_layers + 1)
+    noise = 1 + k * step**2
+
+    def excess(shrink: float) -> float:
+        square = (offset * (1 - shrink) ** k) ** 2
+        ones = np.ones(n_layers)
+        profile = residual.snr_profile(*theory.swap_counterexample(0.5, 4))
+        expected = replace(
+            profile,
+            d_same=square + 2 * noise,
+            d_diff=2 * noise,
+            delta_sq=shrink**2 * square[:-1] + 2 * step**2,
+            sigma_sq=2 * step**2 * ones,
+            cross_same=-2 * shrink * square[:-1],
+            cross_diff=0 * ones,
+        )
+        return float(residual.accumulation_shares(expected).shares[0]) - 0.5
+
+    return float(brentq(excess, 1e-6, 0.5))
+
+
+def _accumulation_statistics(found: residual.SnrReplicates) -> dict[str, Interval]:
+    estimate, replicates = (residual.accumulation_shares(p) for p in (found.estimate, found.replicates))
+    return {
+        "fall": interval_of(estimate.fall, replicates.fall, found.n_groups),
+        "accumulation_share": interval_of(estimate.shares[0], replicates.shares[:, 0], found.n_groups),
+    }
+
+
+def _centred(panel: Panel, pair: tuple) -> tuple[np.ndarray, np.ndarray]:
+    """States minus their language's mean over the discovery items, layer by layer."""
+    return tuple(s - s[:, panel.discovery].mean(1, keepdims=True, dtype=float) for s in pair)
+
+
+def _replicates(panel: Panel, pair: tuple, rng: np.random.Generator) -> residual.SnrReplicates:
+    rows = panel.confirmation
+    h1, h2 = (s[:, rows] for s in pair)
+    return residual.snr_replicates(h1, h2, panel.scenario[rows], n_resamples=N_RESAMPLES, rng=rng)
+
+
+def _matched(panel: Panel, subject: str, rng: np.random.Generator) -> Interval:
+    """1 - D_same / D_cross of centred states at the layer where it is largest on discovery."""
+    pair = _centred(panel, panel.subjects[subject])
+    chosen = residual.snr_profile(
+        *(s[:, panel.discovery] for s in pair), groups=panel.scenario[panel.discovery]
+    )
+    layer = int(np.argmax(1 - chosen.d_same / chosen.d_cross))
+    found = _replicates(panel, tuple(s[layer : layer + 1] for s in pair), rng)
+    estimate, replicates = (1 - p.d_same / p.d_cross for p in (found.estimate, found.replicates))
+    return interval_of(estimate[0], replicates[:, 0], found.n_groups)
+
+
+def _largest_rise(panel: Panel, pair: tuple, rng: np.random.Generator) -> Interval:
+    """Rise of log r at the layer where it is largest on discovery items."""
+    chosen = residual.snr_profile(*(s[:, panel.discovery] for s in pair))
+    layer = int(np.argmax(np.diff(np.log(chosen.snr))))
+    found = _replicates(panel, tuple(s[layer : layer + 2] for s in pair), rng)
+    estimate, replicates = (np.diff(np.log(p.snr)) for p in (found.estimate, found.replicates))
+    return interval_of(estimate[0], replicates[:, 0], found.n_groups)
+
+
+def _geometric_controls(panel: Panel, rng: np.random.Generator) -> tuple[Control, ...]:
+    make, first, second = rng.spawn(3)
+    h1, h2 = theory.accumulation_null(len(panel.scenario), rng=make)
+    middle = len(h1) // 2
+    raised = h2.copy()
+    raised[middle:] += (h2 - h1).mean(1, keepdims=True)[:1]
+    falling = {"largest_rise": _largest_rise(panel, (h1, h2), first)}
+    rising = {"largest_rise": _largest_rise(panel, (h1, raised), second)}
+    return (
+        Control("null model, falls throughout", "positive", falling),
+        Control("null model with an offset half-way", "negative", rising),
+    )
+
+
+def _curves(panel: Panel, profiles: Mapping[str, residual.SnrProfile]) -> pd.DataFrame:
+    tables = []
+    for name, profile in profiles.items():
+        centred = residual.snr_profile(*_centred(panel, panel.subjects[name]))
+        columns = {
+            "layer": np.arange(len(profile.snr)),
+            "snr": profile.snr,
+            "snr_centered": profile.snr_centered,
+            "matched": 1 - centred.d_same / centred.d_cross,
+        }
+        tables.append(pd.DataFrame({"language": panel.language, "subject": name, **columns}))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _criteria(panel: Panel, profiles: Mapping[str, residual.SnrProfile]) -> pd.DataFrame:
+    rows = []
+    for name, p in profiles.items():
+        falls = np.diff(p.snr) < 0
+        rows.append(
+            {
+                "language": panel.language,
+                "subject": name,
+                "layers": len(falls),
+                "falls": falls.sum(),
+                "as stated": p.improves_orthogonal.sum(),
+                "exact": p.improves_exact.sum(),
+                "as stated right": (p.improves_orthogonal == falls).sum(),
+                "exact right": (p.improves_exact == falls).sum(),
+                "largest |C_s|/D_same": np.abs(p.cross_same / p.d_same[:-1]).max(),
+                "identity error": max(identity_errors(p)),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _norm_ratios(panel: Panel, rng: np.random.Generator, n_shuffles: int = 50) -> pd.DataFrame:
+    x, y = panel.subjects[TRAINED]
+    shuffles = np.argsort(rng.random((n_shuffles, x.shape[1])), axis=1)
+    columns = {
+        "layer": np.arange(len(x) - 1),
+        "ratio": residual.snr_profile(x, y).norm_ratio,
+        "shuffled": residual.shuffled_norm_ratio(x, y, shuffles).mean(0),
+        "shuffled, centred": residual.shuffled_norm_ratio(x, y, shuffles, center=True).mean(0),
+    }
+    return pd.DataFrame({"language": panel.language, **columns})
+
+
+def _paths(panel: Panel, found: residual.SnrReplicates) -> pd.DataFrame:
+    shares = residual.accumulation_shares(found.estimate)
+    tables = []
+    for name, attribute in PATHS.items():
+        path = getattr(shares, attribute)
+        columns = {"path": name, "layer": np.arange(len(path)), "log_r": path}
+        tables.append(pd.DataFrame({"language": panel.language, **columns}))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _shares(panel: Panel, found: residual.SnrReplicates) -> pd.DataFrame:
+    estimate, replicates = (residual.accumulation_shares(p) for p in (found.estimate, found.replicates))
+    rows = []
+    for i, part in enumerate(residual.PARTS):
+        interval = interval_of(estimate.shares[i], replicates.shares[:, i], found.n_groups)
+        rows.append((panel.language, part, float(interval.estimate), interval.low, interval.high))
+    return pd.DataFrame(rows, columns=["language", "part", "share", "low", "high"])
