@@ -18,7 +18,7 @@ transformers = pytest.importorskip("transformers", reason="the extra `models` is
 
 from zspace import files  # noqa: E402
 from zspace.errors import ModelError, StoreError, WeightsUnavailableError  # noqa: E402
-from zspace.sources import blocks, models, weights  # noqa: E402
+from zspace.sources import blocks, models, twins, verification, weights  # noqa: E402
 
 L, D, VOCAB = 3, 32, 120
 COMMON = {
@@ -112,6 +112,10 @@ def states(model, ids: torch.Tensor) -> list[torch.Tensor]:
         return hooks.take()
 
 
+def named_tensors(network) -> list[tuple[str, torch.Tensor]]:
+    return [*network.named_parameters(), *network.named_buffers()]
+
+
 def checksum(network) -> str:
     digest = hashlib.sha256()
     for name, tensor in network.state_dict().items():
@@ -131,7 +135,7 @@ def test_verify_accepts_every_decoder_only_architecture(name):
         network = tiny_network(name).to(dtype)
         parts = blocks.anatomy(network)
         assert len(parts.blocks) == L
-        blocks.verify(network, parts)
+        verification.verify(network, parts)
 
 
 @pytest.mark.parametrize("name", TINY)
@@ -163,7 +167,7 @@ def test_verify_refuses_a_block_that_scales_its_residual(name, layer):
 
     parts.blocks[layer].register_forward_hook(scale, with_kwargs=True)
     with pytest.raises(ModelError, match=f"layer {layer}: attention and MLP outputs do not sum"):
-        blocks.verify(network, parts)
+        verification.verify(network, parts)
 
 
 def test_verify_refuses_a_stream_changed_between_blocks():
@@ -171,7 +175,7 @@ def test_verify_refuses_a_stream_changed_between_blocks():
     parts = blocks.anatomy(network)
     parts.blocks[2].register_forward_pre_hook(lambda _module, args: (args[0] * 1.01, *args[1:]))
     with pytest.raises(ModelError, match="layer 2: its input is not the output"):
-        blocks.verify(network, parts)
+        verification.verify(network, parts)
 
 
 def test_verify_refuses_a_last_hidden_state_that_is_not_the_normed_stream():
@@ -184,7 +188,7 @@ def test_verify_refuses_a_last_hidden_state_that_is_not_the_normed_stream():
 
     parts.trunk.register_forward_hook(shift)
     with pytest.raises(ModelError, match=f"layer {L}: the final norm of h_L"):
-        blocks.verify(network, parts)
+        verification.verify(network, parts)
 
 
 def test_verify_refuses_a_model_that_sees_later_tokens():
@@ -196,7 +200,7 @@ def test_verify_refuses_a_model_that_sees_later_tokens():
 
     parts.blocks[1].self_attn.register_forward_hook(peek, with_kwargs=True)
     with pytest.raises(ModelError, match=r"layer 1: its output h_2 .* padded right"):
-        blocks.verify(network, parts)
+        verification.verify(network, parts)
 
 
 def test_verify_refuses_a_model_that_ignores_its_mask():
@@ -208,14 +212,14 @@ def test_verify_refuses_a_model_that_ignores_its_mask():
 
     parts.trunk.register_forward_pre_hook(without_mask, with_kwargs=True)
     with pytest.raises(ModelError, match=r"layer 0: its output h_1 .* padded left"):
-        blocks.verify(network, parts)
+        verification.verify(network, parts)
 
 
 def test_anatomy_refuses_post_norm_blocks():
     config = transformers.OPTConfig(**COMMON, ffn_dim=48, word_embed_proj_dim=16, do_layer_norm_before=False)
     network = transformers.AutoModelForCausalLM.from_config(config).eval()
     with pytest.raises(ModelError, match="layer 0: "):
-        blocks.verify(network, blocks.anatomy(network))
+        verification.verify(network, blocks.anatomy(network))
 
 
 def test_reducing_hooks_keep_one_result_a_layer_and_leave_no_hook(tiny):
@@ -257,6 +261,8 @@ def test_load_reads_a_local_folder(tiny, folder):
     half = models.load(str(folder), dtype="bfloat16", device="auto")
     assert half.network.dtype == torch.bfloat16
     assert half.identity() != tiny.identity()
+    sharded = models.load(folder, device="sharded")
+    assert torch.equal(states(sharded, IDS)[L], states(tiny, IDS)[L])
 
 
 def test_load_refuses_a_tampered_model(folder, monkeypatch):
@@ -540,17 +546,30 @@ def test_tokenize_names_the_row_without_content_or_too_long(tiny):
 def test_twin_follows_its_seed_and_touches_nothing_else(tiny, variant):
     before = checksum(tiny.network)
     torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
-    twins = [models.twin(tiny, variant, seed) for seed in (0, 0, 1)]
-    found = [states(t, IDS) for t in twins]
+    made = [models.twin(tiny, variant, seed) for seed in (0, 0, 1)]
+    found = [states(t, IDS) for t in made]
     assert torch.equal(torch.get_rng_state(), torch_state)
     assert np.array_equal(np.random.get_state()[1], numpy_state)  # noqa: NPY002
     assert all(torch.equal(a, b) for a, b in zip(found[0], found[1], strict=True))
     assert not torch.allclose(found[0][L], found[2][L])
     assert not torch.allclose(found[0][L], states(tiny, IDS)[L])
     assert checksum(tiny.network) == before
-    for t, seed in zip(twins, (0, 0, 1), strict=True):
+    for t, seed in zip(made, (0, 0, 1), strict=True):
         assert (t.variant, t.seed, t.name) == (variant, seed, tiny.name)
-        blocks.verify(t.network, blocks.anatomy(t.network))
+        verification.verify(t.network, blocks.anatomy(t.network))
+
+
+def test_twins_in_bfloat16_keep_their_rotary_frequencies_in_float32(folder):
+    half = models.load(folder, dtype="bfloat16")
+    kinds = {name: tensor.dtype for name, tensor in named_tensors(half.network)}
+    assert set(kinds.values()) == {torch.bfloat16, torch.float32}
+    for variant in models.VARIANTS[1:]:
+        twin = models.twin(half, variant, 0)
+        assert {name: tensor.dtype for name, tensor in named_tensors(twin.network)} == kinds
+    full = models.random_twin(models.load(folder), 0)
+    rounded = models.random_twin(half, 0)
+    for (_, ours), (_, theirs) in zip(*map(named_tensors, (rounded.network, full.network)), strict=True):
+        assert torch.equal(ours, theirs.to(ours.dtype))
 
 
 @pytest.mark.parametrize("name", TINY)
@@ -583,8 +602,8 @@ def test_permuted_embeddings_twin_shares_all_but_the_input_rows(tiny, name):
 
 
 def test_permuted_embeddings_twin_stays_within_bins(tiny, monkeypatch):
-    monkeypatch.setattr(models, "_BIN", 16)
-    order = models._binned_permutation(tiny, VOCAB, np.random.default_rng(0))
+    monkeypatch.setattr(twins, "_BIN", 16)
+    order = twins._binned_permutation(tiny, VOCAB, np.random.default_rng(0))
     assert sorted(order) == list(range(VOCAB))
     assert np.array_equal(order // 16, np.arange(VOCAB) // 16)
     assert np.any(order != np.arange(VOCAB))

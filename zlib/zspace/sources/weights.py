@@ -28,7 +28,7 @@ FORMS = (
     "a folder with config.json and safetensors, or a .gguf file"
 )
 _HUB_ID = re.compile(r"([\w.-]+/[\w.-]+)(?:@([\w./-]+))?")
-_CONVERSION = 1  # raise when a change below changes what a conversion yields
+_CONVERSION = 1  # part of the identity; raise when a change below changes what a conversion yields
 _MIB = 1 << 20
 
 
@@ -73,12 +73,13 @@ def find(name_or_path: str | os.PathLike) -> Source:
 def identify(source: Source) -> dict:
     """What decides the numbers that the weights and the tokenizer of a source yield, as JSON.
 
-    Packages: the assembled file's SHA-256. Hub ids: the commit. Local files: the content of the
-    configuration and tokenizer files, and of the weights their size and first and last MiB.
+    Packages: the assembled file's SHA-256 and the version of its conversion. Hub ids: the commit.
+    Local files: the content of the configuration and tokenizer files, and of the weights their size and
+    first and last MiB.
     Raises WeightsUnavailableError for a hub id that is neither cached nor reachable.
     """
     if source.kind == "package":
-        weights = tokenizer = f"sha256:{source.sha256}"
+        weights = tokenizer = f"sha256:{source.sha256} conversion:{_CONVERSION}"
         revision = source.revision
     elif source.kind == "hub":
         revision = _commit(source)
@@ -168,7 +169,7 @@ def _local(path: Path) -> Source:
 def _local_fingerprints(path: Path) -> tuple[str, str]:
     """Fingerprints of the weights (with config.json) and of the tokenizer of a folder or GGUF file."""
     if path.is_file():
-        both = files.fingerprint(_ends(path))
+        both = files.fingerprint([_ends(path), _CONVERSION])
         return both, both
     small = {
         p.name: hashlib.sha256(p.read_bytes()).hexdigest()

@@ -1,0 +1,160 @@
+"""Twins of a language model: the same architecture and tokenizer, with some or all weights not trained.
+
+They are the controls of everything measured on a model: `random` asks what architecture and tokens do
+alone, `random-blocks` what trained embeddings do without trained blocks, `permuted-embeddings` what
+trained blocks do with rows that mean something else. Twins share memory with the trained model where
+they can and never change it.
+"""
+
+import copy
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import ModelError
+from . import blocks, weights
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from .models import LanguageModel
+
+VARIANTS = ("trained", "random", "random-blocks", "permuted-embeddings")
+CONSTRUCTION = 1  # part of every twin's identity; raise when a change below changes a twin's weights
+_BIN = 256  # token ids in one frequency bin of `permuted_embeddings_twin`
+
+
+def twin(model: "LanguageModel", variant: str, seed: int | None) -> "LanguageModel":
+    """The named variant of a trained model: "trained" (itself, seed None) or one of its twins."""
+    check_variant(variant, seed)
+    if variant == "trained":
+        return model
+    makers = dict(zip(VARIANTS[1:], (random_twin, random_blocks_twin, permuted_embeddings_twin), strict=True))
+    return makers[variant](model, seed)
+
+
+def random_twin(model: "LanguageModel", seed: int) -> "LanguageModel":
+    """Same architecture and tokenizer, all weights freshly initialised from the configuration.
+
+    Initialised in float32 on the CPU from a generator of its own and then rounded and moved, so a seed
+    means the same weights on any device; the global random state is left as it was.
+    """
+    return _as_twin(model, _fresh(model, seed), "random", seed)
+
+
+def random_blocks_twin(model: "LanguageModel", seed: int) -> "LanguageModel":
+    """Trained embeddings (all that makes h_0, shared in memory), fresh blocks and final norm."""
+    network = _fresh(model, seed)
+    parts = blocks.anatomy(network)
+    fresh = {id(p) for part in (*parts.blocks, parts.final_norm) for p in part.parameters()}
+    for name, parameter in list(network.named_parameters(remove_duplicate=False)):
+        if id(parameter) not in fresh:
+            _assign(network, name, model.network.get_parameter(name))
+    return _as_twin(model, network, "random-blocks", seed)
+
+
+def permuted_embeddings_twin(model: "LanguageModel", seed: int) -> "LanguageModel":
+    """Trained blocks (shared in memory); rows of the input embedding permuted within frequency bins.
+
+    Vocabularies of BPE and SentencePiece are ordered by merge rank, a proxy of frequency: a bin is 256
+    contiguous ids. Special, added, byte and unused tokens, and rows beyond the vocabulary, stay in
+    place. An output layer tied to the embedding keeps the trained rows (it is never run).
+    """
+    import torch
+
+    _require_trained(model)
+    original = model.network.get_input_embeddings().weight
+    order = _binned_permutation(model, original.shape[0], np.random.default_rng(seed))
+    network = _sharing_copy(model.network)
+    with torch.no_grad():
+        rows = original[torch.as_tensor(order, device=original.device)]
+    network.get_input_embeddings().weight = torch.nn.Parameter(rows, requires_grad=False)
+    return _as_twin(model, network, "permuted-embeddings", seed)
+
+
+def check_variant(variant: str, seed: int | None) -> None:
+    """Raise ModelError for an unknown variant, or a seed where none belongs or none where one does."""
+    if variant not in VARIANTS:
+        raise ModelError(f"no variant {variant!r}; there are {', '.join(VARIANTS)}.")
+    if (seed is None) != (variant == "trained"):
+        wanted = "no seed" if variant == "trained" else "an integer seed"
+        raise ModelError(f"variant {variant!r} takes {wanted}, got {seed!r}.")
+
+
+def _as_twin(model: "LanguageModel", network: "nn.Module", variant: str, seed: int) -> "LanguageModel":
+    network.eval().requires_grad_(False)
+    parts = blocks.anatomy(network)
+    return replace(model, network=network, variant=variant, seed=seed, **vars(parts))
+
+
+def _require_trained(model: "LanguageModel") -> None:
+    if model.variant != "trained":
+        raise ModelError(f"a twin is made of the trained model, this one is {model.variant!r}.")
+
+
+def _fresh(model: "LanguageModel", seed: int) -> "nn.Module":
+    """A network initialised from the model's configuration, on its devices and in its dtype."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    _require_trained(model)
+    config = copy.deepcopy(model.network.config)
+    with torch.random.fork_rng(devices=[]), weights.quiet_transformers():
+        torch.default_generator.manual_seed(seed)
+        network = AutoModelForCausalLM.from_config(
+            config, dtype=torch.float32, attn_implementation=config._attn_implementation
+        )
+    _round_like(network, model.network)
+    if getattr(model.network, "hf_device_map", None) and len(set(model.network.hf_device_map.values())) > 1:
+        from accelerate import dispatch_model
+
+        return dispatch_model(network, device_map=model.network.hf_device_map)
+    return network.to(model.device)
+
+
+def _round_like(network: "nn.Module", model: "nn.Module") -> None:
+    """Give every tensor the dtype of its namesake: rotary frequencies stay float32 in bfloat16 models."""
+    for name, parameter in network.named_parameters():
+        parameter.data = parameter.data.to(model.get_parameter(name).dtype)
+    for name, buffer in network.named_buffers():
+        _assign(network, name, buffer.to(model.get_buffer(name).dtype))
+
+
+def _sharing_copy(network: "nn.Module") -> "nn.Module":
+    """A copy of the modules that shares every parameter and buffer with the original."""
+    tensors = (*network.parameters(), *network.buffers())
+    return copy.deepcopy(network, {id(t): t for t in tensors})
+
+
+def _assign(network: "nn.Module", name: str, tensor: "Tensor") -> None:
+    """Set a parameter or buffer by its dotted name."""
+    owner, _, leaf = name.rpartition(".")
+    setattr(network.get_submodule(owner), leaf, tensor)
+
+
+def _binned_permutation(model: "LanguageModel", n_rows: int, rng: np.random.Generator) -> np.ndarray:
+    """Permutation of the embedding's rows that moves ordinary tokens within bins of contiguous ids."""
+    order = np.arange(n_rows)
+    fixed = _tokens_in_place(model.tokenizer, n_rows)
+    for start in range(0, n_rows, _BIN):
+        movable = order[start : start + _BIN][~fixed[start : start + _BIN]]
+        order[movable] = rng.permutation(movable)
+    return order
+
+
+def _tokens_in_place(tokenizer, n_rows: int) -> np.ndarray:
+    """Which rows (n_rows,) are special, added, byte or unused tokens, or no token at all."""
+    from tokenizers.pre_tokenizers import ByteLevel
+
+    vocabulary = tokenizer.get_vocab()
+    has_byte_fallback = "<0x00>" in vocabulary
+    alphabet = set() if has_byte_fallback else set(ByteLevel.alphabet())
+    fixed = np.ones(n_rows, dtype=bool)
+    for token, row in vocabulary.items():
+        unused = re.fullmatch(r"<0x[0-9A-F]{2}>|[<\[]unused_?\d+[>\]]", token)
+        if row < n_rows and token not in alphabet and not unused:
+            fixed[row] = False
+    fixed[list({*tokenizer.all_special_ids, *tokenizer.get_added_vocab().values()})] = True
+    return fixed
