@@ -263,20 +263,25 @@ def test_load_refuses_stories_that_do_not_exist(options, expected):
 # --- selection and split
 
 
-def test_split_halves_are_disjoint_balanced_and_stable(spelled):
+def test_split_sides_are_disjoint_and_hold_a_third_and_the_rest(spelled):
     discovery, confirmation = spelled.split()
-    scenarios = spelled.items["scenario"]
+    scenarios, categories = spelled.items["scenario"], spelled.items["category"]
     assert (discovery ^ confirmation).all()
     assert not set(scenarios[discovery]) & set(scenarios[confirmation])
-    assert discovery.sum() == confirmation.sum()
-    assert set(spelled.items["category"][discovery]) == set(spelled.items["category"][confirmation])
+    assert confirmation.sum() == 2 * discovery.sum()
+    assert set(categories[confirmation]) == set(categories)
+    assert len(set(categories[discovery])) >= 9  # one category has two scenarios only
+
+
+def test_split_keeps_each_scenario_on_its_side_whatever_is_loaded(spelled):
+    discovery, _ = spelled.split()
     kept = np.flatnonzero(np.arange(len(spelled)) % 7 == 3)
     assert (spelled.select(kept).split()[0] == discovery[kept]).all()
-    for n_scenarios in (4, 10):
+    for n_scenarios in (6, 15):
         fewer = corpora.load("number-stories", ["en"], n_scenarios=n_scenarios, n_draws=1)
-        half = set(fewer.items["scenario"][fewer.split()[0]])
-        assert len(half) == n_scenarios // 2
-        assert half <= set(scenarios[discovery])
+        chosen = set(fewer.items["scenario"][fewer.split()[0]])
+        assert len(chosen) == n_scenarios // 3
+        assert chosen <= set(spelled.items["scenario"][discovery])
 
 
 def test_split_depends_on_the_seed(spelled):

@@ -47,7 +47,7 @@ def languages() -> tuple[str, ...]:
 
 @functools.cache
 def scenarios() -> tuple[Scenario, ...]:
-    """All scenarios in their committed order, in which categories alternate."""
+    """All scenarios in their committed order, category by category."""
     content = yaml.safe_load((FOLDER / "scenarios.yaml").read_text("utf-8"))
     return tuple(
         Scenario(
@@ -74,8 +74,12 @@ def telling(language: str) -> dict:
 @functools.cache
 def number_words(number: int, language: str) -> str:
     """Cardinal of a whole number in words, by the rules of the Unicode locale data (CLDR RBNF)."""
-    engine = unicode_rbnf.RbnfEngine.for_language(language)
-    return engine.format_number(number, unicode_rbnf.FormatPurpose.CARDINAL).text
+    return _speller(language).format_number(number, unicode_rbnf.FormatPurpose.CARDINAL).text
+
+
+@functools.cache
+def _speller(language: str) -> unicode_rbnf.RbnfEngine:
+    return unicode_rbnf.RbnfEngine.for_language(language)  # parses the locale's rules, so once each
 
 
 def generate(
