@@ -108,12 +108,7 @@ def load(
     folder = weights.fetch(source)
     _refuse_other_kinds(source.name, folder)
     network, tokenizer = _read(source.name, folder, dtype, placement)
-    parts = blocks.anatomy(network)
-    if verify:
-        try:
-            verification.verify(network, parts)
-        except ModelError as error:
-            raise ModelError(f"{source.name} fails the checks made on loading. {error}") from error
+    parts = _parts(source.name, network, verify)
     found = weights.identify(source)
     return LanguageModel(
         name=source.name,
@@ -250,6 +245,16 @@ def _read(name: str, folder: Path, dtype: str, placement: dict):
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
     return network, tokenizer
+
+
+def _parts(name: str, network: "nn.Module", verify: bool) -> blocks.Anatomy:
+    try:
+        parts = blocks.anatomy(network)
+        if verify:
+            verification.verify(network, parts)
+    except ModelError as error:
+        raise ModelError(f"{name} fails the checks made on loading. {error}") from error
+    return parts
 
 
 def _plain_unknown(tokenizer) -> set[int]:
