@@ -208,13 +208,12 @@ def _record_unavailable(plan: Plan, model: str, reason: str) -> None:
 def _running_batch(*, local: bool) -> Iterator[list]:
     """Let the jobs of this batch know that it runs; yields a list that Ctrl-C makes non-empty.
 
-    ZSPACE_BATCH names a file that is removed when the batch ends and whose suffix is the batch's process:
-    where either is gone, so is the batch. Jobs on other machines are their scheduler's business.
+    ZSPACE_BATCH names a file that is locked, and there, as long as the batch runs. The system frees the lock
+    of a killed process. Jobs on other machines are their scheduler's business.
     """
     for stale in files.runs_root().glob("batch.[0-9]*"):
         stale.unlink()
     sign = files.runs_root() / f"batch.{os.getpid()}"
-    sign.touch()
     os.environ["ZSPACE_BATCH"] = str(sign) if local else ""
     interrupted = []
 
@@ -225,7 +224,8 @@ def _running_batch(*, local: bool) -> Iterator[list]:
 
     before = signal.signal(signal.SIGINT, interrupt)
     try:
-        yield interrupted
+        with filelock.FileLock(sign):
+            yield interrupted
     finally:
         signal.signal(signal.SIGINT, before)
         sign.unlink(missing_ok=True)
@@ -235,7 +235,13 @@ def _running_batch(*, local: bool) -> Iterator[list]:
 def _batch_is_lost() -> bool:
     """Whether this is a job of a batch that does not run any more."""
     sign = os.environ.get("ZSPACE_BATCH")
-    return bool(sign) and not (Path(sign).is_file() and _alive(int(Path(sign).suffix[1:])))
+    if not sign:
+        return False
+    try:
+        with filelock.FileLock(sign, timeout=0) if Path(sign).is_file() else contextlib.nullcontext():
+            return True
+    except filelock.Timeout:
+        return False
 
 
 def _sources(path: Path) -> list:
@@ -267,16 +273,6 @@ def _last_line(log: Path) -> str:
     """What a failed command said last: the error itself, of `zspace` as of papermill."""
     lines = [line for line in log.read_text("utf-8", errors="replace").splitlines() if line.strip()]
     return lines[-1].strip() if lines else "it said nothing"
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 @contextlib.contextmanager

@@ -107,7 +107,7 @@ def plan(grid: str, *, models: str | None = None) -> Plan:
     content, folder = _grid(grid)
     folder = (folder / content["folder"]).resolve() if "folder" in content else files.PROJECT / "notebooks"
     names = _models(models.split(",") if models else content.get("models") or [])
-    variants = content.get("variants") or {"trained": []}
+    variants = _variant_names(content.get("variants") or {"trained": []})
     corpora = [_corpus(entry, variants) for entry in content.get("corpora") or []]
     captures = tuple(
         Capture(_capture_key(name, corpus), name, corpus, options["variants"])
@@ -229,11 +229,12 @@ def _models(names: str | Sequence[str]) -> list[str]:
     return names
 
 
-def _corpus(entry: Mapping, variants: Mapping) -> tuple[dict[str, object], dict]:
+def _corpus(entry: Mapping, variants: tuple[str, ...]) -> tuple[dict[str, object], dict]:
     """Parameters of a corpus in a grid, and how it is used: its variants, and whether it is captured only."""
     entry = dict(entry)
+    own = entry.pop("variants", None)
     options = {
-        "variants": _variant_names(entry.pop("variants", variants)),
+        "variants": _variant_names(own) if own else variants,
         "capture_only": entry.pop("capture_only", False),
     }
     known_names("corpus field", entry, _CORPUS_FIELDS, "a corpus of the grid")
@@ -304,9 +305,12 @@ def _same_type(value: object, default: object) -> bool:
 
 
 def _from_text(word: str, default: object) -> object:
-    if isinstance(default, str):
-        return word
-    try:
-        return yaml.safe_load(word)
-    except yaml.YAMLError:
-        return word
+    """A word of a command line as the type of a default; the word itself where it is nothing of the kind."""
+    if isinstance(default, bool):
+        return {"true": True, "false": False}.get(word.lower(), word)
+    if isinstance(default, int | float):
+        try:
+            return type(default)(word)
+        except ValueError:
+            return word
+    return word if isinstance(default, str) else yaml.safe_load(word)
