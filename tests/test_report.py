@@ -3,9 +3,11 @@
 import json
 import re
 
+import jupytext
 import nbformat.v4 as nbf
 import pytest
 import sample_report
+from zspace import files
 from zspace.errors import ClaimError, ZspaceError
 from zspace.pages import rendering, report
 
@@ -169,6 +171,7 @@ def test_page_of_prefers_the_run_of_the_same_model_and_corpus():
     assert report.page_of(record, [*others, right]) is right
     assert report.page_of(record, [*others[:2], page("n_1.ipynb", model="m", corpus="d")]) is None
     assert report.page_of(record, []) is None
+    assert report.page_of(record | {"model": "any", "corpus": "any"}, [right]) is right
 
 
 @pytest.mark.parametrize(
@@ -219,6 +222,18 @@ def test_page_refuses_what_it_cannot_show_offline(tmp_path, cell, message):
     with pytest.raises(ZspaceError, match=message) as caught:
         render(tmp_path, cell)
     assert "one.ipynb" in str(caught.value)
+
+
+def test_formulas_of_the_rules_convert():
+    for claim, entry in files.params("claims").items():
+        for text in (entry["title"], *entry["statement"].values()):
+            assert "$" not in rendering.rich_text(text, claim)
+
+
+@pytest.mark.parametrize("script", sorted(files.PROJECT.glob("notebooks/py/*.py")), ids=lambda p: p.stem)
+def test_formulas_of_the_notebooks_convert(tmp_path, script):
+    cells = [cell for cell in jupytext.read(script).cells if cell.cell_type == "markdown"]
+    assert "$" not in visible(render(tmp_path, *cells))
 
 
 def test_page_shows_a_failed_run_as_failed(tmp_path):

@@ -5,9 +5,9 @@
 
 Report, each page from its file at 1200 and 800 pixels: no console error, no request to any host, no two texts
 on top of each other, no text of a figure cut off, no raw `$`, nothing to scroll sideways. JupyterLab: every
-cell runs, a Plotly figure is drawn and can be read, no console error, no request to another host. The notebook
-is copied first. Pictures of everything go to the `--shots` folder: look at them. Exit status 1 if anything is
-wrong.
+cell runs, a Plotly figure is drawn and can be read, no console error, no request to another host; the
+notebook is copied first. Pictures of everything go to the `--shots` folder: look at them. Exit status 1 if
+anything is wrong.
 """
 
 import argparse

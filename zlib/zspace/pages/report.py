@@ -92,14 +92,15 @@ def page_of(record: dict, pages: list[rendering.Page]) -> rendering.Page | None:
     """The page of the notebook run that made a record, or None where that run was not rendered.
 
     A run is known by its notebook's name in its path and by the values of its parameters `model`
-    and `corpus`, as far as it has them; the run that agrees in most of them is taken.
+    and `corpus`, as far as it has them; the run that agrees in most of them is taken. A theorem's
+    record holds for "any" model and corpus.
     """
 
     def agreement(page: rendering.Page) -> int:
         stated = {k: str(page.parameters[k]) for k in ("model", "corpus") if page.parameters.get(k)}
         if not any(record["notebook"] in part for part in page.source.with_suffix("").parts):
             return 0
-        fits = [record[k] == v or record[k].startswith(f"{v}/") for k, v in stated.items()]
+        fits = [record[k] in (v, "any") or record[k].startswith(f"{v}/") for k, v in stated.items()]
         return 1 + len(fits) if all(fits) else 0
 
     best = max(pages, key=agreement, default=None)
