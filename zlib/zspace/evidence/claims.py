@@ -215,7 +215,7 @@ def record(
         "scope": {"text": entry["scope"], **(scope or {})},
         "provenance": dict(provenance),
         "statement": entry["statement"],
-        "rule": {k: entry[k] for k in ("null", "multiplicity", "rules")},
+        "rule": {k: entry[k] for k in ("null_hypothesis", "multiplicity", "rules")},
         "rows": [{**_plain(asdict(v)), "operating": rates} for v in verdicts],
     }
     folder = Path(folder) if folder else runs_root() / "ledger"

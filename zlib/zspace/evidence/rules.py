@@ -138,7 +138,7 @@ def items_to_decide(interval: Interval, bound: float, n: int) -> int | None:
     if not distance > 0:
         return None
     half = (interval.high - interval.low) / 2
-    return max(n + 1, math.ceil(n * (half / distance) ** 2))
+    return max(n + 1, math.ceil(n * (half / distance) ** 2 - 1e-9))
 
 
 def _judge_checks(claim_id: str, conditions: Mapping, evidence: Evidence) -> tuple[str, str]:
