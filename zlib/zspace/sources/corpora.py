@@ -20,6 +20,8 @@ from ..files import fingerprint
 from . import stories, tables
 
 ITEM_COLUMNS = ("item", "scenario", "category", "difficulty", "answer", "group")
+# the version in which a corpus is read for the sensitivity of a result to its numbers
+OTHER_VERSION = {"spelled-out": "digits", "digits": "spelled-out", "masked": "as-is", "as-is": "masked"}
 MASK = "#"  # stands for every number of a masked text, in every language
 NEAR_DUPLICATE = 0.4  # n-gram Jaccard from which two English texts count as one story
 
