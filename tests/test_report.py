@@ -153,6 +153,19 @@ def test_read_records_names_the_record_and_what_is_wrong(tmp_path, damage, messa
     assert f"theorem_2_snr_descent × gemma-3-270m × {sample_report.CORPUS}" in str(caught.value)
 
 
+def test_build_shows_a_record_of_no_model(tmp_path):
+    path = next(sample_report.write_ledger(tmp_path / "ledger").glob("theorem_2*gemma*.json"))
+    record = json.loads(path.read_text(encoding="utf-8")) | {"model": "any", "corpus": "any"}
+    record["rows"] = [record["rows"][0] | {"as_corrected": "proved", "operating": None, "controls": []}]
+    path.write_text(json.dumps(record), encoding="utf-8")
+    for other in set(path.parent.glob("*.json")) - {path}:
+        other.unlink()
+    text = visible(report.build(path.parent, tmp_path, tmp_path / "out").read_text(encoding="utf-8"))
+    assert "mathematics" in text
+    assert "not recorded" in text
+    assert " any " not in text
+
+
 def test_read_records_refuses_an_empty_ledger_and_a_half_written_file(tmp_path):
     with pytest.raises(ClaimError, match="no ledger at"):
         report.read_records(tmp_path)

@@ -32,6 +32,8 @@ VERDICTS = {
 }
 RECORD_KEYS = {"claim", "title", "notebook", "model", "corpus", "provenance", "statement", "rule", "rows"}
 ROW_KEYS = {"language", "as_stated", "as_corrected", "estimate", "low", "high", "controls", "operating"}
+# Model and corpus of a record that is about neither, such as a theorem's.
+ANY = "any"
 # Most a rule may find in simulations where there is nothing (CLAIMS: operating characteristic).
 FALSE_ALARM_BOUND = 0.05
 
@@ -100,7 +102,7 @@ def page_of(record: dict, pages: list[rendering.Page]) -> rendering.Page | None:
         stated = {k: str(page.parameters[k]) for k in ("model", "corpus") if page.parameters.get(k)}
         if not any(record["notebook"] in part for part in page.source.with_suffix("").parts):
             return 0
-        fits = [record[k] in (v, "any") or record[k].startswith(f"{v}/") for k, v in stated.items()]
+        fits = [record[k] in (v, ANY) or record[k].startswith(f"{v}/") for k, v in stated.items()]
         return 1 + len(fits) if all(fits) else 0
 
     best = max(pages, key=agreement, default=None)
@@ -135,8 +137,8 @@ def _index(records: list[dict], pages: list[rendering.Page]) -> str:
     return rendering.TEMPLATES.get_template("index.html.j2").render(
         groups=groups,
         claims=_distinct(r["claim"] for r in records),
-        models=_distinct(r["model"] for r in records),
-        corpora=_distinct(r["corpus"] for r in records),
+        models=_distinct(r["model"] for r in records if r["model"] != ANY),
+        corpora=_distinct(r["corpus"] for r in records if r["corpus"] != ANY),
         languages=sorted(_distinct(row["language"] for row in rows), key=lambda code: code != "*"),
         verdicts=VERDICTS,
         counts={key: Counter(row[key]["word"] for row in rows) for key in claims.READINGS},
