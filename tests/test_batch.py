@@ -206,6 +206,17 @@ def test_plan_of_a_notebook_with_a_model_is_one_cell_per_model_and_corpus(grid):
     assert len({c.key for c in pairs.cells}) == 4
 
 
+def test_plan_makes_paths_absolute_for_jobs_that_run_elsewhere(grid, tmp_path):
+    write_notebook(tmp_path / "third.ipynb", PARAMETERS)
+    (tmp_path / "texts").mkdir()
+    own = rewrite(grid, models=["a/b"], corpora=[{"corpus": "texts"}], notebooks={"third": {}})
+    [cell] = grids.plan(own).cells
+    assert cell.parameters["corpus"] == str(tmp_path / "texts")
+    assert cell.key == "third--a-b--texts--v"
+    with pytest.raises(ParameterError, match=r"unknown corpus 'text'.*number-stories"):
+        grids.plan(rewrite(grid, corpora=[{"corpus": "text"}]))
+
+
 def test_plan_takes_other_models_than_the_grid(grid):
     write_notebook(grid.parent / "third.ipynb", PARAMETERS)
     corpora = [{"corpus": "number-stories"}]

@@ -145,6 +145,8 @@ def run(
     INTERRUPTED after Ctrl-C; raises ZspaceError before anything is started. A second call on the same runs
     folder waits for the first. On SIGTERM running jobs are finished and no further ones are started.
     """
+    if models:
+        models = ",".join(grids.located(name.strip(), Path()) for name in models.split(","))
     wanted = grids.plan(grid, models=models)
     models = reachable_models(wanted) if wanted.lenient else models
     grid = str(Path(grid).resolve()) if Path(grid).is_file() else grid

@@ -184,7 +184,9 @@ def _interrupted(*_: object) -> None:
 
 
 def _joined_parameters(words: list[str]) -> list[str]:
-    """`-p name value` as `-p name=value`: typer cannot repeat an option that takes two words."""
+    """`run ... -p name value` as `-p name=value`: typer cannot repeat an option that takes two words."""
+    if words[:1] != ["run"]:
+        return words
     joined, rest = [], iter(words)
     for word in rest:
         joined.append(word)
@@ -234,9 +236,9 @@ def _tell(status: int) -> None:
     """One line on stderr about a batch that did not finish."""
     from . import batch
 
-    how = "was interrupted" if status == batch.INTERRUPTED else "did not finish"
+    how = "interrupted" if status == batch.INTERRUPTED else "not finished"
     log = files.runs_root() / batch.BATCH_LOG
-    typer.echo(f"zspace: this {how}; the same command goes on from here. Snakemake's words: {log}", err=True)
+    typer.echo(f"zspace: {how}; the same command goes on from here. Snakemake's words are in {log}", err=True)
 
 
 def _pytest(words: list[str], *, full: bool) -> list[str]:

@@ -20,6 +20,7 @@ from ..errors import ParameterError
 from ..sources import weights
 
 ANCHOR = "en"
+BUILT_IN_CORPUS = "number-stories"
 VARIANTS = ("trained", "random", "random-blocks", "permuted-embeddings")
 _CORPUS_FIELDS = {
     "corpus": str,
@@ -104,11 +105,11 @@ def plan(grid: str, *, models: str | None = None) -> Plan:
     is known, for an unknown grid, field, corpus, notebook or notebook parameter and for values of the wrong
     type; ModelError for an unknown model.
     """
-    content, folder = _grid(grid)
-    folder = (folder / content["folder"]).resolve() if "folder" in content else files.PROJECT / "notebooks"
-    names = _models(models.split(",") if models else content.get("models") or [])
+    content, base = _grid(grid)
+    folder = (base / content["folder"]).resolve() if "folder" in content else files.PROJECT / "notebooks"
+    names = _models(models.split(",") if models else content.get("models") or [], Path() if models else base)
     variants = _variant_names(content.get("variants") or {"trained": []})
-    corpora = [_corpus(entry, variants) for entry in content.get("corpora") or []]
+    corpora = [_corpus(entry, variants, base) for entry in content.get("corpora") or []]
     captures = tuple(
         Capture(_capture_key(name, corpus), name, corpus, options["variants"])
         for name in names
@@ -175,7 +176,8 @@ def read_parameters(
     folder = folder or files.PROJECT / "notebooks"
     known = notebook_parameters(folder / f"{notebook}.ipynb")
     known_names("parameter", words, known, f"notebook {notebook}")
-    return {name: _from_text(word, known[name]) for name, word in words.items()}
+    read = {name: _from_text(word, known[name]) for name, word in words.items()}
+    return read | {name: located(read[name], Path()) for name in ("model", "corpus") if name in read}
 
 
 def check_parameters(notebook: str, parameters: Mapping[str, object], *, folder: Path) -> dict[str, object]:
@@ -221,15 +223,15 @@ def _checked(content: object, grid: str) -> dict:
     return content
 
 
-def _models(names: str | Sequence[str]) -> list[str]:
+def _models(names: str | Sequence[str], base: Path) -> list[str]:
     """Names of models, each known to `weights.find`, which raises ModelError listing the known ones."""
-    names = list(files.params("models")) if names == "all" else list(names)
+    names = list(files.params("models")) if names == "all" else [located(name, base) for name in names]
     for name in names:
         weights.find(name)
     return names
 
 
-def _corpus(entry: Mapping, variants: tuple[str, ...]) -> tuple[dict[str, object], dict]:
+def _corpus(entry: Mapping, variants: tuple[str, ...], base: Path) -> tuple[dict[str, object], dict]:
     """Parameters of a corpus in a grid, and how it is used: its variants, and whether it is captured only."""
     entry = dict(entry)
     own = entry.pop("variants", None)
@@ -242,9 +244,13 @@ def _corpus(entry: Mapping, variants: tuple[str, ...]) -> tuple[dict[str, object
         if type(value) is not _CORPUS_FIELDS[name]:
             expected = _CORPUS_FIELDS[name].__name__
             raise ParameterError(f"corpus field {name} is {value!r}; expected a value of type {expected}.")
-    if "corpus" not in entry:
-        raise ParameterError("an entry of `corpora` in the grid names no `corpus`.")
-    return entry, options
+    found = located(entry.get("corpus", ""), base)
+    if found != BUILT_IN_CORPUS and not Path(found).is_absolute():
+        raise ParameterError(
+            f"unknown corpus {found!r} in the grid. Known: {BUILT_IN_CORPUS}, or a folder or file "
+            f"(relative to {base.resolve()})."
+        )
+    return entry | {"corpus": found}, options
 
 
 def _cells(folder: Path, notebook: str, options: Mapping, models: list, corpora: list) -> Iterator[Cell]:
@@ -281,6 +287,17 @@ def _capture_key(model: str, corpus: Mapping[str, object]) -> str:
     return "--".join([*(_slug(n) for n in names), files.fingerprint(settings, 6)])
 
 
+def located(name: str, base: Path) -> str:
+    """A model or corpus by its name, or by its absolute path where the name is one of a file or folder.
+
+    Jobs and notebooks run in other folders than the one a relative path was meant for.
+    """
+    path = base / Path(name).expanduser()
+    if name in ("", BUILT_IN_CORPUS) or name in files.params("models") or not path.exists():
+        return name
+    return str(path.resolve())
+
+
 def known_names(kind: str, names: Sequence | Mapping, known: Sequence | Mapping, where: str) -> None:
     for name in names:
         if name not in known:
@@ -292,8 +309,9 @@ def _listed(names: Sequence | Mapping) -> str:
 
 
 def _slug(name: str) -> str:
-    """A name as part of a file name: a hub id's slash, a folder's path become dashes."""
-    return re.sub(r"[^A-Za-z0-9._]+", "-", name).strip("-.")
+    """A name as part of a file name: the last part of a path, a hub id with dashes for its slash."""
+    name = Path(name).name if Path(name).is_absolute() else name
+    return re.sub(r"[^\w.]+", "-", name).strip("-.")
 
 
 def _same_type(value: object, default: object) -> bool:
