@@ -1,0 +1,186 @@
+"""The zspace command: what it passes on, and that an error is one line."""
+
+import base64
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from zspace import files
+from zspace.errors import ParameterError
+from zspace.evidence import claims, rules
+from zspace.pages import batch, cli, publishing
+from zspace.sources import corpora
+from zspace.states import capture
+
+PNG = b"\x89PNG picture"
+CLAIM = "prediction_1_aligned"
+
+
+@pytest.fixture
+def zspace(monkeypatch, capsys):
+    """Call the command in this process: zspace("report", ...) -> (status, stdout, stderr)."""
+    monkeypatch.setattr(cli.signal, "signal", lambda *_: None)
+
+    def call(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["zspace", *words])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        return end.value.code or 0, *capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch) -> Path:
+    """A checkout with one notebook, a README with markers, and the real params."""
+    monkeypatch.setattr(files, "PROJECT", tmp_path)
+    monkeypatch.setenv("ZSPACE_RUNS", str(tmp_path / "runs"))
+    (tmp_path / "params").symlink_to(Path(__file__).parents[1] / "params")
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "README.md").write_text(f"# Title\n\n{publishing.START}\nold\n{publishing.END}\n\nafter\n")
+    parameters = {"cell_type": "code", "metadata": {"tags": ["parameters"]}, "outputs": []}
+    parameters |= {"execution_count": None, "source": 'model = "m"\nn_draws = 4\n'}
+    notebook = {"cells": [parameters], "metadata": {}, "nbformat": 4, "nbformat_minor": 4}
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "first.ipynb").write_text(json.dumps(notebook))
+    return tmp_path
+
+
+def picture(name: str, runs: Path) -> None:
+    """An executed notebook with one figure."""
+    output = {"output_type": "display_data", "data": {"image/png": base64.b64encode(PNG).decode()}}
+    (runs / "notebooks").mkdir(parents=True, exist_ok=True)
+    path = runs / "notebooks" / f"{name}--m--c.ipynb"
+    path.write_text(json.dumps({"cells": [{"outputs": [{"output_type": "stream"}, output]}]}))
+
+
+def record_verdict(model: str) -> None:
+    verdicts = claims.evaluate_scope(CLAIM, [rules.Evidence(unavailable="no weights")])
+    claims.record(CLAIM, verdicts, model=model, corpus="c/v", provenance={})
+
+
+def test_help_is_light():
+    code = "import sys; from zspace.pages import cli\ntry: cli.app(['--help'])\nexcept SystemExit: pass\n"
+    code += "print([m for m in ('torch', 'numpy', 'pandas', 'snakemake', 'plotly') if m in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "report" in out
+    assert out.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["run", "second"], ["second", "first"]),
+        (["run", "first", "-p", "n_draw", "4"], ["n_draw", "n_draws"]),
+        (["run", "first", "-p", "n_draws", "four"], ["n_draws", "four", "int"]),
+        (["run", "first", "-p", "n_draws"], ["n_draws", "value"]),
+        (["run", "first", "--grid", "quick", "-p", "n_draws", "4"], ["--grid", "-p"]),
+        (["report", "--grid", "quik"], ["quik", "quick", "full"]),
+        (["report", "--models", "gema"], ["gema", "gemma-3-270m"]),
+        (["capture", "gemma-3-270m", "--variants", "trained,random"], ["'random'", "random-SEED"]),
+        (["capture", "gemma-3-270m", "--languages", "en,xx", "--n-scenarios", "1"], ["xx", "sw"]),
+        (["page"], ["ledger"]),
+        (["publish"], ["ledger"]),
+    ],
+)
+def test_errors_are_one_line_and_status_2(zspace, project, words, named):
+    status, out, err = zspace(*words)
+    assert status == 2
+    assert err.count("\n") == 1
+    assert err.startswith("zspace: ")
+    assert all(word in err for word in named)
+    assert "Traceback" not in out + err
+
+
+def test_debug_shows_the_traceback(monkeypatch, project):
+    monkeypatch.setattr(cli.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(sys, "argv", ["zspace", "--debug", "run", "second"])
+    with pytest.raises(ParameterError, match="second"):
+        cli.main()
+
+
+def test_capture_passes_its_options_on(zspace, monkeypatch):
+    seen = {}
+    monkeypatch.setattr(corpora, "load", lambda *words, **options: seen.update(load=(words, options)))
+    monkeypatch.setattr(capture, "ensure_all", lambda *words, **options: seen.update(ensure=options) or {})
+    words = ["--corpus=texts", "--languages=en,sw", "--n-draws=3", "--variants=trained,random-blocks-2"]
+    assert zspace("capture", "m", *words)[0] == 0
+    assert seen["load"] == (("texts", ["en", "sw"]), {"n_draws": 3})
+    assert seen["ensure"]["variants"] == [("trained", None), ("random-blocks", 2)]
+    assert seen["ensure"]["dtype"] == "float32"
+
+
+@pytest.mark.parametrize(
+    "spelling", [["-p", "n_draws", "9"], ["-p", "n_draws=9"], ["--parameter", "n_draws", "9"]]
+)
+def test_run_executes_with_typed_parameters(zspace, project, monkeypatch, spelling):
+    executed = []
+    monkeypatch.setattr(batch, "execute", lambda cell: executed.append(cell) or 0)
+    assert zspace("run", "first", *spelling, "-p", "model", "a=b")[0] == 0
+    assert executed[0].parameters == {"n_draws": 9, "model": "a=b"}
+
+
+def test_report_prints_the_page_last_and_tells_when_it_is_not_finished(zspace, project, monkeypatch):
+    page = project / "runs" / "report" / "index.html"
+    page.parent.mkdir(parents=True)
+    page.touch()
+    monkeypatch.setattr(batch, "run", lambda *_, **options: 0)
+    status, out, err = zspace("report")
+    assert (status, out.splitlines()[-1], err) == (0, str(page), "")
+    monkeypatch.setattr(batch, "run", lambda *_, **options: batch.INTERRUPTED)
+    status, out, err = zspace("report")
+    assert (status, out) == (130, "")
+    assert err.startswith("zspace: interrupted")
+
+
+def test_verify_runs_tests_and_notebooks_on_one_thread_each(zspace, project, monkeypatch):
+    monkeypatch.setenv("ZSPACE_RUNS", "")
+
+    def become(program, words, environment):
+        raise SystemExit(json.dumps([words[3:], environment["ZSPACE_RUNS"], environment["OMP_NUM_THREADS"]]))
+
+    monkeypatch.setattr(cli.os, "execve", become)
+    words, runs, threads = json.loads(zspace("verify", "-x", "-p", "no:randomly")[0])
+    assert words[-2:] == ["tests", "notebooks/first.ipynb"]
+    assert {"--nbval", "loadfile", "not full", "-x", "no:randomly"} <= set(words)
+    assert (runs, threads) == (str(project / "runs" / "suite"), "1")
+    words = json.loads(zspace("verify", "--full", "tests")[0])[0]
+    assert words[-1] == "tests"
+    assert "not full" not in words
+
+
+def test_publish_writes_what_the_ledger_holds_and_nothing_typed(zspace, project):
+    record_verdict("model-a")
+    record_verdict("model-b")
+    for place in files.params("figures").values():
+        picture(place["notebook"], project / "runs")
+    assert zspace("publish")[0] == 0
+    readme = (project / "README.md").read_text()
+    table = readme.split(publishing.START)[1].split(publishing.END)[0]
+    assert readme.startswith("# Title")
+    assert readme.endswith("\n\nafter\n")
+    assert "old" not in readme
+    assert table.count("not testable") == 4
+    assert "model-a, c/v" in table
+    assert [(project / "figures" / f"{name}.png").read_bytes() for name in files.params("figures")] == [PNG]
+    snapshot = project / "notebooks" / "data" / "ledger.json"
+    ledger = project / "runs" / "ledger"
+    assert claims.read_ledger(snapshot).equals(claims.read_ledger(ledger))
+    assert zspace("publish")[0] == 0
+    assert (project / "README.md").read_text() == readme
+
+
+def test_publish_writes_nothing_when_a_figure_is_missing(zspace, project):
+    record_verdict("model-a")
+    status, _, err = zspace("publish")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "old" in (project / "README.md").read_text()
+    assert not (project / "notebooks" / "data").exists()
+
+
+@pytest.mark.parametrize("readme", ["none", publishing.START, f"{publishing.END}\n{publishing.START}"])
+def test_replace_table_refuses_a_readme_without_its_markers(readme):
+    with pytest.raises(ParameterError, match="zspace publish"):
+        publishing.replace_table(readme, "table")
