@@ -27,7 +27,7 @@ ledger = ""  # folder or file of verdicts; empty: the ledger of this runs root
 from zspace import files
 from zspace.evidence import claims, plots
 
-plots.use_renderer()
+plots.prepare_notebook()
 table = claims.read_ledger(ledger or files.runs_root() / "ledger")
 
 # %% [markdown]

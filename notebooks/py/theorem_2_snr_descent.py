@@ -67,9 +67,9 @@
 model = "gemma-3-270m"  # name in params/models.yaml, hub id or folder
 corpus = "number-stories"  # name, folder or file
 version = "spelled-out"  # "spelled-out" or "digits"; "masked" or "as-is" for foreign corpora
-languages = "en,zh,fr,es,sw"  # the first one is the anchor
+languages = "en,zh,fr,sw"  # the first one is the anchor
 n_scenarios = 15  # scenarios of number-stories
-n_draws = 3  # items a scenario
+n_draws = 2  # items a scenario
 difficulty = 2  # operations an item
 seed = 0  # root of every random stream
 n_simulations = 40  # simulated worlds of each kind for the operating characteristic
@@ -84,7 +84,7 @@ from zspace.sources import corpora
 
 THEOREM, EVERY, ACCUMULATION = "theorem_2_snr_descent", "theorem_2_every_layer", "theorem_2_accumulation"
 streams = np.random.default_rng(seed).spawn(5)
-plots.use_renderer()
+plots.prepare_notebook()
 
 # %% [markdown]
 # ## Decision rule

@@ -78,13 +78,14 @@ def open_panels(
     *,
     rng: np.random.Generator,
     pooling: str = "mean",
+    first_layer: int = 0,
     variants: Sequence[tuple[str, int | None]] = VARIANTS,
     progress: bool = True,
 ) -> dict[str, Panel]:
     """Panels of every language of a corpus paired with its first one (the anchor).
 
-    Reads the store and captures what is missing. Raises ParameterError where the corpus has fewer
-    than two languages, and what `corpora`, `models` and `capture` raise.
+    Reads the store and captures what is missing; `first_layer` drops the layers below it. Raises
+    ParameterError where the corpus has fewer than two languages, and what `capture` raises.
     """
     anchor, *others = corpus.languages
     if not others:
@@ -107,7 +108,7 @@ def open_panels(
             tokens=tuple(ids.sel(language=one).to_numpy() for one in (anchor, language)),
             has_scenarios=corpus.has_scenarios,
         )
-        panels[language] = with_controls(panel, rng=streams[language])
+        panels[language] = with_controls(from_layer(panel, first_layer), rng=streams[language])
     return panels
 
 
@@ -183,6 +184,15 @@ def own_overlap(panel: Panel) -> np.ndarray:
     """(n,) Jaccard overlap of the token sets of an item and its translation."""
     sets = [[set(row[row >= 0].tolist()) for row in ids] for ids in panel.tokens]
     return np.array([len(a & b) / max(1, len(a | b)) for a, b in zip(*sets, strict=True)])
+
+
+def from_layer(panel: Panel, first: int) -> Panel:
+    """The panel without its layers below `first`.
+
+    The last token's embedding is often one and the same for all items (a question mark): such a layer
+    has no direction to compare.
+    """
+    return replace(panel, subjects={n: tuple(s[first:] for s in pair) for n, pair in panel.subjects.items()})
 
 
 def surface_table(panels: Mapping[str, Panel]) -> pd.DataFrame:

@@ -45,8 +45,9 @@ pio.templates["zspace"] = go.layout.Template(
 pio.templates.default = "zspace"
 
 
-def use_renderer() -> str:
-    """Renderer for notebooks: interactive JSON, with a PNG beside it where a Chromium can draw one."""
+def prepare_notebook() -> str:
+    """Whole words in tables, and figures as interactive JSON, with a PNG where a Chromium can draw one."""
+    pd.set_option("display.max_colwidth", None, "display.max_columns", None, "display.width", 200)
     has_chromium = any(shutil.which(name) for name in _CHROMIUM)
     pio.renderers.default = "plotly_mimetype+png" if has_chromium else "plotly_mimetype"
     return pio.renderers.default

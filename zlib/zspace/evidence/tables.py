@@ -14,7 +14,9 @@ def rules(claim_ids: Sequence[str]) -> pd.DataFrame:
         entry = rule(claim)
         for reading in READINGS:
             words = "; ".join(_condition(name, bound) for name, bound in entry["rules"][reading].items())
-            rows.append((claim, reading.replace("_", " "), words, entry["null_hypothesis"], entry["multiplicity"]))
+            rows.append(
+                (claim, reading.replace("_", " "), words, entry["null_hypothesis"], entry["multiplicity"])
+            )
     table = pd.DataFrame(rows, columns=["claim", "reading", "supported when", "null", "multiplicity"])
     return table.set_index(["claim", "reading"])
 

@@ -108,20 +108,13 @@ def sensitivity(primary: Mapping[str, Panel], last: Mapping[str, Panel]) -> pd.D
     for name, (panels, center, gain) in choices.items():
         rows[name] = {}
         for language, panel in panels.items():
-            first = 1 if panels is last else 0
             gains = {
-                s: gain(update_auc(panel, _from_layer(panel.subjects[s], first), center=center))
-                for s in (TRAINED, *panel.twins)
+                s: gain(update_auc(panel, panel.subjects[s], center=center)) for s in (TRAINED, *panel.twins)
             }
             scores = {s: g[panel.confirmation].mean() for s, g in gains.items()}
             rows[name][language, "trained"] = scores.pop(TRAINED)
             rows[name][language, "best twin"] = max(scores.values())
     return pd.DataFrame.from_dict(rows, orient="index")
-
-
-def _from_layer(pair: tuple[np.ndarray, np.ndarray], first: int) -> tuple[np.ndarray, np.ndarray]:
-    # the last token's embedding is often one and the same for all items: no direction to compare
-    return tuple(s[first:] for s in pair)
 
 
 def _auc_curves(panel: Panel, measured: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> pd.DataFrame:
