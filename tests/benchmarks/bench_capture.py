@@ -38,6 +38,7 @@ def against_bare_trunk(model, texts: list[str], pairs: int) -> Row:
                 model.trunk(input_ids=ids, use_cache=False)
 
     notes = {
+        "model": f"{model.name} {model.revision} {model.dtype}",
         "tokens": sum(int(mask.sum()) for _, mask in batches),
         **extra_memory(baseline=bare_trunk, candidate=candidate),
     }
@@ -62,6 +63,7 @@ def against_output_hidden_states(model, texts: list[str], pairs: int) -> Row:
                 [((h * weights).sum(1), h[torch.arange(len(h)), last]) for h in hidden]
 
     notes = {
+        "model": f"{model.name} {model.revision} {model.dtype}",
         "tokens": sum(int(mask.sum()) for _, mask in batches),
         **extra_memory(baseline=whole_model, candidate=candidate),
     }
@@ -85,7 +87,12 @@ def against_file_order(model, texts: list[str], pairs: int) -> Row:
                     hooks.take()
 
     lengths = np.array([len(ids) for ids, _ in tokens])
-    notes = {"tokens": int(lengths.sum()), "shortest": int(lengths.min()), "longest": int(lengths.max())}
+    notes = {
+        "model": f"{model.name} {model.revision} {model.dtype}",
+        "tokens": int(lengths.sum()),
+        "shortest": int(lengths.min()),
+        "longest": int(lengths.max()),
+    }
     what = "file order, batches of 8 / length-sorted token budget, mixed lengths"
     return compare(what, candidate, file_order, at_least=1.7, pairs=pairs, notes=notes)
 

@@ -47,7 +47,10 @@ def main(argv: list[str] | None = None) -> int:
 
 def _line(row: Row) -> str:
     low, high = row.interval
-    notes = ", ".join(f"{name} {value:.4g}" for name, value in row.notes.items() if value is not None)
+    notes = ", ".join(
+        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in row.notes.items()
+    )
     verdict = "MISSED" if row.misses else "holds"
     return (
         f"{verdict:6}  {row.median:6.3f} [{low:.3f}, {high:.3f}]  {row.sense} {row.bound:g}  {row.what}\n"
