@@ -17,27 +17,45 @@
 # %% [markdown]
 # # Summary: what holds, in which model and language
 #
-# Everything below is read from the ledger, to which each notebook writes its verdicts. Nothing is
-# computed anew and nothing is typed by hand.
+# Everything below is read from the ledger, to which each notebook writes its verdicts: nothing is
+# computed anew and nothing is typed by hand. By default it is the snapshot of the last published run;
+# a batch passes its own.
 
 # %% tags=["parameters"]
-ledger = ""  # folder or file of verdicts; empty: the ledger of this runs root
+ledger = "data/ledger.json"  # folder or file of verdicts
 
 # %%
 from zspace import files
 from zspace.evidence import claims, plots
 
 plots.prepare_notebook()
-table = claims.read_ledger(ledger or files.runs_root() / "ledger")
+table = claims.read_ledger(ledger)
+print(f"{table['claim'].nunique()} claims, {table['language'].nunique() - 1} languages, {len(table)} verdicts")
 
 # %% [markdown]
-# ## Verdicts as corrected
+# ## As corrected
+#
+# One row a claim; the column *all* holds the verdict on all languages together.
 
-# %% tags=["nbval-ignore-output"]
+# %%
 plots.verdict_map(table, "as_corrected")
 
 # %% [markdown]
-# ## Verdicts as stated in the note
+# ## As stated in the note
+
+# %%
+plots.verdict_map(table, "as_stated")
+
+# %% [markdown]
+# ## Estimates
+#
+# The primary statistic of each claim with its 95 % interval, the smallest effect that would count, and
+# the error rates of its rule: how often it would say *supported* with the effect just on the bound, and
+# with a planted one.
+
+# %%
+shown = ["claim", "language", "as_corrected", "estimate", "low", "high", "minimal_effect", "null_supported", "power"]
+table[table["estimate"].notna()][shown].round(3).set_index(["claim", "language"])
 
 # %% tags=["nbval-ignore-output"]
-plots.verdict_map(table, "as_stated")
+files.provenance()

@@ -124,9 +124,9 @@ def plan(grid: str, *, models: str | None = None) -> Plan:
     twice = {c.key for c in cells if [d.key for d in cells].count(c.key) > 1}
     if twice:
         raise ParameterError(f"grid {grid} has two executions of the same name: {', '.join(sorted(twice))}.")
-    summary = content.get("summary")
+    summary = _summary(folder, content["summary"]) if "summary" in content else None
     lenient = content.get("models") == "all" and not models
-    return Plan(grid, folder, captures, cells, summary and cell(summary, {}, folder=folder), lenient)
+    return Plan(grid, folder, captures, cells, summary, lenient)
 
 
 def cell(notebook: str, parameters: Mapping[str, object], *, folder: Path | None = None) -> Cell:
@@ -251,6 +251,13 @@ def _corpus(entry: Mapping, variants: tuple[str, ...], base: Path) -> tuple[dict
             f"(relative to {base.resolve()})."
         )
     return entry | {"corpus": found}, options
+
+
+def _summary(folder: Path, notebook: str) -> Cell:
+    """The notebook that reads all verdicts: of this runs root, not of the snapshot that is its default."""
+    takes_ledger = "ledger" in notebook_parameters(folder / f"{notebook}.ipynb")
+    given = {"ledger": str(files.runs_root() / "ledger")} if takes_ledger else {}
+    return cell(notebook, given, folder=folder)
 
 
 def _cells(folder: Path, notebook: str, options: Mapping, models: list, corpora: list) -> Iterator[Cell]:
