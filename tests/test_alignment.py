@@ -1,4 +1,4 @@
-"""Retrieval, AUC, CKA and the surface baseline: oracles by loops, invariances and their controls."""
+"""Retrieval, AUC and CKA: oracles by loops, invariances and their controls."""
 
 import contextlib
 
@@ -272,52 +272,6 @@ def test_cka_matrix_holds_every_pair(rng):
     np.testing.assert_allclose(np.diag(table), 1)
     assert table[0, 2] == pytest.approx(alignment.linear_cka(states[0], states[2]), abs=1e-12)
     np.testing.assert_allclose(table, table.T)
-
-
-IDS_X = np.array([[5, 1, 2, -1], [5, 3, 3, 4], [5, 6, -1, -1]])
-IDS_Y = np.array([[5, 2, 7, 1, 1], [5, 3, -1, -1, -1], [5, 8, 9, 7, -1]])
-
-
-def test_token_overlap_equals_the_weighted_cosine_of_counts():
-    def bag(row, weight):
-        return np.array([weight.get(t, 0) * np.sum(row == t) for t in range(10)])
-
-    holding = {t: sum(t in row for row in [*IDS_X, *IDS_Y]) for t in range(10)}
-    for idf in (True, False):
-        weight = {t: np.log(7 / (1 + h)) if idf else 1.0 for t, h in holding.items()}
-        expected = np.zeros((3, 3))
-        for i, j in np.ndindex(3, 3):
-            a, b = bag(IDS_X[i], weight), bag(IDS_Y[j], weight)
-            expected[i, j] = a @ b / np.linalg.norm(a) / np.linalg.norm(b)
-        np.testing.assert_allclose(alignment.token_overlap(IDS_X, IDS_Y, idf=idf), expected, atol=1e-12)
-
-
-def test_token_overlap_ignores_what_every_text_holds_unless_unweighted():
-    assert alignment.token_overlap(IDS_X, IDS_Y)[2, 0] == 0  # they share token 5 only
-    assert alignment.token_overlap(IDS_X, IDS_Y, idf=False)[2, 0] > 0
-    summary = alignment.mean_token_overlap(IDS_X, IDS_Y)
-    assert summary.matched > 0.3 > 0.1 > summary.unmatched
-
-
-def test_lexical_outcomes_find_shared_tokens_and_shared_length_and_nothing_else(rng):
-    n = 60
-    numbers = rng.integers(100, 400, (n, 3))
-    own = [np.hstack([rng.integers(low, low + 20, (n, 9)), numbers]) for low in (0, 20)]
-    assert alignment.lexical_outcomes(*own).mean() > 0.9
-    foreign = [ids[:, :9] for ids in own]
-    assert alignment.lexical_outcomes(*foreign).mean() < 0.1
-    length = rng.integers(10, 400, n)
-    by_length = alignment.lexical_outcomes(*foreign, lengths_x=length, lengths_y=2 * length)
-    assert by_length.mean() > 0.5
-    assert by_length.shape == (2, n)
-
-
-def test_lexical_outcomes_count_ids_that_are_not_padding():
-    ids_x = np.where(np.arange(9) < np.arange(1, 7)[:, None], 1, -1)
-    ids_y = np.where(np.arange(18) < 3 * np.arange(1, 7)[:, None], 2, -1)
-    assert alignment.lexical_outcomes(ids_x, ids_y).all()
-    groups = np.repeat([0, 1], 3)
-    assert alignment.lexical_outcomes(ids_x, ids_y, groups=groups, level="within").all()
 
 
 def broken(kind):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from zspace import theory
-from zspace.measures import alignment, residual
+from zspace.measures import accumulation, alignment, residual
 
 SEEDS = (0, 1, 2)
 
@@ -94,7 +94,8 @@ def test_accumulation_null_lowers_snr_at_every_layer_without_any_alignment(rng):
 
 
 def test_accumulation_null_falls_by_accumulation_alone(rng):
-    shares = residual.accumulation_shares(residual.snr_profile(*theory.accumulation_null(240, rng=rng)))
+    profile = residual.snr_profile(*theory.accumulation_null(240, rng=rng))
+    shares = accumulation.accumulation_shares(profile)
     assert shares.shares[0] > 0.9
     assert np.abs(shares.shares[1:]).max() < 0.1
 

@@ -1,1 +1,1 @@
-"""Numbers with their nulls: `resampling`, `alignment`, `residual`."""
+"""Numbers with their nulls: `resampling`, `alignment`, `surface`, `residual`, `accumulation`."""

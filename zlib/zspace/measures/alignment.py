@@ -12,41 +12,17 @@ Song et al. (2012), "Feature Selection via Dependence Maximization", JMLR 13 (un
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import sparse
 
 Level = Literal["item", "between", "within"]
 Score = Literal["cosine", "csls"]
 _TIE = 1e-12  # scores closer than this differ by rounding only
 
 
-@dataclass(frozen=True)
-class TokenOverlap:
-    """Mean weighted token overlap of two languages, dimensionless in [0, 1].
-
-    Attributes
-    ----------
-    matched : of an item with its own translation.
-    unmatched : of an item with the translations of the others, what chance gives.
-    """
-
-    matched: float
-    unmatched: float
-
-
 def retrieval_outcomes(
-    x,
-    y,
-    *,
-    score: Score = "cosine",
-    center=True,
-    groups=None,
-    level: Level = "item",
-    k: int = 10,
-    reference=None,
+    x, y, *, score: Score = "cosine", center=True, groups=None, level: Level = "item", k=10, reference=None
 ) -> np.ndarray:
     """Whether each query finds what it should: (..., 2, n) bool, per direction and item.
 
@@ -62,7 +38,7 @@ def retrieval_outcomes(
     center : True subtracts each language's mean over the n items, a pair (mean_x, mean_y), each
         broadcastable to (..., 1, d), subtracts those (of a discovery split), False nothing.
     groups : (n,) labels; needed by the levels "between" and "within".
-    k : neighbours of CSLS.
+    k : number of neighbours of CSLS.
     reference : pair (x_ref, y_ref) of states (..., m, d) in which CSLS seeks its neighbours (a
         discovery split), centred like x and y; None takes x and y themselves.
 
@@ -72,7 +48,15 @@ def retrieval_outcomes(
         direction (zero norm); the groups leave nothing to compare at this level.
     """
     scores = similarity(x, y, score=score, center=center, k=k, reference=reference)
-    return _outcomes(scores, _group_codes(groups, level, scores.shape[-1]), level)
+    return outcomes_of_scores(scores, groups=groups, level=level)
+
+
+def outcomes_of_scores(scores: np.ndarray, *, groups=None, level: Level = "item") -> np.ndarray:
+    """`retrieval_outcomes` of any scores (..., n, n), rows items of x, columns of y: (..., 2, n) bool."""
+    codes = _group_codes(groups, level, scores.shape[-1])
+    labels = codes if level == "between" else np.arange(len(codes))
+    both = (scores, scores.swapaxes(-1, -2))
+    return np.stack([_hits(_nearest(s, codes, level), labels, labels, s.shape[:-1]) for s in both], axis=-2)
 
 
 def retrieval_accuracy(x, y, **options) -> np.ndarray:
@@ -199,9 +183,8 @@ def linear_cka(x, y, *, unbiased: bool = True):
     1.0
     """
     x, y = _paired(x, y, same_width=False)
-    lead = x.shape[:-2]
-    values = np.empty(lead)
-    for index in np.ndindex(lead):
+    values = np.empty(x.shape[:-2])
+    for index in np.ndindex(values.shape):
         values[index] = cka_matrix([x[index], y[index]], unbiased=unbiased)[0, 1]
     return values[()]
 
@@ -218,64 +201,6 @@ def cka_matrix(states: Sequence, *, unbiased: bool = True) -> np.ndarray:
     return products / np.outer(scale, scale)
 
 
-def token_overlap(ids_x, ids_y, *, idf: bool = True) -> np.ndarray:
-    """Cosine of the token counts of all pairs of texts, (n, n) in [0, 1].
-
-    Parameters
-    ----------
-    ids_x, ids_y : (n, T) integer token ids of one tokenizer, padded with -1; lengths T may differ.
-    idf : weight a token by log((1 + 2n) / (1 + texts that hold it)) over both languages, so that
-        what every text holds (a full stop) counts for nothing.
-
-    Raises
-    ------
-    ValueError : the two languages have different numbers of texts.
-    """
-    ids_x, ids_y = np.asarray(ids_x), np.asarray(ids_y)
-    if ids_x.ndim != 2 or ids_y.ndim != 2 or len(ids_x) != len(ids_y):
-        raise ValueError(f"token ids have shapes {ids_x.shape} and {ids_y.shape}; expected (n, T) for one n.")
-    width = int(max(ids_x.max(initial=0), ids_y.max(initial=0))) + 1
-    bags = sparse.vstack([_bag(ids_x, width), _bag(ids_y, width)]).tocsr()
-    if idf:
-        holding = np.bincount(bags.indices, minlength=width)
-        bags = bags @ sparse.diags_array(np.log((1 + bags.shape[0]) / (1 + holding)))
-    norms = np.sqrt(np.asarray(bags.multiply(bags).sum(1)).ravel())
-    bags = sparse.diags_array(1 / np.where(norms > 0, norms, 1.0)) @ bags
-    return np.clip((bags[: len(ids_x)] @ bags[len(ids_x) :].T).toarray(), 0.0, 1.0)
-
-
-def mean_token_overlap(ids_x, ids_y, *, idf: bool = True) -> TokenOverlap:
-    """Mean `token_overlap` of translations, beside that of unrelated items."""
-    overlap = token_overlap(ids_x, ids_y, idf=idf)
-    matched, n = np.trace(overlap), len(overlap)
-    return TokenOverlap(float(matched / n), float((overlap.sum() - matched) / max(n * (n - 1), 1)))
-
-
-def lexical_outcomes(
-    ids_x, ids_y, *, lengths_x=None, lengths_y=None, groups=None, level: Level = "item"
-) -> np.ndarray:
-    """Retrieval by surface alone: (2, n) bool like `retrieval_outcomes`, the baseline of every claim.
-
-    The score of a pair of texts is its IDF-weighted token overlap minus the difference of its token
-    counts (standardised in each language), both brought to unit variance over all pairs; a part that
-    does not vary drops out.
-
-    Parameters
-    ----------
-    ids_x, ids_y : (n, T) integer token ids, padded with -1.
-    lengths_x, lengths_y : (n,) token counts; None counts the ids that are not padding.
-    groups, level : as in `retrieval_outcomes`.
-    """
-    overlap = token_overlap(ids_x, ids_y)
-    lengths = [
-        np.asarray((np.asarray(ids) >= 0).sum(1) if given is None else given, np.float64)
-        for ids, given in ((ids_x, lengths_x), (ids_y, lengths_y))
-    ]
-    length_x, length_y = (_standardised(length) for length in lengths)
-    scores = _standardised(overlap) - _standardised(np.abs(length_x[:, None] - length_y))
-    return _outcomes(scores, _group_codes(groups, level, len(scores)), level)
-
-
 def similarity(x, y, *, score: Score = "cosine", center=True, k: int = 10, reference=None) -> np.ndarray:
     """Scores of all pairs of items, (..., n, n): rows are items of x, columns items of y.
 
@@ -287,9 +212,7 @@ def similarity(x, y, *, score: Score = "cosine", center=True, k: int = 10, refer
     means = _means(x, y, center)
     pool = x if reference is None else _paired(*reference)[0]
     if pool.shape[:-2] + pool.shape[-1:] != x.shape[:-2] + x.shape[-1:]:
-        raise ValueError(
-            f"reference has shape {pool.shape}, expected the layers and dimensions of {x.shape}."
-        )
+        raise ValueError(f"reference has shape {pool.shape}, needs the layers and dimensions of {x.shape}.")
     if score == "csls" and not 1 <= k <= pool.shape[-2]:
         raise ValueError(f"CSLS with k={k} needs 1 <= k <= {pool.shape[-2]} items; choose a smaller k.")
     scores = np.empty((*x.shape[:-1], x.shape[-2]))
@@ -325,15 +248,6 @@ def _hits(nearest, query_labels: np.ndarray, candidate_labels: np.ndarray, shape
     hits = np.ones(int(np.prod(shape)), dtype=bool)
     hits[queries[wrong]] = False
     return hits.reshape(shape)
-
-
-def _outcomes(scores: np.ndarray, codes: np.ndarray, level: Level) -> np.ndarray:
-    labels = codes if level == "between" else np.arange(len(codes))
-    both = [
-        _hits(_nearest(s, codes, level), labels, labels, s.shape[:-1])
-        for s in (scores, scores.swapaxes(-1, -2))
-    ]
-    return np.stack(both, axis=-2)
 
 
 def _group_codes(groups, level: Level, n: int) -> np.ndarray:
@@ -431,15 +345,3 @@ def _centred_gram(states: np.ndarray, unbiased: bool, which: int) -> np.ndarray:
             "distances between items and is undefined without any difference. Leave it out."
         )
     return gram.ravel()
-
-
-def _bag(ids: np.ndarray, width: int) -> sparse.csr_array:
-    rows, columns = np.nonzero(ids >= 0)
-    counts = sparse.coo_array((np.ones(len(rows)), (rows, ids[rows, columns])), shape=(len(ids), width))
-    return counts.tocsr()
-
-
-def _standardised(values: np.ndarray) -> np.ndarray:
-    deviation = values - values.mean()
-    spread = deviation.std()
-    return deviation / spread if spread > 1e-12 * max(np.abs(values).max(), 1e-300) else np.zeros_like(values)

@@ -8,7 +8,8 @@ query's own duplicate among the wrong candidates, which lowers the accuracy.
 
 Sources: Davison & Hinkley (1997), "Bootstrap Methods and their Application", sections 2.4 and 4.4;
 Hesterberg (2015), The American Statistician 69(4), for the widened percentile interval;
-Westfall & Young (1993), "Resampling-Based Multiple Testing", for max-T.
+Westfall & Young (1993), "Resampling-Based Multiple Testing", for max-T;
+Holm (1979), Scandinavian Journal of Statistics 6, for the step-down adjustment.
 """
 
 import warnings
@@ -96,10 +97,6 @@ def bootstrap(
     bounds : smallest and largest possible value, (0, 1) for outcomes, (-1, 1) for their
         differences, None for values that do not pile up at a bound (an AUC, say). "auto" is (0, 1)
         for booleans, else None.
-
-    Returns
-    -------
-    Interval
 
     Raises
     ------
@@ -275,10 +272,6 @@ def holm(pvalues) -> np.ndarray:
     Raises
     ------
     ValueError : a p-value is NaN or outside [0, 1].
-
-    References
-    ----------
-    Holm (1979), Scandinavian Journal of Statistics 6.
 
     Examples
     --------

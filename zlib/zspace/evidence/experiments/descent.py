@@ -14,7 +14,7 @@ import pandas as pd
 from scipy.optimize import brentq
 
 from ... import theory
-from ...measures import residual
+from ...measures import accumulation, residual
 from ...measures.resampling import Interval, interval_of
 from ..panels import PERMUTED, PLANTED, SHUFFLED, TRAINED, Panel
 from ..rules import Control, Evidence
@@ -103,13 +103,13 @@ def snr_descent(panels: Mapping[str, Panel], *, rng: np.random.Generator) -> Des
     tables = {name: [] for name in ("curves", "criteria", "norm_ratios", "paths", "shares")}
     evidence = {"theorem_2_every_layer": [], "theorem_2_accumulation": []}
     for panel, stream in zip(panels.values(), rng.spawn(len(panels)), strict=True):
-        every, accumulation, planted, shuffles = stream.spawn(4)
+        every, resampled, planted, shuffles = stream.spawn(4)
         profiles = {name: residual.snr_profile(*pair) for name, pair in panel.subjects.items()}
         tables["curves"].append(_curves(panel, profiles))
         tables["criteria"].append(_criteria(panel, profiles))
         tables["norm_ratios"].append(_norm_ratios(panel, shuffles))
         evidence["theorem_2_every_layer"].append(every_layer_evidence(panel, rng=every))
-        found = _replicates(panel, panel.subjects[TRAINED], accumulation)
+        found = _replicates(panel, panel.subjects[TRAINED], resampled)
         tables["paths"].append(_paths(panel, found))
         tables["shares"].append(_shares(panel, found))
         evidence["theorem_2_accumulation"].append(accumulation_evidence(panel, found, rng=planted))
@@ -211,13 +211,13 @@ def _half_share(n_layers: int = 6, offset: float = 1.15, step: float = 0.45) -> 
             cross_same=-2 * shrink * square[:-1],
             cross_diff=0 * ones,
         )
-        return float(residual.accumulation_shares(expected).shares[0]) - 0.5
+        return float(accumulation.accumulation_shares(expected).shares[0]) - 0.5
 
     return float(brentq(excess, 1e-6, 0.5))
 
 
 def _accumulation_statistics(found: residual.SnrReplicates) -> dict[str, Interval]:
-    estimate, replicates = (residual.accumulation_shares(p) for p in (found.estimate, found.replicates))
+    estimate, replicates = (accumulation.accumulation_shares(p) for p in (found.estimate, found.replicates))
     return {
         "fall": interval_of(estimate.fall, replicates.fall, found.n_groups),
         "accumulation_share": interval_of(estimate.shares[0], replicates.shares[:, 0], found.n_groups),
@@ -318,7 +318,7 @@ def _norm_ratios(panel: Panel, rng: np.random.Generator, n_shuffles: int = 50) -
 
 
 def _paths(panel: Panel, found: residual.SnrReplicates) -> pd.DataFrame:
-    shares = residual.accumulation_shares(found.estimate)
+    shares = accumulation.accumulation_shares(found.estimate)
     tables = []
     for name, attribute in PATHS.items():
         path = getattr(shares, attribute)
@@ -328,9 +328,9 @@ def _paths(panel: Panel, found: residual.SnrReplicates) -> pd.DataFrame:
 
 
 def _shares(panel: Panel, found: residual.SnrReplicates) -> pd.DataFrame:
-    estimate, replicates = (residual.accumulation_shares(p) for p in (found.estimate, found.replicates))
+    estimate, replicates = (accumulation.accumulation_shares(p) for p in (found.estimate, found.replicates))
     rows = []
-    for i, part in enumerate(residual.PARTS):
+    for i, part in enumerate(accumulation.PARTS):
         interval = interval_of(estimate.shares[i], replicates.shares[:, i], found.n_groups)
         rows.append((panel.language, part, float(interval.estimate), interval.low, interval.high))
     return pd.DataFrame(rows, columns=["language", "part", "share", "low", "high"])

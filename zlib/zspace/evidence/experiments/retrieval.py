@@ -13,6 +13,7 @@ import pandas as pd
 
 from ...measures import alignment
 from ...measures.resampling import Interval, holm, permutation_max, stratified_permutations
+from ...measures.surface import lexical_outcomes
 from ..panels import PERMUTED, PLANTED, RANDOM_BLOCKS, SHUFFLED, TRAINED, Panel, length_overlap_strata
 from ..rules import Evidence
 from .common import as_evidence, confirmed_interval, present, shifted
@@ -72,9 +73,9 @@ def retrieval_outcomes(panel: Panel, *, surface: bool = True, **options) -> dict
         for name, (x, y) in panel.subjects.items()
     }
     if surface:
-        found[SURFACE] = alignment.lexical_outcomes(
-            *panel.tokens, groups=options["groups"], level=options["level"]
-        )[None]
+        found[SURFACE] = lexical_outcomes(*panel.tokens, groups=options["groups"], level=options["level"])[
+            None
+        ]
     return found
 
 

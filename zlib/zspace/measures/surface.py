@@ -1,0 +1,97 @@
+"""Surface: what the texts alone give away about which items translate each other, without any model.
+
+Symbols: `ids_x`, `ids_y` (n, T) integer token ids of the texts in two languages by one tokenizer,
+padded with -1, row i of both is the same item; the lengths T may differ. Where languages share names
+and numerals, shared tokens and like lengths find translations: what a model must be shown to beat.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from .alignment import Level, outcomes_of_scores
+
+
+@dataclass(frozen=True)
+class TokenOverlap:
+    """Mean weighted token overlap of two languages, dimensionless in [0, 1].
+
+    Attributes
+    ----------
+    matched : of an item with its own translation.
+    unmatched : of an item with the translations of the others, what chance gives.
+    """
+
+    matched: float
+    unmatched: float
+
+
+def token_overlap(ids_x, ids_y, *, idf: bool = True) -> np.ndarray:
+    """Cosine of the token counts of all pairs of texts, (n, n) in [0, 1].
+
+    Parameters
+    ----------
+    ids_x, ids_y : (n, T) integer token ids of one tokenizer, padded with -1; lengths T may differ.
+    idf : weight a token by log((1 + 2n) / (1 + texts that hold it)) over both languages, so that
+        what every text holds (a full stop) counts for nothing.
+
+    Raises
+    ------
+    ValueError : the two languages have different numbers of texts.
+    """
+    ids_x, ids_y = np.asarray(ids_x), np.asarray(ids_y)
+    if ids_x.ndim != 2 or ids_y.ndim != 2 or len(ids_x) != len(ids_y):
+        raise ValueError(f"token ids have shapes {ids_x.shape} and {ids_y.shape}; expected (n, T) for one n.")
+    width = int(max(ids_x.max(initial=0), ids_y.max(initial=0))) + 1
+    bags = sparse.vstack([_bag(ids_x, width), _bag(ids_y, width)]).tocsr()
+    if idf:
+        holding = np.bincount(bags.indices, minlength=width)
+        bags = bags @ sparse.diags_array(np.log((1 + bags.shape[0]) / (1 + holding)))
+    norms = np.sqrt(np.asarray(bags.multiply(bags).sum(1)).ravel())
+    bags = sparse.diags_array(1 / np.where(norms > 0, norms, 1.0)) @ bags
+    return np.clip((bags[: len(ids_x)] @ bags[len(ids_x) :].T).toarray(), 0.0, 1.0)
+
+
+def mean_token_overlap(ids_x, ids_y, *, idf: bool = True) -> TokenOverlap:
+    """Mean `token_overlap` of translations, beside that of unrelated items."""
+    overlap = token_overlap(ids_x, ids_y, idf=idf)
+    matched, n = np.trace(overlap), len(overlap)
+    return TokenOverlap(float(matched / n), float((overlap.sum() - matched) / max(n * (n - 1), 1)))
+
+
+def lexical_outcomes(
+    ids_x, ids_y, *, lengths_x=None, lengths_y=None, groups=None, level: Level = "item"
+) -> np.ndarray:
+    """Retrieval by surface alone, the baseline of every claim: (2, n) bool, per direction and item.
+
+    The score of a pair of texts is its IDF-weighted token overlap minus the difference of its token
+    counts (standardised in each language), both brought to unit variance over all pairs; a part that
+    does not vary drops out.
+
+    Parameters
+    ----------
+    ids_x, ids_y : (n, T) integer token ids, padded with -1.
+    lengths_x, lengths_y : (n,) token counts; None counts the ids that are not padding.
+    groups, level : as in `alignment.retrieval_outcomes`.
+    """
+    overlap = token_overlap(ids_x, ids_y)
+    lengths = [
+        np.asarray((np.asarray(ids) >= 0).sum(1) if given is None else given, np.float64)
+        for ids, given in ((ids_x, lengths_x), (ids_y, lengths_y))
+    ]
+    length_x, length_y = (_standardised(length) for length in lengths)
+    scores = _standardised(overlap) - _standardised(np.abs(length_x[:, None] - length_y))
+    return outcomes_of_scores(scores, groups=groups, level=level)
+
+
+def _bag(ids: np.ndarray, width: int) -> sparse.csr_array:
+    rows, columns = np.nonzero(ids >= 0)
+    counts = sparse.coo_array((np.ones(len(rows)), (rows, ids[rows, columns])), shape=(len(ids), width))
+    return counts.tocsr()
+
+
+def _standardised(values: np.ndarray) -> np.ndarray:
+    deviation = values - values.mean()
+    spread = deviation.std()
+    return deviation / spread if spread > 1e-12 * max(np.abs(values).max(), 1e-300) else np.zeros_like(values)
