@@ -14,8 +14,8 @@ import plotly.graph_objects as go
 import plotly.io as pio
 from plotly.subplots import make_subplots
 
-from .claims import INCONCLUSIVE, NOT_TESTABLE, OVERALL, PROVED, REFUTED, SUPPORTED
 from .panels import PERMUTED, RANDOM_BLOCKS, SHUFFLED, TRAINED
+from .rules import INCONCLUSIVE, NOT_TESTABLE, OVERALL, PROVED, REFUTED, SUPPORTED
 
 LANGUAGE_COLOURS = {
     "en": "#000000", "zh": "#D55E00", "fr": "#0072B2", "es": "#E69F00", "sw": "#009E73", "de": "#56B4E9",
