@@ -6,6 +6,7 @@ grey bands or grey lines; uncertainty is always drawn. `show` picks a renderer t
 """
 
 import shutil
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -37,8 +38,8 @@ pio.templates["zspace"] = go.layout.Template(
         "paper_bgcolor": "white",
         "xaxis": {"showgrid": False, "zeroline": False, "linecolor": "#999", "ticks": "outside"},
         "yaxis": {"gridcolor": "#EEE", "zeroline": False, "linecolor": "#999", "ticks": "outside"},
-        "legend": {"orientation": "h", "y": -0.16, "x": 0, "yanchor": "top"},
-        "margin": {"l": 70, "r": 30, "t": 90, "b": 60},
+        "legend": {"orientation": "h", "x": 0, "yref": "container", "y": 0.01, "yanchor": "bottom"},
+        "margin": {"l": 70, "r": 30, "t": 90, "b": 110},
         "hovermode": "closest",
     }
 )
@@ -108,7 +109,7 @@ def excess_by_subject(table: pd.DataFrame, minimal_effect: float, title: str, ax
     figure.add_vline(0, line={"color": "#CCC", "width": 1})
     figure.update_yaxes(tickvals=np.arange(len(subjects))[::-1], ticktext=subjects, showgrid=True)
     figure.update_xaxes(title=axis)
-    figure.update_layout(height=130 + 46 * len(subjects), margin={"l": 170})
+    figure.update_layout(height=200 + 46 * len(subjects), margin={"l": 170})
     return _titled(figure, title, "bars: 95 % interval by scenario; dashed line: minimal effect of the rule")
 
 
@@ -173,7 +174,7 @@ def snr_curves(curves: pd.DataFrame, title: str) -> go.Figure:
         _line(figure, trained, "snr", place, colour=colour, legend=i == 0)
         centred = {"colour": colour, "dash": "dash", "name": "trained, centred"}
         _line(figure, trained, "snr_centered", place, legend=i == 0, **centred)
-    figure.update_yaxes(type="log", matches=None)
+    figure.update_yaxes(type="log", dtick="D2", matches=None)
     return _titled(figure, title, "raw unless marked; logarithmic axes")
 
 
@@ -242,8 +243,8 @@ def _small_multiples(languages: Sequence[str], x: str, y: str, shared: bool = Tr
         horizontal_spacing=0.06 if shared else 0.1,
         vertical_spacing=0.24 / n_rows,
     )
-    legend = {"y": -0.2 if n_rows < 2 else -0.13}
-    return figure.update_layout(height=200 + 230 * n_rows, legend=legend, margin={"b": 110})
+    figure.update_xaxes(showticklabels=True)
+    return figure.update_layout(height=200 + 230 * n_rows)
 
 
 def _place(i: int) -> dict:
@@ -304,16 +305,21 @@ def _line(
     if rows.empty:
         return
     name = name or rows["subject"].iloc[0]
+    width = 2.4 if colour != NULL_LINE else 1.3
     figure.add_scatter(
         x=rows["layer"],
         y=rows[value],
         mode="lines",
-        line={"color": colour, "dash": dash, "width": 2.4 if colour != NULL_LINE else 1.3},
+        line={"color": colour, "dash": dash, "width": width},
         name=name,
         legendgroup=name,
-        showlegend=legend,
+        showlegend=False,
         **place,
     )
+    if legend:
+        # one entry for all panels, so in no language's colour
+        ink = {"color": NULL_LINE if colour == NULL_LINE else INK, "dash": dash, "width": width}
+        figure.add_scatter(x=[None], y=[None], mode="lines", line=ink, name=name, legendgroup=name, **place)
 
 
 def _of(table: pd.DataFrame, subject: str) -> pd.DataFrame:
@@ -332,4 +338,9 @@ def _finding(verdicts: Mapping[str, str], predicate: str) -> str:
 
 
 def _titled(figure: go.Figure, title: str, subtitle: str) -> go.Figure:
-    return figure.update_layout(title={"text": title, "subtitle": {"text": subtitle, "font": {"size": 12}}})
+    lines = textwrap.wrap(title, 72)
+    figure.update_layout(
+        title={"text": "<br>".join(lines), "subtitle": {"text": subtitle, "font": {"size": 12}}},
+        margin={"t": 70 + 20 * len(lines)},
+    )
+    return figure

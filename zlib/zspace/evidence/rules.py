@@ -117,11 +117,11 @@ def passed(control: Control, verdict: str) -> bool:
 def bound_of(name: str, bound: Mapping) -> tuple[str, float, float]:
     """Side ("above" or "below"), the limit that supports and the limit that refutes (mostly the same)."""
     sides = [s for s in ("above", "below") if s in bound]
-    unknown = set(bound) - {"above", "below", "refuted_above", "refuted_below"}
+    unknown = set(bound) - {"above", "below", "refuted_above", "refuted_below", "effect"}
     if len(sides) != 1 or unknown:
         raise ClaimError(
-            f"the bound of {name} is {dict(bound)}; expected `above` or `below`, with an optional "
-            "`refuted_below` or `refuted_above`."
+            f"the bound of {name} is {dict(bound)}; expected `above` or `below`, with optional "
+            "`refuted_below`, `refuted_above` and `effect`."
         )
     (side,) = sides
     other = "refuted_below" if side == "above" else "refuted_above"
@@ -174,16 +174,12 @@ def _judge_bound(name: str, bound: Mapping, interval: Interval, n: int | None) -
     if not all(map(math.isfinite, (interval.estimate, interval.low, interval.high))):
         return INCONCLUSIVE, f"{name.replace('_', ' ')} is undefined"
     if interval.high < refuting if side == "above" else interval.low > refuting:
-        return REFUTED, _equivalent(words, limit, interval)
+        none = bound.get("effect", True) and -limit < interval.low <= 0 <= interval.high < limit
+        return REFUTED, f"{words}: equivalent to none" if none else words
     if interval.low > limit if side == "above" else interval.high < limit:
         return SUPPORTED, words
     more = items_to_decide(interval, limit, n) if n else None
     return INCONCLUSIVE, words + (f" (about {more} scenarios would decide)" if more else "")
-
-
-def _equivalent(words: str, limit: float, interval: Interval) -> str:
-    none = -limit < interval.low <= 0 <= interval.high < limit
-    return f"{words}: equivalent to none" if none else words
 
 
 def _absent_controls(conditions: Mapping, controls: Sequence[Control]) -> list[str]:

@@ -80,7 +80,9 @@ def subjects(found: Sequence[Verdict]) -> pd.DataFrame:
 
 def _condition(name: str, bound: Mapping | Sequence[str] | str) -> str:
     if isinstance(bound, Mapping):
-        limits = ", ".join(f"{side.replace('_', ' ')} {limit:g}" for side, limit in bound.items())
+        limits = ", ".join(
+            f"{side.replace('_', ' ')} {limit:g}" for side, limit in bound.items() if side != "effect"
+        )
         return f"95 % interval of {name.replace('_', ' ')} {limits}"
     words = bound if isinstance(bound, str) else ", ".join(b.replace("_", " ") for b in bound)
     return f"{name.replace('_', ' ')}: {words}"

@@ -210,6 +210,7 @@ def _placement(device: str) -> dict:
 
 def _refuse_other_kinds(name: str, folder: Path) -> None:
     """Refuse encoders and sequence-to-sequence models before their weights are read."""
+    weights.import_quietly()
     from transformers import AutoConfig
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
 

@@ -15,10 +15,13 @@ import os
 import re
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+
+from tqdm import TqdmWarning
 
 from .. import files
 from ..errors import ModelError, WeightsUnavailableError
@@ -114,6 +117,7 @@ def version_of(distribution: str) -> str:
 @contextlib.contextmanager
 def quiet_transformers() -> Iterator[None]:
     """Silence transformers' progress bars, which would clutter batch logs and notebooks."""
+    import_quietly()
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()
@@ -123,6 +127,13 @@ def quiet_transformers() -> Iterator[None]:
     finally:
         if shown:
             logging.enable_progress_bar()
+
+
+def import_quietly() -> None:
+    """Import transformers without its warning that a notebook lacks widgets, which zspace never uses."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TqdmWarning)
+        import transformers.utils  # noqa: F401
 
 
 def _registered(name: str, entry: dict) -> Source:

@@ -182,7 +182,13 @@ def _accumulation_world(world: str, scenario: np.ndarray, rng: np.random.Generat
 
 
 def _shrinking_stack(
-    n: int, shrink: float, *, rng: np.random.Generator, quiet: bool = False, n_layers: int = 6, dim: int = 384
+    n: int,
+    shrink: float,
+    *,
+    rng: np.random.Generator,
+    quiet: bool = False,
+    n_layers: int = 6,
+    dim: int = 1024,
 ) -> tuple[np.ndarray, np.ndarray]:
     """`theory.accumulation_null` whose language offset also shrinks by a factor a layer (a cross-term)."""
     step = 0.02 if quiet else 0.45
@@ -258,7 +264,7 @@ def _largest_rise(panel: Panel, pair: tuple, rng: np.random.Generator) -> Interv
 
 def _geometric_controls(panel: Panel, rng: np.random.Generator) -> tuple[Control, ...]:
     make, first, second = rng.spawn(3)
-    h1, h2 = theory.accumulation_null(len(panel.scenario), rng=make)
+    h1, h2 = theory.accumulation_null(len(panel.scenario), rng=make, dim=1024)
     middle = len(h1) // 2
     raised = h2.copy()
     raised[middle:] += (h2 - h1).mean(1, keepdims=True)[:1]

@@ -118,9 +118,10 @@ def rise_excess(
 ) -> Interval:
     """Retrieval at the peak minus the larger of the subject's own layer 0 and its embeddings' control.
 
-    That control is trained embeddings under random blocks; for a twin, the other twins.
+    That control is trained embeddings under random blocks for the trained model, and the (other) random
+    twins for subjects whose embeddings or pairing are not the trained ones.
     """
-    others = [t for t in panel.twins if t != subject] if subject in panel.twins else [RANDOM_BLOCKS]
+    others = [RANDOM_BLOCKS] if subject == TRAINED else [t for t in panel.twins if t != subject]
     compared = [(outcomes[c], peak_layer(panel, outcomes[c])) for c in others if c in outcomes]
     return _excess(panel, outcomes[subject], [(outcomes[subject], 0), *compared], rng)
 
