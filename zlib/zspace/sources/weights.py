@@ -309,6 +309,7 @@ def _converted(source: Source, digest: str, gguf_in) -> Path:
 
 
 def _convert(gguf: Path, target: Path) -> None:
+    import_quietly()
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
