@@ -13,6 +13,7 @@ anything is wrong.
 import argparse
 import contextlib
 import itertools
+import json
 import os
 import secrets
 import shutil
@@ -186,11 +187,15 @@ def jupyterlab(folder: Path) -> Iterator[str]:
     command += ["--ip=127.0.0.1", "--ServerApp.port_retries=0", f"--IdentityProvider.token={token}"]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")
-    quiet = settings / "jupyterlab_settings_dir" / "@jupyterlab" / "apputils-extension"
-    quiet.mkdir(parents=True)
-    (quiet / "notification.jupyterlab-settings").write_text(
-        '{"fetchNews": "false", "checkForUpdates": false}'
-    )
+    chosen = {
+        "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+        # JupyterLab draws only the cells in view otherwise, and neither prompts nor figures could be counted
+        "notebook-extension/tracker": {"windowingMode": "none"},
+    }
+    for name, values in chosen.items():
+        path = settings / "jupyterlab_settings_dir" / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(values))
     with (settings / "log.txt").open("w") as log:
         server = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
     address = f"http://127.0.0.1:{port}"
@@ -278,10 +283,16 @@ def _saved_errors(page: Page, copy: Path) -> list[str]:
 
 def _figure_problems(page: Page, shot: Path) -> list[str]:
     """What is wrong with the figures of the open notebook, each scrolled into view."""
-    figures = page.locator(".js-plotly-plot")
-    problems = [] if figures.count() else ["no Plotly figure was drawn"]
+    figures = page.locator(".jp-RenderedPlotly")
+    problems = [] if figures.count() else ["no Plotly figure among the outputs"]
     for at in range(figures.count()):
         figures.nth(at).scroll_into_view_if_needed()
+        figures.nth(at).hover()  # where an output has a picture too, it gives way to the figure under the mouse
+        try:
+            figures.nth(at).locator(".js-plotly-plot").first.wait_for(timeout=15_000)
+        except BrowserError:
+            problems.append(f"Plotly figure {at + 1} was not drawn")
+            continue
         page.wait_for_timeout(500)
         boxes = [box for box in page.evaluate(TEXT_BOXES) if box.get("frame")]
         problems += [*overlaps(boxes), *cut_off(boxes)]

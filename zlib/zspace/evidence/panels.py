@@ -117,7 +117,7 @@ def with_controls(panel: Panel, *, rng: np.random.Generator) -> Panel:
 
     The shuffle permutes y within strata of length and own token overlap, so that what length and
     shared tokens alone give is still there. The planted signal starts from that shuffle and adds to
-    both languages a direction per scenario that grows with depth to twice the layer's spread.
+    both languages a direction per scenario (`plant_scenarios`).
     """
     shuffle, plant = rng.spawn(2)
     x, y = panel.subjects[TRAINED]
@@ -130,15 +130,15 @@ def with_controls(panel: Panel, *, rng: np.random.Generator) -> Panel:
 def plant_scenarios(
     pair: Pair, scenario: np.ndarray, *, rng: np.random.Generator, strength: float = 2.0
 ) -> Pair:
-    """Add one random direction per scenario to both languages, from 0 at layer 0 to `strength` spreads.
+    """Add one random direction per scenario to both languages, `strength` spreads long from layer 1 on.
 
-    A layer's spread is the root mean square distance of an item from its language's mean.
+    Layer 0 stays as it is, so that the signal is one that the blocks add, and never falls. A layer's spread is the root mean square distance of an item from its language's mean.
     """
     x, y = (np.asarray(s, float) for s in pair)
     names, index = np.unique(scenario, return_inverse=True)
     direction = rng.standard_normal((len(names), x.shape[-1])) / np.sqrt(x.shape[-1])
-    ramp = np.linspace(0, strength, len(x))[:, None, None]
-    return tuple(s + ramp * spread(s) * direction[index] for s in (x, y))
+    size = np.where(np.arange(len(x)) > 0, strength, 0.0)[:, None, None]
+    return tuple(s + size * spread(s) * direction[index] for s in (x, y))
 
 
 def plant_updates(pair: Pair, *, rng: np.random.Generator, strength: float = 1.0) -> Pair:

@@ -50,6 +50,7 @@ def prepare_notebook() -> str:
     """Whole words in tables, and figures as interactive JSON, with a PNG where a Chromium can draw one."""
     pd.set_option("display.max_colwidth", None, "display.max_columns", None, "display.width", 200)
     has_chromium = any(shutil.which(name) for name in _CHROMIUM)
+    pio.renderers["png"].width = 660
     pio.renderers.default = "plotly_mimetype+png" if has_chromium else "plotly_mimetype"
     return pio.renderers.default
 
@@ -162,7 +163,7 @@ def accumulation_title(shares: pd.DataFrame) -> str:
 def snr_curves(curves: pd.DataFrame, title: str) -> go.Figure:
     """SNR (noise over signal, lower is better) by layer, one small panel a language, twins as a band."""
     languages = list(dict.fromkeys(curves["language"]))
-    figure = _small_multiples(languages, "layer", "D_same / D_diff (lower is better)")
+    figure = _small_multiples(languages, "layer", "D_same / D_diff (lower is better)", shared=False)
     for i, language in enumerate(languages):
         place = _place(i)
         rows = curves[curves["language"] == language]
@@ -174,8 +175,8 @@ def snr_curves(curves: pd.DataFrame, title: str) -> go.Figure:
         _line(figure, trained, "snr", place, colour=colour, legend=i == 0)
         centred = {"colour": colour, "dash": "dash", "name": "trained, centred"}
         _line(figure, trained, "snr_centered", place, legend=i == 0, **centred)
-    figure.update_yaxes(type="log", dtick="D2", matches=None)
-    return _titled(figure, title, "raw unless marked; logarithmic axes")
+    figure.update_yaxes(type="log", dtick="D2")
+    return _titled(figure, title, "raw unless marked; logarithmic axes, one for each panel")
 
 
 def descent_paths(paths: pd.DataFrame, title: str) -> go.Figure:
@@ -341,6 +342,6 @@ def _titled(figure: go.Figure, title: str, subtitle: str) -> go.Figure:
     lines = textwrap.wrap(title, 72)
     figure.update_layout(
         title={"text": "<br>".join(lines), "subtitle": {"text": subtitle, "font": {"size": 12}}},
-        margin={"t": 70 + 20 * len(lines)},
+        margin={"t": 64 + 34 * len(lines)},
     )
     return figure

@@ -28,6 +28,7 @@ from .grids import Capture, Cell, Plan
 
 BATCH_LOG = "logs/batch.txt"
 INTERRUPTED = 130  # exit status after Ctrl-C, as shells have it
+_HEARTBEAT = 30  # seconds between two lines of a running job, each with what its command said last
 _LOST_BATCH_CHECK = 0.5  # seconds between two looks at whether the batch that started a job still lives
 
 
@@ -77,9 +78,13 @@ def job(key: str, log: Path | str, command: Sequence[str]) -> int:
             env={**os.environ, "ZSPACE_CELL": key},
         )
         try:
+            said = start
             while process.poll() is None:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(_LOST_BATCH_CHECK)
+                if (now := time.monotonic()) - said > _HEARTBEAT:
+                    said = now
+                    print(f"  {key}: {now - start:.0f} s, {_last_line(log)}", flush=True)
                 if _batch_is_lost():
                     raise KeyboardInterrupt
         except KeyboardInterrupt:
@@ -272,9 +277,9 @@ def _zspace(*words: str) -> list[str]:
 
 
 def _last_line(log: Path) -> str:
-    """What a failed command said last: the error itself, of `zspace` as of papermill."""
+    """What a command said last: its progress bar, or the error itself, of `zspace` as of papermill."""
     lines = [line for line in log.read_text("utf-8", errors="replace").splitlines() if line.strip()]
-    return lines[-1].strip() if lines else "it said nothing"
+    return lines[-1].strip() if lines else "no output yet"
 
 
 @contextlib.contextmanager

@@ -68,9 +68,7 @@ def capture(
     texts = corpora.load(
         corpus, _names(languages) or None, **{k: v for k, v in given.items() if v is not None}
     )
-    found = capturing.ensure_all(
-        model, texts, variants=wanted, dtype=dtype, device=device, progress=sys.stderr.isatty()
-    )
+    found = capturing.ensure_all(model, texts, variants=wanted, dtype=dtype, device=device, progress=True)
     for label, states in found.items():
         sizes = ", ".join(f"{size} {dim}s" for dim, size in states.sizes.items() if dim != "position")
         typer.echo(f"{model} {label}: {sizes}")

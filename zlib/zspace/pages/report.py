@@ -207,7 +207,7 @@ def _row(row: dict, scale: Scale, rich) -> dict:
 
 def _operating(operating: dict) -> list[dict]:
     """How often the rule errs in simulations: label, rate in words, and whether it is out of bounds."""
-    labels = {"null_supported": "false alarms", "power": "power", "false_refuted": "false refuted"}
+    labels = {"null_supported": "false alarms", "power": "power", "false_refuted": "absence found"}
     shown = [
         {
             "label": label,

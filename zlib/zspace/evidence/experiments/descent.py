@@ -118,13 +118,19 @@ def snr_descent(panels: Mapping[str, Panel], *, rng: np.random.Generator) -> Des
 
 
 def every_layer_evidence(panel: Panel, *, rng: np.random.Generator) -> Evidence:
-    """Largest rise of log r (chosen on discovery) and excess of matched over shuffled distances.
+    """`matched_evidence`, with controls for the geometric reading (every layer) as well.
 
-    The geometric reading (every layer) has controls of its own: a stack whose SNR falls throughout by
-    construction, and the same with an offset added half-way.
+    They are a stack whose SNR falls throughout by construction, and the same with an offset half-way.
     """
+    matched, geometric = rng.spawn(2)
+    built = matched_evidence(panel, rng=matched)
+    return replace(built, controls=(*built.controls, *_geometric_controls(panel, geometric)))
+
+
+def matched_evidence(panel: Panel, *, rng: np.random.Generator) -> Evidence:
+    """Largest rise of log r (chosen on discovery) and excess of matched over shuffled distances."""
     subjects = [TRAINED, *panel.twins, *present(panel, PERMUTED), SHUFFLED, PLANTED]
-    first, second, third = rng.spawn(3)
+    first, second = rng.spawn(2)
     fits = {
         name: _matched(panel, name, stream)
         for name, stream in zip(subjects, first.spawn(len(subjects)), strict=True)
@@ -137,8 +143,7 @@ def every_layer_evidence(panel: Panel, *, rng: np.random.Generator) -> Evidence:
         best = max(float(fits[name].estimate) for name in others)
         statistics[subject] = {"matched_excess": shifted(fits[subject], best)}
     statistics[TRAINED]["largest_rise"] = _largest_rise(panel, panel.subjects[TRAINED], second)
-    built = as_evidence(panel, statistics)
-    return replace(built, controls=(*built.controls, *_geometric_controls(panel, third)))
+    return as_evidence(panel, statistics)
 
 
 def accumulation_evidence(
@@ -159,7 +164,7 @@ def accumulation_worlds(
     size = {"n_items": len(scenario), "n_scenarios": len(np.unique(scenario))}
 
     def simulate(world: str, rng: np.random.Generator) -> Evidence:
-        measured = _accumulation_world(world, scenario, rng)
+        measured = _accumulation_world(world, scenario, rng, dim=256)
         return Evidence("simulated", statistics=measured, controls=controls, **size)
 
     return simulate
@@ -173,10 +178,12 @@ def _accumulation_controls(scenario: np.ndarray, rng: np.random.Generator) -> tu
     )
 
 
-def _accumulation_world(world: str, scenario: np.ndarray, rng: np.random.Generator) -> dict[str, Interval]:
+def _accumulation_world(
+    world: str, scenario: np.ndarray, rng: np.random.Generator, dim: int = 1024
+) -> dict[str, Interval]:
     shrink = {"true": 0.0, "false": 0.12, "null": _half_share()}[world]
     stack, resamples = rng.spawn(2)
-    h1, h2 = _shrinking_stack(len(scenario), shrink, rng=stack, quiet=world == "false")
+    h1, h2 = _shrinking_stack(len(scenario), shrink, rng=stack, dim=dim, quiet=world == "false")
     found = residual.snr_replicates(h1, h2, scenario, n_resamples=N_RESAMPLES, rng=resamples)
     return _accumulation_statistics(found)
 

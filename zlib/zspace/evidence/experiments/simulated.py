@@ -34,7 +34,8 @@ def simulation(
     alone, so that the mean is linear in the share.
     """
     if claim_id == "theorem_2_accumulation":
-        return descent.accumulation_worlds(np.repeat(np.arange(n_scenarios), n_draws), rng=rng)
+        confirmed = n_scenarios - n_scenarios // 3  # a third of the scenarios is for discovery
+        return descent.accumulation_worlds(np.repeat(np.arange(confirmed), n_draws), rng=rng)
     primary = rule(claim_id)["primary"]
     _, bound, _ = bound_of(primary, rule(claim_id)["rules"]["as_corrected"][primary])
 
@@ -57,6 +58,6 @@ def _evidence(claim_id: str, share: float, rng: np.random.Generator, **size: int
         measured = {name: updates.update_auc(panel, pair) for name, pair in subjects.items()}
         return updates.update_evidence(panel, measured, rng=stream)
     if claim_id == "theorem_2_every_layer":
-        return descent.every_layer_evidence(panel, rng=stream)
+        return descent.matched_evidence(panel, rng=stream)
     outcomes = retrieval.retrieval_outcomes(panel)
     return retrieval.retrieval_evidence(panel, outcomes, rng=stream)[claim_id]
