@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from zspace import theory
 from zspace.evidence import claims, panels
-from zspace.evidence.experiments import descent, retrieval, simulated, updates
+from zspace.evidence.experiments import descent, dilution, retrieval, simulated, updates
 
 EMPIRICAL = (
     "prediction_1_aligned",
@@ -92,7 +92,7 @@ def test_the_null_model_of_theorem_2_falls_and_is_never_aligned(seed):
 
 def test_accumulation_tells_dilution_from_cross_terms(rng):
     scenario = np.repeat(np.arange(20), 4)
-    worlds = descent.accumulation_worlds(scenario, rng=rng)
+    worlds = dilution.accumulation_worlds(scenario, rng=rng)
     shares = {w: worlds(w, rng).statistics["accumulation_share"].estimate for w in simulated.WORLDS}
     assert shares["true"] == pytest.approx(1, abs=0.1)
     assert shares["null"] == pytest.approx(0.5, abs=0.07)

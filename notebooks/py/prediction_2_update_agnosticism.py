@@ -136,7 +136,9 @@ plots.excess_by_subject(gains, 0.02, plots.gain_title(result.gains), "gain: mean
 # ## Sensitivity
 #
 # The gain under other choices: last token instead of mean, all layers instead of the inner ones, raw
-# instead of centred vectors.
+# instead of centred vectors, every dimension with the same weight. The row with the AUC of the states
+# shows the headroom: where it is near 1, updates can hardly be better, and "not more agnostic" is all
+# that can be said.
 
 # %% tags=["tol-0.02"]
 last = panels.open_panels(model, texts, pooling="last", first_layer=1, rng=streams[2], progress=False)
@@ -157,8 +159,10 @@ display(tables.verdicts(verdicts).round(3), tables.reasons(verdicts))
 #
 # A positive verdict says that what blocks add matches across languages better than what they read,
 # beyond what adding random vectors does. It does not say that updates lie *in* Z, nor which component
-# (attention or MLP) makes them agree. A negative one leaves open that a few layers behave so: the
-# curves show every layer, the verdict only their mean.
+# (attention or MLP) makes them agree. A negative one says that they are not more agnostic on average,
+# not by how much less: an AUC has a ceiling, and where states are near it a small advantage of updates
+# would go unseen (see the power at twice the bound, and the headroom). It leaves open that a few layers
+# behave so: the curves show every layer, the verdict only their mean.
 #
 # What would change the verdict: more scenarios where it is inconclusive (the reason says how many), or
 # another measure of agnosticism fixed beforehand.

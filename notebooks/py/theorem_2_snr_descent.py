@@ -120,8 +120,9 @@ panels.surface_table(pairs).round(3)
 # %% [markdown]
 # ## Prediction
 #
-# Before looking: on random layers with a gain on what is already there, the note's condition errs and
-# (1) never does. On a model the SNR need not fall at every layer, and random twins fall as well.
+# Before looking: on random layers with a gain on what is already there (which breaks the premise, as real
+# blocks do) and on those among them that meet it, the note's condition errs and (1) never does. On a
+# model the SNR need not fall at every layer, and random twins fall as well.
 
 # %% tags=["tol-0.01"]
 evidence, numbers = descent.theorem_evidence(rng=streams[3])

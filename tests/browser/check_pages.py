@@ -287,9 +287,9 @@ def _figure_problems(page: Page, shot: Path) -> list[str]:
     problems = [] if figures.count() else ["no Plotly figure among the outputs"]
     for at in range(figures.count()):
         figures.nth(at).scroll_into_view_if_needed()
-        figures.nth(at).hover()  # where an output has a picture too, it gives way to the figure under the mouse
+        figures.nth(at).hover()  # an output that has a picture too shows the figure under the mouse only
         try:
-            figures.nth(at).locator(".js-plotly-plot").first.wait_for(timeout=15_000)
+            figures.nth(at).locator(".plot-container").first.wait_for(timeout=15_000)
         except BrowserError:
             problems.append(f"Plotly figure {at + 1} was not drawn")
             continue

@@ -74,14 +74,16 @@ class OperatingCharacteristic:
 
     `null_supported`: the true effect sits at the bound, where `supported` is wrong most easily;
     `null_supported_high` is the upper 95 % Clopper-Pearson limit of that rate. `power`: planted true
-    and called supported. `false_refuted`: planted false and called refuted. `rates` holds the whole
-    table, world -> verdict -> rate.
+    and called supported; `power_modest`: the same at twice the bound (for a share: half-way between the
+    bound and one), an effect of the size that matters. `false_refuted`: planted false and called
+    refuted. `rates` holds the whole table, world -> verdict -> rate.
     """
 
     null_supported: float
     null_supported_high: float
     null_refuted: float
     power: float
+    power_modest: float
     false_refuted: float
     n_simulations: int
     rates: Mapping[str, Mapping[str, float]]
@@ -109,7 +111,8 @@ def evaluate(claim_id: str, evidence: Evidence) -> Verdict:
     entry = rule(claim_id)
     verdicts, reasons = {}, {}
     for reading in READINGS:
-        verdicts[reading], reasons[reading] = judge(claim_id, entry["rules"], reading, evidence)
+        verdicts[reading], reason = judge(claim_id, entry["rules"], reading, evidence)
+        reasons[reading] = f"{reason}. {evidence.remark}" if evidence.remark else reason
     primary, bound = _primary(entry, "as_corrected")
     interval = evidence.statistics.get(primary)
     numbers = {} if interval is None else _numbers(interval)
@@ -132,9 +135,9 @@ def evaluate(claim_id: str, evidence: Evidence) -> Verdict:
 def evaluate_scope(claim_id: str, evidence: Sequence[Evidence]) -> list[Verdict]:
     """Verdicts of every language, Holm-adjusted, preceded by one for all of them (language "*").
 
-    A language whose own interval supports the claim but which does not survive Holm keeps its
-    verdict; it is not counted below. "In general" (the overall verdict) needs two thirds of the
-    testable languages; its reason names those that survive.
+    A language whose own interval supports the corrected claim but which does not survive Holm is
+    `inconclusive`. "In general" (the overall verdict) needs two thirds of all languages, so that a
+    failed control never strengthens it; where fewer are testable it is `not testable`.
     """
     verdicts = [evaluate(claim_id, e) for e in evidence]
     if [v.language for v in verdicts] == [OVERALL]:
@@ -142,7 +145,7 @@ def evaluate_scope(claim_id: str, evidence: Sequence[Evidence]) -> list[Verdict]
     testable = [i for i, v in enumerate(verdicts) if v.pvalue is not None]
     adjusted = holm([verdicts[i].pvalue for i in testable]) if testable else []
     for i, p in zip(testable, adjusted, strict=True):
-        verdicts[i] = replace(verdicts[i], p_holm=float(p))
+        verdicts[i] = _after_holm(verdicts[i], float(p))
     overall = {r: _overall(verdicts, r) for r in READINGS}
     head = Verdict(
         claim=claim_id,
@@ -168,10 +171,11 @@ def operating_characteristic(
     """Error rates of the corrected rule on simulated worlds with known answers.
 
     `simulate(world, rng)` makes the evidence of one world: "true" (effect well beyond the bound),
-    "false" (no effect), "null" (effect at the bound). Controls are part of the evidence.
+    "false" (no effect), "null" (effect at the bound), "modest" (at twice the bound). Controls are part
+    of the evidence.
     """
     rates = {}
-    for world, stream in zip(("true", "false", "null"), rng.spawn(3), strict=True):
+    for world, stream in zip(("true", "false", "null", "modest"), rng.spawn(4), strict=True):
         found = [evaluate(claim_id, simulate(world, r)).as_corrected for r in stream.spawn(n_simulations)]
         rates[world] = {v: found.count(v) / n_simulations for v in sorted(set(found))}
     wrong = rates["null"].get(SUPPORTED, 0.0)
@@ -181,6 +185,7 @@ def operating_characteristic(
         null_supported_high=float(high),
         null_refuted=rates["null"].get(REFUTED, 0.0),
         power=rates["true"].get(SUPPORTED, 0.0),
+        power_modest=rates["modest"].get(SUPPORTED, 0.0),
         false_refuted=rates["false"].get(REFUTED, 0.0),
         n_simulations=n_simulations,
         rates=rates,
@@ -279,6 +284,14 @@ def _control_rows(entry: dict, primary: str | None, evidence: Evidence) -> tuple
     return tuple(rows)
 
 
+def _after_holm(verdict: Verdict, p_holm: float) -> Verdict:
+    adjusted = replace(verdict, p_holm=p_holm)
+    if verdict.as_corrected != SUPPORTED or p_holm < 0.05:
+        return adjusted
+    reason = f"does not survive Holm over the languages (p = {p_holm:.3f}): {verdict.as_corrected_reason}"
+    return replace(adjusted, as_corrected=INCONCLUSIVE, as_corrected_reason=reason)
+
+
 def _primary(entry: dict, reading: str) -> tuple[str | None, float | None]:
     name = entry.get("primary")
     if name is None:
@@ -287,24 +300,23 @@ def _primary(entry: dict, reading: str) -> tuple[str | None, float | None]:
 
 
 def _overall(verdicts: Sequence[Verdict], reading: str) -> tuple[str, str]:
-    """In general: two thirds of the testable languages agree; supported ones must survive Holm."""
+    """In general: two thirds of all languages agree. Supported ones have survived Holm by now."""
     found = {v.language: getattr(v, reading) for v in verdicts}
+    n = len(found)
     testable = [k for k, v in found.items() if v != NOT_TESTABLE]
-    if not testable:
+    if 3 * len(testable) < 2 * n:
         reasons = sorted({getattr(v, f"{reading}_reason") for v in verdicts})
-        return NOT_TESTABLE, reasons[0] if len(reasons) == 1 else "in no language"
-    # p-values belong to the corrected rule; the reading as stated is counted by its intervals alone
-    adjusted = reading == "as_corrected"
-    survives = {v.language: not adjusted or v.p_holm is None or v.p_holm < 0.05 for v in verdicts}
-    holds = [k for k in testable if found[k] == SUPPORTED and survives[k]]
+        words = reasons[0] if len(reasons) == 1 else f"testable in {len(testable)} of {n} languages only"
+        return NOT_TESTABLE, words
+    holds = [k for k in testable if found[k] == SUPPORTED]
     fails = [k for k in testable if found[k] == REFUTED]
     counts = (
-        f"supported in {len(holds)} of {len(testable)} ({', '.join(holds) or 'none'}), "
+        f"supported in {len(holds)} of {n} ({', '.join(holds) or 'none'}), "
         f"refuted in {len(fails)} ({', '.join(fails) or 'none'})"
     )
-    if 3 * len(holds) >= 2 * len(testable):
+    if 3 * len(holds) >= 2 * n:
         return SUPPORTED, f"in general: {counts}"
-    if 3 * len(fails) >= 2 * len(testable):
+    if 3 * len(fails) >= 2 * n:
         return REFUTED, f"in general: {counts}"
     return INCONCLUSIVE, f"{'in some languages' if holds else 'in no language'}: {counts}"
 

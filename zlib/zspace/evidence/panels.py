@@ -40,8 +40,8 @@ class Panel:
     `subjects` maps a subject's name to (x, y), each (L+1, n, d); `scenario` (n,) labels items,
     `group` (n,) the unit within which the within-scenario level compares; `discovery` (n,) is True
     where layers and means are chosen, its complement is where verdicts come from. `tokens` are the
-    (n, T) token ids of both languages, padded with -1. `has_scenarios` is False where every row is
-    its own scenario.
+    (n, T) token ids of both languages, padded with -1, `texts` the texts themselves (None: simulated).
+    `has_scenarios` is False where every row is its own scenario.
     """
 
     language: str
@@ -51,6 +51,7 @@ class Panel:
     discovery: np.ndarray
     tokens: Pair
     has_scenarios: bool = True
+    texts: tuple[Sequence[str], Sequence[str]] | None = None
 
     @property
     def confirmation(self) -> np.ndarray:
@@ -107,6 +108,7 @@ def open_panels(
             discovery=np.asarray(discovery, bool),
             tokens=tuple(ids.sel(language=one).to_numpy() for one in (anchor, language)),
             has_scenarios=corpus.has_scenarios,
+            texts=tuple(corpus.texts[one] for one in (anchor, language)),
         )
         panels[language] = with_controls(from_layer(panel, first_layer), rng=streams[language])
     return panels
@@ -132,7 +134,8 @@ def plant_scenarios(
 ) -> Pair:
     """Add one random direction per scenario to both languages, `strength` spreads long from layer 1 on.
 
-    Layer 0 stays as it is, so that the signal is one that the blocks add, and never falls. A layer's spread is the root mean square distance of an item from its language's mean.
+    Layer 0 stays as it is, so that the signal is one that the blocks add, and never falls. A layer's
+    spread is the root mean square distance of an item from its language's mean.
     """
     x, y = (np.asarray(s, float) for s in pair)
     names, index = np.unique(scenario, return_inverse=True)
@@ -193,6 +196,19 @@ def from_layer(panel: Panel, first: int) -> Panel:
     has no direction to compare.
     """
     return replace(panel, subjects={n: tuple(s[first:] for s in pair) for n, pair in panel.subjects.items()})
+
+
+def standardised(panel: Panel) -> Panel:
+    """The panel with every dimension divided by its standard deviation over the discovery items.
+
+    A few outlier dimensions can hold most of the variance of a residual stream, and with it of every
+    cosine and distance; this measure gives all dimensions the same weight.
+    """
+    subjects = {}
+    for name, pair in panel.subjects.items():
+        scales = [s[:, panel.discovery].std(1, keepdims=True, dtype=float) for s in pair]
+        subjects[name] = tuple(s / np.where(c > 0, c, 1.0) for s, c in zip(pair, scales, strict=True))
+    return replace(panel, subjects=subjects)
 
 
 def surface_table(panels: Mapping[str, Panel]) -> pd.DataFrame:

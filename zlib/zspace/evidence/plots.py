@@ -79,7 +79,7 @@ def retrieval_curves(curves: pd.DataFrame, peaks: pd.DataFrame, verdicts: Mappin
     figure.update_yaxes(range=[-0.02, 1.04])
     return _titled(
         figure,
-        _finding(verdicts, "aligned beyond every control"),
+        _finding(verdicts, "story aligned beyond every control"),
         "thin vertical line: layer chosen on discovery scenarios; dotted horizontal line: chance",
     )
 

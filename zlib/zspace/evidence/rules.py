@@ -40,7 +40,8 @@ class Evidence:
 
     `statistics` maps the names used in the rule to intervals, `checks` names of proofs and
     counterexamples to whether they hold; `n_items` and `n_scenarios` count what the intervals rest on.
-    `unavailable` holds the reason where nothing could be measured.
+    `unavailable` holds the reason where nothing could be measured. `remark` is added to the reasons: what
+    a reader must know that the rule does not judge, such as a measure under which the verdict differs.
     """
 
     language: str = OVERALL
@@ -50,6 +51,7 @@ class Evidence:
     n_items: int | None = None
     n_scenarios: int | None = None
     unavailable: str | None = None
+    remark: str = ""
 
 
 def judge(claim_id: str, rules: Mapping, reading: str, evidence: Evidence) -> tuple[str, str]:
@@ -70,9 +72,9 @@ def judge(claim_id: str, rules: Mapping, reading: str, evidence: Evidence) -> tu
             f"{claim_id} ({evidence.language}): the rule needs the statistics {', '.join(missing)}; the "
             f"evidence has {', '.join(evidence.statistics) or 'none'}."
         )
-    absent = _absent_controls(conditions, evidence.controls)
+    absent = _absent_controls(conditions, rules.get("required", ()), evidence.controls)
     if absent:
-        return NOT_TESTABLE, f"controls missing: no {' and no '.join(absent)} control"
+        return NOT_TESTABLE, f"controls missing: {', '.join(absent)}"
     failed = _failed_controls(conditions, evidence.controls)
     verdict, reason = _judge(conditions, evidence.statistics, evidence.n_scenarios)
     if failed:
@@ -90,7 +92,7 @@ def rule_pvalue(conditions: Mapping, evidence: Evidence) -> float | None:
     values = []
     for name, bound in conditions.items():
         interval = evidence.statistics.get(name)
-        if interval is None or not isinstance(bound, Mapping) or interval.replicates is None:
+        if interval is None or not isinstance(bound, Mapping) or not _defined(interval):
             return None
         side, limit, _ = bound_of(name, bound)
         wrong = interval.replicates <= limit if side == "above" else interval.replicates >= limit
@@ -171,7 +173,7 @@ def _judge_bound(name: str, bound: Mapping, interval: Interval, n: int | None) -
         f"{name.replace('_', ' ')} {interval.estimate:.3f} [{interval.low:.3f}, {interval.high:.3f}] "
         f"against {limit:g}"
     )
-    if not all(map(math.isfinite, (interval.estimate, interval.low, interval.high))):
+    if not _defined(interval):
         return INCONCLUSIVE, f"{name.replace('_', ' ')} is undefined"
     if interval.high < refuting if side == "above" else interval.low > refuting:
         none = bound.get("effect", True) and -limit < interval.low <= 0 <= interval.high < limit
@@ -182,15 +184,25 @@ def _judge_bound(name: str, bound: Mapping, interval: Interval, n: int | None) -
     return INCONCLUSIVE, words + (f" (about {more} scenarios would decide)" if more else "")
 
 
-def _absent_controls(conditions: Mapping, controls: Sequence[Control]) -> list[str]:
-    spoken = {c.kind for c in controls if control_verdict(conditions, c) is not None}
-    return [kind for kind in ("positive", "negative") if kind not in spoken]
+def _defined(interval: Interval) -> bool:
+    return all(map(math.isfinite, (interval.estimate, interval.low, interval.high)))
+
+
+def _absent_controls(conditions: Mapping, required: Sequence[str], controls: Sequence[Control]) -> list[str]:
+    """Required controls that are not there, and the kinds of which none speaks on this rule."""
+    spoken = [c for c in controls if control_verdict(conditions, c) is not None]
+    kinds = [f"no {k} control" for k in ("positive", "negative") if k not in {c.kind for c in spoken}]
+    return kinds + [name for name in required if name not in {c.name for c in controls}]
 
 
 def _failed_controls(conditions: Mapping, controls: Sequence[Control]) -> list[str]:
     failed = []
     for control in controls:
         verdict = control_verdict(conditions, control)
-        if verdict is not None and not passed(control, verdict):
+        if verdict is None:
+            continue
+        if not all(_defined(control.statistics[s]) for s in conditions):
+            failed.append(f"{control.kind} control {control.name!r} is undefined")
+        elif not passed(control, verdict):
             failed.append(f"{control.kind} control {control.name!r} is {verdict}")
     return failed

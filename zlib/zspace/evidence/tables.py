@@ -27,8 +27,10 @@ def operating(found: Mapping[str, OperatingCharacteristic]) -> pd.DataFrame:
         claim: {
             "supported when the effect is on the bound": one.null_supported,
             "upper 95 % limit": one.null_supported_high,
+            "supported at twice the bound": one.power_modest,
             "supported when planted": one.power,
             "refuted when absent": one.false_refuted,
+            "refuted when the effect is on the bound": one.null_refuted,
             "simulations per world": one.n_simulations,
         }
         for claim, one in found.items()

@@ -5,6 +5,7 @@ padded with -1, row i of both is the same item; the lengths T may differ. Where 
 and numerals, shared tokens and like lengths find translations: what a model must be shown to beat.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,6 +83,26 @@ def lexical_outcomes(
     ]
     length_x, length_y = (_standardised(length) for length in lengths)
     scores = _standardised(overlap) - _standardised(np.abs(length_x[:, None] - length_y))
+    return outcomes_of_scores(scores, groups=groups, level=level)
+
+
+def ngram_outcomes(
+    texts_x: Sequence[str], texts_y: Sequence[str], *, groups=None, level: Level = "item"
+) -> np.ndarray:
+    """Retrieval by shared spelling alone: (2, n) bool, per direction and item.
+
+    Cosine of the TF-IDF weights of character trigrams within words, accents stripped: what cognates and
+    names give away that subword tokens of two languages hide. It finds nothing across scripts.
+
+    Parameters
+    ----------
+    texts_x, texts_y : n texts each. groups, level : as in `alignment.retrieval_outcomes`.
+    """
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    vectorizer = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 3), strip_accents="unicode")
+    weights = vectorizer.fit_transform([*texts_x, *texts_y])
+    scores = (weights[: len(texts_x)] @ weights[len(texts_x) :].T).toarray()
     return outcomes_of_scores(scores, groups=groups, level=level)
 
 

@@ -207,7 +207,12 @@ def _row(row: dict, scale: Scale, rich) -> dict:
 
 def _operating(operating: dict) -> list[dict]:
     """How often the rule errs in simulations: label, rate in words, and whether it is out of bounds."""
-    labels = {"null_supported": "false alarms", "power": "power", "false_refuted": "absence found"}
+    labels = {
+        "null_supported": "false alarms",
+        "power_modest": "power at 2 × bound",
+        "power": "power, planted",
+        "false_refuted": "absence found",
+    }
     shown = [
         {
             "label": label,

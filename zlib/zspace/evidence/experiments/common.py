@@ -6,10 +6,12 @@ from dataclasses import replace
 import numpy as np
 
 from ...measures.resampling import Interval, bootstrap
+from .. import claims
 from ..panels import PLANTED, TRAINED, Panel
 from ..rules import Control, Evidence
 
 N_RESAMPLES = 2000
+STANDARDISED = "each dimension divided by its standard deviation"
 
 
 def as_evidence(panel: Panel, statistics: Mapping[str, Mapping[str, Interval]]) -> Evidence:
@@ -35,10 +37,28 @@ def confirmed_interval(panel: Panel, values: np.ndarray, rng: np.random.Generato
     return bootstrap(values, scenario, n_resamples=N_RESAMPLES, rng=rng, bounds=bounds)
 
 
-def shifted(interval: Interval, control: float) -> Interval:
-    """The interval of the excess over a control whose value is fixed."""
-    moved = {k: getattr(interval, k) - control for k in ("estimate", "low", "high", "replicates")}
-    return replace(interval, **moved)
+def shifted(interval: Interval, control: float, typical: float | None = None) -> Interval:
+    """The interval of the excess over a control whose value is fixed.
+
+    The largest of several noisy controls is biased upwards, which makes `supported` harder and `refuted`
+    easier. Where `typical` (their mean) is given, the upper limit is the excess over that instead, so
+    that chance among the controls refutes nothing.
+    """
+    moved = {k: getattr(interval, k) - control for k in ("estimate", "low", "replicates")}
+    return replace(interval, **moved, high=interval.high - (control if typical is None else typical))
+
+
+def remarked(claim: str, evidence: Evidence, other: Evidence, measure: str) -> Evidence:
+    """The evidence with a remark where the rule would decide otherwise on another measure."""
+    first, second = claims.evaluate(claim, evidence), claims.evaluate(claim, other)
+    differs = [
+        f"{reading.replace('_', ' ')} {getattr(second, reading)}"
+        for reading in claims.READINGS
+        if getattr(first, reading) != getattr(second, reading)
+    ]
+    return replace(
+        evidence, remark=f"Depends on the measure: {measure}, {', '.join(differs)}" if differs else ""
+    )
 
 
 def present(panel: Panel, name: str) -> list[str]:

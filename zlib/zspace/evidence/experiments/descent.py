@@ -5,20 +5,19 @@ SNR fall at every layer, do matched items lie nearer than shuffled pairs by more
 (the fall alone cannot tell), and is the fall accumulation (observation A)?
 """
 
-import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import brentq
 
 from ... import theory
 from ...measures import accumulation, residual
 from ...measures.resampling import Interval, interval_of
-from ..panels import PERMUTED, PLANTED, SHUFFLED, TRAINED, Panel
+from ..panels import PERMUTED, PLANTED, SHUFFLED, TRAINED, Panel, standardised
 from ..rules import Control, Evidence
-from .common import N_RESAMPLES, as_evidence, present, shifted
+from . import dilution
+from .common import N_RESAMPLES, STANDARDISED, as_evidence, present, remarked, shifted
 
 PATHS = {
     "measured": "log_snr",
@@ -26,6 +25,9 @@ PATHS = {
     "no cross-terms": "without_cross",
     "accumulation only": "accumulation",
 }
+EVERY, ACCUMULATION = "theorem_2_every_layer", "theorem_2_accumulation"
+_PROVED = {"distance": True, "criterion": True}
+_N_SHARES = 20_000  # resamples of a share: a quotient, whose limits need more of them to settle
 _TOLERANCE = 1e-9  # relative error of an identity in float64
 
 
@@ -67,7 +69,7 @@ def theorem_evidence(*, rng: np.random.Generator, n_layers: int = 2000) -> tuple
     checks = {
         "swap_counterexample": missed and bool(np.allclose(swap.snr, predicted, rtol=_TOLERANCE)),
         "misclassified_ensemble": bool(right["as stated"] < 0.8),
-        "symbolic_identity": all(residue == 0 for residue in residues.values()),
+        "symbolic_identity": {name: residue == 0 for name, residue in residues.items()} == _PROVED,
         "numeric_identity": bool(error < _TOLERANCE),
         "criterion_on_ensemble": bool(right["exact"] == 1.0),
         "criterion_on_counterexample": bool(swap.improves_exact[0] and not swap.improves_orthogonal[0]),
@@ -76,6 +78,9 @@ def theorem_evidence(*, rng: np.random.Generator, n_layers: int = 2000) -> tuple
         f"layers of the ensemble judged rightly by the criterion as stated, of {n_layers}": right[
             "as stated"
         ],
+        "the same among layers that meet its premise (|cos| of f_0 and f_1 below .05)": _near(
+            h1, h2, profile, falls
+        ),
         "layers judged rightly by the exact criterion": right["exact"],
         "largest relative error of the accounting identities": error,
         "counterexample (c = 1/2, 40 items): snr before": swap.snr[0],
@@ -84,6 +89,17 @@ def theorem_evidence(*, rng: np.random.Generator, n_layers: int = 2000) -> tuple
         "snr after by the closed form": predicted[1],
     }
     return Evidence(checks=checks), pd.DataFrame({"value": numbers})
+
+
+def _near(h1: np.ndarray, h2: np.ndarray, profile: residual.SnrProfile, falls: np.ndarray) -> float:
+    """How often the criterion as stated is right where contributions to one input are nearly orthogonal."""
+    angles = []
+    for h in (h1, h2):
+        before, added = h[:, 0], h[:, 1] - h[:, 0]
+        norms = np.linalg.norm(before, axis=-1) * np.linalg.norm(added, axis=-1)
+        angles.append(((before * added).sum(-1) / norms).mean(-1))
+    orthogonal = np.abs(angles).max(0) < 0.05
+    return float((profile.improves_orthogonal[:, 0] == falls)[orthogonal].mean())
 
 
 def identity_errors(profile: residual.SnrProfile) -> tuple[float, float]:
@@ -101,18 +117,21 @@ def identity_errors(profile: residual.SnrProfile) -> tuple[float, float]:
 def snr_descent(panels: Mapping[str, Panel], *, rng: np.random.Generator) -> DescentResult:
     """Theorem 2 on a model: SNR by layer, criteria, counterfactual paths and their evidence."""
     tables = {name: [] for name in ("curves", "criteria", "norm_ratios", "paths", "shares")}
-    evidence = {"theorem_2_every_layer": [], "theorem_2_accumulation": []}
+    evidence = {EVERY: [], ACCUMULATION: []}
     for panel, stream in zip(panels.values(), rng.spawn(len(panels)), strict=True):
         every, resampled, planted, shuffles = stream.spawn(4)
         profiles = {name: residual.snr_profile(*pair) for name, pair in panel.subjects.items()}
         tables["curves"].append(_curves(panel, profiles))
         tables["criteria"].append(_criteria(panel, profiles))
         tables["norm_ratios"].append(_norm_ratios(panel, shuffles))
-        evidence["theorem_2_every_layer"].append(every_layer_evidence(panel, rng=every))
-        found = _replicates(panel, panel.subjects[TRAINED], resampled)
+        first, second = every.spawn(2)
+        other = every_layer_evidence(standardised(panel), rng=second)
+        one = every_layer_evidence(panel, rng=first)
+        evidence[EVERY].append(remarked(EVERY, one, other, STANDARDISED))
+        found = _replicates(panel, panel.subjects[TRAINED], resampled, _N_SHARES)
         tables["paths"].append(_paths(panel, found))
         tables["shares"].append(_shares(panel, found))
-        evidence["theorem_2_accumulation"].append(accumulation_evidence(panel, found, rng=planted))
+        evidence[ACCUMULATION].append(dilution.accumulation_evidence(panel, found, rng=planted))
     joined = {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}
     return DescentResult(**joined, evidence=evidence)
 
@@ -146,106 +165,17 @@ def matched_evidence(panel: Panel, *, rng: np.random.Generator) -> Evidence:
     return as_evidence(panel, statistics)
 
 
-def accumulation_evidence(
-    panel: Panel, found: residual.SnrReplicates, *, rng: np.random.Generator
-) -> Evidence:
-    """Fall of log r and the share of it that accumulation explains, with two stacks of known answer."""
-    built = as_evidence(panel, {TRAINED: _accumulation_statistics(found)})
-    return replace(built, controls=_accumulation_controls(panel.scenario[panel.confirmation], rng))
-
-
-def accumulation_worlds(
-    scenario: np.ndarray, *, rng: np.random.Generator
-) -> Callable[[str, np.random.Generator], Evidence]:
-    """simulate(world, rng) for observation A: stacks that fall by accumulation alone ("true"), by
-    cross-terms alone ("false"), or half by each ("null"). `scenario` (n,) gives size and grouping.
-    """
-    controls = _accumulation_controls(scenario, rng)
-    size = {"n_items": len(scenario), "n_scenarios": len(np.unique(scenario))}
-
-    def simulate(world: str, rng: np.random.Generator) -> Evidence:
-        measured = _accumulation_world(world, scenario, rng, dim=256)
-        return Evidence("simulated", statistics=measured, controls=controls, **size)
-
-    return simulate
-
-
-def _accumulation_controls(scenario: np.ndarray, rng: np.random.Generator) -> tuple[Control, ...]:
-    positive, negative = rng.spawn(2)
-    return (
-        Control("accumulation planted", "positive", _accumulation_world("true", scenario, positive)),
-        Control("cross-terms planted", "negative", _accumulation_world("false", scenario, negative)),
-    )
-
-
-def _accumulation_world(
-    world: str, scenario: np.ndarray, rng: np.random.Generator, dim: int = 1024
-) -> dict[str, Interval]:
-    shrink = {"true": 0.0, "false": 0.12, "null": _half_share()}[world]
-    stack, resamples = rng.spawn(2)
-    h1, h2 = _shrinking_stack(len(scenario), shrink, rng=stack, dim=dim, quiet=world == "false")
-    found = residual.snr_replicates(h1, h2, scenario, n_resamples=N_RESAMPLES, rng=resamples)
-    return _accumulation_statistics(found)
-
-
-def _shrinking_stack(
-    n: int,
-    shrink: float,
-    *,
-    rng: np.random.Generator,
-    quiet: bool = False,
-    n_layers: int = 6,
-    dim: int = 1024,
-) -> tuple[np.ndarray, np.ndarray]:
-    """`theory.accumulation_null` whose language offset also shrinks by a factor a layer (a cross-term)."""
-    step = 0.02 if quiet else 0.45
-    h1, h2 = theory.accumulation_null(n, rng=rng, dim=dim, n_layers=n_layers, step=step)
-    half = (h1 - h2).mean(1, keepdims=True)[:1] / 2
-    kept = ((1 - shrink) ** np.arange(n_layers + 1) - 1)[:, None, None]
-    return h1 + kept * half, h2 - kept * half
-
-
-@functools.cache
-def _half_share(n_layers: int = 6, offset: float = 1.15, step: float = 0.45) -> float:
-    """Shrinkage at which accumulation explains half of the fall, from the stack's expected distances."""
-    k = np.arange(n_layers + 1)
-    noise = 1 + k * step**2
-
-    def excess(shrink: float) -> float:
-        square = (offset * (1 - shrink) ** k) ** 2
-        ones = np.ones(n_layers)
-        profile = residual.snr_profile(*theory.swap_counterexample(0.5, 4))
-        expected = replace(
-            profile,
-            d_same=square + 2 * noise,
-            d_diff=2 * noise,
-            delta_sq=shrink**2 * square[:-1] + 2 * step**2,
-            sigma_sq=2 * step**2 * ones,
-            cross_same=-2 * shrink * square[:-1],
-            cross_diff=0 * ones,
-        )
-        return float(accumulation.accumulation_shares(expected).shares[0]) - 0.5
-
-    return float(brentq(excess, 1e-6, 0.5))
-
-
-def _accumulation_statistics(found: residual.SnrReplicates) -> dict[str, Interval]:
-    estimate, replicates = (accumulation.accumulation_shares(p) for p in (found.estimate, found.replicates))
-    return {
-        "fall": interval_of(estimate.fall, replicates.fall, found.n_groups),
-        "accumulation_share": interval_of(estimate.shares[0], replicates.shares[:, 0], found.n_groups),
-    }
-
-
 def _centred(panel: Panel, pair: tuple) -> tuple[np.ndarray, np.ndarray]:
     """States minus their language's mean over the discovery items, layer by layer."""
     return tuple(s - s[:, panel.discovery].mean(1, keepdims=True, dtype=float) for s in pair)
 
 
-def _replicates(panel: Panel, pair: tuple, rng: np.random.Generator) -> residual.SnrReplicates:
+def _replicates(
+    panel: Panel, pair: tuple, rng: np.random.Generator, n_resamples: int = N_RESAMPLES
+) -> residual.SnrReplicates:
     rows = panel.confirmation
     h1, h2 = (s[:, rows] for s in pair)
-    return residual.snr_replicates(h1, h2, panel.scenario[rows], n_resamples=N_RESAMPLES, rng=rng)
+    return residual.snr_replicates(h1, h2, panel.scenario[rows], n_resamples=n_resamples, rng=rng)
 
 
 def _matched(panel: Panel, subject: str, rng: np.random.Generator) -> Interval:

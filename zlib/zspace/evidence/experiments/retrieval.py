@@ -13,12 +13,21 @@ import pandas as pd
 
 from ...measures import alignment
 from ...measures.resampling import Interval, holm, permutation_max, stratified_permutations
-from ...measures.surface import lexical_outcomes
-from ..panels import PERMUTED, PLANTED, RANDOM_BLOCKS, SHUFFLED, TRAINED, Panel, length_overlap_strata
+from ...measures.surface import lexical_outcomes, ngram_outcomes
+from ..panels import (
+    PERMUTED,
+    PLANTED,
+    RANDOM_BLOCKS,
+    SHUFFLED,
+    TRAINED,
+    Panel,
+    length_overlap_strata,
+    standardised,
+)
 from ..rules import Evidence
-from .common import as_evidence, confirmed_interval, present, shifted
+from .common import STANDARDISED, as_evidence, confirmed_interval, present, remarked, shifted
 
-SURFACE = "surface overlap"
+SURFACE, SPELLING = "surface overlap", "shared spelling"
 
 
 @dataclass(frozen=True)
@@ -50,8 +59,11 @@ def retrieval_by_layer(
         curves.append(_curves(panel, outcomes, intervals))
         peaks.append(_peaks(panel, outcomes))
         shuffles.append(_shuffled(panel, permuted, n_shuffles))
-        for claim, one in retrieval_evidence(panel, outcomes, rng=decisions).items():
-            evidence[claim].append(one)
+        first, second = decisions.spawn(2)
+        scaled = standardised(panel)
+        others = retrieval_evidence(scaled, retrieval_outcomes(scaled), rng=second)
+        for claim, one in retrieval_evidence(panel, outcomes, rng=first).items():
+            evidence[claim].append(remarked(claim, one, others[claim], STANDARDISED))
     table = pd.concat(shuffles, ignore_index=True)
     smallest = table.groupby("language", sort=False)["p_max"].min()
     adjusted = dict(zip(smallest.index, holm(smallest.to_numpy()), strict=True))
@@ -61,10 +73,11 @@ def retrieval_by_layer(
     )
 
 
-def retrieval_outcomes(panel: Panel, *, surface: bool = True, **options) -> dict[str, np.ndarray]:
+def retrieval_outcomes(panel: Panel, **options) -> dict[str, np.ndarray]:
     """Subject -> (L+1, 2, n) outcomes on the full pool, centred by the means of the discovery items.
 
-    The surface baseline has one layer. `options` go to `alignment.retrieval_outcomes`.
+    The baselines from the texts (surface overlap, spelling) have one layer. `options` go to
+    `alignment.retrieval_outcomes`.
     """
     options = {"level": "between", "groups": panel.scenario, **options}
     centred = options.pop("center", True)
@@ -72,10 +85,10 @@ def retrieval_outcomes(panel: Panel, *, surface: bool = True, **options) -> dict
         name: alignment.retrieval_outcomes(x, y, center=panel.means(name) if centred else False, **options)
         for name, (x, y) in panel.subjects.items()
     }
-    if surface:
-        found[SURFACE] = lexical_outcomes(*panel.tokens, groups=options["groups"], level=options["level"])[
-            None
-        ]
+    level = {"groups": options["groups"], "level": options["level"]}
+    found[SURFACE] = lexical_outcomes(*panel.tokens, **level)[None]
+    if panel.texts is not None:
+        found[SPELLING] = ngram_outcomes(*panel.texts, **level)[None]
     return found
 
 
@@ -102,15 +115,17 @@ def retrieval_evidence(
 def aligned_excess(
     panel: Panel, outcomes: Mapping[str, np.ndarray], subject: str, *, rng: np.random.Generator
 ) -> Interval:
-    """Retrieval at the peak minus that of the best control: random twins, permuted embeddings, surface.
+    """Retrieval at the peak minus that of the best control: random twins, permuted embeddings, texts alone.
 
-    A twin is compared with the other twins and the surface baseline.
+    A twin is compared with the other twins and the baselines from the texts. The upper limit is the
+    excess over the mean control (see `shifted`).
     """
     controls = [t for t in panel.twins if t != subject]
     if subject not in (*panel.twins, PERMUTED):
         controls += present(panel, PERMUTED)
-    compared = [(outcomes[c], peak_layer(panel, outcomes[c])) for c in [*controls, SURFACE]]
-    return _excess(panel, outcomes[subject], compared, rng)
+    controls += [c for c in (SURFACE, SPELLING) if c in outcomes]
+    compared = [(outcomes[c], peak_layer(panel, outcomes[c])) for c in controls]
+    return _excess(panel, outcomes[subject], compared, rng, exchangeable=True)
 
 
 def rise_excess(
@@ -154,8 +169,10 @@ def sensitivity(
     (language, "trained" or "best control") and the level of chance. Every layer is chosen anew on
     discovery items and scored on the others. Rows that the corpus does not allow are left out.
     """
+    scaled = {language: standardised(panel) for language, panel in primary.items()}
     choices = {
         "primary: mean pooling, centred cosine, between": (primary, {}),
+        STANDARDISED: (scaled, {}),
         "raw cosine": (primary, {"center": False}),
         "CSLS, k = 10": (primary, {"score": "csls"}),
         "own translation among all items": (primary, {"level": "item"}),
@@ -182,7 +199,7 @@ def _trained_and_control(panel: Panel, options: Mapping | None) -> tuple[float, 
     else:
         groups = panel.group if options.get("level") == "within" else panel.scenario
         found = retrieval_outcomes(panel, groups=groups, **options)
-    names = [n for n in (*panel.twins, PERMUTED, SURFACE) if n in found]
+    names = [n for n in (*panel.twins, PERMUTED, SURFACE, SPELLING) if n in found]
     scores = {
         n: found[n][peak_layer(panel, found[n])][:, panel.confirmation].mean() for n in (TRAINED, *names)
     }
@@ -202,17 +219,21 @@ def _chance(panel: Panel, options: Mapping | None) -> float:
 
 
 def _excess(
-    panel: Panel, outcomes: np.ndarray, compared: Sequence[tuple[np.ndarray, int]], rng: np.random.Generator
+    panel: Panel,
+    outcomes: np.ndarray,
+    compared: Sequence[tuple[np.ndarray, int]],
+    rng: np.random.Generator,
+    *,
+    exchangeable: bool = False,
 ) -> Interval:
-    """Peak minus the best of the compared (outcomes, layer).
+    """Peak minus the best of the compared (outcomes, layer), fixed before the subject is resampled.
 
-    The control's value is the largest of several, so biased towards the control; it is fixed before
-    the accuracy of the subject is resampled.
+    `exchangeable` controls measure the same thing, so that their mean is their typical value.
     """
     rows = panel.confirmation
-    own = outcomes[peak_layer(panel, outcomes)].mean(0)[rows]
-    control = max(found[layer][:, rows].mean() for found, layer in compared)
-    return shifted(confirmed_interval(panel, own, rng, bounds=(0, 1)), control)
+    own = confirmed_interval(panel, outcomes[peak_layer(panel, outcomes)].mean(0)[rows], rng, bounds=(0, 1))
+    controls = [found[layer][:, rows].mean() for found, layer in compared]
+    return shifted(own, max(controls), np.mean(controls) if exchangeable else None)
 
 
 def _curves(panel: Panel, outcomes: Mapping[str, np.ndarray], rng: np.random.Generator) -> pd.DataFrame:

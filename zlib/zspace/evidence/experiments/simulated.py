@@ -1,8 +1,8 @@
 """Worlds with known answers, at the size of the data, for the operating characteristic of each rule.
 
-World "true" carries the signal in every scenario, "false" in none, and "null" in the share of
-scenarios that puts the mean of the primary statistic on the bound of the rule, where the verdict
-`supported` is wrong most easily.
+World "true" carries the signal in every scenario, "false" in none, "null" in the share of scenarios
+that puts the mean of the primary statistic on the bound of the rule, where the verdict `supported` is
+wrong most easily, and "modest" in the share that puts it on twice the bound.
 """
 
 from collections.abc import Callable
@@ -12,9 +12,9 @@ import numpy as np
 from ..claims import rule
 from ..panels import simulated_panel
 from ..rules import Evidence, bound_of
-from . import descent, retrieval, updates
+from . import descent, dilution, retrieval, updates
 
-WORLDS = ("true", "false", "null")
+WORLDS = ("true", "false", "null", "modest")
 _N_CALIBRATION = 30
 _SIGNALS = {
     "prediction_1_aligned": "scenarios",
@@ -35,7 +35,7 @@ def simulation(
     """
     if claim_id == "theorem_2_accumulation":
         confirmed = n_scenarios - n_scenarios // 3  # a third of the scenarios is for discovery
-        return descent.accumulation_worlds(np.repeat(np.arange(confirmed), n_draws), rng=rng)
+        return dilution.accumulation_worlds(np.repeat(np.arange(confirmed), n_draws), rng=rng)
     primary = rule(claim_id)["primary"]
     _, bound, _ = bound_of(primary, rule(claim_id)["rules"]["as_corrected"][primary])
 
@@ -46,7 +46,8 @@ def simulation(
         np.mean([evidence(share, r).statistics[primary].estimate for r in rng.spawn(_N_CALIBRATION)])
         for share in (0.0, 1.0)
     )
-    shares = {"true": 1.0, "false": 0.0, "null": float(np.clip((bound - none) / (full - none), 0, 1))}
+    null, modest = (float(np.clip((m - none) / (full - none), 0, 1)) for m in (bound, 2 * bound))
+    shares = {"true": 1.0, "false": 0.0, "null": null, "modest": modest}
     return lambda world, rng: evidence(shares[world], rng)
 
 

@@ -11,9 +11,11 @@ import numpy as np
 import pandas as pd
 
 from ...measures import alignment
-from ..panels import PERMUTED, PLANTED, SHUFFLED, TRAINED, Panel, plant_updates
+from ..panels import PERMUTED, PLANTED, SHUFFLED, TRAINED, Panel, plant_updates, standardised
 from ..rules import Evidence
-from .common import as_evidence, confirmed_interval, present
+from .common import STANDARDISED, as_evidence, confirmed_interval, present, remarked
+
+CLAIM = "prediction_2_update_agnosticism"
 
 
 @dataclass(frozen=True)
@@ -39,10 +41,13 @@ def update_agnosticism(panels: Mapping[str, Panel], *, rng: np.random.Generator)
         }
         curves.append(_auc_curves(panel, measured))
         one = update_evidence(panel, measured, rng=stream)
-        evidence.append(one)
+        scaled = standardised(panel)
+        subjects = update_subjects(scaled, stream.spawn(1)[0])
+        other = update_evidence(scaled, {n: update_auc(scaled, p) for n, p in subjects.items()}, rng=stream)
+        evidence.append(remarked(CLAIM, one, other, STANDARDISED))
         gains.append(_gains(panel, measured, stream))
     tables = (pd.concat(t, ignore_index=True) for t in (curves, gains))
-    return UpdateResult(*tables, {"prediction_2_update_agnosticism": evidence})
+    return UpdateResult(*tables, {CLAIM: evidence})
 
 
 def update_subjects(panel: Panel, rng: np.random.Generator) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -98,9 +103,12 @@ def sensitivity(primary: Mapping[str, Panel], last: Mapping[str, Panel]) -> pd.D
     `primary` holds mean-pooled panels, `last` the same pooled at the last token. Columns are
     (language, "trained" or "best twin").
     """
+    scaled = {language: standardised(panel) for language, panel in primary.items()}
     choices = {
         "primary: mean pooling, inner layers, centred": (primary, True, update_gain),
         "raw vectors": (primary, False, update_gain),
+        STANDARDISED: (scaled, True, update_gain),
+        "AUC of the states themselves, inner layers": (primary, True, lambda auc: auc[0][1:-2].mean(0)),
         "all layers": (primary, True, lambda auc: (auc[1] - auc[0][:-1]).mean(0)),
         "last token, from layer 1": (last, True, update_gain),
     }
