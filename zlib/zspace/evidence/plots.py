@@ -50,7 +50,7 @@ def prepare_notebook() -> str:
     """Whole words in tables, and figures as interactive JSON, with a PNG where a Chromium can draw one."""
     pd.set_option("display.max_colwidth", None, "display.max_columns", None, "display.width", 200)
     has_chromium = any(shutil.which(name) for name in _CHROMIUM)
-    pio.renderers["png"].width = 660
+    pio.renderers["png"].width = 620
     pio.renderers.default = "plotly_mimetype+png" if has_chromium else "plotly_mimetype"
     return pio.renderers.default
 

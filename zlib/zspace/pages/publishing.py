@@ -64,7 +64,7 @@ def replace_table(readme: str, table: str) -> str:
 
 
 def figure(notebooks: Path, *, notebook: str, number: int = 1) -> bytes:
-    """PNG of the `number`-th figure in the first executed copy of a notebook (drawn anew if it has none)."""
+    """PNG of the `number`-th figure in the first executed copy of a notebook, drawn from its Plotly data."""
     copies = sorted(p for p in notebooks.glob("*.ipynb") if p.stem.split("--")[0] == notebook)
     if not copies:
         raise ParameterError(f"{notebook} was not executed into {notebooks}; run `zspace report` first.")
@@ -75,12 +75,12 @@ def figure(notebooks: Path, *, notebook: str, number: int = 1) -> bytes:
             f"{copies[0].name} has {len(figures)} figures; params/figures.yaml asks for {number}."
         )
     chosen = figures[number - 1]
-    if _PNG in chosen:
+    if _PLOTLY not in chosen:
         return base64.b64decode("".join(chosen[_PNG]))
     import plotly.graph_objects
 
     drawn = plotly.graph_objects.Figure({k: chosen[_PLOTLY].get(k) for k in ("data", "layout")})
-    return drawn.to_image("png", scale=2)
+    return drawn.to_image("png", scale=2, width=820)
 
 
 def _rounded(value: object) -> object:
