@@ -115,7 +115,8 @@ def evaluate(claim_id: str, evidence: Evidence) -> Verdict:
         reasons[reading] = f"{reason}. {evidence.remark}" if evidence.remark else reason
     primary, bound = _primary(entry, "as_corrected")
     interval = evidence.statistics.get(primary)
-    numbers = {} if interval is None else _numbers(interval)
+    # a number without an interval (a share of a fall that may not be one) is no estimate
+    numbers = {} if interval is None or not math.isfinite(interval.high) else _numbers(interval)
     return Verdict(
         claim=claim_id,
         language=evidence.language,
