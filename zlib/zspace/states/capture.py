@@ -8,6 +8,7 @@ only where something has to be captured.
 """
 
 import functools
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -18,14 +19,16 @@ import xarray as xr
 from .. import files
 from ..errors import CorpusError, ModelError, ParameterError, ZspaceError
 from ..sources import models
-from . import pooling, store
+from . import forward, pooling, store
 
 if TYPE_CHECKING:
+    import torch
+
     from ..sources.corpora import Corpus
 
 POOLINGS = ("mean", "last")
-# Part of every store key: raise it when an edit here, in `pooling` or in `models.ReducingHooks` changes
-# numbers.
+# Part of every store key: raise it when an edit here, in `forward`, in `pooling` or in
+# `models.ReducingHooks` changes numbers.
 CODE_VERSION = 1
 # Padded tokens in one batch. On a CPU more only costs memory; a GPU needs many to be busy.
 TOKEN_BUDGET = {"cpu": 1024, "cuda": 32768}
@@ -247,40 +250,57 @@ def _bar(tokens: Sequence, progress: bool) -> tqdm.tqdm:
     # Where a bar is wanted tqdm still obeys TQDM_DISABLE, by which a batch run silences it.
     silent = {} if progress else {"disable": True}
     total = sum(len(ids) for ids, _ in tokens)
-    return tqdm.tqdm(total=total, unit="token", unit_scale=True, dynamic_ncols=True, **silent)
+    interval = 0.1 if sys.stderr.isatty() else 10  # seconds; a log needs no line for every batch
+    return tqdm.tqdm(
+        total=total, unit="token", unit_scale=True, dynamic_ncols=True, mininterval=interval, **silent
+    )
 
 
 def _pool(
     model, tokens: list, poolings: Sequence[str], token_budget: int | None, bar
 ) -> dict[str, np.ndarray]:
+    import torch
+
     lengths = np.array([len(ids) for ids, _ in tokens])
     shape = (model.n_layers + 1, len(tokens), model.hidden_size)
     pooled = {name: np.empty(shape, np.float32) for name in poolings}
     budget = token_budget or TOKEN_BUDGET.get(str(model.device).partition(":")[0], TOKEN_BUDGET["cuda"])
-    for rows, result in _fitting(model, tokens, lengths, poolings, budget):
+    for rows, batch in _one_behind(_fitting(model, tokens, lengths, poolings, budget)):
+        result, finite = batch.arrive()
         for name in poolings:
-            _check_finite(result[name], name, model)
-            pooled[name][:, rows] = result[name]
+            _check_finite(finite[name], name, model)
+            # Uses torch's threads: NumPy's single one takes as long as a GPU for its next batch.
+            torch.from_numpy(pooled[name]).index_copy_(1, torch.from_numpy(rows), result[name])
         bar.update(int(lengths[rows].sum()))
     return pooled
 
 
-def _fitting(model, tokens, lengths, poolings, budget: int) -> Iterator[tuple[np.ndarray, dict]]:
-    """(rows, pooled states) of each batch, in batches halved until they fit into memory."""
+def _one_behind(items: Iterator) -> Iterator:
+    """The same items, each once the next has been made: a GPU works on that one in the meantime."""
+    waiting = []
+    for item in items:
+        waiting.append(item)
+        if len(waiting) > 1:
+            yield waiting.pop(0)
+    yield from waiting
+
+
+def _fitting(model, tokens, lengths, poolings, budget: int) -> Iterator[tuple[np.ndarray, forward.Batch]]:
+    """(rows, batch under way) of each batch, in batches halved until they fit into memory."""
     waiting = batches(lengths, budget)
     while waiting:
         rows = waiting[0]
-        result, complaint = None, ""
+        batch, complaint = None, ""
         try:
-            result = _forward(model, [tokens[row] for row in rows], poolings)
+            batch = forward.start(model, [tokens[row] for row in rows], poolings)
         except (RuntimeError, MemoryError) as error:
             if not _out_of_memory(error):
                 raise
             complaint = str(error)
         # Outside the handler: its traceback would keep the failed batch's tensors alive.
-        if result is not None:
+        if batch is not None:
             waiting = waiting[1:]
-            yield rows, result
+            yield rows, batch
             continue
         if len(rows) == 1:
             raise ZspaceError(
@@ -293,34 +313,9 @@ def _fitting(model, tokens, lengths, poolings, budget: int) -> Iterator[tuple[np
         waiting = [remaining[b] for b in batches(lengths[remaining], len(rows) * int(lengths[rows[0]]) // 2)]
 
 
-def _forward(model, tokens: list, poolings: Sequence[str]) -> dict[str, np.ndarray]:
-    """Pooled states of one batch: pooling -> (L+1, B, d)."""
-    import torch
-
-    width = max(len(ids) for ids, _ in tokens)
-    ids = torch.full((len(tokens), width), model.tokenizer.pad_token_id)
-    content = torch.zeros((len(tokens), width), dtype=torch.bool)
-    for row, (text, mask) in enumerate(tokens):
-        ids[row, : len(text)] = torch.from_numpy(text)
-        content[row, : len(text)] = torch.from_numpy(mask)
-    reducers = pooling.reducers(content.to(model.device), poolings)
-
-    def reduce(_layer, h):
-        return [reducer(h) for reducer in reducers]
-
-    with torch.inference_mode(), models.ReducingHooks(model, reduce) as hooks:
-        model.trunk(input_ids=ids.to(model.device), use_cache=False)
-        layers = hooks.take()
-        return {
-            name: torch.stack([layer[i].to(model.device) for layer in layers]).cpu().numpy()
-            for i, name in enumerate(poolings)
-        }
-
-
-def _check_finite(result: np.ndarray, name: str, model) -> None:
-    finite = np.isfinite(result).all(axis=(1, 2))
+def _check_finite(finite: "torch.Tensor", name: str, model) -> None:
     if not finite.all():
-        layer = int(np.argmin(finite))
+        layer = int(finite.int().argmin())
         raise ModelError(
             f"{model.name}: states at layer {layer} of {model.n_layers} are not finite ({name} pooling, "
             f"dtype {model.dtype}). float16 overflows in many models; use float32 or bfloat16."
