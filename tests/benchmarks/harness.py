@@ -1,8 +1,9 @@
 """Paired timing: ratios of CPU time between two pieces of code that do the same work.
 
 Baseline and candidate run in turn, in alternating order, on one thread; the time is the process's CPU
-time, so that other work on the machine moves it little, and a slow spell meets both. A row states a bound
-on the median ratio and misses it only where the whole interval of the median lies on the wrong side.
+time, so that other work on the machine moves it little, and a slow spell meets both (work on a GPU brings
+a clock of its own). A row states a bound on the median ratio and misses it only where the whole interval
+of the median lies on the wrong side.
 """
 
 import ctypes
@@ -54,6 +55,21 @@ class Row:
         return low > self.bound if self.sense == "at most" else high < self.bound
 
 
+@dataclass(frozen=True)
+class Skipped:
+    """Comparisons that cannot be made here, and why."""
+
+    what: str
+    reason: str
+
+
+def cpu_seconds(work: Callable[[], object]) -> float:
+    """CPU time of the process that `work` takes."""
+    before = time.process_time()
+    work()
+    return time.process_time() - before
+
+
 def compare(
     what: str,
     candidate: Callable[[], object],
@@ -63,16 +79,18 @@ def compare(
     at_least: float | None = None,
     pairs: int = 5,
     notes: dict | None = None,
+    clock: Callable[[Callable[[], object]], float] = cpu_seconds,
+    unit: str = "CPU-s",
 ) -> Row:
     """Time `candidate` against `baseline`, after one untimed run of each.
 
     Give exactly one bound: `at_most` on candidate / baseline (overhead), or `at_least` on
-    baseline / candidate (speed-up).
+    baseline / candidate (speed-up). `clock` gives the time of one piece of work, in `unit`.
     """
     if (at_most is None) == (at_least is None):
         raise ValueError("give exactly one of at_most and at_least")
     baseline(), candidate()
-    seconds = np.array([_one_pair(baseline, candidate, candidate_first=bool(i % 2)) for i in range(pairs)])
+    seconds = np.array([_one_pair(baseline, candidate, clock, bool(i % 2)) for i in range(pairs)])
     ratios = seconds[:, 1] / seconds[:, 0] if at_least is None else seconds[:, 0] / seconds[:, 1]
     medians = np.median(seconds, axis=0)
     return Row(
@@ -82,7 +100,11 @@ def compare(
         ratios=tuple(float(r) for r in ratios),
         interval=median_interval(ratios),
         baseline_code=textwrap.dedent(inspect.getsource(baseline)),
-        notes={"baseline CPU-s": float(medians[0]), "candidate CPU-s": float(medians[1]), **(notes or {})},
+        notes={
+            f"baseline {unit}": float(medians[0]),
+            f"candidate {unit}": float(medians[1]),
+            **(notes or {}),
+        },
     )
 
 
@@ -140,14 +162,10 @@ def _peak_above_start(work: Callable[[], object]) -> float:
     return peak - before
 
 
-def _one_pair(baseline: Callable, candidate: Callable, *, candidate_first: bool) -> tuple[float, float]:
+def _one_pair(
+    baseline: Callable, candidate: Callable, clock: Callable, candidate_first: bool
+) -> tuple[float, float]:
     if candidate_first:
-        second = _cpu_seconds(candidate)
-        return _cpu_seconds(baseline), second
-    return _cpu_seconds(baseline), _cpu_seconds(candidate)
-
-
-def _cpu_seconds(work: Callable) -> float:
-    before = time.process_time()
-    work()
-    return time.process_time() - before
+        second = clock(candidate)
+        return clock(baseline), second
+    return clock(baseline), clock(candidate)

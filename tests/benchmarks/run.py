@@ -1,7 +1,8 @@
 """All benchmarks of this folder: `zspace bench [--only WORD] [--pairs N] [--out FILE]`.
 
 Runs `rows(pairs)` of every bench_*.py, prints a table with the code of each baseline, writes the numbers
-and their provenance as JSON, and exits with 1 where a row misses its bound by more than noise.
+and their provenance as JSON, and exits with 1 where a row misses its bound by more than noise. What this
+machine cannot run is listed with the reason.
 """
 
 import argparse
@@ -13,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from harness import COVERAGE, Row
+from harness import COVERAGE, Row, Skipped
 from zspace import files
 
 HERE = Path(__file__).resolve().parent
@@ -32,20 +33,24 @@ def main(argv: list[str] | None = None) -> int:
             f"no bench_*.py matches {options.only!r}" if not modules else "--pairs must be 5 or more"
         )
     torch.set_num_threads(1)
-    found = []
+    found, skipped = [], []
     for name in modules:
         for row in importlib.import_module(name).rows(options.pairs):
-            found.append(row)
+            (skipped if isinstance(row, Skipped) else found).append(row)
             print(_line(row), flush=True)
     print(*(f"\nBaseline of: {row.what}\n{row.baseline_code}" for row in found), sep="")
     path = options.out or files.runs_root() / "bench" / "bench.json"
     with files.atomic_write(path) as stream:
-        json.dump({"provenance": _provenance(), "rows": [_record(row) for row in found]}, stream, indent=2)
+        rows = [_record(row) for row in found]
+        skips = [asdict(row) for row in skipped]
+        json.dump({"provenance": _provenance(), "rows": rows, "skipped": skips}, stream, indent=2)
     print(f"Written: {path}")
     return 1 if any(row.misses for row in found) else 0
 
 
-def _line(row: Row) -> str:
+def _line(row: Row | Skipped) -> str:
+    if isinstance(row, Skipped):
+        return f"skipped  {row.what}: {row.reason}"
     low, high = row.interval
     notes = ", ".join(
         f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
@@ -69,7 +74,7 @@ def _provenance() -> dict:
         **files.provenance(),
         "cpu": names[0].partition(":")[2].strip() if names else platform.processor(),
         "threads": torch.get_num_threads(),
-        "clock": "CPU time of the process",
+        "clock": "CPU time of the process; wall time up to the end of the device's work in rows about a GPU",
         "interval": f"order statistics of the pairs, coverage at least {COVERAGE:.0%}",
     }
 
