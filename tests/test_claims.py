@@ -21,15 +21,41 @@ def interval(low, high):
     return Interval(middle, low, high, replicates, 0.95, 20)
 
 
-def control(kind, low, high, name="a control"):
-    return Control(name, kind, {"aligned_excess": interval(low, high)})
+def certain(p, low=0.4, high=0.6, limit=BOUND):
+    """An interval beyond `limit` whose one-sided bootstrap p against it is p (a multiple of .001)."""
+    replicates = np.full(999, (low + high) / 2)
+    replicates[: round(1000 * p) - 1] = limit - 0.01
+    return Interval((low + high) / 2, low, high, replicates, 0.95, 20)
 
 
-GOOD = (control("positive", 0.5, 0.9, "planted"), control("negative", -0.1, 0.05, "twin"))
+def required(claim, positive, negative):
+    """Every control that the rule of a claim requires, planted ones with the statistics `positive`."""
+    return tuple(
+        Control(name, "positive", positive)
+        if "planted" in name and "cross" not in name
+        # a twin, a shuffle, or what must not be taken for the effect
+        else Control(name, "negative", negative)
+        for name in params("claims")[claim]["rules"]["required"]
+    )
 
 
-def evidence(low, high, controls=GOOD, **fields):
-    return Evidence("zh", {"aligned_excess": interval(low, high)}, controls, n_scenarios=20, **fields)
+GOOD = required(CLAIM, {"aligned_excess": interval(0.5, 0.9)}, {"aligned_excess": interval(-0.1, 0.05)})
+PLANTED = next(c for c in GOOD if c.kind == "positive")
+NEGATIVE = tuple(c for c in GOOD if c.kind == "negative")
+
+
+def changed(name, low, high):
+    """The good controls, one of which has another interval."""
+    found = interval(low, high) if np.isfinite(low) else undefined()
+    return tuple(replace(c, statistics={"aligned_excess": found}) if c.name == name else c for c in GOOD)
+
+
+def undefined():
+    return Interval(np.nan, np.nan, np.nan, np.full(10, np.nan), 0.95, 20)
+
+
+def evidence(low, high, controls=GOOD, language="zh", **fields):
+    return Evidence(language, {"aligned_excess": interval(low, high)}, controls, n_scenarios=20, **fields)
 
 
 @pytest.mark.parametrize(
@@ -60,11 +86,13 @@ def test_evaluate_names_the_scenarios_that_would_decide():
 @pytest.mark.parametrize(
     ("controls", "words"),
     [
-        ((control("positive", 0.0, 0.2, "planted"), GOOD[1]), "positive control 'planted' is inconclusive"),
-        ((GOOD[0], control("negative", 0.2, 0.4, "twin")), "negative control 'twin' is supported"),
-        ((GOOD[0],), "controls missing: no negative control"),
-        ((GOOD[1],), "controls missing: no positive control"),
-        ((), "controls missing: no positive and no negative control"),
+        (changed("planted signal", 0.0, 0.2), "positive control 'planted signal' is inconclusive"),
+        (changed("random-1", 0.2, 0.4), "negative control 'random-1' is supported"),
+        (changed("random-1", np.nan, np.nan), "negative control 'random-1' is undefined"),
+        (changed("planted signal", np.nan, np.nan), "positive control 'planted signal' is undefined"),
+        ((PLANTED,), "controls missing: no negative control, random-0"),
+        (NEGATIVE, "controls missing: no positive control, planted signal"),
+        ((), "controls missing: no positive control, no negative control, random-0"),
     ],
 )
 def test_evaluate_is_not_testable_when_the_instrument_fails(controls, words):
@@ -74,8 +102,32 @@ def test_evaluate_is_not_testable_when_the_instrument_fails(controls, words):
 
 
 def test_evaluate_lets_inconclusive_negative_controls_pass():
-    controls = (GOOD[0], control("negative", 0.0, 0.3))
+    controls = changed("random-0", 0.0, 0.3)
     assert claims.evaluate(CLAIM, evidence(0.5, 0.9, controls)).as_corrected == "supported"
+
+
+@pytest.mark.parametrize(
+    ("claim", "name"),
+    [(c, name) for c, e in params("claims").items() for name in e["rules"].get("required", ())],
+)
+def test_evaluate_is_not_testable_without_a_required_control(claim, name):
+    conditions = params("claims")[claim]["rules"]
+    statistics = {}
+    for s, bound in {**conditions["as_corrected"], **conditions.get("given", {})}.items():
+        limit = rules.bound_of(s, bound)[1]
+        statistics[s] = interval(limit + 0.1, limit + 0.2)
+    poor = {s: interval(-0.3, -0.2) for s in statistics}
+    controls = required(claim, statistics, poor)
+    # one more of either kind, so that no kind is missing
+    spare = (Control("spare +", "positive", statistics), Control("spare -", "negative", poor))
+
+    def found(controls):
+        built = Evidence("zh", {**statistics, "largest_drop": interval(0, 0.1)}, (*controls, *spare))
+        return rules.judge(claim, conditions, "as_corrected", built)
+
+    assert found(controls)[0] == "supported"
+    without = found(tuple(c for c in controls if c.name != name))
+    assert without == ("not testable", f"controls missing: {name}")
 
 
 def test_evaluate_judges_a_conjunction_by_its_weakest_part():
@@ -83,7 +135,7 @@ def test_evaluate_judges_a_conjunction_by_its_weakest_part():
         both = {"rise_excess": interval(0.3, 0.5), "largest_drop": interval(*drop)}
         fine = {"rise_excess": interval(0.3, 0.5), "largest_drop": interval(-0.05, 0.01)}
         none = {"rise_excess": interval(-0.3, 0.0), "largest_drop": interval(-0.05, 0.01)}
-        controls = (Control("planted", "positive", fine), Control("twin", "negative", none))
+        controls = required("prediction_1_rises", fine, none)
         return claims.evaluate("prediction_1_rises", Evidence("zh", both, controls))
 
     assert found((-0.05, 0.05)).as_stated == "supported"
@@ -96,7 +148,7 @@ def test_evaluate_needs_something_to_explain():
     def found(low, high):
         share = {"accumulation_share": interval(0.92, 0.99), "fall": interval(low, high)}
         poor = {"accumulation_share": interval(0.0, 0.1), "fall": interval(low, high)}
-        controls = (Control("planted", "positive", share), Control("other", "negative", poor))
+        controls = required("theorem_2_accumulation", share, poor)
         return claims.evaluate("theorem_2_accumulation", Evidence("zh", share, controls))
 
     assert found(0.1, 0.2).as_stated == "supported"
@@ -130,25 +182,104 @@ def test_evaluate_keeps_the_reason_of_unavailable_evidence():
     assert found.as_corrected_reason == "weights unavailable"
 
 
-def test_evaluate_calls_an_undefined_statistic_inconclusive():
-    nan = float("nan")
-    undefined = Interval(nan, nan, nan, np.full(10, nan), 0.95, 20)
-    found = claims.evaluate(CLAIM, Evidence("zh", {"aligned_excess": undefined}, GOOD))
+def test_evaluate_calls_an_undefined_statistic_inconclusive_and_gives_it_no_p():
+    found = claims.evaluate(CLAIM, Evidence("zh", {"aligned_excess": undefined()}, GOOD))
     assert found.as_corrected == "inconclusive"
+    assert found.pvalue is None
 
 
-def test_evaluate_scope_counts_after_holm():
-    strong = [Evidence(x, {"aligned_excess": interval(0.4, 0.6)}, GOOD) for x in ("zh", "fr")]
-    weak = Evidence("sw", {"aligned_excess": interval(-0.2, 0.0)}, GOOD)
-    overall, *rest = claims.evaluate_scope(CLAIM, [*strong, weak])
-    assert overall.language == "*"
-    assert overall.as_corrected == "supported"
-    assert "zh, fr" in overall.as_corrected_reason
-    assert "sw" in overall.as_corrected_reason
-    assert all(v.p_holm >= v.pvalue for v in rest)
-    mixed, *_ = claims.evaluate_scope(CLAIM, [strong[0], weak, replace(evidence(0.0, 0.3), language="es")])
-    assert mixed.as_corrected == "inconclusive"
-    assert mixed.as_corrected_reason.startswith("in some languages")
+def test_evaluate_appends_the_remark_to_both_reasons():
+    found = claims.evaluate(CLAIM, evidence(0.4, 0.6, remark="Depends on the measure: another"))
+    plain = claims.evaluate(CLAIM, evidence(0.4, 0.6))
+    for reading in ("as_stated_reason", "as_corrected_reason"):
+        assert getattr(found, reading) == f"{getattr(plain, reading)}. Depends on the measure: another"
+
+
+def test_rule_pvalue_is_the_largest_of_a_conjunction():
+    conditions = params("claims")["prediction_2_update_agnosticism"]["rules"]["as_corrected"]
+    for first, second in ((0.001, 0.03), (0.03, 0.001)):
+        both = {
+            "update_gain": certain(first, limit=0.02),
+            "update_gain_excess": certain(second, limit=0.02),
+        }
+        assert rules.rule_pvalue(conditions, Evidence("zh", both)) == pytest.approx(0.03)
+        assert rules.rule_pvalue(conditions, Evidence("zh", {**both, "update_gain": undefined()})) is None
+
+
+def languages(*kinds):
+    """Evidence of as many languages, each supported, refuted, open (inconclusive) or barred (by its gate)."""
+    made = {
+        "supported": evidence(0.4, 0.6),
+        "refuted": evidence(-0.2, 0.0),
+        "open": evidence(0.0, 0.3),
+        "barred": evidence(0.4, 0.6, changed("random-1", 0.2, 0.4)),
+    }
+    return [replace(made[kind], language=f"l{i}") for i, kind in enumerate(kinds)]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "verdict", "words"),
+    [
+        (("supported", "supported", "refuted"), "supported", "in general: supported in 2 of 3 (l0, l1)"),
+        (("refuted", "refuted", "supported"), "refuted", "refuted in 2 (l0, l1)"),
+        (("supported", "open", "refuted"), "inconclusive", "in some languages"),
+        (("refuted", "open", "open"), "inconclusive", "in no language"),
+        # half of the languages are not "in general"
+        (("supported", "supported", "refuted", "refuted"), "inconclusive", "supported in 2 of 4"),
+        (("refuted", "refuted", "open", "open"), "inconclusive", "in no language"),
+        # two thirds of all, not of those that happen to be testable
+        (("supported",) * 3 + ("open", "barred"), "inconclusive", "supported in 3 of 5"),
+        (("refuted",) * 3 + ("open", "barred"), "inconclusive", "refuted in 3"),
+        (("supported", "supported", "barred"), "supported", "supported in 2 of 3"),
+        (("supported", "supported", "barred", "barred"), "not testable", "testable in 2 of 4 languages only"),
+        (("supported", "barred", "barred"), "not testable", "testable in 1 of 3 languages only"),
+    ],
+)
+def test_evaluate_scope_needs_two_thirds_of_all_languages(kinds, verdict, words):
+    overall = claims.evaluate_scope(CLAIM, languages(*kinds))[0]
+    assert (overall.language, overall.as_corrected) == ("*", verdict)
+    assert words in overall.as_corrected_reason
+
+
+def test_evaluate_scope_downgrades_what_does_not_survive_holm():
+    def found(n, p):
+        built = [Evidence(f"l{i}", {"aligned_excess": certain(p)}, GOOD) for i in range(n)]
+        return claims.evaluate_scope(CLAIM, built)
+
+    alone = found(1, 0.03)
+    assert [v.as_corrected for v in alone] == ["supported", "supported"]
+    overall, *rows = found(3, 0.03)  # three at .03 are .09 after Holm
+    assert [v.as_corrected for v in rows] == ["inconclusive"] * 3
+    assert rows[0].as_corrected_reason.startswith("does not survive Holm over the languages (p = 0.090)")
+    assert overall.as_corrected == "inconclusive"
+    assert "supported in 0 of 3" in overall.as_corrected_reason
+    assert all(v.p_holm == pytest.approx(0.09) for v in rows)
+    assert {v.as_corrected for v in found(3, 0.01)} == {"supported"}
+
+
+def test_evaluate_scope_leaves_undefined_statistics_out_of_holm():
+    built = [
+        Evidence("zh", {"aligned_excess": certain(0.03)}, GOOD),
+        Evidence("fr", {"aligned_excess": undefined()}, GOOD),
+    ]
+    _, zh, fr = claims.evaluate_scope(CLAIM, built)
+    assert (zh.as_corrected, fr.as_corrected) == ("supported", "inconclusive")
+    assert (zh.p_holm, fr.p_holm) == (pytest.approx(0.03), None)
+
+
+def test_operating_characteristic_reports_each_world_by_its_own_name(rng):
+    worlds = {"true": (0.4, 0.6), "false": (-0.2, 0.0), "null": (0.0, 0.2), "modest": (0.15, 0.3)}
+    turn = iter(range(10_000))
+
+    def simulate(world, rng):
+        if world == "modest" and next(turn) % 2:  # supported every other time
+            return evidence(0.0, 0.2)
+        return evidence(*worlds[world])
+
+    found = claims.operating_characteristic(CLAIM, simulate, rng=rng, n_simulations=10)
+    assert (found.power, found.power_modest, found.null_supported, found.false_refuted) == (1, 0.5, 0, 1)
+    # Clopper-Pearson for none of ten: 1 - .025**(1/10)
+    assert found.null_supported_high == pytest.approx(1 - 0.025**0.1)
 
 
 def test_every_rule_is_well_formed():

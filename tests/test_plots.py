@@ -35,8 +35,8 @@ def test_retrieval_curves_title_names_aligned_languages_only(pairs):
     figure = plots.retrieval_curves(
         result.curves, result.peaks, {v.language: v.as_corrected for v in verdicts[1:]}
     )
-    title = figure.layout.title.text
-    assert title.startswith("Aligned beyond every control: zh, fr;")
+    title = figure.layout.title.text.replace("<br>", " ")
+    assert title.startswith("Story aligned beyond every control: zh, fr;")
     assert title.endswith(": sw")
     drawn = {trace.line.color for trace in figure.data}
     assert {plots.language_colour(x) for x in LANGUAGES} <= drawn
@@ -79,7 +79,7 @@ def test_update_figures_hold_every_subject(pairs):
     assert {t.name for t in figure.data} == set(LANGUAGES)
     assert set(figure.layout.yaxis.ticktext) == set(result.gains["subject"])
     verdicts = dict.fromkeys(LANGUAGES, "inconclusive")
-    title = plots.update_curves(result.curves, verdicts).layout.title.text
+    title = plots.update_curves(result.curves, verdicts).layout.title.text.replace("<br>", " ")
     assert "no language; inconclusive: zh, fr, sw" in title
     table = updates.sensitivity(pairs, pairs)
     assert list(table.columns.levels[1]) == ["best twin", "trained"]
