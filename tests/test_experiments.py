@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 from zspace import theory
-from zspace.evidence import claims, panels
-from zspace.evidence.experiments import descent, dilution, retrieval, simulated, updates
+from zspace.evidence import claims, panels, rules
+from zspace.evidence.experiments import common, descent, dilution, retrieval, simulated, updates
+from zspace.measures import alignment, residual
+from zspace.measures.resampling import Interval
 
 EMPIRICAL = (
     "prediction_1_aligned",
@@ -174,3 +176,373 @@ def test_planted_updates_agree_where_states_hardly_do(rng):
     assert found.mean() > states.mean() + 0.2
     assert abs(twin.mean() - twin_states.mean()) < 0.1
     assert updates.update_gain((states, found)).shape == panel.scenario.shape
+
+
+# Outcomes and states made by hand: discovery and confirmation items have different winners, so that a
+# layer, a mean or a control taken from the wrong items gives another number.
+
+TWINS = ("random-0", "random-1", "random-2")
+LOW = ((0.1, 0.1),) * 4  # a subject that finds little at any layer
+BOTH = ((0.2, 0.2), (0.8, 0.4), (0.2, 1.0), (0.2, 0.2))  # .4 by its discovery peak, 1.0 by any other choice
+
+
+@pytest.fixture
+def panel(rng):
+    """Twelve scenarios of five items, four of them for discovery: 20 items and 40."""
+    return panels.simulated_panel("scenarios", 0.0, rng=rng, n_scenarios=12, n_draws=5, n_layers=3, dim=8)
+
+
+def outcomes_of(panel, layers):
+    """(L+1, 2, n) outcomes with exactly these shares (discovery, confirmation) of each layer."""
+    found = np.zeros((len(layers), 2, len(panel.scenario)), bool)
+    for layer, shares in enumerate(layers):
+        for share, rows in zip(shares, (panel.discovery, panel.confirmation), strict=True):
+            chosen = np.flatnonzero(rows)
+            found[layer][:, chosen[: round(share * len(chosen))]] = True
+    return found
+
+
+def made_outcomes(panel, **subjects):
+    """Outcomes of every subject, low but for those given (names with _ for - and spaces)."""
+    names = {n.replace("-", "_").replace(" ", "_"): n for n in panel.subjects}
+    texts = {"surface_overlap": retrieval.SURFACE, "shared_spelling": retrieval.SPELLING}
+    outcomes = {n: outcomes_of(panel, LOW) for n in names.values()}
+    outcomes |= {n: outcomes_of(panel, LOW[:1]) for n in texts.values()}
+    return outcomes | {(names | texts)[n]: outcomes_of(panel, layers) for n, layers in subjects.items()}
+
+
+def test_peak_layer_is_chosen_on_discovery(panel):
+    assert retrieval.peak_layer(panel, outcomes_of(panel, BOTH)) == 1
+
+
+@pytest.mark.parametrize(
+    "best",
+    ["random_0", "random_1", "random_2", "permuted_embeddings_0", "surface_overlap", "shared_spelling"],
+)
+def test_aligned_excess_is_over_the_best_of_every_control(panel, rng, best):
+    layers = ((0.6, 0.6),) if best in ("surface_overlap", "shared_spelling") else (*LOW[:1], (0.6, 0.6))
+    outcomes = made_outcomes(panel, trained=(*LOW[:1], (0.9, 0.9)), **{best: layers})
+    found = retrieval.aligned_excess(panel, outcomes, panels.TRAINED, rng=rng)
+    assert found.estimate == pytest.approx(0.9 - 0.6)
+    evidence = retrieval.retrieval_evidence(panel, outcomes, rng=rng)["prediction_1_aligned"]
+    assert evidence.statistics["aligned_excess"].estimate == pytest.approx(0.9 - 0.6)
+
+
+def test_aligned_excess_leaves_out_what_is_no_control_of_it(panel, rng):
+    high = (*LOW[:1], (0.8, 0.8))
+    outcomes = made_outcomes(
+        panel, trained=high, random_blocks_0=high, shuffled_pairing=high, planted_signal=high
+    )
+    found = retrieval.aligned_excess(panel, outcomes, panels.TRAINED, rng=rng)
+    assert found.estimate == pytest.approx(0.8 - 0.1)
+    twin = made_outcomes(panel, random_1=high)
+    assert retrieval.aligned_excess(panel, twin, "random-1", rng=rng).estimate == pytest.approx(0.8 - 0.1)
+
+
+def test_aligned_excess_chooses_every_layer_on_discovery(panel, rng):
+    trained = made_outcomes(panel, trained=BOTH)
+    found = retrieval.aligned_excess(panel, trained, panels.TRAINED, rng=rng)
+    assert found.estimate == pytest.approx(0.4 - 0.1)
+    control = made_outcomes(panel, trained=((0.9, 0.9),), random_2=BOTH)
+    found = retrieval.aligned_excess(panel, control, panels.TRAINED, rng=rng)
+    assert found.estimate == pytest.approx(0.9 - 0.4)
+
+
+def test_aligned_excess_has_its_lower_limit_over_the_best_control_and_its_upper_over_the_mean(panel):
+    outcomes = made_outcomes(panel, trained=((0.5, 0.5),), random_1=((0.7, 0.7),))
+    found = retrieval.aligned_excess(panel, outcomes, panels.TRAINED, rng=np.random.default_rng(0))
+    values = outcomes[panels.TRAINED][0].mean(0)[panel.confirmation]
+    own = common.confirmed_interval(panel, values, np.random.default_rng(0), bounds=(0, 1))
+    controls = [0.1, 0.7, 0.1, 0.1, 0.1, 0.1]  # three twins, permuted embeddings, two from the texts
+    assert found.low == pytest.approx(own.low - 0.7)
+    assert found.high == pytest.approx(own.high - np.mean(controls))
+    assert found.replicates == pytest.approx(own.replicates - 0.7)
+
+
+@pytest.mark.parametrize("best", ["trained", "random_blocks_0"])
+def test_rise_excess_is_over_the_own_layer_zero_and_random_blocks(panel, rng, best):
+    layers = {"trained": (*LOW[:1], (0.9, 0.9)), "random_blocks_0": LOW}
+    layers[best] = ((0.6, 0.6), *layers[best][1:])
+    found = retrieval.rise_excess(panel, made_outcomes(panel, **layers), panels.TRAINED, rng=rng)
+    assert found.estimate == pytest.approx(0.9 - 0.6)
+    # what the blocks add is compared with no other subject
+    layers |= dict.fromkeys(("random_0", "permuted_embeddings_0", "surface_overlap"), ((0.8, 0.8),))
+    same = retrieval.rise_excess(panel, made_outcomes(panel, **layers), panels.TRAINED, rng=rng)
+    assert same.estimate == found.estimate
+
+
+def test_rise_excess_chooses_every_layer_on_discovery(panel, rng):
+    found = retrieval.rise_excess(panel, made_outcomes(panel, trained=BOTH), panels.TRAINED, rng=rng)
+    assert found.estimate == pytest.approx(0.4 - 0.2)
+    outcomes = made_outcomes(panel, trained=(*LOW[:1], (0.9, 0.9)), random_blocks_0=BOTH)
+    found = retrieval.rise_excess(panel, outcomes, panels.TRAINED, rng=rng)
+    assert found.estimate == pytest.approx(0.9 - 0.4)
+
+
+def test_rise_excess_of_a_control_is_over_its_layer_zero_and_the_other_twins(panel, rng):
+    peak = (*LOW[:1], (0.9, 0.9))
+    outcomes = made_outcomes(
+        panel, planted_signal=peak, random_2=((0.5, 0.5),), random_blocks_0=((0.8, 0.8),)
+    )
+    found = retrieval.rise_excess(panel, outcomes, panels.PLANTED, rng=rng)
+    assert found.estimate == pytest.approx(0.9 - 0.5)
+    own = retrieval.rise_excess(panel, outcomes, "random-2", rng=rng)
+    assert own.estimate == pytest.approx(0)  # its own layer 0, never itself as a control
+
+
+def test_largest_drop_chooses_its_layers_on_discovery(panel, rng):
+    # on discovery from layer 0 to 1, on the others (and over all) from 2 to 3; the peak is the last
+    layers = ((0.7, 0.5), (0.2, 0.4), (0.3, 1.0), (0.3, 0.0), (0.9, 1.0))
+    found = retrieval.largest_drop(panel, outcomes_of(panel, layers), rng=rng)
+    assert found.estimate == pytest.approx(0.5 - 0.4)
+
+
+def test_retrieval_outcomes_hold_the_baselines_from_the_texts(panel):
+    names = [c + d + e for c in "mnopq" for d in "rstu" for e in "vwx"]  # no trigram of `words`
+    scenario = panel.scenario.astype(int)
+    tokens = tuple(np.stack([100 + scenario, k + np.arange(60)], 1) for k in (200, 300))
+    words = [" ".join(chr(97 + int(s)) * 4 for _ in range(3)) for s in scenario]
+    readable = panels.replace(panel, texts=(words, names), tokens=tokens)
+    found = retrieval.retrieval_outcomes(readable)
+    assert found[retrieval.SURFACE].shape == found[retrieval.SPELLING].shape == (1, 2, 60)
+    assert found[retrieval.SURFACE].all()  # a token per scenario
+    assert not found[retrieval.SPELLING].all()  # nothing in common
+    same = retrieval.retrieval_outcomes(panels.replace(readable, texts=(words, words)))
+    assert same[retrieval.SPELLING].all()
+    assert retrieval.SPELLING not in retrieval.retrieval_outcomes(panel)  # simulated: no texts
+    few = {"zh": readable}
+    table = retrieval.sensitivity(few, few, few)
+    assert table.iloc[0]["zh", "best control"] == 1
+    spelled = {"zh": panels.replace(panel, texts=(words, words))}
+    assert retrieval.sensitivity(spelled, spelled, spelled).iloc[0]["zh", "best control"] == 1
+
+
+def moved(panel, distance=6.0):
+    """The panel whose trained confirmation items lie elsewhere in one language than the discovery items."""
+    x, y = (s.copy() for s in panel.subjects[panels.TRAINED])
+    y[:, panel.confirmation] += distance * np.eye(8)[0]
+    return panels.replace(panel, subjects={**panel.subjects, panels.TRAINED: (x, y)})
+
+
+def centred(panel, pair):
+    """The oracle of centring: a mean over the discovery items, layer by layer and language by language."""
+    return [s - np.stack([layer[panel.discovery].mean(0) for layer in s])[:, None] for s in pair]
+
+
+def test_states_are_centred_by_the_discovery_items(panel, rng):
+    panel = moved(panel)
+    pair = panel.subjects[panels.TRAINED]
+    options = {"groups": panel.scenario, "level": "between"}
+    expected = alignment.retrieval_outcomes(*centred(panel, pair), center=False, **options)
+    assert (retrieval.retrieval_outcomes(panel)[panels.TRAINED] == expected).all()
+    assert (alignment.retrieval_outcomes(*pair, center=True, **options) != expected).any()
+    steps = [np.diff(s, axis=0) for s in pair]
+    for found, states in zip(updates.update_auc(panel, pair), (pair, steps), strict=True):
+        auc = alignment.retrieval_auc(*centred(panel, states), center=False, **options).mean(1)
+        assert found == pytest.approx(auc)
+
+
+def test_updates_are_centred_by_the_discovery_items(panel):
+    x, y = (s.copy() for s in panel.subjects[panels.TRAINED])
+    y[:, panel.confirmation] += 6 * np.arange(4)[:, None, None] * np.eye(8)[0]  # every update moves
+    steps = [np.diff(s, axis=0) for s in (x, y)]
+    options = {"groups": panel.scenario, "level": "between"}
+    expected = alignment.retrieval_auc(*centred(panel, steps), center=False, **options).mean(1)
+    assert updates.update_auc(panel, (x, y))[1] == pytest.approx(expected)
+    wrong = alignment.retrieval_auc(*steps, center=True, **options).mean(1)
+    assert np.abs(wrong - expected).max() > 0.05
+
+
+def aligned_states(panel, rng, noise):
+    """A pair whose layer k matches across languages up to `noise[k]` = (on discovery, on confirmation)."""
+    item = rng.standard_normal((len(panel.scenario), 8))
+    size = np.array([np.where(panel.discovery, *pair) for pair in noise])[..., None]
+    return tuple(item + size * rng.standard_normal((len(noise), *item.shape)) for _ in range(2))
+
+
+NOISE, CLEAR = (3.0, 3.0), (0.1, 0.1)
+
+
+@pytest.mark.parametrize("best", [*TWINS, panels.PERMUTED])
+def test_matched_excess_is_over_the_best_of_every_control(panel, rng, best):
+    subjects = dict.fromkeys(panel.subjects, aligned_states(panel, rng, (NOISE, NOISE)))
+    subjects |= {name: aligned_states(panel, rng, (NOISE, CLEAR)) for name in (panels.TRAINED, best)}
+    found = descent.matched_evidence(panels.replace(panel, subjects=subjects), rng=rng)
+    assert found.statistics["matched_excess"].estimate == pytest.approx(0, abs=0.02)
+    subjects[best] = subjects[panels.SHUFFLED]
+    free = descent.matched_evidence(panels.replace(panel, subjects=subjects), rng=rng)
+    assert free.statistics["matched_excess"].estimate > 0.7
+
+
+def test_matched_excess_chooses_its_layer_on_discovery_and_centres_by_it(panel, rng):
+    noise = ((1.0, 3.0), (3.0, 0.1), (3.0, 3.0))  # layer 0 matches on discovery, layer 1 on the others
+    pair = aligned_states(panel, rng, noise)
+    pair[1][:, panel.confirmation] += 2.0  # and the others lie apart from the discovery items
+    states = {**panel.subjects, panels.TRAINED: pair}
+    states |= dict.fromkeys((*TWINS, panels.PERMUTED), aligned_states(panel, rng, (NOISE, NOISE, NOISE)))
+    made = panels.replace(panel, subjects=states)
+    rows = panel.confirmation
+
+    def matched(name, layer):
+        x, y = (s[layer : layer + 1, rows] for s in centred(panel, states[name]))
+        profile = residual.snr_profile(x, y, groups=panel.scenario[rows])
+        return 1 - profile.d_same[0] / profile.d_cross[0]
+
+    def chosen(name):
+        x, y = (s[:, panel.discovery] for s in centred(panel, states[name]))
+        profile = residual.snr_profile(x, y, groups=panel.scenario[panel.discovery])
+        return matched(name, int(np.argmax(1 - profile.d_same / profile.d_cross)))
+
+    found = descent.matched_evidence(made, rng=rng).statistics["matched_excess"].estimate
+    expected = matched(panels.TRAINED, 0) - max(chosen(c) for c in ("random-0", panels.PERMUTED))
+    assert found == pytest.approx(expected)
+    assert matched(panels.TRAINED, 1) > matched(panels.TRAINED, 0) + 0.1
+
+
+def test_largest_rise_chooses_its_layer_on_discovery(panel, rng):
+    # log r rises most from layer 0 to 1 on discovery, from 1 to 2 on the others
+    pair = aligned_states(panel, rng, ((0.1, 0.5), (0.8, 0.5), (0.8, 2.0)))
+    made = panels.replace(panel, subjects={**panel.subjects, panels.TRAINED: pair})
+    found = descent.matched_evidence(made, rng=rng).statistics["largest_rise"]
+    assert abs(found.estimate) < 0.5
+    rises = np.diff(np.log(residual.snr_profile(*(s[:, panel.confirmation] for s in pair)).snr))
+    assert rises[1] > 1
+
+
+def made_auc(panel, gain, inner=None):
+    """AUC of states (.5) and of five updates, which gain `gain` each (those but the ends `inner`)."""
+    n = len(panel.scenario)
+    added = np.full(5, gain) if inner is None else np.array([gain, inner, inner, inner, gain])
+    return np.full((6, n), 0.5), 0.5 + np.repeat(added[:, None], n, 1)
+
+
+def test_update_gain_is_the_mean_over_inner_layers(panel):
+    found = updates.update_gain(made_auc(panel, 0.4, inner=0.1))
+    assert found == pytest.approx(np.full(60, 0.1))
+
+
+@pytest.mark.parametrize("best", TWINS)
+def test_update_gain_excess_is_over_the_best_twin(panel, rng, best):
+    measured = {name: made_auc(panel, 0.01) for name in updates.update_subjects(panel, rng)}
+    measured |= {panels.TRAINED: made_auc(panel, 0.3), best: made_auc(panel, 0.1)}
+    found = updates.update_evidence(panel, measured, rng=rng)
+    assert found.statistics["update_gain"].estimate == pytest.approx(0.3)
+    assert found.statistics["update_gain_excess"].estimate == pytest.approx(0.3 - 0.1)
+    controls = {c.name: c.statistics["update_gain_excess"].estimate for c in found.controls}
+    assert controls.pop(best) == pytest.approx(0.1 - 0.01)  # over the others, not over itself
+    assert all(v == pytest.approx(0.01 - 0.1) for v in controls.values())
+
+
+def test_update_gain_excess_counts_confirmation_items_only(panel, rng):
+    measured = {name: made_auc(panel, 0.0) for name in updates.update_subjects(panel, rng)}
+    measured[panels.TRAINED][1][:, panel.discovery] += 0.4
+    for name, share in (("random-0", (0.3, 0.0)), ("random-1", (0.0, 0.1))):
+        measured[name][1][:] += np.where(panel.discovery, *share)
+    found = updates.update_evidence(panel, measured, rng=rng)
+    assert found.statistics["update_gain_excess"].estimate == pytest.approx(-0.1)
+
+
+def test_every_claim_has_the_controls_that_its_rule_requires(panel, rng):
+    found = retrieval.retrieval_evidence(panel, retrieval.retrieval_outcomes(panel), rng=rng)
+    measured = {n: updates.update_auc(panel, p) for n, p in updates.update_subjects(panel, rng).items()}
+    found["prediction_2_update_agnosticism"] = updates.update_evidence(panel, measured, rng=rng)
+    found["theorem_2_every_layer"] = descent.every_layer_evidence(panel, rng=rng)
+    replicates = residual.snr_replicates(
+        *(s[:, panel.confirmation] for s in panel.subjects[panels.TRAINED]),
+        panel.scenario[panel.confirmation],
+        rng=rng,
+    )
+    found["theorem_2_accumulation"] = dilution.accumulation_evidence(panel, replicates, rng=rng)
+    assert set(found) == set(EMPIRICAL)
+    for claim, evidence in found.items():
+        controls = {c.name: c for c in evidence.controls}
+        required = [controls[name] for name in claims.rule(claim)["rules"]["required"]]
+        assert {c.kind for c in controls.values()} == {"positive", "negative"}
+        primary = claims.rule(claim)["primary"]
+        assert (evidence.n_items, evidence.n_scenarios) == (40, 8)
+        # resampled by scenario: 8 groups, not 40 items
+        intervals = [*evidence.statistics.values(), *(c.statistics[primary] for c in required)]
+        assert {v.n_groups for v in intervals} == {8}, claim
+
+
+def test_confirmed_interval_resamples_scenarios(panel):
+    """Outcomes that agree within a scenario are eight observations, not forty."""
+    values = np.isin(panel.scenario, np.unique(panel.scenario[panel.confirmation])[:4])[panel.confirmation]
+    found = common.confirmed_interval(panel, values, np.random.default_rng(0), bounds=(0, 1))
+    deviation = found.replicates.std()
+    assert deviation == pytest.approx(np.sqrt(0.25 / 8), rel=0.1)  # sqrt(.25 / 40) by item
+
+
+@pytest.mark.parametrize("claim", [c for c in EMPIRICAL if c != "theorem_2_accumulation"])
+def test_simulation_puts_null_on_the_bound_and_modest_on_twice_the_bound(claim, rng, monkeypatch):
+    primary = claims.rule(claim)["primary"]
+    bound = claims.rule(claim)["rules"]["as_corrected"][primary]["above"]
+
+    def linear(claim_id, share, rng, **size):
+        estimate = -0.05 + 0.8 * share
+        return rules.Evidence("zh", {primary: Interval(estimate, 0, 0, np.zeros(2), 0.95, 20)})
+
+    monkeypatch.setattr(simulated, "_evidence", linear)
+    worlds = simulated.simulation(claim, n_scenarios=30, n_draws=4, rng=rng)
+    found = {w: worlds(w, rng).statistics[primary].estimate for w in simulated.WORLDS}
+    assert found == pytest.approx({"true": 0.75, "false": -0.05, "null": bound, "modest": 2 * bound})
+
+
+def test_remarked_speaks_only_where_the_verdict_differs(panel, rng):
+    high = made_outcomes(panel, trained=(*LOW[:1], (0.9, 0.9)), planted_signal=(*LOW[:1], (0.9, 0.9)))
+    claim = "prediction_1_aligned"
+    one = retrieval.retrieval_evidence(panel, high, rng=rng)[claim]
+    low = made_outcomes(panel, planted_signal=(*LOW[:1], (0.9, 0.9)))
+    other = retrieval.retrieval_evidence(panel, low, rng=rng)[claim]
+    assert common.remarked(claim, one, one, "m").remark == ""
+    found = common.remarked(claim, one, other, "m")
+    assert found.statistics is one.statistics
+    assert found.remark.startswith("Depends on the measure: m, as corrected ")
+    assert found.remark in claims.evaluate(claim, found).as_corrected_reason
+
+
+def test_experiments_remark_on_a_verdict_that_standardising_changes(rng):
+    """The signal lies in two large dimensions, which the others outvote once all weigh the same."""
+    base = panels.simulated_panel("scenarios", 0.0, rng=rng, n_scenarios=30, n_draws=2, n_layers=3, dim=24)
+    scenario = np.unique(base.scenario, return_inverse=True)[1]
+    signal = 60.0 * rng.standard_normal((30, 2))[scenario]
+    pair = tuple(s.copy() for s in base.subjects[panels.TRAINED])
+    for s in pair:
+        s[1:, :, :2] += signal
+    made = panels.replace(base, subjects={**base.subjects, panels.TRAINED: pair})
+    result = retrieval.retrieval_by_layer({"zh": made}, rng=rng, n_shuffles=20)
+    remark = result.evidence["prediction_1_aligned"][0].remark
+    assert claims.evaluate(
+        "prediction_1_aligned", result.evidence["prediction_1_aligned"][0]
+    ).as_corrected == ("supported")
+    assert remark.startswith("Depends on the measure: each dimension divided by its standard deviation")
+
+
+def banded(panel, rng):
+    """States that show an item's length, which three bands of scenarios share, and nothing else."""
+    band = panel.scenario.astype(int) // 4
+    keep = np.arange(12) < (4 * (band + 1))[:, None]
+    tokens = tuple(np.where(keep, t, -1) for t in (np.arange(720).reshape(60, 12) + k for k in (0, 1000)))
+    centre = 20 * np.eye(8)[band]
+    pair = tuple(centre + rng.standard_normal((4, 60, 8)) for _ in range(2))
+    return band, panels.replace(panel, tokens=tokens, subjects={**panel.subjects, panels.TRAINED: pair})
+
+
+def test_shuffles_stay_within_strata_of_length(panel, rng):
+    """Length finds the band, and a shuffle that crossed bands would call that a shared story."""
+    _, made = banded(panel, rng)
+    found = retrieval.retrieval_by_layer({"zh": made}, rng=rng, n_shuffles=99).shuffles
+    assert found["null_high"].min() > 0.22  # one scenario of four in the band; of twelve, by chance: .08
+    assert found["p_holm"].iloc[0] > 0.05
+
+
+def test_shuffled_pairing_stays_within_strata_of_length(panel, rng):
+    band, made = banded(panel, rng)
+    made = panels.with_controls(made, rng=rng)
+    x, y = made.subjects[panels.SHUFFLED]
+    trained = made.subjects[panels.TRAINED]
+    partner = np.array([np.flatnonzero((trained[1][0] == row).all(1))[0] for row in y[0]])
+    assert (x == trained[0]).all()
+    assert (y == trained[1][:, partner]).all()
+    assert (band[partner] == band).all()
+    assert (partner != np.arange(60)).mean() > 0.8

@@ -1,0 +1,109 @@
+"""Panels hold what each subject is, and controls that keep what they must not explain away."""
+
+import numpy as np
+import pytest
+import xarray as xr
+from zspace.errors import ParameterError
+from zspace.evidence import panels
+from zspace.sources import corpora
+
+LANGUAGES = ("en", "fr", "es")
+
+
+@pytest.fixture
+def panel(rng):
+    return panels.simulated_panel("scenarios", 0.0, rng=rng, n_scenarios=12, n_draws=5, n_layers=3, dim=8)
+
+
+def captured(corpus, rng, *, layers=3, dim=8):
+    """Datasets as `capture.ensure_all` returns them, one per variant, of random numbers."""
+    n = len(corpus.items)
+    shape = (len(corpus.languages), 2, layers, n, dim)
+    dims = ("language", "pooling", "layer", "item", "hidden")
+    coords = {"language": list(corpus.languages), "pooling": ["mean", "last"]}
+    ids = (("language", "item", "position"), rng.integers(0, 500, (len(corpus.languages), n, 9)))
+    names = [variant if seed is None else f"{variant}-{seed}" for variant, seed in panels.VARIANTS]
+    return {
+        name: xr.Dataset({"states": (dims, rng.standard_normal(shape)), "token_ids": ids}, coords)
+        for name in names
+    }
+
+
+def test_open_panels_pair_every_language_with_the_anchor(rng, monkeypatch):
+    corpus = corpora.load("number-stories", LANGUAGES, n_scenarios=12, n_draws=4)
+    stored = captured(corpus, rng)
+    monkeypatch.setattr(panels.capture, "ensure_all", lambda *a, **k: stored)
+    found = panels.open_panels("a model", corpus, rng=rng)
+    assert list(found) == ["fr", "es"]
+    discovery, confirmation = corpus.split()
+    for language, one in found.items():
+        assert set(one.subjects) == {*stored, panels.SHUFFLED, panels.PLANTED}
+        assert one.twins == ("random-0", "random-1", "random-2")
+        for name, data in stored.items():
+            for side, code in zip(one.subjects[name], ("en", language), strict=True):
+                assert (side == data["states"].sel(pooling="mean", language=code).to_numpy()).all()
+        # what the control from spelling reads: without the texts there would be none
+        assert one.texts == (corpus.texts["en"], corpus.texts[language])
+        assert (one.discovery == discovery).all()
+        assert (one.confirmation == confirmation).all()
+        assert (one.scenario == corpus.items["scenario"]).all()
+    last = panels.open_panels("a model", corpus, rng=rng, pooling="last", first_layer=1)["es"]
+    expected = stored["random-1"]["states"].sel(pooling="last", language="es").to_numpy()[1:]
+    assert (last.subjects["random-1"][1] == expected).all()
+
+
+def test_open_panels_need_two_languages(rng):
+    corpus = corpora.load("number-stories", ("en",), n_scenarios=4)
+    with pytest.raises(ParameterError, match=r"found one language \(en\)"):
+        panels.open_panels("a model", corpus, rng=rng)
+
+
+def test_means_are_those_of_the_discovery_items(panel):
+    for side, mean in zip(panel.subjects["random-1"], panel.means("random-1"), strict=True):
+        assert mean.shape == (4, 1, 8)
+        expected = sum(side[:, i] for i in np.flatnonzero(panel.discovery)) / 20
+        assert mean[:, 0] == pytest.approx(expected)
+
+
+def test_standardised_gives_discovery_items_unit_deviation(panel):
+    x, y = panel.subjects[panels.TRAINED]
+    x = x * np.geomspace(1, 1000, 8)
+    x[..., 3] = 5.0  # a dimension without variance stays as it is
+    found = panels.standardised(panels.replace(panel, subjects={**panel.subjects, "trained": (x, y)}))
+    for side in found.subjects["trained"]:
+        deviation = side[:, panel.discovery].std(1)
+        assert np.delete(deviation, 3, 1) == pytest.approx(np.ones((4, 7)))
+    assert (found.subjects["trained"][0][..., 3] == 5.0).all()
+    # by the discovery items alone: the others keep what sets them apart
+    assert np.abs(found.subjects["trained"][1][:, panel.confirmation].std(1) - 1).max() > 0.05
+    assert found.subjects["random-0"][0].shape == panel.subjects["random-0"][0].shape
+
+
+def test_plant_scenarios_is_a_step_after_layer_zero(panel, rng):
+    pair = panel.subjects[panels.SHUFFLED]
+    planted = panels.plant_scenarios(pair, panel.scenario, rng=rng, strength=2.0)
+    added = [p - s for p, s in zip(planted, pair, strict=True)]
+    for states, extra in zip(pair, added, strict=True):
+        assert (extra[0] == 0).all()
+        scaled = extra[1:] / (2 * panels.spread(states)[1:])
+        assert scaled == pytest.approx(np.broadcast_to(scaled[0], scaled.shape))  # the same at every layer
+        assert (np.linalg.norm(scaled[0], axis=1) ** 2).mean() == pytest.approx(1, abs=0.4)
+    directions = [a[1] / np.linalg.norm(a[1], axis=1, keepdims=True) for a in added]
+    assert directions[0] == pytest.approx(directions[1])  # shared by the languages
+    same = panel.scenario[:, None] == panel.scenario
+    cosine = directions[0] @ directions[0].T
+    assert cosine[same] == pytest.approx(np.ones(same.sum()))
+    assert np.abs(cosine[~same]).mean() < 0.6
+
+
+def test_planted_signal_starts_from_the_shuffled_pairing(panel):
+    shuffled, planted = panel.subjects[panels.SHUFFLED], panel.subjects[panels.PLANTED]
+    assert all((p[0] == s[0]).all() for p, s in zip(planted, shuffled, strict=True))
+    assert (panel.subjects[panels.TRAINED][1] != shuffled[1]).any()
+
+
+def test_own_overlap_is_the_jaccard_of_token_sets(panel):
+    a, b = np.array([[1, 2, 3, -1], [1, 1, -1, -1]]), np.array([[3, 4, -1], [1, -1, -1]])
+    made = panels.replace(panel, tokens=(a, b))
+    assert panels.own_overlap(made).tolist() == [0.25, 1.0]
+    assert [n.tolist() for n in made.lengths()] == [[3, 2], [2, 1]]
