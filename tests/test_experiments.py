@@ -433,6 +433,11 @@ def test_update_gain_excess_is_over_the_best_twin(panel, rng, best):
     assert all(v == pytest.approx(0.01 - 0.1) for v in controls.values())
 
 
+def test_updates_are_judged_beside_every_other_subject(panel, rng):
+    found = set(updates.update_subjects(panel, rng))
+    assert found == set(panel.subjects) - {panels.RANDOM_BLOCKS}
+
+
 def test_update_gain_excess_counts_confirmation_items_only(panel, rng):
     measured = {name: made_auc(panel, 0.0) for name in updates.update_subjects(panel, rng)}
     measured[panels.TRAINED][1][:, panel.discovery] += 0.4
@@ -516,6 +521,33 @@ def test_experiments_remark_on_a_verdict_that_standardising_changes(rng):
         "prediction_1_aligned", result.evidence["prediction_1_aligned"][0]
     ).as_corrected == ("supported")
     assert remark.startswith("Depends on the measure: each dimension divided by its standard deviation")
+
+
+def test_every_claim_on_a_model_is_judged_under_the_other_measure_too(panel, rng, monkeypatch):
+    def compare(claim, evidence, other, measure):
+        primary = claims.rule(claim)["primary"]
+        assert evidence.statistics[primary].estimate != other.statistics[primary].estimate
+        return panels.replace(evidence, remark=f"{claim}: {measure}")
+
+    for module in (retrieval, updates, descent):
+        monkeypatch.setattr(module, "remarked", compare)
+    evidence = {
+        **retrieval.retrieval_by_layer({"zh": panel}, rng=rng, n_shuffles=20).evidence,
+        **updates.update_agnosticism({"zh": panel}, rng=rng).evidence,
+        **descent.snr_descent({"zh": panel}, rng=rng).evidence,
+    }
+    # observation A is about distances as they are, which no scale of dimensions leaves alone
+    judged = {claim for claim, (one,) in evidence.items() if one.remark == f"{claim}: {common.STANDARDISED}"}
+    assert judged == set(EMPIRICAL) - {"theorem_2_accumulation"}
+
+
+@pytest.mark.parametrize(
+    "residues", [{}, {"distance": 0}, {"distance": 0, "criterion": 1}, {"distance": 0, "other": 0}]
+)
+def test_symbolic_identity_needs_both_identities(rng, monkeypatch, residues):
+    monkeypatch.setattr(theory, "prove_snr_criterion", lambda: residues)
+    evidence, _ = descent.theorem_evidence(rng=rng, n_layers=50)
+    assert not evidence.checks["symbolic_identity"]
 
 
 def banded(panel, rng):

@@ -126,7 +126,7 @@ panels.surface_table(pairs).round(3)
 # Before looking: a model that thinks in Z puts most translations of a well-represented language above
 # every control in its middle layers, and fewer of a rare language.
 
-# %% tags=["tol-0.02"]
+# %% tags=["tol-0.03"]
 result = retrieval.retrieval_by_layer(pairs, rng=streams[3])
 verdicts = {claim: claims.evaluate_scope(claim, result.evidence[claim]) for claim in CLAIMS}
 result.peaks.pivot(index="subject", columns="language", values="accuracy").round(3)
@@ -141,7 +141,7 @@ result.peaks.pivot(index="subject", columns="language", values="accuracy").round
 # %% tags=["tol-0.05"]
 tables.controls(verdicts["prediction_1_aligned"]).round(3)
 
-# %% tags=["tol-0.02"]
+# %% tags=["tol-0.03"]
 result.shuffles.groupby("language", sort=False).agg({"accuracy": "max", "null_high": "max", "p_holm": "first"})
 
 # %% [markdown]
