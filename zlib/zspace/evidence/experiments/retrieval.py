@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from ...errors import ParameterError
 from ...measures import alignment
 from ...measures.resampling import Interval, holm, permutation_max, stratified_permutations
 from ...measures.surface import lexical_outcomes, ngram_outcomes
@@ -137,7 +138,11 @@ def rise_excess(
     twins for subjects whose embeddings or pairing are not the trained ones.
     """
     others = [RANDOM_BLOCKS] if subject == TRAINED else [t for t in panel.twins if t != subject]
-    compared = [(outcomes[c], peak_layer(panel, outcomes[c])) for c in others if c in outcomes]
+    if missing := [c for c in others if c not in outcomes]:
+        raise ParameterError(
+            f"{panel.language}: rises is judged against {', '.join(missing)}; capture it too."
+        )
+    compared = [(outcomes[c], peak_layer(panel, outcomes[c])) for c in others]
     return _excess(panel, outcomes[subject], [(outcomes[subject], 0), *compared], rng)
 
 
