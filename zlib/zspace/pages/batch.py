@@ -278,7 +278,9 @@ def _zspace(*words: str) -> list[str]:
 
 def _last_line(log: Path) -> str:
     """What a command said last: its progress bar, or the error itself, of `zspace` as of papermill."""
-    lines = [line for line in log.read_text("utf-8", errors="replace").splitlines() if line.strip()]
+    # every kernel warns that its local ports are not encrypted: no news of the notebook
+    text = log.read_text("utf-8", errors="replace")
+    lines = [line for line in text.splitlines() if line.strip() and "[IPKernelApp]" not in line]
     return lines[-1].strip() if lines else "no output yet"
 
 
