@@ -79,7 +79,8 @@ plots.prepare_notebook()
 # %% [markdown]
 # ## Decision rule
 #
-# Fixed before any data. A rule speaks only if the planted signal is `supported` by it and no random
+# Stated before the data of this run. It was revised once after a first full run on this corpus and model
+# (`params/claims.yaml` says how), so that only a new corpus or model confirms. A rule speaks only if the planted signal is `supported` by it and no random
 # twin, permuted embedding or shuffled pairing is.
 
 # %%

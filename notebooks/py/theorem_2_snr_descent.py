@@ -88,7 +88,8 @@ plots.prepare_notebook()
 # %% [markdown]
 # ## Decision rule
 #
-# Fixed before any data. The theorem as corrected is *proved* when the SymPy residues below vanish and
+# Stated before the data of this run. It was revised once after a first full run on this corpus and model
+# (`params/claims.yaml` says how), so that only a new corpus or model confirms. The theorem as corrected is *proved* when the SymPy residues below vanish and
 # every numeric check holds; as stated it is *refuted* by one counterexample.
 
 # %%
