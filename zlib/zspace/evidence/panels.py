@@ -1,10 +1,10 @@
 """A language pair as the model and all of its controls see it.
 
 A `Panel` holds, for one pair (anchor, language), the hidden states x, y (L+1, n, d) of every
-*subject*: the trained model, its twins, the trained states with their pairing shuffled, and a
-planted signal. Row i of x and y is the same item everywhere, layer 0 the embedding output, layer L
-the last block's output. `open_panels` reads them from the store (capturing what is missing),
-`simulated_panel` makes them from a world with a known answer.
+*subject*: the trained model, its twins, the trained states with their pairing shuffled, a planted
+signal, and the model with its quantised weights re-rounded. Row i of x and y is the same item everywhere,
+layer 0 the embedding output, layer L the last block's output. `open_panels` reads them from the store
+(capturing what is missing), `simulated_panel` makes them from a world with a known answer.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,13 +13,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from ..errors import ParameterError
+from ..errors import ParameterError, StoreError
 from ..measures.resampling import stratified_permutations
+from ..sources import weights
 from ..sources.corpora import Corpus
-from ..states import capture
+from ..states import capture, imports
 
 TRAINED, SHUFFLED, PLANTED = "trained", "shuffled pairing", "planted signal"
 RANDOM_BLOCKS, PERMUTED = "random-blocks-0", "permuted-embeddings-0"
+RE_ROUNDED = "re-rounded"
 SEEDS = (0, 1, 2)
 VARIANTS = (
     ("trained", None),
@@ -40,8 +42,8 @@ class Panel:
     `subjects` maps a subject's name to (x, y), each (L+1, n, d); `scenario` (n,) labels items,
     `group` (n,) the unit within which the within-scenario level compares; `discovery` (n,) is True
     where layers and means are chosen, its complement is where verdicts come from. `tokens` are the
-    (n, T) token ids of both languages, padded with -1, `texts` the texts themselves (None: simulated).
-    `has_scenarios` is False where every row is its own scenario.
+    (n, T) token ids of both languages, padded with -1 (None: imported states without them), `texts` the
+    texts themselves (None: simulated). `has_scenarios` is False where every row is its own scenario.
     """
 
     language: str
@@ -49,7 +51,7 @@ class Panel:
     scenario: np.ndarray
     group: np.ndarray
     discovery: np.ndarray
-    tokens: Pair
+    tokens: Pair | None
     has_scenarios: bool = True
     texts: tuple[Sequence[str], Sequence[str]] | None = None
 
@@ -63,6 +65,11 @@ class Panel:
         """Names of the random-weight twins."""
         return tuple(s for s in self.subjects if s.startswith("random-") and s != RANDOM_BLOCKS)
 
+    @property
+    def re_rounded(self) -> tuple[str, ...]:
+        """Names of the model's re-roundings."""
+        return tuple(s for s in self.subjects if s.startswith(RE_ROUNDED))
+
     def means(self, subject: str) -> Pair:
         """Per-layer means (L+1, 1, d) of both languages over the discovery items."""
         x, y = self.subjects[subject]
@@ -71,6 +78,13 @@ class Panel:
     def lengths(self) -> Pair:
         """Number of tokens (n,) of every item in both languages."""
         return tuple((t >= 0).sum(1) for t in self.tokens)
+
+
+def variants(model: str, n_re_rounded: int = 0) -> tuple[tuple[str, int | None], ...]:
+    """VARIANTS, and the model with its weights re-rounded that many times if they are quantised."""
+    if imports.is_imported(model) or weights.find(model).is_gguf:
+        return (*VARIANTS, *((RE_ROUNDED, seed) for seed in range(n_re_rounded)))
+    return VARIANTS
 
 
 def open_panels(
@@ -85,28 +99,38 @@ def open_panels(
 ) -> dict[str, Panel]:
     """Panels of every language of a corpus paired with its first one (the anchor).
 
-    Reads the store and captures what is missing; `first_layer` drops the layers below it. Raises
-    ParameterError where the corpus has fewer than two languages, and what `capture` raises.
+    Reads the store and captures what is missing; `first_layer` drops the layers below it. Of imported
+    states it takes what there is: a twin that was not imported is absent, and so is, without token ids,
+    all that is made with them. Raises ParameterError where the corpus has fewer than two languages, and
+    what `capture` raises.
     """
     anchor, *others = corpus.languages
     if not others:
         raise ParameterError(
             f"{corpus.name}: found one language ({anchor}); a pair needs an anchor and at least one more."
         )
-    captured = capture.ensure_all(model, corpus, corpus.languages, variants=variants, progress=progress)
+    found = imports.find(model, corpus)
+    kept = capture.POOLINGS if found is None else found.poolings
+    captured = capture.ensure_all(
+        model,
+        corpus,
+        corpus.languages,
+        variants=imports.available(model, corpus, variants),
+        poolings=kept if pooling in kept else [pooling],
+        progress=progress,
+    )
     discovery, _ = corpus.split()
     streams = dict(zip(others, rng.spawn(len(others)), strict=True))
     panels = {}
     for language in others:
         pairs = {name: _pair(states, pooling, anchor, language) for name, states in captured.items()}
-        ids = captured[TRAINED]["token_ids"]
         panel = Panel(
             language=language,
             subjects=pairs,
             scenario=corpus.items["scenario"].to_numpy(str),
             group=corpus.items["group"].to_numpy(str),
             discovery=np.asarray(discovery, bool),
-            tokens=tuple(ids.sel(language=one).to_numpy() for one in (anchor, language)),
+            tokens=_tokens(captured[TRAINED], anchor, language),
             has_scenarios=corpus.has_scenarios,
             texts=tuple(corpus.texts[one] for one in (anchor, language)),
         )
@@ -114,13 +138,28 @@ def open_panels(
     return panels
 
 
+def open_if_imported(model: str, corpus: Corpus, **options) -> dict[str, Panel]:
+    """`open_panels`, or nothing where the model's states are imported and these are not among them.
+
+    For sensitivity rows: states that nobody saved are no error there.
+    """
+    try:
+        return open_panels(model, corpus, **options)
+    except StoreError:
+        if imports.is_imported(model):
+            return {}
+        raise
+
+
 def with_controls(panel: Panel, *, rng: np.random.Generator) -> Panel:
     """Add the shuffled pairing and the planted signal, both made from the trained states.
 
     The shuffle permutes y within strata of length and own token overlap, so that what length and
     shared tokens alone give is still there. The planted signal starts from that shuffle and adds to
-    both languages a direction per scenario (`plant_scenarios`).
+    both languages a direction per scenario (`plant_scenarios`). Without token ids there are neither.
     """
+    if panel.tokens is None:
+        return panel
     shuffle, plant = rng.spawn(2)
     x, y = panel.subjects[TRAINED]
     permutation = stratified_permutations(length_overlap_strata(panel), n_shuffles=1, rng=shuffle)[0]
@@ -215,11 +254,15 @@ def surface_table(panels: Mapping[str, Panel]) -> pd.DataFrame:
     """What can be seen of each pair without a model: items, scenarios, token counts, shared tokens."""
     rows = {}
     for language, panel in panels.items():
-        a, b = panel.lengths()
         rows[language] = {
-            "items": len(a),
+            "items": len(panel.scenario),
             "scenarios": len(np.unique(panel.scenario)),
             "confirmation scenarios": len(np.unique(panel.scenario[panel.confirmation])),
+        }
+        if panel.tokens is None:
+            continue
+        a, b = panel.lengths()
+        rows[language] |= {
             "tokens, anchor": a.mean(),
             "tokens": b.mean(),
             "correlation of lengths": np.corrcoef(a, b)[0, 1],
@@ -228,8 +271,9 @@ def surface_table(panels: Mapping[str, Panel]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def scope(corpus: Corpus) -> dict:
+def scope(corpus: Corpus, panels: Mapping[str, Panel]) -> dict:
     """What a verdict on a corpus is about, for the ledger."""
+    rounded = max((len(panel.re_rounded) for panel in panels.values()), default=0)
     return {
         "corpus": corpus.name,
         "version": corpus.version,
@@ -238,7 +282,7 @@ def scope(corpus: Corpus) -> dict:
         "scenarios": int(corpus.items["scenario"].nunique()),
         "fingerprint": corpus.fingerprint,
         "pooling": "mean, special tokens excluded",
-        "quantised weights re-rounded": False,
+        "quantised weights re-rounded": f"{rounded} times" if rounded else "not in this run",
     }
 
 
@@ -281,6 +325,12 @@ def simulated_panel(
         tokens=tuple(tokens.integers(0, 5000, (n, 12)) for _ in range(2)),
     )
     return with_controls(panel, rng=controls)
+
+
+def _tokens(states, anchor: str, language: str) -> Pair | None:
+    """(n, T) token ids of both languages; None where the states came without them."""
+    ids = [states["token_ids"].sel(language=one).to_numpy() for one in (anchor, language)]
+    return tuple(ids) if all((one >= 0).any() for one in ids) else None
 
 
 def _pair(states, pooling: str, anchor: str, language: str) -> Pair:

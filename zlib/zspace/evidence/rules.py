@@ -42,6 +42,7 @@ class Evidence:
     counterexamples to whether they hold; `n_items` and `n_scenarios` count what the intervals rest on.
     `unavailable` holds the reason where nothing could be measured. `remark` is added to the reasons: what
     a reader must know that the rule does not judge, such as a measure under which the verdict differs.
+    `re_rounded` is the same evidence with the model's quantised weights re-rounded, once an element.
     """
 
     language: str = OVERALL
@@ -52,13 +53,26 @@ class Evidence:
     n_scenarios: int | None = None
     unavailable: str | None = None
     remark: str = ""
+    re_rounded: tuple["Evidence", ...] = ()
 
 
 def judge(claim_id: str, rules: Mapping, reading: str, evidence: Evidence) -> tuple[str, str]:
     """Verdict and reason in words by the rule of one reading ("as_stated" or "as_corrected").
 
-    Raises ClaimError where the evidence lacks a statistic or a check that the rule needs.
+    A verdict that is another one when the weights are re-rounded is `inconclusive`. Raises ClaimError where
+    the evidence lacks a statistic or a check that the rule needs.
     """
+    verdict, reason = _judge_once(claim_id, rules, reading, evidence)
+    others = [_judge_once(claim_id, rules, reading, one)[0] for one in evidence.re_rounded]
+    flips = [other for other in others if other != verdict]
+    if not flips or verdict == NOT_TESTABLE:
+        return verdict, reason
+    words = ", ".join(dict.fromkeys(flips))
+    share = f"{len(flips)} of {len(others)} re-roundings"
+    return INCONCLUSIVE, f"{verdict} as the weights are, but {words} in {share} of them: {reason}"
+
+
+def _judge_once(claim_id: str, rules: Mapping, reading: str, evidence: Evidence) -> tuple[str, str]:
     conditions = rules[reading]
     if evidence.unavailable:
         return NOT_TESTABLE, evidence.unavailable

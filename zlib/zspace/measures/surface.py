@@ -28,6 +28,53 @@ class TokenOverlap:
     unmatched: float
 
 
+@dataclass(frozen=True)
+class Fertility:
+    """How finely a tokenizer cuts a language, from n texts.
+
+    Attributes
+    ----------
+    tokens : mean number of content tokens of a text.
+    per_word : tokens per word, words being what white space parts; NaN in scripts that write none.
+    per_character : tokens per character (Unicode code point, white space left out).
+    premium : tokens of a text over those of its translation in the reference language, mean over texts.
+
+    References
+    ----------
+    Rust et al. (2021), "How Good is Your Tokenizer?", ACL (fertility). Petrov et al. (2023), "Language Model
+    Tokenizers Introduce Unfairness Between Languages", NeurIPS (premium).
+    """
+
+    tokens: float
+    per_word: float
+    per_character: float
+    premium: float
+
+
+def fertility(texts: Sequence[str], n_tokens, n_reference, *, spaced: bool = True) -> Fertility:
+    """`Fertility` of n texts with `n_tokens` (n,) tokens; their translations in the reference language have
+    `n_reference` (n,). `spaced` is False for scripts without spaces between words.
+
+    Raises
+    ------
+    ValueError : counts that do not fit the texts, or a text without a token.
+    """
+    n_tokens, n_reference = (np.asarray(n, float) for n in (n_tokens, n_reference))
+    if not len(texts) == len(n_tokens) == len(n_reference) or min(n_tokens.min(), n_reference.min()) < 1:
+        raise ValueError(
+            f"{len(texts)} texts with {len(n_tokens)} and {len(n_reference)} token counts; expected one of "
+            "each a text, at least 1."
+        )
+    words = sum(len(text.split()) for text in texts)
+    characters = sum(len("".join(text.split())) for text in texts)
+    return Fertility(
+        tokens=float(n_tokens.mean()),
+        per_word=float(n_tokens.sum() / words) if spaced else float("nan"),
+        per_character=float(n_tokens.sum() / characters),
+        premium=float((n_tokens / n_reference).mean()),
+    )
+
+
 def token_overlap(ids_x, ids_y, *, idf: bool = True) -> np.ndarray:
     """Cosine of the token counts of all pairs of texts, (n, n) in [0, 1].
 

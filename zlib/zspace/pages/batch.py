@@ -22,8 +22,8 @@ import filelock
 
 from .. import files
 from ..errors import WeightsUnavailableError
-from ..sources import weights
-from . import grids
+from ..sources import corpora, fetching, weights
+from . import grids, parameters
 from .grids import Capture, Cell, Plan
 
 BATCH_LOG = "logs/batch.txt"
@@ -39,6 +39,7 @@ def capture_command(capture: Capture) -> list[str]:
         *_zspace("capture", capture.model),
         *options,
         f"--variants={','.join(capture.variants)}",
+        *([f"--poolings={capture.poolings}"] if capture.poolings else []),
     ]
 
 
@@ -151,9 +152,10 @@ def run(
     folder waits for the first. On SIGTERM running jobs are finished and no further ones are started.
     """
     if models:
-        models = ",".join(grids.located(name.strip(), Path()) for name in models.split(","))
+        models = ",".join(parameters.located(name.strip(), Path()) for name in models.split(","))
     wanted = grids.plan(grid, models=models)
     models = reachable_models(wanted) if wanted.lenient else models
+    record_offered(wanted)
     grid = str(Path(grid).resolve()) if Path(grid).is_file() else grid
     from snakemake.cli import main as snakemake
 
@@ -188,25 +190,39 @@ def reachable_models(plan: Plan) -> str:
     reached = []
     for name in names:
         try:
-            weights.fetch(weights.find(name))
+            fetching.fetch(weights.find(name))
             reached.append(name)
         except WeightsUnavailableError as error:
             print(f"  {name}: left out, weights unavailable", flush=True)
-            _record_unavailable(plan, name, str(error))
+            _record_unavailable([c for c in plan.cells if c.parameters.get("model") == name], str(error))
     if names and not reached:
         raise WeightsUnavailableError(f"no model of grid {plan.grid} can be reached: {', '.join(names)}.")
     return ",".join(reached)
 
 
-def _record_unavailable(plan: Plan, model: str, reason: str) -> None:
+def record_offered(plan: Plan) -> None:
+    """Rows of models that the grid names but does not measure, each with the command that fills them."""
+    for name in dict.fromkeys(str(c.parameters["model"]) for c in plan.offered if "model" in c.parameters):
+        source = weights.find(name)
+        why = "not asked for in this grid" if weights.is_at_hand(source) else f"{source.location} is not here"
+        cells = [c for c in plan.offered if c.parameters.get("model") == name]
+        command = f"python3 run.py report --models {name}"
+        _record_unavailable(cells, f"{why}. `{command}` fetches what is missing and fills this row")
+
+
+def _record_unavailable(cells: Sequence[Cell], reason: str) -> None:
+    """`not testable` on every claim that the cells would have judged, where nothing was measured before."""
     from ..evidence import claims, rules
 
-    for cell in (c for c in plan.cells if c.parameters.get("model") == model):
-        corpus = "/".join(str(cell.parameters[k]) for k in ("corpus", "version") if k in cell.parameters)
+    for cell in cells:
+        model = str(cell.parameters["model"])
+        corpus = corpora.label(*(str(cell.parameters.get(k, "")) for k in ("corpus", "version")))
         evidence = rules.Evidence(unavailable=f"weights unavailable: {reason}")
         for claim, entry in files.params("claims").items():
             # a claim without a measured statistic is about no model
-            if entry["notebook"] == cell.notebook and "primary" in entry:
+            if entry["notebook"] != cell.notebook or "primary" not in entry:
+                continue
+            if not claims.is_measured(claim, model=model, corpus=corpus):
                 verdicts = claims.evaluate_scope(claim, [evidence])
                 claims.record(claim, verdicts, model=model, corpus=corpus, provenance=files.provenance())
 
@@ -268,7 +284,7 @@ def _installed(distribution: str) -> bool:
 
 def _profile(name: str) -> Path:
     folder = files.PROJECT / "params" / "profiles"
-    grids.known_names("profile", [name], sorted(p.name for p in folder.iterdir()), str(folder))
+    parameters.known_names("profile", [name], sorted(p.name for p in folder.iterdir()), str(folder))
     return folder / name
 
 

@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -47,7 +48,10 @@ def capture(
     n_draws: Annotated[int | None, typer.Option(min=1)] = None,
     n_items: Annotated[int | None, typer.Option(min=1, help="First rows of a folder or file.")] = None,
     difficulty: Annotated[int | None, typer.Option(min=1, max=5)] = None,
+    padding: Annotated[str | None, typer.Option(help="none, sentences, numbers (number stories).")] = None,
+    block: Annotated[int | None, typer.Option(min=1, help="Neighbouring rows that belong together.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the corpus.")] = None,
+    poolings: Annotated[str, typer.Option(help="Some of mean, last, median, trimmed.")] = "mean,last",
     variants: Annotated[str, typer.Option(help="E.g. trained,random-0,random-blocks-0.")] = "trained",
     dtype: Annotated[str, typer.Option(help="float32 (reference) or bfloat16.")] = "float32",
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")] = "cpu",
@@ -63,15 +67,48 @@ def capture(
         "n_draws": n_draws,
         "n_items": n_items,
         "difficulty": difficulty,
+        "padding": padding,
+        "block": block,
         "seed": seed,
     }
     texts = corpora.load(
         corpus, _names(languages) or None, **{k: v for k, v in given.items() if v is not None}
     )
-    found = capturing.ensure_all(model, texts, variants=wanted, dtype=dtype, device=device, progress=True)
+    found = capturing.ensure_all(
+        model, texts, variants=wanted, poolings=_names(poolings), dtype=dtype, device=device, progress=True
+    )
     for label, states in found.items():
         sizes = ", ".join(f"{size} {dim}s" for dim, size in states.sizes.items() if dim != "position")
         typer.echo(f"{model} {label}: {sizes}")
+
+
+@app.command("import")
+def import_(
+    path: Annotated[Path, typer.Argument(help=".npz, .safetensors, .pt, or a .yaml mapping to such.")],
+    name: Annotated[str, typer.Option(help="What notebooks get as `model`.")],
+    corpus: Annotated[str, typer.Option(help="The corpus that the states are of.")] = "number-stories",
+    version: Annotated[str | None, typer.Option(help="spelled-out, digits, as-is, masked.")] = None,
+    languages: Annotated[str | None, typer.Option(help="Comma-separated codes, the anchor first.")] = None,
+    n_scenarios: Annotated[int | None, typer.Option(min=1)] = None,
+    n_draws: Annotated[int | None, typer.Option(min=1)] = None,
+    n_items: Annotated[int | None, typer.Option(min=1, help="First rows of a folder or file.")] = None,
+    difficulty: Annotated[int | None, typer.Option(min=1, max=5)] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the corpus.")] = None,
+    pooling: Annotated[str, typer.Option(help="How tokens were averaged.")] = "mean",
+    last_layer: Annotated[str, typer.Option(help="before-norm, or after-norm: left out.")] = "before-norm",
+) -> None:
+    """Bring saved states (arrays of layer × item × hidden a language) into the store, checked."""
+    from ..sources import corpora
+    from ..states import imports
+
+    given = {"version": version, "n_scenarios": n_scenarios, "n_draws": n_draws, "n_items": n_items}
+    given |= {"difficulty": difficulty, "seed": seed}
+    texts = corpora.load(
+        corpus, _names(languages) or None, **{k: v for k, v in given.items() if v is not None}
+    )
+    found = imports.add(path, name, texts, pooling=pooling, last_layer=last_layer)
+    tokens = "with" if found.has_tokens else "without"
+    typer.echo(f"{name}: {', '.join(found.variants)} in {', '.join(found.languages)}, {tokens} token ids")
 
 
 @app.command()
@@ -84,7 +121,7 @@ def run(
     cores: Cores = None,
 ) -> None:
     """Execute notebooks with papermill: with `-p name value` for parameters, or over a grid."""
-    from . import batch, grids
+    from . import batch, grids, parameters
 
     if grid is not None:
         if parameter:
@@ -100,7 +137,7 @@ def run(
         _finish(batch.run(grid, targets=targets, cores=cores), targets)
         return
     given = dict(_pair(text) for text in parameter or [])
-    cells = [grids.cell(n, grids.read_parameters(n, given)) for n in notebooks]
+    cells = [grids.cell(n, parameters.read_parameters(n, given)) for n in notebooks]
     _finish(max(batch.execute(one) for one in cells), [f"notebooks/{c.key}.ipynb" for c in cells])
 
 

@@ -2,12 +2,9 @@
 
 `params/grid.yaml` (or a file of one's own) holds grids. `plan(grid)` checks one and expands it into captures
 (model × corpus × version, with all variants of the model) and cells (one execution of one notebook each).
-Everything that papermill would accept silently (a parameter the notebook does not have, a number given as
-text) is refused here, before anything is started.
+Everything that papermill would accept silently is refused here (`parameters`), before anything is started.
 """
 
-import ast
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,10 +15,11 @@ import yaml
 from .. import files
 from ..errors import ParameterError
 from ..sources import weights
+from ..sources.corpora import BUILT_IN
+from .parameters import check_parameters, known_names, listed, located, notebook_parameters
 
 ANCHOR = "en"
-BUILT_IN_CORPUS = "number-stories"
-VARIANTS = ("trained", "random", "random-blocks", "permuted-embeddings")
+VARIANTS = ("trained", "random", "random-blocks", "permuted-embeddings", "re-rounded")
 _CORPUS_FIELDS = {
     "corpus": str,
     "version": str,
@@ -30,11 +28,14 @@ _CORPUS_FIELDS = {
     "n_scenarios": int,
     "n_draws": int,
     "difficulty": int,
+    "padding": str,
+    "block": int,
     "seed": int,
 }
 _GRID_FIELDS = {
     "folder": str,
     "models": (list, str),
+    "offered": list,
     "variants": dict,
     "corpora": list,
     "notebooks": dict,
@@ -48,13 +49,15 @@ class Capture:
     """Hidden states of one model and its twins on one corpus.
 
     key : name of its marker and log. model : name, hub id or folder.
-    corpus : corpus parameters, flat scalars. variants : ("trained", "random-0", ...).
+    corpus : corpus parameters, flat scalars. variants : ("trained", "random-0", ...). poolings : names joined
+    by commas ("": the usual ones).
     """
 
     key: str
     model: str
     corpus: Mapping[str, object]
     variants: tuple[str, ...]
+    poolings: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,8 @@ class Plan:
     """Everything a grid asks for.
 
     folder : where its notebooks lie. summary : executed after all cells. lenient : the grid asks for all
-    models that there are, so one whose weights cannot be reached does not stop it.
+    models that there are, so one whose weights cannot be reached does not stop it. offered : cells of models
+    that the page names as not measured yet, with the command that measures them.
     """
 
     grid: str
@@ -85,6 +89,7 @@ class Plan:
     cells: tuple[Cell, ...]
     summary: Cell | None
     lenient: bool = False
+    offered: tuple[Cell, ...] = ()
 
     def cell(self, key: str) -> Cell:
         """The cell (or summary) of that key."""
@@ -111,22 +116,22 @@ def plan(grid: str, *, models: str | None = None) -> Plan:
     variants = _variant_names(content.get("variants") or {"trained": []})
     corpora = [_corpus(entry, variants, base) for entry in content.get("corpora") or []]
     captures = tuple(
-        Capture(_capture_key(name, corpus), name, corpus, options["variants"])
+        _capture(name, corpus, options)
         for name in names
         for corpus, options in corpora
+        if _is_for(name, options)
     )
-    evidence = [corpus for corpus, options in corpora if not options["capture_only"]]
-    cells = tuple(
-        cell
-        for notebook, options in (content.get("notebooks") or {}).items()
-        for cell in _cells(folder, notebook, options or {}, names, evidence)
-    )
+    notebooks = content.get("notebooks") or {}
+    cells = _all_cells(folder, notebooks, names, corpora)
+    offered = _models(content.get("offered") or [], base) if not models else []
     twice = {c.key for c in cells if [d.key for d in cells].count(c.key) > 1}
     if twice:
         raise ParameterError(f"grid {grid} has two executions of the same name: {', '.join(sorted(twice))}.")
     summary = _summary(folder, content["summary"]) if "summary" in content else None
     lenient = content.get("models") == "all" and not models
-    return Plan(grid, folder, captures, cells, summary, lenient)
+    known = {cell.key for cell in cells}
+    extra = (cell for cell in _all_cells(folder, notebooks, offered, corpora) if cell.key not in known)
+    return Plan(grid, folder, captures, cells, summary, lenient, tuple(extra))
 
 
 def cell(notebook: str, parameters: Mapping[str, object], *, folder: Path | None = None) -> Cell:
@@ -140,59 +145,6 @@ def cell(notebook: str, parameters: Mapping[str, object], *, folder: Path | None
     shown = {name: checked.get(name, default) for name, default in known.items()}
     names = [str(shown[name]) for name in ("model", "corpus", "version") if name in shown]
     return Cell("--".join(_slug(n) for n in [notebook, *names]), notebook, checked)
-
-
-def notebook_parameters(path: Path) -> dict[str, object]:
-    """Names and defaults of the cell tagged `parameters`, in its order.
-
-    Raises ParameterError where there is no such notebook, cell, or a default is not a plain literal.
-    """
-    if not path.is_file():
-        known = sorted(p.stem for p in path.parent.glob("*.ipynb"))
-        raise ParameterError(f"no notebook {path.stem!r} in {path.parent}. Known: {_listed(known)}.")
-    cells = json.loads(path.read_text("utf-8"))["cells"]
-    tagged = [c for c in cells if "parameters" in c.get("metadata", {}).get("tags", [])]
-    if len(tagged) != 1:
-        raise ParameterError(
-            f"{path.name} has {len(tagged)} cells tagged `parameters`; expected exactly one."
-        )
-    found = {}
-    for line in ast.parse("".join(tagged[0]["source"])).body:
-        target = line.targets[0] if isinstance(line, ast.Assign) else getattr(line, "target", None)
-        try:
-            found[target.id] = ast.literal_eval(line.value)
-        except (AttributeError, ValueError):
-            raise ParameterError(
-                f"the parameters cell of {path.name} holds `{ast.unparse(line)}`; "
-                "expected only lines like `n_draws = 4`."
-            ) from None
-    return found
-
-
-def read_parameters(
-    notebook: str, words: Mapping[str, str], *, folder: Path | None = None
-) -> dict[str, object]:
-    """Parameters given as text on a command line, each read as the type of the notebook's default."""
-    folder = folder or files.PROJECT / "notebooks"
-    known = notebook_parameters(folder / f"{notebook}.ipynb")
-    known_names("parameter", words, known, f"notebook {notebook}")
-    read = {name: _from_text(word, known[name]) for name, word in words.items()}
-    return read | {name: located(read[name], Path()) for name in ("model", "corpus") if name in read}
-
-
-def check_parameters(notebook: str, parameters: Mapping[str, object], *, folder: Path) -> dict[str, object]:
-    """Parameters for a notebook, refused where papermill would silently accept them."""
-    known = notebook_parameters(folder / f"{notebook}.ipynb")
-    known_names("parameter", parameters, known, f"notebook {notebook}")
-    checked = {}
-    for name, value in parameters.items():
-        if not _same_type(value, known[name]):
-            raise ParameterError(
-                f"parameter {name} of notebook {notebook} is {value!r} ({type(value).__name__}); "
-                f"expected {type(known[name]).__name__}, like its default {known[name]!r}."
-            )
-        checked[name] = value
-    return checked
 
 
 def _grid(grid: str) -> tuple[dict, Path]:
@@ -211,7 +163,7 @@ def _grid(grid: str) -> tuple[dict, Path]:
 
 def _checked(content: object, grid: str) -> dict:
     if not isinstance(content, dict):
-        raise ParameterError(f"grid {grid} is no mapping; expected the fields {_listed(_GRID_FIELDS)}.")
+        raise ParameterError(f"grid {grid} is no mapping; expected the fields {listed(_GRID_FIELDS)}.")
     known_names("field", content, _GRID_FIELDS, f"grid {grid}")
     for name, value in content.items():
         if not isinstance(value, _GRID_FIELDS[name]) or (
@@ -238,17 +190,24 @@ def _corpus(entry: Mapping, variants: tuple[str, ...], base: Path) -> tuple[dict
     options = {
         "variants": _variant_names(own) if own else variants,
         "capture_only": entry.pop("capture_only", False),
+        "poolings": entry.pop("poolings", ""),
+        "only": entry.pop("only", []),
+        "except": entry.pop("except", []),
     }
+    if "corpus" not in entry:
+        raise ParameterError(f"a corpus of the grid has no field `corpus`; it has {listed(entry)}.")
     known_names("corpus field", entry, _CORPUS_FIELDS, "a corpus of the grid")
     for name, value in entry.items():
         if type(value) is not _CORPUS_FIELDS[name]:
             expected = _CORPUS_FIELDS[name].__name__
             raise ParameterError(f"corpus field {name} is {value!r}; expected a value of type {expected}.")
     found = located(entry.get("corpus", ""), base)
-    if found != BUILT_IN_CORPUS and not Path(found).is_absolute():
+    hosted = files.params("corpora")
+    on_hub = {*hosted, *(one["hub"] for one in hosted.values())}
+    if found not in (BUILT_IN, *on_hub) and not Path(found).is_absolute():
         raise ParameterError(
-            f"unknown corpus {found!r} in the grid. Known: {BUILT_IN_CORPUS}, or a folder or file "
-            f"(relative to {base.resolve()})."
+            f"unknown corpus {found!r} in the grid. Known: {BUILT_IN}, {listed(hosted)}, or a folder "
+            f"or file (relative to {base.resolve()})."
         )
     return entry | {"corpus": found}, options
 
@@ -260,27 +219,59 @@ def _summary(folder: Path, notebook: str) -> Cell:
     return cell(notebook, given, folder=folder)
 
 
+def _is_for(model: str, options: Mapping) -> bool:
+    """Whether a corpus of the grid is read by a model."""
+    return (not options["only"] or model in options["only"]) and model not in options["except"]
+
+
+def _capture(model: str, corpus: Mapping, options: Mapping) -> Capture:
+    """One capture; a model whose weights are not quantised has no re-roundings."""
+    quantised = weights.find(model).is_gguf
+    kept = tuple(v for v in options["variants"] if quantised or not v.startswith("re-rounded"))
+    poolings = options["poolings"]
+    key = _capture_key(model, corpus) + (f"--{_slug(poolings.replace(',', '-'))}" if poolings else "")
+    return Capture(key, model, corpus, kept, poolings)
+
+
+def _all_cells(folder: Path, notebooks: Mapping, models: list, corpora: list) -> tuple[Cell, ...]:
+    """Executions of every notebook over the models and the corpora that are evidence."""
+    evidence = [(corpus, options) for corpus, options in corpora if not options["capture_only"]]
+    return tuple(
+        one
+        for notebook, options in notebooks.items()
+        for one in _cells(folder, notebook, options or {}, models, evidence)
+    )
+
+
 def _cells(folder: Path, notebook: str, options: Mapping, models: list, corpora: list) -> Iterator[Cell]:
-    """Executions of one notebook: once per model × corpus (× pair) if it takes a model, else once."""
+    """Executions of one notebook: once per model × corpus (and pair) if it takes a model, else once."""
     known_names("field", options, _NOTEBOOK_FIELDS, f"notebook {notebook} of the grid")
     overrides = options.get("parameters") or {}
     if "model" not in notebook_parameters(folder / f"{notebook}.ipynb"):
         yield cell(notebook, overrides, folder=folder)
         return
     for model in models:
-        for corpus in corpora:
+        for corpus, used in corpora:
+            if not _is_for(model, used):
+                continue
             parameters = {"model": model, **corpus, **overrides}
-            for languages in _language_sets(str(parameters.get("languages", "")), options.get("per_pair")):
-                one = cell(notebook, {**parameters, **languages}, folder=folder)
-                pair = "--" + _slug(languages["languages"]) if options.get("per_pair") else ""
+            languages = str(parameters.get("languages", ""))
+            for pair, chosen in _language_sets(languages, options.get("per_pair", False)):
+                one = cell(notebook, {**parameters, **chosen}, folder=folder)
                 yield Cell(one.key + pair, notebook, one.parameters, _capture_key(model, corpus))
 
 
-def _language_sets(languages: str, per_pair: bool | None) -> list[dict[str, str]]:
+def _language_sets(languages: str, per_pair: bool | str) -> list[tuple[str, dict[str, str]]]:
+    """(ending of the key, parameters) of a notebook's executions: all languages, each pair, or both."""
     names = [name.strip() for name in languages.split(",") if name.strip()]
-    if per_pair:
-        return [{"languages": f"{ANCHOR},{name}"} for name in names if name != ANCHOR]
-    return [{"languages": ",".join(names)}] if names else [{}]
+    together = [("", {"languages": ",".join(names)} if names else {})]
+    if per_pair not in (True, False, "also"):
+        raise ParameterError(f"per_pair is {per_pair!r}; expected true, false or also.")
+    if not per_pair:
+        return together
+    pairs = [f"{ANCHOR},{name}" for name in names if name != ANCHOR]
+    apart = [(f"--{_slug(pair)}", {"languages": pair}) for pair in pairs]
+    return [*together, *apart] if per_pair == "also" else apart
 
 
 def _variant_names(variants: Mapping[str, Sequence[int]]) -> tuple[str, ...]:
@@ -294,48 +285,7 @@ def _capture_key(model: str, corpus: Mapping[str, object]) -> str:
     return "--".join([*(_slug(n) for n in names), files.fingerprint(settings, 6)])
 
 
-def located(name: str, base: Path) -> str:
-    """A model or corpus by its name, or by its absolute path where the name is one of a file or folder.
-
-    Jobs and notebooks run in other folders than the one a relative path was meant for.
-    """
-    path = base / Path(name).expanduser()
-    if name in ("", BUILT_IN_CORPUS) or name in files.params("models") or not path.exists():
-        return name
-    return str(path.resolve())
-
-
-def known_names(kind: str, names: Sequence | Mapping, known: Sequence | Mapping, where: str) -> None:
-    for name in names:
-        if name not in known:
-            raise ParameterError(f"unknown {kind} {name!r} in {where}. Known: {_listed(known)}.")
-
-
-def _listed(names: Sequence | Mapping) -> str:
-    return ", ".join(str(n) for n in names) or "none"
-
-
 def _slug(name: str) -> str:
     """A name as part of a file name: the last part of a path, a hub id with dashes for its slash."""
     name = Path(name).name if Path(name).is_absolute() else name
     return re.sub(r"[^\w.]+", "-", name).strip("-.")
-
-
-def _same_type(value: object, default: object) -> bool:
-    if default is None:
-        return True
-    if isinstance(default, float):
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    return type(value) is type(default)
-
-
-def _from_text(word: str, default: object) -> object:
-    """A word of a command line as the type of a default; the word itself where it is nothing of the kind."""
-    if isinstance(default, bool):
-        return {"true": True, "false": False}.get(word.lower(), word)
-    if isinstance(default, int | float):
-        try:
-            return type(default)(word)
-        except ValueError:
-            return word
-    return word if isinstance(default, str) else yaml.safe_load(word)

@@ -1,7 +1,8 @@
 """Parallel texts: row i of every language is the same item.
 
 `load` gives a `Corpus` from the built-in number stories, a folder of `<lang>.txt` or of MGSM's
-`mgsm_<lang>.tsv`, or a CSV, TSV or JSONL file (`tables` reads them). n: number of items. The anchor
+`mgsm_<lang>.tsv`, a CSV, TSV, JSONL or Parquet file (`tables` reads them), or the Hugging Face hub
+(`hosted` fetches them). n: number of items. The anchor
 language is English where it is there, else the first one.
 """
 
@@ -17,8 +18,9 @@ import scipy.sparse
 
 from ..errors import CorpusError, ParameterError
 from ..files import fingerprint
-from . import stories, tables
+from . import hosted, stories, tables
 
+BUILT_IN = "number-stories"
 ITEM_COLUMNS = ("item", "scenario", "category", "difficulty", "answer", "group")
 # the version in which a corpus is read for the sensitivity of a result to its numbers
 OTHER_VERSION = {"spelled-out": "digits", "digits": "spelled-out", "masked": "as-is", "as-is": "masked"}
@@ -106,6 +108,7 @@ def load(
     n_scenarios: int | None = None,
     n_draws: int = 4,
     difficulty: int | Sequence[int] = 2,
+    padding: str = "none",
     seed: int = 0,
     n_items: int | None = None,
     block: int = 1,
@@ -114,13 +117,14 @@ def load(
 
     Parameters
     ----------
-    name_or_path : "number-stories"; a folder of `<lang>.txt` or `mgsm_<lang>.tsv`; a .csv, .tsv or
-        .jsonl file with one column or field per language.
+    name_or_path : "number-stories"; a folder of `<lang>.txt` or `mgsm_<lang>.tsv`; a .csv, .tsv, .jsonl
+        or .parquet file with one column or field per language; a name of params/corpora.yaml or its
+        Hugging Face id ("mgsm", "juletxara/mgsm").
     version : number stories: "spelled-out" (default) or "digits". Others: "as-is" or "masked", each
         number replaced by one sign; masked by default where any text has a digit, because digits are
-        tokens that languages share.
-    n_scenarios, n_draws, difficulty, seed : which number stories.
-    n_items : first rows of another corpus (default: all).
+        tokens that languages share. None and "" ask for the default.
+    n_scenarios, n_draws, difficulty, padding, seed : which number stories; see `stories.generate`.
+    n_items : first rows of another corpus (default and 0: all).
     block : neighbours that belong together in another corpus without scenarios, such as the
         sentences of one article: rows are grouped in blocks of this many.
 
@@ -132,15 +136,27 @@ def load(
     codes = languages.replace(",", " ").split() if isinstance(languages, str) else languages
     if codes is not None and (not codes or len(set(codes)) < len(codes)):
         raise CorpusError(f"languages={languages!r}; expected one or more different language codes")
-    if str(name_or_path) == "number-stories":
+    if str(name_or_path) == BUILT_IN:
         codes = tuple(codes or stories.languages())
         version = version or "spelled-out"
-        texts, items = stories.generate(
-            codes, version=version, n_scenarios=n_scenarios, n_draws=n_draws, difficulty=difficulty, seed=seed
-        )
+        size = {"n_scenarios": n_scenarios, "n_draws": n_draws, "difficulty": difficulty, "seed": seed}
+        texts, items = stories.generate(codes, version=version, padding=padding, **size)
         pool = tuple(scenario.name for scenario in stories.scenarios())
-        return Corpus("number-stories", version, codes, texts, items, True, pool)
-    return _load_foreign(Path(name_or_path), codes, version, n_items, block)
+        # the padded texts are another corpus: their states and verdicts stand beside the others
+        name = BUILT_IN if padding == "none" else f"{BUILT_IN}-padded-{padding}"
+        return Corpus(name, version, codes, texts, items, True, pool)
+    path = Path(name_or_path)
+    if not path.exists() and (found := hosted.find(str(name_or_path))):
+        table = tables.read_files(hosted.fetch(found, codes), found.columns)
+        return _foreign(found.name, table, version or None, n_items or None, block)
+    return _foreign(path.stem, tables.read(path, codes), version or None, n_items or None, block)
+
+
+def label(name_or_path: str, version: str) -> str:
+    """What the ledger calls a corpus: its name (of a file or folder: without where it lies) and version."""
+    hub = hosted.find(name_or_path)
+    name = hub.name if hub else Path(name_or_path).stem
+    return f"{name}/{version}" if version else name
 
 
 def mask_numbers(text: str) -> str:
@@ -186,21 +202,20 @@ def _component_starts(links: scipy.sparse.csr_array) -> np.ndarray:
     return first[labels]
 
 
-def _load_foreign(path: Path, codes, version: str | None, n_items: int | None, block: int) -> Corpus:
+def _foreign(name: str, table: tables.Table, version: str | None, n_items: int | None, block: int) -> Corpus:
     if version not in (None, "as-is", "masked"):
-        raise ParameterError(f"version={version!r}; {path.name} can be read as-is or masked")
-    table = tables.read(path, codes)
+        raise ParameterError(f"version={version!r}; {name} can be read as-is or masked")
     items, has_scenarios = _items(table, block)
     pool = tuple(dict.fromkeys(items["scenario"]))
     if n_items is not None and not 1 <= n_items <= len(items):
-        raise ParameterError(f"n_items={n_items}; {path.name} has 1 to {len(items)}")
+        raise ParameterError(f"n_items={n_items}; {name} has 1 to {len(items)}")
     texts = {code: tuple(rows[:n_items]) for code, rows in table.texts.items()}
     has_digits = any(_NUMBER.search(text) for rows in texts.values() for text in rows)
     version = version or ("masked" if has_digits else "as-is")
     if version == "masked":
         texts = {code: tuple(map(mask_numbers, rows)) for code, rows in texts.items()}
     items = items.iloc[:n_items].reset_index(drop=True)
-    return Corpus(path.stem, version, tuple(texts), texts, items, has_scenarios, pool)
+    return Corpus(name, version, tuple(texts), texts, items, has_scenarios, pool)
 
 
 def _items(table: tables.Table, block: int) -> tuple[pd.DataFrame, bool]:

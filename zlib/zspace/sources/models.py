@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import ModelError
-from . import blocks, twins, verification, weights
+from . import blocks, fetching, twins, verification, weights
 from .blocks import ReducingHooks
 from .twins import (
     VARIANTS,
@@ -24,6 +24,7 @@ from .twins import (
     permuted_embeddings_twin,
     random_blocks_twin,
     random_twin,
+    re_rounded_twin,
     twin,
 )
 
@@ -40,6 +41,7 @@ __all__ = [
     "permuted_embeddings_twin",
     "random_blocks_twin",
     "random_twin",
+    "re_rounded_twin",
     "tokenize",
     "twin",
 ]
@@ -105,7 +107,7 @@ def load(
     source = weights.find(name_or_path)
     dtype = _checked_dtype(dtype or source.dtype)
     placement = _placement(device)
-    folder = weights.fetch(source)
+    folder = fetching.fetch(source)
     _refuse_other_kinds(source.name, folder)
     network, tokenizer = _read(source.name, folder, dtype, placement)
     parts = _parts(source.name, network, verify)

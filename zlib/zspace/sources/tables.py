@@ -8,12 +8,15 @@ feed only, because Unicode line separators occur inside texts; nothing is normal
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from ..errors import CorpusError
 from ..files import params
+from . import hosted
 
 # What a column may be called -> what it is called here.
 COLUMNS = {"id": "item"} | {
@@ -32,7 +35,7 @@ class Table:
 
 
 def read(path: Path, languages: Sequence[str] | None) -> Table:
-    """The requested languages (None: all known ones) of a folder or of a CSV, TSV or JSONL file.
+    """The requested languages (None: all known ones) of a folder or of a CSV, TSV, JSONL or Parquet file.
 
     In a folder only the requested languages' files are opened, besides `rows.txt` (item ids),
     `answers.txt` and `groups.txt`. Raises CorpusError.
@@ -44,14 +47,75 @@ def read(path: Path, languages: Sequence[str] | None) -> Table:
     elif not path.exists():
         raise CorpusError(
             f"unknown corpus {str(path)!r}: neither a built-in one (number-stories) nor an existing folder "
-            "or file. Give the path of a folder of <lang>.txt, or of a .csv, .tsv or .jsonl file."
+            "or file. Give the path of a folder of <lang>.txt, or of a .csv, .tsv, .jsonl or .parquet file, "
+            f"or a corpus of the Hugging Face hub that params/corpora.yaml knows: {hosted.known()}."
         )
-    elif path.suffix.lower() in (".csv", ".tsv", ".jsonl"):
+    elif path.suffix.lower() in (".csv", ".tsv", ".jsonl", ".parquet"):
         table = _read_file(path, languages)
     else:
-        raise CorpusError(f"{path.name} ends in {path.suffix or 'no suffix'}; expected .csv, .tsv or .jsonl")
+        raise CorpusError(
+            f"{path.name} ends in {path.suffix or 'no suffix'}; expected .csv, .tsv, .jsonl or .parquet"
+        )
     _check_ids(path, table.columns.get("item"))
     return table
+
+
+def read_files(paths: Mapping[str, Path], columns: Mapping[str, str]) -> Table:
+    """Table of one file a language: Parquet, CSV, TSV or JSONL, or, without `columns`, MGSM's own TSV.
+
+    `columns` maps the files' columns to `text` and to the names in COLUMNS; all other columns are ignored.
+    Raises CorpusError where a column is absent, or where the languages disagree on anything but the text.
+    """
+    if not columns:
+        return _read_mgsm_files(dict(paths))
+    (text,) = [theirs for theirs, ours in columns.items() if ours == "text"]
+    texts, kept = {}, {}
+    for code, path in paths.items():
+        records = _records(path)
+        if not records:
+            raise CorpusError(f"{path.name} has no rows; expected one per item")
+        if absent := [theirs for theirs in columns if theirs not in records[0][1]]:
+            raise CorpusError(
+                f"{path.name} has no column {absent[0]!r}; it has {', '.join(records[0][1])}. Correct "
+                "`columns` in params/corpora.yaml."
+            )
+        texts[code] = [_text(path, row, record, text) for row, record in records]
+        for theirs, ours in columns.items():
+            if ours != "text":
+                kept.setdefault(ours, {})[code] = [
+                    _cleaned(ours, r[theirs], f"{path.name} row {row}") for row, r in records
+                ]
+    _check_lengths({paths[code].name: len(rows) for code, rows in texts.items()}, None)
+    return Table(texts, {ours: _agreed(ours, by_language, paths) for ours, by_language in kept.items()})
+
+
+def _agreed(column: str, by_language: Mapping[str, list], paths: Mapping[str, Path]) -> list:
+    """A column that all languages have alike; answers and ids that differ mean rows that do not pair."""
+    first = _anchor(list(by_language))
+    for code, values in by_language.items():
+        differing = [i for i, (a, b) in enumerate(zip(by_language[first], values, strict=True)) if a != b]
+        if differing:
+            row = differing[0] + 1
+            raise CorpusError(
+                f"{paths[code].name} row {row} has the {column} {values[row - 1]!r}, {paths[first].name} has "
+                f"{by_language[first][row - 1]!r}; rows must pair by line. Put the rows in the same order."
+            )
+    return by_language[first]
+
+
+def _records(path: Path) -> list[tuple[int, dict]]:
+    if path.suffix == ".parquet":
+        return list(enumerate(_parquet(path).to_dict("records"), start=1))
+    return _json_records(path) if path.suffix.lower() == ".jsonl" else _delimited_records(path)
+
+
+def _parquet(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path)
+    except ImportError:
+        raise CorpusError(f'{path.name} is a Parquet file: `pip install "zspace[hub]"` to read it.') from None
+    except (OSError, ValueError) as error:
+        raise CorpusError(f"{path.name} is not a Parquet file that can be read: {error}") from error
 
 
 def _read_folder(folder: Path, languages: Sequence[str] | None) -> Table:
@@ -77,7 +141,12 @@ def _read_folder(folder: Path, languages: Sequence[str] | None) -> Table:
 def _read_mgsm(folder: Path, languages: Sequence[str] | None) -> Table:
     present = {p.stem.removeprefix(MGSM): p for p in sorted(folder.glob(f"{MGSM}*.tsv"))}
     codes = _choose(folder.name, present, languages, MGSM + "{}.tsv")
-    texts, answers = {}, {}
+    return _read_mgsm_files({code: present[code] for code in codes})
+
+
+def _read_mgsm_files(present: Mapping[str, Path]) -> Table:
+    """Questions and answers of MGSM's files, one a language: question<TAB>answer, no header."""
+    codes, texts, answers = list(present), {}, {}
     for code in codes:
         pairs = [line.split("\t") for line in _lines(present[code])]
         for row, pair in enumerate(pairs, start=1):
@@ -102,7 +171,7 @@ def _read_mgsm(folder: Path, languages: Sequence[str] | None) -> Table:
 
 
 def _read_file(path: Path, languages: Sequence[str] | None) -> Table:
-    records = _json_records(path) if path.suffix.lower() == ".jsonl" else _delimited_records(path)
+    records = _records(path)
     if not records:
         raise CorpusError(f"{path.name} has no rows; expected one per item")
     fields = list(dict.fromkeys(key for _, record in records for key in record))

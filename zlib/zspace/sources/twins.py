@@ -2,8 +2,9 @@
 
 They are the controls of everything measured on a model: `random` asks what architecture and tokens do
 alone, `random-blocks` what trained embeddings do without trained blocks, `permuted-embeddings` what
-trained blocks do with rows that mean something else. Twins share memory with the trained model where
-they can and never change it.
+trained blocks do with rows that mean something else. `re-rounded` is no control but the same model: what its
+weights may have been before they were quantised. Twins share memory with the trained model where they can
+and never change it.
 """
 
 import copy
@@ -14,14 +15,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import ModelError
-from . import blocks, weights
+from . import blocks, rounding, weights
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from .models import LanguageModel
 
-VARIANTS = ("trained", "random", "random-blocks", "permuted-embeddings")
+VARIANTS = ("trained", "random", "random-blocks", "permuted-embeddings", "re-rounded")
 CONSTRUCTION = 1  # part of every twin's identity; raise when a change below changes a twin's weights
 _BIN = 256  # token ids in one frequency bin of `permuted_embeddings_twin`
 
@@ -31,8 +32,8 @@ def twin(model: "LanguageModel", variant: str, seed: int | None) -> "LanguageMod
     check_variant(variant, seed)
     if variant == "trained":
         return model
-    makers = dict(zip(VARIANTS[1:], (random_twin, random_blocks_twin, permuted_embeddings_twin), strict=True))
-    return makers[variant](model, seed)
+    makers = (random_twin, random_blocks_twin, permuted_embeddings_twin, re_rounded_twin)
+    return dict(zip(VARIANTS[1:], makers, strict=True))[variant](model, seed)
 
 
 def random_twin(model: "LanguageModel", seed: int) -> "LanguageModel":
@@ -72,6 +73,25 @@ def permuted_embeddings_twin(model: "LanguageModel", seed: int) -> "LanguageMode
         rows = original[torch.as_tensor(order, device=original.device)]
     network.get_input_embeddings().weight = torch.nn.Parameter(rows, requires_grad=False)
     return _as_twin(model, network, "permuted-embeddings", seed)
+
+
+def re_rounded_twin(model: "LanguageModel", seed: int) -> "LanguageModel":
+    """Weights drawn uniformly from those that would have been rounded to the quantised file (`rounding`).
+
+    Raises ModelError for a model whose weights are not known to be quantised.
+    """
+    import torch
+
+    _require_trained(model)
+    generator = torch.Generator().manual_seed(seed)
+    network = _sharing_copy(model.network)
+    for name, step in rounding.steps(weights.find(model.name)).items():
+        stored = model.network.get_parameter(name)
+        noise = torch.rand(stored.shape, generator=generator) - 0.5
+        spread = torch.from_numpy(step).repeat_interleave(rounding.GROUP, 1)
+        drawn = (stored.detach().cpu().float() + noise * spread).to(stored.dtype)
+        _assign(network, name, torch.nn.Parameter(drawn.to(stored.device), requires_grad=False))
+    return _as_twin(model, network, "re-rounded", seed)
 
 
 def check_variant(variant: str, seed: int | None) -> None:

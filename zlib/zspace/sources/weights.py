@@ -2,19 +2,14 @@
 
 A *source* is one of four kinds: a Python package that carries a GGUF file, a Hugging Face id, a local
 folder (config.json and safetensors), a local .gguf file. `find` turns a name into a source, `identify`
-says what decides its numbers without reading the weights, `fetch` returns a folder that transformers
-can load. GGUF files are converted once to float32 safetensors under `files.cache_root()`.
-Nothing here imports torch before a conversion is really needed.
+says what decides its numbers without reading the weights; `fetching` brings them. Nothing here imports torch.
 """
 
 import contextlib
 import hashlib
-import importlib
 import json
 import os
 import re
-import sys
-import tempfile
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,7 +26,7 @@ FORMS = (
     "a folder with config.json and safetensors, or a .gguf file"
 )
 _HUB_ID = re.compile(r"([\w.-]+/[\w.-]+)(?:@([\w./-]+))?")
-_CONVERSION = 1  # part of the identity; raise when a change below changes what a conversion yields
+CONVERSION = 1  # part of the identity; raise when an edit in `fetching` changes what a conversion yields
 _MIB = 1 << 20
 
 
@@ -40,7 +35,8 @@ class Source:
     """A model's weights: `kind` is "package", "hub", "folder" or "gguf".
 
     `location` is the distribution, the hub id or the path; `revision` the version, branch or commit
-    ("" for local files); `sha256` the assembled GGUF's ("" elsewhere).
+    ("" for local files); `sha256` the assembled GGUF's ("" elsewhere); `file` where a package holds it
+    ("" where the package assembles it itself); `extra` what installs it.
     """
 
     kind: str
@@ -50,6 +46,12 @@ class Source:
     sha256: str = ""
     extra: str = ""
     dtype: str = "float32"
+    file: str = ""
+
+    @property
+    def is_gguf(self) -> bool:
+        """Whether the weights come from a GGUF file, which may hold them quantised."""
+        return self.kind in ("package", "gguf")
 
 
 def find(name_or_path: str | os.PathLike) -> Source:
@@ -82,10 +84,10 @@ def identify(source: Source) -> dict:
     Raises WeightsUnavailableError for a hub id that is neither cached nor reachable.
     """
     if source.kind == "package":
-        weights = tokenizer = f"sha256:{source.sha256} conversion:{_CONVERSION}"
+        weights = tokenizer = f"sha256:{source.sha256} conversion:{CONVERSION}"
         revision = source.revision
     elif source.kind == "hub":
-        revision = _commit(source)
+        revision = commit_of(source)
         weights = tokenizer = f"{source.location}@{revision}"
     else:
         weights, tokenizer = _local_fingerprints(Path(source.location))
@@ -93,15 +95,12 @@ def identify(source: Source) -> dict:
     return {"kind": source.kind, "revision": revision, "weights": weights, "tokenizer": tokenizer}
 
 
-def fetch(source: Source) -> Path:
-    """Folder with config.json, safetensors and tokenizer files; downloads or converts where needed."""
-    if source.kind == "hub":
-        return _download(source)
-    if source.kind == "folder":
-        return Path(source.location)
-    if source.kind == "gguf":
-        return _converted(source, identify(source)["weights"], lambda _: Path(source.location))
-    return _converted(source, source.sha256, lambda folder: _assemble(source, folder))
+def is_at_hand(source: Source) -> bool:
+    """Whether the weights of a source are on this machine, so that `fetch` needs no network."""
+    if source.kind != "hub":
+        return True
+    commit = _cached_commit(source)
+    return commit is not None and is_complete(hub_folder(source) / "snapshots" / commit)
 
 
 def version_of(distribution: str) -> str:
@@ -152,9 +151,9 @@ def _registered(name: str, entry: dict) -> Source:
         return Source(local.kind, name, local.location, dtype=dtype)
     if kinds == ["hub"]:
         return Source("hub", name, entry["hub"], entry.get("revision", "main"), dtype=dtype)
-    return Source(
-        "package", name, entry["package"], str(entry["version"]), entry["sha256"], entry["extra"], dtype
-    )
+    version, file = str(entry["version"]), entry.get("file", "")
+    extra = entry.get("extra", "")
+    return Source("package", name, entry["package"], version, entry["sha256"], extra, dtype, file)
 
 
 def _local(path: Path) -> Source:
@@ -180,7 +179,7 @@ def _local(path: Path) -> Source:
 def _local_fingerprints(path: Path) -> tuple[str, str]:
     """Fingerprints of the weights (with config.json) and of the tokenizer of a folder or GGUF file."""
     if path.is_file():
-        both = files.fingerprint([_ends(path), _CONVERSION])
+        both = files.fingerprint([_ends(path), CONVERSION])
         return both, both
     small = {
         p.name: hashlib.sha256(p.read_bytes()).hexdigest()
@@ -205,49 +204,37 @@ def _ends(path: Path) -> list:
     return [size, digest.hexdigest()]
 
 
-def _commit(source: Source) -> str:
+def commit_of(source: Source) -> str:
     """Commit of a hub source: what is cached counts before what the network says now.
 
     A branch that moves on the hub therefore does not invalidate states that were captured before.
     """
-    if re.fullmatch(r"[0-9a-f]{40}", source.revision):
-        return source.revision
-    reference = _hub_folder(source) / "refs" / source.revision
-    if reference.is_file():
-        return reference.read_text(encoding="utf-8").strip()
+    if commit := _cached_commit(source):
+        return commit
     from huggingface_hub import HfApi
 
     try:
         return HfApi().model_info(source.location, revision=source.revision, timeout=15).sha
     except Exception as error:  # the hub client raises OSError, ValueError and its HTTP library's errors
-        raise _unavailable(source, error) from error
+        raise unavailable(source, error) from error
 
 
-def _download(source: Source) -> Path:
-    """Snapshot folder in the Hugging Face cache; a complete one is used without asking the network."""
-    folder = _hub_folder(source) / "snapshots" / _commit(source)
-    if _is_complete(folder):
-        return folder
-    from huggingface_hub import snapshot_download
-
-    patterns = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
-    try:
-        # By branch name, so that the cache records which commit the branch stood for.
-        folder = Path(snapshot_download(source.location, revision=source.revision, allow_patterns=patterns))
-    except Exception as error:  # see _commit
-        raise _unavailable(source, error) from error
-    if not _is_complete(folder):
-        raise _unavailable(source, OSError(f"{folder} lacks weight files (only safetensors are read)"))
-    return folder
+def _cached_commit(source: Source) -> str | None:
+    if re.fullmatch(r"[0-9a-f]{40}", source.revision):
+        return source.revision
+    reference = hub_folder(source) / "refs" / source.revision
+    return reference.read_text(encoding="utf-8").strip() if reference.is_file() else None
 
 
-def _hub_folder(source: Source) -> Path:
+def hub_folder(source: Source) -> Path:
+    """Folder of the Hugging Face cache that a hub source is kept in."""
     from huggingface_hub import constants
 
     return Path(constants.HF_HUB_CACHE) / f"models--{source.location.replace('/', '--')}"
 
 
-def _is_complete(folder: Path) -> bool:
+def is_complete(folder: Path) -> bool:
+    """Whether a snapshot has all its weight files."""
     index = folder / "model.safetensors.index.json"
     if index.is_file():
         shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
@@ -255,7 +242,8 @@ def _is_complete(folder: Path) -> bool:
     return any(folder.glob("*.safetensors"))
 
 
-def _unavailable(source: Source, error: Exception) -> WeightsUnavailableError:
+def unavailable(source: Source, error: Exception) -> WeightsUnavailableError:
+    """The error that says why a hub source cannot be reached and what to do."""
     cause = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     local = "" if source.name != source.location else f" (There is no local folder {source.name!r} either.)"
     return WeightsUnavailableError(
@@ -265,64 +253,3 @@ def _unavailable(source: Source, error: Exception) -> WeightsUnavailableError:
         "a Hugging Face cache that holds the model. Gated models need their licence accepted and "
         f"`hf auth login`.{local}"
     )
-
-
-def _assemble(source: Source, folder: Path) -> Path:
-    """The package's GGUF file, assembled in `folder` and checked against the pinned SHA-256."""
-    module = source.location.replace("-", "_")
-    try:
-        path = Path(importlib.import_module(module).assemble(folder / "model.gguf"))
-    except ModuleNotFoundError:
-        raise ModelError(
-            f"the weights of {source.name} are the Python package {source.location}, which is not "
-            f'installed: `pip install "zspace[{source.extra}]"`.'
-        ) from None
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{source.location} cannot be assembled: {error}. Reinstall it.") from error
-    with path.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
-    if found != source.sha256:
-        raise ModelError(
-            f"the file of {source.location} has SHA-256 {found}, params/models.yaml pins {source.sha256}. "
-            f"Reinstall version {source.revision}."
-        )
-    return path
-
-
-def _converted(source: Source, digest: str, gguf_in) -> Path:
-    """Folder of the float32 safetensors converted from a GGUF file; converts where there is none yet.
-
-    `gguf_in(folder)` returns the GGUF file, which may be written to the temporary `folder`.
-    """
-    key = files.fingerprint([digest, version_of("transformers"), _CONVERSION])
-    folder = files.cache_root() / f"{source.name}-{key}"
-    with files.lock(folder):
-        if (folder / "config.json").is_file():
-            return folder
-        print(
-            f"zspace: converting {source.name} to safetensors in {folder} (once, about a minute)",
-            file=sys.stderr,
-        )
-        with files.atomic_folder(folder) as target, tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-            _convert(gguf_in(Path(scratch)), target)
-    return folder
-
-
-def _convert(gguf: Path, target: Path) -> None:
-    import_quietly()
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    place = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
-    try:
-        with quiet_transformers():
-            network = AutoModelForCausalLM.from_pretrained(**place, dtype=torch.float32)
-            tokenizer = AutoTokenizer.from_pretrained(**place)
-    except Exception as error:  # tokenizers and gguf raise bare exceptions
-        raise ModelError(f"transformers cannot read {gguf.name}: {error}") from error
-    # The tensors are plain float32 by now; the marks of the quantised file would forbid to save them.
-    network.hf_quantizer = None
-    del network.config.quantization_config
-    with quiet_transformers():
-        network.save_pretrained(target)
-        tokenizer.save_pretrained(target)

@@ -3,7 +3,8 @@
 h_k is the (B, T, d) residual stream entering block k of a language model with L blocks: h_0 the embedding
 output, h_L the last block's output before the final norm. `states` pools h_0 … h_L of a list of texts,
 `ensure` reads what the store has of a corpus and captures the rest, `ensure_all` does so for a model and
-its twins with one loading of the weights. Only `ensure` and `ensure_all` touch the disk; torch is loaded
+its twins with one loading of the weights. Imported states (`imports`) are read in the same way, by their
+name, and never captured. Only `ensure` and `ensure_all` touch the disk; torch is loaded
 only where something has to be captured.
 """
 
@@ -19,7 +20,7 @@ import xarray as xr
 from .. import files
 from ..errors import CorpusError, ModelError, ParameterError, ZspaceError
 from ..sources import models
-from . import forward, pooling, store
+from . import forward, imports, pooling, store
 
 if TYPE_CHECKING:
     import torch
@@ -140,13 +141,8 @@ def ensure_all(
     result = {}
     for variant, seed in variants:
         request = _request(model_name, corpus, languages, poolings, variant, seed, dtype)
-        result[variant_label(variant, seed)] = _serve(*request, corpus, load, progress)
+        result[store.variant_label(variant, seed)] = _serve(*request, corpus, load, progress)
     return result
-
-
-def variant_label(variant: str, seed: int | None) -> str:
-    """Name of a variant in tables and figures: "trained", "random-0", "permuted-embeddings-1"."""
-    return variant if seed is None else f"{variant}-{seed}"
 
 
 def batches(
@@ -181,8 +177,11 @@ def _request(
             f"corpus {corpus.name!r} was loaded without {', '.join(unknown) or 'any language'}; it has "
             f"{', '.join(corpus.languages)}. Name the languages in corpora.load."
         )
-    identity = models.identity(model_name, variant=variant, seed=seed, dtype=dtype)
-    description = store.describe(identity, corpus, _known(poolings), capture=CODE_VERSION)
+    if found := imports.find(model_name, corpus):
+        description = imports.request(found, corpus, languages, poolings, variant, seed)
+    else:
+        identity = models.identity(model_name, variant=variant, seed=seed, dtype=dtype)
+        description = store.describe(identity, corpus, _known(poolings), capture=CODE_VERSION)
     return description, {language: corpus.language_fingerprint(language) for language in languages}
 
 
@@ -223,7 +222,7 @@ def _capture(model, corpus: "Corpus", fingerprints: Mapping, description: Mappin
     }
     with _bar([pair for pairs in tokens.values() for pair in pairs], progress) as bar:
         for language, fingerprint in fingerprints.items():
-            bar.set_description(f"{model.name} {variant_label(model.variant, model.seed)} {language}")
+            bar.set_description(f"{model.name} {store.variant_label(model.variant, model.seed)} {language}")
             pooled = _pool(model, tokens[language], description["poolings"], None, bar)
             content = [ids[mask] for ids, mask in tokens[language]]
             store.write(description, language, fingerprint, pooled, content, corpus.items)

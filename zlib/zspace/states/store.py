@@ -43,6 +43,11 @@ LISTING_COLUMNS = (
 )
 
 
+def variant_label(variant: str, seed: int | None) -> str:
+    """Name of a variant in tables and figures: "trained", "random-0", "permuted-embeddings-1"."""
+    return variant if seed is None else f"{variant}-{seed}"
+
+
 def describe(identity: Mapping, corpus, poolings: Sequence[str], **options) -> dict:
     """All that decides the numbers of a capture except the texts, which each language's fingerprint covers.
 

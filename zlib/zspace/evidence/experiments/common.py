@@ -1,13 +1,14 @@
 """What every experiment does with a panel: intervals on the confirmation items, controls as evidence."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from ...measures.resampling import Interval, bootstrap
+from ...states import store
 from .. import claims
-from ..panels import PLANTED, TRAINED, Panel
+from ..panels import PLANTED, SHUFFLED, TRAINED, VARIANTS, Panel
 from ..rules import Control, Evidence
 
 N_RESAMPLES = 2000
@@ -31,6 +32,34 @@ def as_evidence(panel: Panel, statistics: Mapping[str, Mapping[str, Interval]]) 
     )
 
 
+def judged(
+    claim: str,
+    panel: Panel,
+    make: Callable[[str, np.random.Generator], Evidence],
+    *,
+    rng: np.random.Generator,
+    also: Sequence[str] = (),
+) -> Evidence:
+    """What `make(subject, rng)` finds with the trained model as subject, and with each re-rounding of it.
+
+    Where the panel lacks a control that the claim's rule requires (or one of `also`), as imported states
+    may, nothing is measured: the evidence says which are missing.
+    """
+    if absent := missing_controls(claim, panel, also):
+        return Evidence(panel.language, unavailable=f"controls missing: {', '.join(absent)}")
+    first, *others = rng.spawn(1 + len(panel.re_rounded))
+    again = (make(name, stream) for name, stream in zip(panel.re_rounded, others, strict=True))
+    return replace(make(TRAINED, first), re_rounded=tuple(again))
+
+
+def missing_controls(claim: str, panel: Panel, also: Sequence[str] = ()) -> list[str]:
+    """Subjects that a claim's rule requires and the panel does not have."""
+    from_states = {SHUFFLED, PLANTED, *(store.variant_label(*v) for v in VARIANTS)}
+    wanted = [name for name in claims.rule(claim)["rules"].get("required", ()) if name in from_states]
+    absent = [name for name in (*wanted, *also) if name not in panel.subjects]
+    return [*absent, "token ids"] if panel.tokens is None and absent else absent
+
+
 def confirmed_interval(panel: Panel, values: np.ndarray, rng: np.random.Generator, bounds=None) -> Interval:
     """Interval of the mean of `values` (..., n over the confirmation items), resampled by scenario."""
     scenario = panel.scenario[panel.confirmation]
@@ -50,6 +79,8 @@ def shifted(interval: Interval, control: float, typical: float | None = None) ->
 
 def remarked(claim: str, evidence: Evidence, other: Evidence, measure: str) -> Evidence:
     """The evidence with a remark where the rule would decide otherwise on another measure."""
+    if evidence.unavailable:
+        return evidence
     first, second = claims.evaluate(claim, evidence), claims.evaluate(claim, other)
     differs = [
         f"{reading.replace('_', ' ')} {getattr(second, reading)}"

@@ -17,7 +17,7 @@ from ...measures.resampling import Interval, interval_of
 from ..panels import PERMUTED, PLANTED, SHUFFLED, TRAINED, Panel, standardised
 from ..rules import Control, Evidence
 from . import dilution
-from .common import N_RESAMPLES, STANDARDISED, as_evidence, present, remarked, shifted
+from .common import N_RESAMPLES, STANDARDISED, as_evidence, judged, present, remarked, shifted
 
 PATHS = {
     "measured": "log_snr",
@@ -124,16 +124,39 @@ def snr_descent(panels: Mapping[str, Panel], *, rng: np.random.Generator) -> Des
         tables["curves"].append(_curves(panel, profiles))
         tables["criteria"].append(_criteria(panel, profiles))
         tables["norm_ratios"].append(_norm_ratios(panel, shuffles))
-        first, second = every.spawn(2)
-        other = every_layer_evidence(standardised(panel), rng=second)
-        one = every_layer_evidence(panel, rng=first)
-        evidence[EVERY].append(remarked(EVERY, one, other, STANDARDISED))
-        found = _replicates(panel, panel.subjects[TRAINED], resampled, _N_SHARES)
-        tables["paths"].append(_paths(panel, found))
-        tables["shares"].append(_shares(panel, found))
-        evidence[ACCUMULATION].append(dilution.accumulation_evidence(panel, found, rng=planted))
+        evidence[EVERY].append(_judged(panel, every))
+        found = {
+            name: _replicates(panel, panel.subjects[name], r, _N_SHARES)
+            for name, r in zip((TRAINED, *panel.re_rounded), _streams(panel, resampled), strict=True)
+        }
+        tables["paths"].append(_paths(panel, found[TRAINED]))
+        tables["shares"].append(_shares(panel, found[TRAINED]))
+
+        def diluted(subject: str, rng: np.random.Generator, panel=panel, found=found) -> Evidence:
+            return dilution.accumulation_evidence(panel, found[subject], rng=rng)
+
+        evidence[ACCUMULATION].append(judged(ACCUMULATION, panel, diluted, rng=planted))
     joined = {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}
     return DescentResult(**joined, evidence=evidence)
+
+
+def _judged(panel: Panel, rng: np.random.Generator) -> Evidence:
+    """`every_layer_evidence`, with a remark where the standardised measure would decide otherwise."""
+    by_scale = (panel, standardised(panel))
+
+    def make(subject: str, rng: np.random.Generator) -> Evidence:
+        one, other = (
+            every_layer_evidence(replace(p, subjects={**p.subjects, TRAINED: p.subjects[subject]}), rng=r)
+            for p, r in zip(by_scale, rng.spawn(2), strict=True)
+        )
+        return remarked(EVERY, one, other, STANDARDISED)
+
+    return judged(EVERY, panel, make, rng=rng)
+
+
+def _streams(panel: Panel, rng: np.random.Generator) -> list[np.random.Generator]:
+    """One stream of random numbers for the model and one for each re-rounding of it."""
+    return rng.spawn(1 + len(panel.re_rounded))
 
 
 def every_layer_evidence(panel: Panel, *, rng: np.random.Generator) -> Evidence:

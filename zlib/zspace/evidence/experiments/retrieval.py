@@ -5,7 +5,7 @@ subject's own layer 0 and embeddings ("do the blocks add to it?"). Layers and pa
 chosen on the discovery third; intervals come from the confirmation items, resampled by scenario.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,8 +26,9 @@ from ..panels import (
     standardised,
 )
 from ..rules import Evidence
-from .common import STANDARDISED, as_evidence, confirmed_interval, present, remarked, shifted
+from .common import STANDARDISED, as_evidence, confirmed_interval, judged, present, remarked, shifted
 
+ALIGNED, RISES = "prediction_1_aligned", "prediction_1_rises"
 SURFACE, SPELLING = "surface overlap", "shared spelling"
 
 
@@ -53,25 +54,44 @@ def retrieval_by_layer(
 ) -> RetrievalResult:
     """Prediction 1: between-scenario retrieval of every subject, with its evidence (centred cosine)."""
     curves, peaks, shuffles = [], [], []
-    evidence = {"prediction_1_aligned": [], "prediction_1_rises": []}
+    evidence = {claim: [] for claim in EVIDENCE}
     for panel, stream in zip(panels.values(), rng.spawn(len(panels)), strict=True):
         intervals, permuted, decisions = stream.spawn(3)
         outcomes = retrieval_outcomes(panel)
         curves.append(_curves(panel, outcomes, intervals))
         peaks.append(_peaks(panel, outcomes))
-        shuffles.append(_shuffled(panel, permuted, n_shuffles))
-        first, second = decisions.spawn(2)
-        scaled = standardised(panel)
-        others = retrieval_evidence(scaled, retrieval_outcomes(scaled), rng=second)
-        for claim, one in retrieval_evidence(panel, outcomes, rng=first).items():
-            evidence[claim].append(remarked(claim, one, others[claim], STANDARDISED))
+        shuffles.append(stratified_shuffles(panel, permuted, n_shuffles))
+        for claim, found in _judged(panel, outcomes, decisions).items():
+            evidence[claim].append(found)
     table = pd.concat(shuffles, ignore_index=True)
     smallest = table.groupby("language", sort=False)["p_max"].min()
-    adjusted = dict(zip(smallest.index, holm(smallest.to_numpy()), strict=True))
+    adjusted = dict(zip(smallest.index, holm(smallest.to_numpy()), strict=True)) if len(smallest) else {}
     table["p_holm"] = table["language"].map(adjusted)
     return RetrievalResult(
         pd.concat(curves, ignore_index=True), pd.concat(peaks, ignore_index=True), table, evidence
     )
+
+
+def _judged(
+    panel: Panel, outcomes: Mapping[str, np.ndarray], rng: np.random.Generator
+) -> dict[str, Evidence]:
+    """Evidence for both claims, with a remark where the standardised measure would decide otherwise."""
+    scaled = standardised(panel)
+    scaled_outcomes = retrieval_outcomes(scaled)
+    found = {}
+    for claim, stream in zip(EVIDENCE, rng.spawn(len(EVIDENCE)), strict=True):
+
+        def make(subject: str, rng: np.random.Generator, claim: str = claim) -> Evidence:
+            first, second = rng.spawn(2)
+            one, other = (
+                EVIDENCE[claim](measured, {**by, TRAINED: by[subject]}, rng=r)
+                for measured, by, r in ((panel, outcomes, first), (scaled, scaled_outcomes, second))
+            )
+            return remarked(claim, one, other, STANDARDISED)
+
+        also = (RANDOM_BLOCKS,) if claim == RISES else ()
+        found[claim] = judged(claim, panel, make, rng=stream, also=also)
+    return found
 
 
 def retrieval_outcomes(panel: Panel, **options) -> dict[str, np.ndarray]:
@@ -87,30 +107,43 @@ def retrieval_outcomes(panel: Panel, **options) -> dict[str, np.ndarray]:
         for name, (x, y) in panel.subjects.items()
     }
     level = {"groups": options["groups"], "level": options["level"]}
-    found[SURFACE] = lexical_outcomes(*panel.tokens, **level)[None]
+    if panel.tokens is not None:
+        found[SURFACE] = lexical_outcomes(*panel.tokens, **level)[None]
     if panel.texts is not None:
         found[SPELLING] = ngram_outcomes(*panel.texts, **level)[None]
     return found
 
 
-def retrieval_evidence(
+def aligned_evidence(
     panel: Panel, outcomes: Mapping[str, np.ndarray], *, rng: np.random.Generator
-) -> dict[str, Evidence]:
-    """Evidence of one language for both questions of prediction 1, with every control judged alike."""
-    subjects = [TRAINED, *panel.twins, *present(panel, PERMUTED), SHUFFLED, PLANTED]
-    streams = dict(zip(subjects, rng.spawn(len(subjects)), strict=True))
-    aligned, rises = {}, {}
-    for subject in subjects:
-        first, second, third = streams[subject].spawn(3)
-        aligned[subject] = {"aligned_excess": aligned_excess(panel, outcomes, subject, rng=first)}
-        rises[subject] = {
-            "rise_excess": rise_excess(panel, outcomes, subject, rng=second),
-            "largest_drop": largest_drop(panel, outcomes[subject], rng=third),
-        }
-    return {
-        "prediction_1_aligned": as_evidence(panel, aligned),
-        "prediction_1_rises": as_evidence(panel, rises),
+) -> Evidence:
+    """Is anything aligned at all? The excess over the best control, every control judged alike."""
+    statistics = {
+        subject: {"aligned_excess": aligned_excess(panel, outcomes, subject, rng=stream)}
+        for subject, stream in _subjects(panel, rng)
     }
+    return as_evidence(panel, statistics)
+
+
+def rises_evidence(panel: Panel, outcomes: Mapping[str, np.ndarray], *, rng: np.random.Generator) -> Evidence:
+    """Do the blocks add to it? The rise over layer 0 and the embeddings, and the largest drop on the way."""
+    statistics = {}
+    for subject, stream in _subjects(panel, rng):
+        first, second = stream.spawn(2)
+        statistics[subject] = {
+            "rise_excess": rise_excess(panel, outcomes, subject, rng=first),
+            "largest_drop": largest_drop(panel, outcomes[subject], rng=second),
+        }
+    return as_evidence(panel, statistics)
+
+
+EVIDENCE = {ALIGNED: aligned_evidence, RISES: rises_evidence}
+
+
+def _subjects(panel: Panel, rng: np.random.Generator) -> Iterator[tuple[str, np.random.Generator]]:
+    """Each subject that the rule judges, with a stream of random numbers of its own."""
+    subjects = [TRAINED, *panel.twins, *present(panel, PERMUTED), SHUFFLED, PLANTED]
+    return zip(subjects, rng.spawn(len(subjects)), strict=True)
 
 
 def aligned_excess(
@@ -189,6 +222,7 @@ def sensitivity(
     }
     if not next(iter(primary.values())).has_scenarios:
         choices = {name: c for name, c in choices.items() if "within" not in name}
+    choices = {name: (panels, options) for name, (panels, options) in choices.items() if panels}
     rows = {}
     for name, (panels, options) in choices.items():
         rows[name] = {("all", "chance"): _chance(next(iter(panels.values())), options)}
@@ -208,7 +242,7 @@ def _trained_and_control(panel: Panel, options: Mapping | None) -> tuple[float, 
     scores = {
         n: found[n][peak_layer(panel, found[n])][:, panel.confirmation].mean() for n in (TRAINED, *names)
     }
-    return scores[TRAINED], max(scores[n] for n in names)
+    return scores[TRAINED], max((scores[n] for n in names), default=np.nan)
 
 
 def _auc(panel: Panel, subject: str) -> np.ndarray:
@@ -261,8 +295,13 @@ def _peaks(panel: Panel, outcomes: Mapping[str, np.ndarray]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["language", "subject", "layer", "accuracy", "chance"])
 
 
-def _shuffled(panel: Panel, rng: np.random.Generator, n_shuffles: int) -> pd.DataFrame:
-    """Max-T over layers against shuffles within strata of length and overlap, on all items."""
+def stratified_shuffles(panel: Panel, rng: np.random.Generator, n_shuffles: int = 499) -> pd.DataFrame:
+    """Max-T over layers against shuffles within strata of length and overlap, on all items.
+
+    Columns as `RetrievalResult.shuffles` (without p_holm); no rows without token ids.
+    """
+    if panel.tokens is None:
+        return pd.DataFrame(columns=["language", "layer", "accuracy", "null_high", "p_max"])
     x, y = panel.subjects[TRAINED]
     permutations = stratified_permutations(length_overlap_strata(panel), n_shuffles=n_shuffles, rng=rng)
     null = alignment.shuffled_accuracy(x, y, permutations, groups=panel.scenario, level="between")

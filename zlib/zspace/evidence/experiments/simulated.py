@@ -61,4 +61,4 @@ def _evidence(claim_id: str, share: float, rng: np.random.Generator, **size: int
     if claim_id == "theorem_2_every_layer":
         return descent.matched_evidence(panel, rng=stream)
     outcomes = retrieval.retrieval_outcomes(panel)
-    return retrieval.retrieval_evidence(panel, outcomes, rng=stream)[claim_id]
+    return retrieval.EVIDENCE[claim_id](panel, outcomes, rng=stream)

@@ -13,7 +13,7 @@ import pandas as pd
 from ...measures import alignment
 from ..panels import PERMUTED, PLANTED, SHUFFLED, TRAINED, Panel, plant_updates, standardised
 from ..rules import Evidence
-from .common import STANDARDISED, as_evidence, confirmed_interval, present, remarked
+from .common import STANDARDISED, as_evidence, confirmed_interval, judged, present, remarked
 
 CLAIM = "prediction_2_update_agnosticism"
 
@@ -36,25 +36,36 @@ def update_agnosticism(panels: Mapping[str, Panel], *, rng: np.random.Generator)
     """Prediction 2: are updates f_k more language-agnostic than states h_k? AUC, between scenarios."""
     curves, gains, evidence = [], [], []
     for panel, stream in zip(panels.values(), rng.spawn(len(panels)), strict=True):
-        measured = {
-            name: update_auc(panel, pair) for name, pair in update_subjects(panel, stream.spawn(1)[0]).items()
-        }
-        curves.append(_auc_curves(panel, measured))
-        one = update_evidence(panel, measured, rng=stream)
+        planting, deciding, resampling = stream.spawn(3)
+        measured = _measured(panel, planting)
         scaled = standardised(panel)
-        subjects = update_subjects(scaled, stream.spawn(1)[0])
-        other = update_evidence(scaled, {n: update_auc(scaled, p) for n, p in subjects.items()}, rng=stream)
-        evidence.append(remarked(CLAIM, one, other, STANDARDISED))
-        gains.append(_gains(panel, measured, stream))
+        by_scale = ((panel, measured), (scaled, _measured(scaled, planting)))
+
+        def make(subject: str, rng: np.random.Generator, by_scale=by_scale) -> Evidence:
+            one, other = (
+                update_evidence(seen, {**by, TRAINED: by[subject]}, rng=r)
+                for (seen, by), r in zip(by_scale, rng.spawn(2), strict=True)
+            )
+            return remarked(CLAIM, one, other, STANDARDISED)
+
+        curves.append(_auc_curves(panel, measured))
+        gains.append(_gains(panel, measured, resampling))
+        evidence.append(judged(CLAIM, panel, make, rng=deciding))
     tables = (pd.concat(t, ignore_index=True) for t in (curves, gains))
     return UpdateResult(*tables, {CLAIM: evidence})
 
 
 def update_subjects(panel: Panel, rng: np.random.Generator) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Subjects of prediction 2: as the panel's, with a signal planted in the updates instead."""
-    names = [TRAINED, *panel.twins, *present(panel, PERMUTED), SHUFFLED]
+    names = [TRAINED, *panel.twins, *present(panel, PERMUTED), *present(panel, SHUFFLED), *panel.re_rounded]
     subjects = {name: panel.subjects[name] for name in names}
-    return {**subjects, PLANTED: plant_updates(panel.subjects[SHUFFLED], rng=rng)}
+    if SHUFFLED in subjects:
+        subjects[PLANTED] = plant_updates(subjects[SHUFFLED], rng=rng)
+    return subjects
+
+
+def _measured(panel: Panel, rng: np.random.Generator) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    return {name: update_auc(panel, pair) for name, pair in update_subjects(panel, rng.spawn(1)[0]).items()}
 
 
 def update_auc(
@@ -85,7 +96,8 @@ def update_evidence(
     panel: Panel, measured: Mapping[str, tuple[np.ndarray, np.ndarray]], *, rng: np.random.Generator
 ) -> Evidence:
     """Gain of the updates and its excess over the best twin, for the trained model and each control."""
-    gains = {name: update_gain(auc)[panel.confirmation] for name, auc in measured.items()}
+    judging = {name: auc for name, auc in measured.items() if name not in panel.re_rounded}
+    gains = {name: update_gain(auc)[panel.confirmation] for name, auc in judging.items()}
     statistics = {}
     for subject, stream in zip(gains, rng.spawn(len(gains)), strict=True):
         best = max((t for t in panel.twins if t != subject), key=lambda t: gains[t].mean())
@@ -114,6 +126,8 @@ def sensitivity(primary: Mapping[str, Panel], last: Mapping[str, Panel]) -> pd.D
     }
     rows = {}
     for name, (panels, center, gain) in choices.items():
+        if not panels:
+            continue
         rows[name] = {}
         for language, panel in panels.items():
             gains = {
@@ -121,7 +135,7 @@ def sensitivity(primary: Mapping[str, Panel], last: Mapping[str, Panel]) -> pd.D
             }
             scores = {s: g[panel.confirmation].mean() for s, g in gains.items()}
             rows[name][language, "trained"] = scores.pop(TRAINED)
-            rows[name][language, "best twin"] = max(scores.values())
+            rows[name][language, "best twin"] = max(scores.values(), default=np.nan)
     return pd.DataFrame.from_dict(rows, orient="index")
 
 

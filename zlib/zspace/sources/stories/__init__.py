@@ -4,6 +4,10 @@
 start quantity and up to five steps; difficulty k tells the first k, then asks for the quantity.
 Tuple of numbers: (start, step 1, ..., step 5), called {a} to {f} in the texts. Every language has its
 own order of numbers, place of the question and names, so that only the meaning is common to all.
+
+Easier stories are shorter. The padded variants take that away: sentences that change nothing bring every
+difficulty to the length of the hardest one. They are the same for all items of a difficulty and a language,
+so that they say nothing about which item it is.
 """
 
 import functools
@@ -12,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import num2words
 import numpy as np
 import pandas as pd
 import unicode_rbnf
@@ -25,8 +30,12 @@ SMALLEST = 3  # every number and every quantity on the way is at least this: plu
 # spelled alike in English and French, a token that would give the number away.
 EXCLUDED_LAST_DIGITS = (1, 6)
 MAX_DIFFICULTY = 5
+INVISIBLE = {ord("\u00ad"): None, ord("\u200b"): None}  # soft hyphen, zero-width space
 PATIENCE = 1000  # draws without a new story after which a scenario counts as exhausted
 VERSIONS = ("spelled-out", "digits")
+# "sentences" matches the length of the hardest stories, "numbers" also how many numbers are told
+PADDINGS = ("none", "sentences", "numbers")
+PADDING_NUMBERS = (25, 38, 47, 59, 70, 85)  # of sentences that change nothing; plural in all languages
 
 
 @dataclass(frozen=True)
@@ -72,9 +81,35 @@ def telling(language: str) -> dict:
 
 
 @functools.cache
-def number_words(number: int, language: str) -> str:
-    """Cardinal of a whole number in words, by the rules of the Unicode locale data (CLDR RBNF)."""
-    return _speller(language).format_number(number, unicode_rbnf.FormatPurpose.CARDINAL).text
+def number_words(number: int, language: str, form: str = "") -> str:
+    """Cardinal of a whole number in words: by the Unicode locale data (CLDR RBNF), else by num2words.
+
+    `form` is "feminine" or "neuter" where the locale data have such a form beside the citation form. A
+    language's own file corrects spellings (`numbers`). Marks for line breaking that nobody writes, which
+    the locale data put into German and Thai, are left out.
+    """
+    if own := telling(language).get("numbers", {}).get(number):
+        return own
+    if language not in unicode_rbnf.RbnfEngine.get_supported_languages():
+        return num2words.num2words(number, lang=language).strip()
+    rules = [f"spellout-cardinal-{form}"] if form else None
+    purpose = unicode_rbnf.FormatPurpose.CARDINAL
+    found = _speller(language).format_number(number, None if rules else purpose, ruleset_names=rules)
+    return found.text.translate(INVISIBLE)
+
+
+@dataclass(frozen=True)
+class _Told:
+    """A number in a template: `{a}` in its citation form, `{a:feminine}` in another."""
+
+    number: int
+    language: str
+    version: str
+
+    def __format__(self, form: str) -> str:
+        if self.version == "digits":
+            return str(self.number)
+        return number_words(self.number, self.language, form)
 
 
 @functools.cache
@@ -89,9 +124,14 @@ def generate(
     n_scenarios: int | None = None,
     n_draws: int = 4,
     difficulty: int | Sequence[int] = 2,
+    padding: str = "none",
     seed: int = 0,
 ) -> tuple[dict[str, tuple[str, ...]], pd.DataFrame]:
     """Texts by language and the table of items, scenario by scenario, difficulty by difficulty.
+
+    `padding` is "none"; "sentences": as many sentences that change nothing as bring the mean length of a
+    difficulty nearest to that of the hardest; or "numbers": one such sentence with a number for each
+    step that is not told, so that all difficulties tell six numbers.
 
     Draw j of a scenario is the same whatever else is asked for, and has the same numbers at every
     difficulty; the first two numbers, hence the texts, differ between the draws of a scenario.
@@ -101,7 +141,7 @@ def generate(
     CorpusError : a language in which the stories are not written.
     ParameterError : unknown version, difficulty outside 1 to 5, or more scenarios or draws than exist.
     """
-    levels = _checked(version, n_scenarios, n_draws, difficulty, seed)
+    levels = _checked(version, n_scenarios, n_draws, difficulty, padding, seed)
     tellings = {code: telling(code) for code in codes}
     texts = {code: [] for code in codes}
     items = []
@@ -112,8 +152,11 @@ def generate(
             for j, numbers in enumerate(draws):
                 items.append(_item(scenario, level, j, numbers))
                 for code in codes:
-                    text = _tell(scenario.name, code, tellings[code], level, numbers, names[code][j], version)
-                    texts[code].append(text)
+                    words = {k: _Told(n, code, version) for k, n in zip("abcdef", numbers, strict=True)}
+                    filler = _filler(code, level, padding, version)
+                    texts[code].append(
+                        _tell(tellings[code], scenario.name, level, {**words, **names[code][j]}, filler)
+                    )
     return {code: tuple(rows) for code, rows in texts.items()}, pd.DataFrame(items)
 
 
@@ -180,12 +223,38 @@ def _draw_names(
     return [{kind: pool[int(rng.integers(len(pool)))] for kind, pool in pools} for _ in range(n_draws)]
 
 
-def _tell(name: str, code: str, content: dict, level: int, numbers: tuple, names: dict, version: str) -> str:
+def _tell(content: dict, name: str, level: int, words: dict, filler: Sequence[str] = ()) -> str:
+    """A story of `level` steps; sentences that change nothing stand between its opening and the rest."""
     story = content["stories"][name]
-    sentences = [story["opening"], *story["then"][: level - 1]]
+    sentences = [story["opening"], *filler, *story["then"][: level - 1]]
     sentences.insert(0 if story.get("ask") == "first" else len(sentences), story["question"])
-    written = [number_words(n, code) if version == "spelled-out" else str(n) for n in numbers]
-    return content["joiner"].join(sentences).format(**dict(zip("abcdef", written, strict=True)), **names)
+    return content["joiner"].join(sentences).format(**words)
+
+
+@functools.cache
+def _filler(code: str, level: int, padding: str, version: str) -> tuple[str, ...]:
+    """The sentences that bring the stories of a difficulty to the length of the hardest."""
+    if padding == "none":
+        return ()
+    content = telling(code)
+    sentences = tuple(
+        text.format(n=_Told(n, code, version))
+        for text, n in zip(content["padding"][padding], PADDING_NUMBERS, strict=True)
+    )
+    if padding == "numbers":
+        return sentences[: MAX_DIFFICULTY - level]
+    lacking = _mean_length(content, MAX_DIFFICULTY) - _mean_length(content, level)
+    added = np.cumsum([0, *(len(content["joiner"]) + len(sentence) for sentence in sentences)])
+    return sentences[: int(np.argmin(np.abs(added - lacking)))]
+
+
+def _mean_length(content: dict, level: int) -> float:
+    """Mean number of characters of a language's stories at one difficulty, placeholders as written."""
+    lengths = []
+    for story in content["stories"].values():
+        sentences = [story["opening"], *story["then"][: level - 1], story["question"]]
+        lengths.append(len(content["joiner"].join(sentences)))
+    return float(np.mean(lengths))
 
 
 def _item(scenario: Scenario, level: int, draw: int, numbers: tuple[int, ...]) -> dict:
@@ -208,10 +277,12 @@ def _stream(seed: int, *names: str) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=tuple(np.frombuffer(digest, "<u4"))))
 
 
-def _checked(version: str, n_scenarios, n_draws: int, difficulty, seed: int) -> tuple[int, ...]:
+def _checked(version: str, n_scenarios, n_draws: int, difficulty, padding: str, seed: int) -> tuple[int, ...]:
     levels = tuple(int(k) for k in np.atleast_1d(difficulty))
     if version not in VERSIONS:
         raise ParameterError(f"version={version!r}; number-stories has {' and '.join(VERSIONS)}")
+    if padding not in PADDINGS:
+        raise ParameterError(f"padding={padding!r}; number-stories has {', '.join(PADDINGS)}")
     if not levels or len(set(levels)) < len(levels) or not all(1 <= k <= MAX_DIFFICULTY for k in levels):
         raise ParameterError(
             f"difficulty={difficulty!r}; expected different numbers from 1 to {MAX_DIFFICULTY}"

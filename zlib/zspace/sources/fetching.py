@@ -1,0 +1,125 @@
+"""The weights of a language model brought to this machine, as a folder that transformers can load.
+
+Hub ids are downloaded into the Hugging Face cache; a GGUF file is converted once to float32 safetensors under
+`files.cache_root()`. torch is imported only where a conversion is really needed.
+"""
+
+import hashlib
+import importlib
+import sys
+import tempfile
+from importlib import metadata
+from pathlib import Path
+
+from .. import files
+from ..errors import ModelError
+from . import weights
+from .weights import Source
+
+
+def fetch(source: Source) -> Path:
+    """Folder with config.json, safetensors and tokenizer files; downloads or converts where needed."""
+    if source.kind == "hub":
+        return _download(source)
+    if source.kind == "folder":
+        return Path(source.location)
+    digest = source.sha256 or weights.identify(source)["weights"]
+    return converted(source, digest, lambda scratch, target: convert(gguf_file(source, scratch), target))
+
+
+def gguf_file(source: Source, scratch: Path) -> Path:
+    """The GGUF file of a source; a package may write it into the folder `scratch`."""
+    if source.kind == "gguf":
+        return Path(source.location)
+    path = _packaged(source) if source.file else _assembled(source, scratch)
+    with path.open("rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if found != source.sha256:
+        raise ModelError(
+            f"the file of {source.location} has SHA-256 {found}, params/models.yaml pins {source.sha256}. "
+            f"Reinstall version {source.revision}."
+        )
+    return path
+
+
+def converted(source: Source, digest: str, make, *, what: str = "safetensors") -> Path:
+    """Folder in the cache with what `make(scratch, target)` makes of a GGUF file, once.
+
+    `scratch` is a temporary folder; a conversion that breaks off leaves nothing.
+    """
+    words = [digest, weights.version_of("transformers"), weights.CONVERSION]
+    words += [what] if what != "safetensors" else []
+    folder = files.cache_root() / f"{source.name}-{files.fingerprint(words)}"
+    with files.lock(folder):
+        if (folder / "config.json").is_file():
+            return folder
+        print(
+            f"zspace: converting {source.name} to {what} in {folder} (once, about a minute)", file=sys.stderr
+        )
+        with files.atomic_folder(folder) as target, tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+            make(Path(scratch), target)
+    return folder
+
+
+def convert(gguf: Path, target: Path) -> None:
+    """Write a GGUF file's network, in float32, and tokenizer as `save_pretrained` does."""
+    weights.import_quietly()
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    place = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
+    try:
+        with weights.quiet_transformers():
+            network = AutoModelForCausalLM.from_pretrained(**place, dtype=torch.float32)
+            tokenizer = AutoTokenizer.from_pretrained(**place)
+    except Exception as error:  # tokenizers and gguf raise bare exceptions
+        raise ModelError(f"transformers cannot read {gguf.name}: {error}") from error
+    # The tensors are plain float32 by now; the marks of the quantised file would forbid to save them.
+    network.hf_quantizer = None
+    del network.config.quantization_config
+    with weights.quiet_transformers():
+        network.save_pretrained(target)
+        tokenizer.save_pretrained(target)
+
+
+def _download(source: Source) -> Path:
+    """Snapshot folder in the Hugging Face cache; a complete one is used without asking the network."""
+    folder = weights.hub_folder(source) / "snapshots" / weights.commit_of(source)
+    if weights.is_complete(folder):
+        return folder
+    from huggingface_hub import snapshot_download
+
+    patterns = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
+    try:
+        # By branch name, so that the cache records which commit the branch stood for.
+        folder = Path(snapshot_download(source.location, revision=source.revision, allow_patterns=patterns))
+    except Exception as error:  # see weights.commit_of
+        raise weights.unavailable(source, error) from error
+    if not weights.is_complete(folder):
+        raise weights.unavailable(source, OSError(f"{folder} lacks weight files (only safetensors are read)"))
+    return folder
+
+
+def _packaged(source: Source) -> Path:
+    """The GGUF file that a package holds, found without importing it: its own dependencies may be absent."""
+    try:
+        return Path(metadata.distribution(source.location).locate_file(source.file))
+    except metadata.PackageNotFoundError:
+        raise ModelError(
+            f"the weights of {source.name} are the Python package {source.location}, which is not "
+            f"installed: `pip install --no-deps {source.location}=={source.revision}`."
+        ) from None
+
+
+def _assembled(source: Source, scratch: Path) -> Path:
+    """The GGUF file that a package puts together from its parts."""
+    try:
+        module = importlib.import_module(source.location.replace("-", "_"))
+        return Path(module.assemble(scratch / "model.gguf"))
+    except ModuleNotFoundError:
+        raise ModelError(
+            f"the weights of {source.name} are the Python package {source.location}, which is not "
+            f'installed: `pip install "zspace[{source.extra}]"`.'
+        ) from None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{source.location} cannot be assembled: {error}. Reinstall it.") from error
