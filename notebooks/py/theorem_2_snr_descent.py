@@ -63,14 +63,18 @@
 # $q_k$, so it cannot pass $\min(r_0, \min_k q_k)$, and $D_{same}$ can never fall.
 
 # %% tags=["parameters"]
-model = "gemma-3-270m"  # name in params/models.yaml, hub id or folder
-corpus = "number-stories"  # name, folder or file
-version = "spelled-out"  # "spelled-out" or "digits"; "masked" or "as-is" for foreign corpora
+model = "gemma-3-270m"  # name in params/models.yaml, hub id, folder, or name of imported states
+corpus = "number-stories"  # name, hub id, folder or file
+version = ""  # "spelled-out" or "digits", "masked" or "as-is" for other corpora; "" takes the first that fits
 languages = "en,zh,fr,sw"  # the first one is the anchor
 n_scenarios = 15  # scenarios of number-stories
 n_draws = 2  # items a scenario
 difficulty = 2  # operations an item
+padding = "none"  # sentences that change nothing: "none", "sentences" or "numbers"
+n_items = 0  # first rows of another corpus; 0 takes all
+block = 1  # neighbouring rows of another corpus that belong together
 seed = 0  # root of every random stream
+n_re_rounded = 0  # times that quantised weights are re-rounded; a verdict that flips is inconclusive
 n_simulations = 40  # simulated worlds of each kind for the operating characteristic
 
 # %%
@@ -96,10 +100,12 @@ plots.prepare_notebook()
 display(theory.prove_snr_criterion(), tables.rules([THEOREM, EVERY, ACCUMULATION]))
 
 # %% [markdown]
-# Error rates of the two empirical rules at this number of scenarios and draws.
+# Error rates of the two empirical rules at the corpus's number of scenarios and of items in each.
 
 # %% tags=["tol-0.12"]
-size = {"n_scenarios": n_scenarios, "n_draws": n_draws}
+chosen = dict(version=version, n_scenarios=n_scenarios, n_draws=n_draws, difficulty=difficulty, padding=padding, seed=seed)
+texts = corpora.load(corpus, languages.split(","), **chosen, n_items=n_items, block=block)
+size = simulated.size_of(texts)
 operating = {
     claim: claims.operating_characteristic(
         claim, simulated.simulation(claim, **size, rng=worlds), rng=draws, n_simulations=n_simulations
@@ -112,9 +118,8 @@ tables.operating(operating).round(3)
 # ## Assumption checks
 
 # %%
-chosen = dict(version=version, n_scenarios=n_scenarios, n_draws=n_draws, difficulty=difficulty, seed=seed)
-texts = corpora.load(corpus, languages.split(","), **chosen)
-pairs = panels.open_panels(model, texts, rng=streams[2], progress=False)
+variants = panels.variants(model, n_re_rounded)
+pairs = panels.open_panels(model, texts, rng=streams[2], variants=variants, progress=False)
 assert all(len(texts.texts[language]) == len(texts.items) for language in texts.languages)
 panels.surface_table(pairs).round(3)
 
@@ -170,7 +175,7 @@ for claim, name, place in ((THEOREM, "any", "any"), (EVERY, model, texts), (ACCU
     claims.record(
         claim, verdicts[claim], model=name, corpus=place if place == "any" else f"{texts.name}/{texts.version}",
         operating=operating.get(claim), provenance=files.provenance(),
-        scope={} if place == "any" else panels.scope(texts),
+        scope={} if place == "any" else panels.scope(texts, pairs),
     )  # fmt: skip
     display(tables.verdicts(verdicts[claim]).round(3), tables.reasons(verdicts[claim]))
 

@@ -232,11 +232,12 @@ def record(
 
 
 def is_measured(claim_id: str, *, model: str, corpus: str, folder: Path | None = None) -> bool:
-    """Whether the ledger has a record of that claim, model and corpus with anything measured in it."""
+    """Whether the ledger's record of that claim, model and corpus rests on items, estimate or not."""
     path = _record_file(claim_id, model, corpus, folder)
     if not path.is_file():
         return False
-    return any(row.get("estimate") is not None for record in read_records(path) for row in record["rows"])
+    rows = (row for record in read_records(path) for row in record["rows"])
+    return any(row.get(number) is not None for row in rows for number in ("estimate", "n_items"))
 
 
 def _record_file(claim_id: str, model: str, corpus: str, folder: Path | None) -> Path:

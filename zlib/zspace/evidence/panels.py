@@ -95,11 +95,13 @@ def open_panels(
     pooling: str = "mean",
     first_layer: int = 0,
     variants: Sequence[tuple[str, int | None]] = VARIANTS,
+    together: Sequence[str] = (),
     progress: bool = True,
 ) -> dict[str, Panel]:
     """Panels of every language of a corpus paired with its first one (the anchor).
 
-    Reads the store and captures what is missing; `first_layer` drops the layers below it. Of imported
+    Reads the store and captures what is missing (`pooling` with the poolings `together`, where it is none
+    of the usual ones); `first_layer` drops the layers below it. Of imported
     states it takes what there is: a twin that was not imported is absent, and so is, without token ids,
     all that is made with them. Raises ParameterError where the corpus has fewer than two languages, and
     what `capture` raises.
@@ -116,7 +118,7 @@ def open_panels(
         corpus,
         corpus.languages,
         variants=imports.available(model, corpus, variants),
-        poolings=kept if pooling in kept else [pooling],
+        poolings=kept if pooling in kept else (together or [pooling]),
         progress=progress,
     )
     discovery, _ = corpus.split()
@@ -138,11 +140,13 @@ def open_panels(
     return panels
 
 
-def open_if_imported(model: str, corpus: Corpus, **options) -> dict[str, Panel]:
-    """`open_panels`, or nothing where the model's states are imported and these are not among them.
+def open_if_there(model: str, corpus: Corpus, **options) -> dict[str, Panel]:
+    """`open_panels`, or nothing where there is no pair, or imported states do not include these.
 
     For sensitivity rows: states that nobody saved are no error there.
     """
+    if len(corpus.languages) < 2:
+        return {}
     try:
         return open_panels(model, corpus, **options)
     except StoreError:

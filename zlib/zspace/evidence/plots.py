@@ -1,49 +1,33 @@
-"""One Plotly theme and one function per figure.
+"""One function per figure of a claim.
 
-A figure's title states the finding, computed from the table it shows. Languages keep their colour in
-all notebooks (the Okabe-Ito set and neighbours, distinguishable without red-green vision); nulls are
-grey bands or grey lines; uncertainty is always drawn. `show` picks a renderer that works offline.
+A figure's title states the finding, computed from the table it shows; uncertainty is always drawn. The theme
+and the parts that figures share are in `theme`.
 """
 
 import shutil
-import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import plotly.io as pio
-from plotly.subplots import make_subplots
 
-from .panels import PERMUTED, RANDOM_BLOCKS, SHUFFLED, TRAINED
-from .rules import INCONCLUSIVE, NOT_TESTABLE, OVERALL, PROVED, REFUTED, SUPPORTED
-
-LANGUAGE_COLOURS = {
-    "en": "#000000", "zh": "#D55E00", "fr": "#0072B2", "es": "#E69F00", "sw": "#009E73", "de": "#56B4E9",
-    "ru": "#CC79A7", "ja": "#7F3C8D", "th": "#A6761D", "bn": "#3969AC", "te": "#80BA5A",
-}  # fmt: skip
-VERDICT_COLOURS = {
-    PROVED: "#1B6CA8", SUPPORTED: "#56B4E9", REFUTED: "#D55E00", INCONCLUSIVE: "#F0E442",
-    NOT_TESTABLE: "#D9D9D9",
-}  # fmt: skip
-NULL_FILL, NULL_LINE, INK = "rgba(120,120,120,0.22)", "#7A7A7A", "#222222"
-_DASHES = {RANDOM_BLOCKS: "dash", PERMUTED: "dot", SHUFFLED: "dashdot"}
-_CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome")
-
-pio.templates["zspace"] = go.layout.Template(
-    layout={
-        "font": {"family": "Helvetica, Arial, sans-serif", "size": 13, "color": INK},
-        "title": {"x": 0, "xref": "paper", "xanchor": "left", "font": {"size": 16}},
-        "plot_bgcolor": "white",
-        "paper_bgcolor": "white",
-        "xaxis": {"showgrid": False, "zeroline": False, "linecolor": "#999", "ticks": "outside"},
-        "yaxis": {"gridcolor": "#EEE", "zeroline": False, "linecolor": "#999", "ticks": "outside"},
-        "legend": {"orientation": "h", "x": 0, "yref": "container", "y": 0.01, "yanchor": "bottom"},
-        "margin": {"l": 70, "r": 30, "t": 90, "b": 110},
-        "hovermode": "closest",
-    }
+from .panels import SHUFFLED, TRAINED
+from .rules import OVERALL, SUPPORTED
+from .theme import (
+    DASHES,
+    NULL_LINE,
+    VERDICT_COLOURS,
+    interval_band,
+    language_colour,
+    line,
+    panel_place,
+    small_multiples,
+    titled,
+    twin_band,
 )
-pio.templates.default = "zspace"
+
+_CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
 def prepare_notebook() -> str:
@@ -55,33 +39,49 @@ def prepare_notebook() -> str:
     return pio.renderers.default
 
 
-def language_colour(language: str) -> str:
-    """Hexadecimal colour of a language, the same in every figure; grey for languages without one."""
-    return LANGUAGE_COLOURS.get(language, "#666666")
-
-
 def retrieval_curves(curves: pd.DataFrame, peaks: pd.DataFrame, verdicts: Mapping[str, str]) -> go.Figure:
     """Accuracy by layer, one small panel a language: the trained model over the band of its controls."""
     languages = list(dict.fromkeys(curves["language"]))
-    figure = _small_multiples(languages, "layer", "between-scenario accuracy")
+    figure = small_multiples(languages, "layer", "between-scenario accuracy")
     for i, language in enumerate(languages):
-        place = _place(i)
+        place = panel_place(i)
         rows = curves[curves["language"] == language]
-        _twin_band(figure, rows, "accuracy", place, legend=i == 0)
-        for name, dash in _DASHES.items():
-            _line(figure, rows[rows["subject"] == name], "accuracy", place, dash=dash, legend=i == 0)
+        twin_band(figure, rows, "accuracy", place, legend=i == 0)
+        for name, dash in DASHES.items():
+            line(figure, rows[rows["subject"] == name], "accuracy", place, dash=dash, legend=i == 0)
         trained = rows[rows["subject"] == TRAINED]
-        _band(figure, trained, language, place)
-        _line(figure, trained, "accuracy", place, colour=language_colour(language), legend=i == 0)
+        interval_band(figure, trained, language, place)
+        line(figure, trained, "accuracy", place, colour=language_colour(language), legend=i == 0)
         peak = peaks[(peaks["language"] == language) & (peaks["subject"] == TRAINED)].iloc[0]
         figure.add_hline(peak["chance"], line={"color": NULL_LINE, "width": 1, "dash": "dot"}, **place)
         figure.add_vline(peak["layer"], line={"color": language_colour(language), "width": 1}, **place)
     figure.update_yaxes(range=[-0.02, 1.04])
-    return _titled(
+    return titled(
         figure,
         _finding(verdicts, "story aligned beyond every control"),
         "thin vertical line: layer chosen on discovery scenarios; dotted horizontal line: chance",
     )
+
+
+def accuracy_lines(curves: pd.DataFrame) -> go.Figure:
+    """Accuracy by layer of all languages in one panel, over the grey lines of their random twins."""
+    figure = go.Figure()
+    for language, rows in curves.groupby("language", sort=False):
+        for subject, colour in (("random-0", NULL_LINE), (TRAINED, language_colour(language))):
+            found = rows[rows["subject"] == subject]
+            figure.add_scatter(
+                x=found["layer"],
+                y=found["accuracy"],
+                mode="lines",
+                line={"color": colour, "width": 2.4 if subject == TRAINED else 1},
+                name=f"{language}, {subject}",
+                showlegend=subject == TRAINED,
+            )
+    figure.update_xaxes(title="layer")
+    figure.update_yaxes(title="between-scenario accuracy", range=[-0.02, 1.04])
+    best = _of(curves, TRAINED).groupby("language", sort=False)["accuracy"].max()
+    title = f"Best accuracy from {best.min():.2f} ({best.idxmin()}) to {best.max():.2f} ({best.idxmax()})"
+    return titled(figure, title, "confirmation items; grey: the same architecture with random weights")
 
 
 def excess_by_subject(table: pd.DataFrame, minimal_effect: float, title: str, axis: str) -> go.Figure:
@@ -111,24 +111,24 @@ def excess_by_subject(table: pd.DataFrame, minimal_effect: float, title: str, ax
     figure.update_yaxes(tickvals=np.arange(len(subjects))[::-1], ticktext=subjects, showgrid=True)
     figure.update_xaxes(title=axis)
     figure.update_layout(height=200 + 46 * len(subjects), margin={"l": 170})
-    return _titled(figure, title, "bars: 95 % interval by scenario; dashed line: minimal effect of the rule")
+    return titled(figure, title, "bars: 95 % interval by scenario; dashed line: minimal effect of the rule")
 
 
 def update_curves(curves: pd.DataFrame, verdicts: Mapping[str, str]) -> go.Figure:
     """AUC of states and updates by layer, one small panel a language, over the band of the twins' updates."""
     languages = list(dict.fromkeys(curves["language"]))
-    figure = _small_multiples(languages, "layer", "AUC, own translation against other scenarios")
+    figure = small_multiples(languages, "layer", "AUC, own translation against other scenarios")
     for i, language in enumerate(languages):
-        place = _place(i)
+        place = panel_place(i)
         rows = curves[curves["language"] == language]
         updates, states = (rows[rows["kind"] == kind] for kind in ("update", "state"))
-        _twin_band(figure, updates, "auc", place, legend=i == 0, name="updates of random twins")
+        twin_band(figure, updates, "auc", place, legend=i == 0, name="updates of random twins")
         colour = language_colour(language)
         for table, dash, name in ((states, "solid", "states"), (updates, "dash", "updates")):
             trained = table[table["subject"] == TRAINED]
-            _line(figure, trained, "auc", place, colour=colour, dash=dash, legend=i == 0, name=name)
+            line(figure, trained, "auc", place, colour=colour, dash=dash, legend=i == 0, name=name)
         figure.add_hline(0.5, line={"color": NULL_LINE, "width": 1, "dash": "dot"}, **place)
-    return _titled(
+    return titled(
         figure,
         _finding(verdicts, "updates more language-agnostic than states"),
         "dotted horizontal line: chance",
@@ -163,20 +163,20 @@ def accumulation_title(shares: pd.DataFrame) -> str:
 def snr_curves(curves: pd.DataFrame, title: str) -> go.Figure:
     """SNR (noise over signal, lower is better) by layer, one small panel a language, twins as a band."""
     languages = list(dict.fromkeys(curves["language"]))
-    figure = _small_multiples(languages, "layer", "D_same / D_diff (lower is better)", shared=False)
+    figure = small_multiples(languages, "layer", "D_same / D_diff (lower is better)", shared=False)
     for i, language in enumerate(languages):
-        place = _place(i)
+        place = panel_place(i)
         rows = curves[curves["language"] == language]
-        _twin_band(figure, rows, "snr", place, legend=i == 0)
+        twin_band(figure, rows, "snr", place, legend=i == 0)
         shuffled = rows[rows["subject"] == SHUFFLED]
-        _line(figure, shuffled, "snr", place, dash=_DASHES[SHUFFLED], legend=i == 0)
+        line(figure, shuffled, "snr", place, dash=DASHES[SHUFFLED], legend=i == 0)
         trained = rows[rows["subject"] == TRAINED]
         colour = language_colour(language)
-        _line(figure, trained, "snr", place, colour=colour, legend=i == 0)
+        line(figure, trained, "snr", place, colour=colour, legend=i == 0)
         centred = {"colour": colour, "dash": "dash", "name": "trained, centred"}
-        _line(figure, trained, "snr_centered", place, legend=i == 0, **centred)
+        line(figure, trained, "snr_centered", place, legend=i == 0, **centred)
     figure.update_yaxes(type="log", dtick="D2")
-    return _titled(figure, title, "raw unless marked; logarithmic axes, one for each panel")
+    return titled(figure, title, "raw unless marked; logarithmic axes, one for each panel")
 
 
 def descent_paths(paths: pd.DataFrame, title: str) -> go.Figure:
@@ -188,14 +188,14 @@ def descent_paths(paths: pd.DataFrame, title: str) -> go.Figure:
         "no cross-terms": (NULL_LINE, "dash"),
         "accumulation only": (NULL_LINE, "solid"),
     }
-    figure = _small_multiples(languages, "layer", "log r", shared=False)
+    figure = small_multiples(languages, "layer", "log r", shared=False)
     for i, language in enumerate(languages):
         rows = paths[paths["language"] == language]
         for name, (colour, dash) in styles.items():
             colour = colour or language_colour(language)
             table = rows[rows["path"] == name]
-            _line(figure, table, "log_r", _place(i), colour=colour, dash=dash, legend=i == 0, name=name)
-    return _titled(figure, title, "confirmation items; each panel has its own axis")
+            line(figure, table, "log_r", panel_place(i), colour=colour, dash=dash, legend=i == 0, name=name)
+    return titled(figure, title, "confirmation items; each panel has its own axis")
 
 
 def verdict_map(ledger: pd.DataFrame, reading: str = "as_corrected") -> go.Figure:
@@ -228,99 +228,7 @@ def verdict_map(ledger: pd.DataFrame, reading: str = "as_corrected") -> go.Figur
     figure.update_layout(height=170 + 46 * len(claims), margin={"l": 230})
     counts = ledger[reading].value_counts()
     finding = ", ".join(f"{counts[w]} {w}" for w in words if w in counts)
-    return _titled(figure, f"Verdicts {reading.replace('_', ' ')}: {finding}", "all: every language together")
-
-
-def _small_multiples(languages: Sequence[str], x: str, y: str, shared: bool = True) -> go.Figure:
-    n_rows = -(-len(languages) // 2)
-    figure = make_subplots(
-        rows=n_rows,
-        cols=min(2, len(languages)),
-        subplot_titles=[*languages],
-        shared_yaxes="all" if shared else False,
-        shared_xaxes="all",
-        x_title=x,
-        y_title=y,
-        horizontal_spacing=0.06 if shared else 0.1,
-        vertical_spacing=0.24 / n_rows,
-    )
-    figure.update_xaxes(showticklabels=True)
-    return figure.update_layout(height=200 + 230 * n_rows)
-
-
-def _place(i: int) -> dict:
-    return {"row": i // 2 + 1, "col": i % 2 + 1}
-
-
-def _twin_band(
-    figure: go.Figure,
-    rows: pd.DataFrame,
-    value: str,
-    place: dict,
-    *,
-    legend: bool,
-    name: str = "random twins",
-) -> None:
-    twins = rows[rows["subject"].str.match(r"random-\d+$")]
-    if twins.empty:
-        return
-    span = twins.groupby("layer")[value].agg(["min", "max"])
-    figure.add_scatter(
-        x=np.concatenate([span.index, span.index[::-1]]),
-        y=np.concatenate([span["max"], span["min"][::-1]]),
-        fill="toself",
-        fillcolor=NULL_FILL,
-        line={"color": NULL_LINE, "width": 0.8},
-        name=name,
-        showlegend=legend,
-        hoverinfo="skip",
-        **place,
-    )
-
-
-def _band(figure: go.Figure, rows: pd.DataFrame, language: str, place: dict) -> None:
-    red, green, blue = (int(language_colour(language)[i : i + 2], 16) for i in (1, 3, 5))
-    figure.add_scatter(
-        x=np.concatenate([rows["layer"], rows["layer"][::-1]]),
-        y=np.concatenate([rows["high"], rows["low"][::-1]]),
-        fill="toself",
-        fillcolor=f"rgba({red},{green},{blue},0.15)",
-        line={"width": 0},
-        showlegend=False,
-        hoverinfo="skip",
-        **place,
-    )
-
-
-def _line(
-    figure: go.Figure,
-    rows: pd.DataFrame,
-    value: str,
-    place: dict,
-    *,
-    colour: str = NULL_LINE,
-    dash: str = "solid",
-    legend: bool = False,
-    name: str | None = None,
-) -> None:
-    if rows.empty:
-        return
-    name = name or rows["subject"].iloc[0]
-    width = 2.4 if colour != NULL_LINE else 1.3
-    figure.add_scatter(
-        x=rows["layer"],
-        y=rows[value],
-        mode="lines",
-        line={"color": colour, "dash": dash, "width": width},
-        name=name,
-        legendgroup=name,
-        showlegend=False,
-        **place,
-    )
-    if legend:
-        # one entry for all panels, so in no language's colour
-        ink = {"color": NULL_LINE if colour == NULL_LINE else INK, "dash": dash, "width": width}
-        figure.add_scatter(x=[None], y=[None], mode="lines", line=ink, name=name, legendgroup=name, **place)
+    return titled(figure, f"Verdicts {reading.replace('_', ' ')}: {finding}", "all: every language together")
 
 
 def _of(table: pd.DataFrame, subject: str) -> pd.DataFrame:
@@ -336,12 +244,3 @@ def _finding(verdicts: Mapping[str, str], predicate: str) -> str:
     parts += [f"{verdict}: {', '.join(languages)}" for verdict, languages in by_verdict.items()]
     text = "; ".join(parts)
     return text[0].upper() + text[1:]
-
-
-def _titled(figure: go.Figure, title: str, subtitle: str) -> go.Figure:
-    lines = textwrap.wrap(title, 72)
-    figure.update_layout(
-        title={"text": "<br>".join(lines), "subtitle": {"text": subtitle, "font": {"size": 12}}},
-        margin={"t": 64 + 34 * len(lines)},
-    )
-    return figure

@@ -93,6 +93,8 @@ def import_(
     n_draws: Annotated[int | None, typer.Option(min=1)] = None,
     n_items: Annotated[int | None, typer.Option(min=1, help="First rows of a folder or file.")] = None,
     difficulty: Annotated[int | None, typer.Option(min=1, max=5)] = None,
+    padding: Annotated[str | None, typer.Option(help="none, sentences, numbers (number stories).")] = None,
+    block: Annotated[int | None, typer.Option(min=1, help="Neighbouring rows that belong together.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the corpus.")] = None,
     pooling: Annotated[str, typer.Option(help="How tokens were averaged.")] = "mean",
     last_layer: Annotated[str, typer.Option(help="before-norm, or after-norm: left out.")] = "before-norm",
@@ -102,7 +104,7 @@ def import_(
     from ..states import imports
 
     given = {"version": version, "n_scenarios": n_scenarios, "n_draws": n_draws, "n_items": n_items}
-    given |= {"difficulty": difficulty, "seed": seed}
+    given |= {"difficulty": difficulty, "padding": padding, "block": block, "seed": seed}
     texts = corpora.load(
         corpus, _names(languages) or None, **{k: v for k, v in given.items() if v is not None}
     )

@@ -16,9 +16,10 @@ from .. import files
 from ..errors import ParameterError
 from ..sources import weights
 from ..sources.corpora import BUILT_IN
+from ..states.pooling import NAMES as POOLINGS
 from .parameters import check_parameters, known_names, listed, located, notebook_parameters
 
-ANCHOR = "en"
+ANCHOR = "en"  # of pairs, where the corpus has it; else its first language
 VARIANTS = ("trained", "random", "random-blocks", "permuted-embeddings", "re-rounded")
 _CORPUS_FIELDS = {
     "corpus": str,
@@ -32,6 +33,7 @@ _CORPUS_FIELDS = {
     "block": int,
     "seed": int,
 }
+_CORPUS_OPTIONS = {"capture_only": False, "poolings": "", "only": [], "except": []}  # with their defaults
 _GRID_FIELDS = {
     "folder": str,
     "models": (list, str),
@@ -107,31 +109,26 @@ def plan(grid: str, *, models: str | None = None) -> Plan:
     """The plan of a grid, named in params/grid.yaml or lying in a YAML file of its own.
 
     `models` (comma-separated) replaces the grid's own. Raises ParameterError, naming what was found and what
-    is known, for an unknown grid, field, corpus, notebook or notebook parameter and for values of the wrong
-    type; ModelError for an unknown model.
+    is known, for an unknown grid, field, corpus, pooling, notebook or notebook parameter, for values of the
+    wrong type and for two captures or executions of one name; ModelError for an unknown model.
     """
     content, base = _grid(grid)
     folder = (base / content["folder"]).resolve() if "folder" in content else files.PROJECT / "notebooks"
     names = _models(models.split(",") if models else content.get("models") or [], Path() if models else base)
     variants = _variant_names(content.get("variants") or {"trained": []})
     corpora = [_corpus(entry, variants, base) for entry in content.get("corpora") or []]
-    captures = tuple(
-        _capture(name, corpus, options)
-        for name in names
-        for corpus, options in corpora
-        if _is_for(name, options)
-    )
+    captures = _all_captures(names, corpora)
     notebooks = content.get("notebooks") or {}
     cells = _all_cells(folder, notebooks, names, corpora)
     offered = _models(content.get("offered") or [], base) if not models else []
-    twice = {c.key for c in cells if [d.key for d in cells].count(c.key) > 1}
-    if twice:
-        raise ParameterError(f"grid {grid} has two executions of the same name: {', '.join(sorted(twice))}.")
+    for what, keys in {"captures": captures, "executions": cells}.items():
+        _refuse_twice(grid, what, [one.key for one in keys])
     summary = _summary(folder, content["summary"]) if "summary" in content else None
     lenient = content.get("models") == "all" and not models
     known = {cell.key for cell in cells}
-    extra = (cell for cell in _all_cells(folder, notebooks, offered, corpora) if cell.key not in known)
-    return Plan(grid, folder, captures, cells, summary, lenient, tuple(extra))
+    extra = tuple(one for one in _all_cells(folder, notebooks, offered, corpora) if one.key not in known)
+    _check_versions([*extra, *(cells if lenient else ())])
+    return Plan(grid, folder, captures, cells, summary, lenient, extra)
 
 
 def cell(notebook: str, parameters: Mapping[str, object], *, folder: Path | None = None) -> Cell:
@@ -184,24 +181,23 @@ def _models(names: str | Sequence[str], base: Path) -> list[str]:
 
 
 def _corpus(entry: Mapping, variants: tuple[str, ...], base: Path) -> tuple[dict[str, object], dict]:
-    """Parameters of a corpus in a grid, and how it is used: its variants, and whether it is captured only."""
-    entry = dict(entry)
-    own = entry.pop("variants", None)
-    options = {
-        "variants": _variant_names(own) if own else variants,
-        "capture_only": entry.pop("capture_only", False),
-        "poolings": entry.pop("poolings", ""),
-        "only": entry.pop("only", []),
-        "except": entry.pop("except", []),
-    }
-    if "corpus" not in entry:
-        raise ParameterError(f"a corpus of the grid has no field `corpus`; it has {listed(entry)}.")
-    known_names("corpus field", entry, _CORPUS_FIELDS, "a corpus of the grid")
+    """Parameters of a corpus in a grid, and how it is used: its variants, poolings and models."""
+    if not isinstance(entry, Mapping) or "corpus" not in entry:
+        raise ParameterError(f"a corpus of the grid has no field `corpus`: found {entry!r}.")
+    types = _CORPUS_FIELDS | {name: type(default) for name, default in _CORPUS_OPTIONS.items()}
+    types["variants"] = dict
+    known_names("corpus field", entry, types, "a corpus of the grid")
     for name, value in entry.items():
-        if type(value) is not _CORPUS_FIELDS[name]:
-            expected = _CORPUS_FIELDS[name].__name__
+        if type(value) is not types[name]:
+            expected = types[name].__name__
             raise ParameterError(f"corpus field {name} is {value!r}; expected a value of type {expected}.")
-    found = located(entry.get("corpus", ""), base)
+    options = {name: entry.get(name, default) for name, default in _CORPUS_OPTIONS.items()}
+    options |= {name: _models(options[name], base) for name in ("only", "except")}
+    options["variants"] = _variant_names(entry["variants"]) if entry.get("variants") else variants
+    poolings = [name.strip() for name in options["poolings"].split(",") if name]
+    known_names("pooling", poolings, POOLINGS, "a corpus of the grid")
+    entry = {name: value for name, value in entry.items() if name in _CORPUS_FIELDS}
+    found = located(entry["corpus"], base)
     hosted = files.params("corpora")
     on_hub = {*hosted, *(one["hub"] for one in hosted.values())}
     if found not in (BUILT_IN, *on_hub) and not Path(found).is_absolute():
@@ -228,9 +224,30 @@ def _capture(model: str, corpus: Mapping, options: Mapping) -> Capture:
     """One capture; a model whose weights are not quantised has no re-roundings."""
     quantised = weights.find(model).is_gguf
     kept = tuple(v for v in options["variants"] if quantised or not v.startswith("re-rounded"))
-    poolings = options["poolings"]
-    key = _capture_key(model, corpus) + (f"--{_slug(poolings.replace(',', '-'))}" if poolings else "")
-    return Capture(key, model, corpus, kept, poolings)
+    return Capture(_capture_key(model, corpus, options), model, corpus, kept, options["poolings"])
+
+
+def _all_captures(models: list, corpora: list) -> tuple[Capture, ...]:
+    """Captures of every model; none of a corpus that is there for variants alone that the model lacks."""
+    pairs = [(name, *corpus) for name in models for corpus in corpora]
+    found = [(_capture(name, corpus, used), used) for name, corpus, used in pairs if _is_for(name, used)]
+    return tuple(one for one, used in found if one.variants or not used["capture_only"])
+
+
+def _refuse_twice(grid: str, what: str, keys: list[str]) -> None:
+    if twice := sorted({key for key in keys if keys.count(key) > 1}):
+        raise ParameterError(f"grid {grid} has two {what} of the same name: {', '.join(twice)}.")
+
+
+def _check_versions(cells: Sequence[Cell]) -> None:
+    """Ledger rows of models that cannot be measured need the version's name, without reading the texts."""
+    for one in cells:
+        corpus = one.parameters.get("corpus", BUILT_IN)
+        if "model" in one.parameters and corpus != BUILT_IN and not one.parameters.get("version"):
+            raise ParameterError(
+                f"corpus {corpus} of the grid has no version; where models are `offered` or `all` are asked "
+                "for, expected `version: masked` or `version: as-is`."
+            )
 
 
 def _all_cells(folder: Path, notebooks: Mapping, models: list, corpora: list) -> tuple[Cell, ...]:
@@ -258,7 +275,7 @@ def _cells(folder: Path, notebook: str, options: Mapping, models: list, corpora:
             languages = str(parameters.get("languages", ""))
             for pair, chosen in _language_sets(languages, options.get("per_pair", False)):
                 one = cell(notebook, {**parameters, **chosen}, folder=folder)
-                yield Cell(one.key + pair, notebook, one.parameters, _capture_key(model, corpus))
+                yield Cell(one.key + pair, notebook, one.parameters, _capture_key(model, corpus, used))
 
 
 def _language_sets(languages: str, per_pair: bool | str) -> list[tuple[str, dict[str, str]]]:
@@ -269,7 +286,10 @@ def _language_sets(languages: str, per_pair: bool | str) -> list[tuple[str, dict
         raise ParameterError(f"per_pair is {per_pair!r}; expected true, false or also.")
     if not per_pair:
         return together
-    pairs = [f"{ANCHOR},{name}" for name in names if name != ANCHOR]
+    anchor, *others = sorted(names, key=lambda name: name != ANCHOR) or [""]
+    if not others:
+        raise ParameterError(f"per_pair needs at least two languages; the corpus has {listed(names)}.")
+    pairs = [f"{anchor},{name}" for name in others]
     apart = [(f"--{_slug(pair)}", {"languages": pair}) for pair in pairs]
     return [*together, *apart] if per_pair == "also" else apart
 
@@ -279,10 +299,11 @@ def _variant_names(variants: Mapping[str, Sequence[int]]) -> tuple[str, ...]:
     return tuple(f"{v}-{s}" if s != "" else v for v, seeds in variants.items() for s in (seeds or [""]))
 
 
-def _capture_key(model: str, corpus: Mapping[str, object]) -> str:
+def _capture_key(model: str, corpus: Mapping[str, object], options: Mapping) -> str:
     settings = {k: v for k, v in corpus.items() if k not in ("corpus", "version", "languages")}
     names = [model, str(corpus["corpus"]), str(corpus.get("version", "default"))]
-    return "--".join([*(_slug(n) for n in names), files.fingerprint(settings, 6)])
+    poolings = [_slug(options["poolings"])] if options["poolings"] else []
+    return "--".join([*(_slug(n) for n in names), files.fingerprint(settings, 6), *poolings])
 
 
 def _slug(name: str) -> str:

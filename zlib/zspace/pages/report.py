@@ -16,7 +16,9 @@ import plotly.offline
 from .. import files
 from ..errors import ClaimError
 from ..evidence import claims
-from . import rendering
+from ..sources import corpora
+from . import overview, rendering
+from .overview import ANY
 
 # Word → symbol and meaning, in the order in which the page explains them.
 VERDICTS = {
@@ -32,8 +34,6 @@ VERDICTS = {
 }
 RECORD_KEYS = {"claim", "title", "notebook", "model", "corpus", "provenance", "statement", "rule", "rows"}
 ROW_KEYS = {"language", "as_stated", "as_corrected", "estimate", "low", "high", "controls", "operating"}
-# Model and corpus of a record that is about neither, such as a theorem's.
-ANY = "any"
 # Most a rule may find in simulations where there is nothing (CLAIMS: operating characteristic).
 FALSE_ALARM_BOUND = 0.05
 
@@ -102,7 +102,9 @@ def page_of(record: dict, pages: list[rendering.Page]) -> rendering.Page | None:
         stated = {k: str(page.parameters[k]) for k in ("model", "corpus") if page.parameters.get(k)}
         if not any(record["notebook"] in part for part in page.source.with_suffix("").parts):
             return 0
-        fits = [record[k] in (v, ANY) or record[k].startswith(f"{v}/") for k, v in stated.items()]
+        stated |= {k: corpora.label(v, "") for k, v in stated.items() if k == "corpus"}
+        names = {k: (v, ANY, Path(v).stem) for k, v in stated.items()}
+        fits = [record[k] in names[k] or record[k].startswith(f"{v}/") for k, v in stated.items()]
         return 1 + len(fits) if all(fits) else 0
 
     best = max(pages, key=agreement, default=None)
@@ -143,7 +145,9 @@ def _index(records: list[dict], pages: list[rendering.Page]) -> str:
         verdicts=VERDICTS,
         counts={key: Counter(row[key]["word"] for row in rows) for key in claims.READINGS},
         n_rows=len(rows),
-        pages=pages,
+        pages=[page for page in pages if not overview.is_pair(page)],
+        side_by_side=overview.side_by_side(groups),
+        control_pages=overview.control_pages(pages),
         provenance=_provenance(records),
     )
 

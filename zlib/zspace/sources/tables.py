@@ -72,8 +72,6 @@ def read_files(paths: Mapping[str, Path], columns: Mapping[str, str]) -> Table:
     texts, kept = {}, {}
     for code, path in paths.items():
         records = _records(path)
-        if not records:
-            raise CorpusError(f"{path.name} has no rows; expected one per item")
         if absent := [theirs for theirs in columns if theirs not in records[0][1]]:
             raise CorpusError(
                 f"{path.name} has no column {absent[0]!r}; it has {', '.join(records[0][1])}. Correct "
@@ -82,14 +80,15 @@ def read_files(paths: Mapping[str, Path], columns: Mapping[str, str]) -> Table:
         texts[code] = [_text(path, row, record, text) for row, record in records]
         for theirs, ours in columns.items():
             if ours != "text":
-                kept.setdefault(ours, {})[code] = [
-                    _cleaned(ours, r[theirs], f"{path.name} row {row}") for row, r in records
-                ]
-    _check_lengths({paths[code].name: len(rows) for code, rows in texts.items()}, None)
-    return Table(texts, {ours: _agreed(ours, by_language, paths) for ours, by_language in kept.items()})
+                kept.setdefault(ours, {})[code] = _side_column(path, ours, theirs, records)
+    # on the hub the files of all languages may be called alike, in folders of their own
+    alike = len({path.name for path in paths.values()}) < len(paths)
+    names = {code: f"{path.name} ({code})" if alike else path.name for code, path in paths.items()}
+    _check_lengths({names[code]: len(rows) for code, rows in texts.items()}, None)
+    return Table(texts, {ours: _agreed(ours, by_language, names) for ours, by_language in kept.items()})
 
 
-def _agreed(column: str, by_language: Mapping[str, list], paths: Mapping[str, Path]) -> list:
+def _agreed(column: str, by_language: Mapping[str, list], names: Mapping[str, str]) -> list:
     """A column that all languages have alike; answers and ids that differ mean rows that do not pair."""
     first = _anchor(list(by_language))
     for code, values in by_language.items():
@@ -97,25 +96,29 @@ def _agreed(column: str, by_language: Mapping[str, list], paths: Mapping[str, Pa
         if differing:
             row = differing[0] + 1
             raise CorpusError(
-                f"{paths[code].name} row {row} has the {column} {values[row - 1]!r}, {paths[first].name} has "
+                f"{names[code]} row {row} has the {column} {values[row - 1]!r}, {names[first]} has "
                 f"{by_language[first][row - 1]!r}; rows must pair by line. Put the rows in the same order."
             )
     return by_language[first]
 
 
 def _records(path: Path) -> list[tuple[int, dict]]:
-    if path.suffix == ".parquet":
-        return list(enumerate(_parquet(path).to_dict("records"), start=1))
-    return _json_records(path) if path.suffix.lower() == ".jsonl" else _delimited_records(path)
+    """(row, record) of every item of a file; at least one."""
+    readers = {".parquet": _parquet_records, ".jsonl": _json_records}
+    records = readers.get(path.suffix.lower(), _delimited_records)(path)
+    if not records:
+        raise CorpusError(f"{path.name} has no rows; expected one per item")
+    return records
 
 
-def _parquet(path: Path) -> pd.DataFrame:
+def _parquet_records(path: Path) -> list[tuple[int, dict]]:
     try:
-        return pd.read_parquet(path)
+        table = pd.read_parquet(path).astype(object)
     except ImportError:
         raise CorpusError(f'{path.name} is a Parquet file: `pip install "zspace[hub]"` to read it.') from None
     except (OSError, ValueError) as error:
         raise CorpusError(f"{path.name} is not a Parquet file that can be read: {error}") from error
+    return list(enumerate(table.where(table.notna(), None).to_dict("records"), start=1))
 
 
 def _read_folder(folder: Path, languages: Sequence[str] | None) -> Table:
@@ -172,21 +175,19 @@ def _read_mgsm_files(present: Mapping[str, Path]) -> Table:
 
 def _read_file(path: Path, languages: Sequence[str] | None) -> Table:
     records = _records(path)
-    if not records:
-        raise CorpusError(f"{path.name} has no rows; expected one per item")
     fields = list(dict.fromkeys(key for _, record in records for key in record))
     codes = _choose(path.name, [f for f in fields if f.lower() not in COLUMNS], languages, "column {}")
     named = {COLUMNS[field.lower()]: field for field in fields if field.lower() in COLUMNS}
     texts = {code: [_text(path, row, record, code) for row, record in records] for code in codes}
-    columns = {}
-    for column, field in named.items():
-        values = [(row, record.get(field)) for row, record in records]
-        if column != "answer" and (
-            empty := [row for row, value in values if value is None or not str(value).strip()]
-        ):
-            raise CorpusError(f"{path.name} row {empty[0]} has no {field}; fill it in, or remove the column")
-        columns[column] = [_cleaned(column, value, f"{path.name} row {row}") for row, value in values]
-    return Table(texts, columns)
+    return Table(texts, {column: _side_column(path, column, f, records) for column, f in named.items()})
+
+
+def _side_column(path: Path, column: str, field: str, records: list[tuple[int, dict]]) -> list:
+    values = [(row, record.get(field)) for row, record in records]
+    empty = [row for row, value in values if value is None or not str(value).strip()]
+    if empty and column != "answer":
+        raise CorpusError(f"{path.name} row {empty[0]} has no {field}; fill it in, or remove the column")
+    return [_cleaned(column, value, f"{path.name} row {row}") for row, value in values]
 
 
 def _delimited_records(path: Path) -> list[tuple[int, dict[str, str]]]:

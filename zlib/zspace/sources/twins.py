@@ -76,19 +76,22 @@ def permuted_embeddings_twin(model: "LanguageModel", seed: int) -> "LanguageMode
 
 
 def re_rounded_twin(model: "LanguageModel", seed: int) -> "LanguageModel":
-    """Weights drawn uniformly from those that would have been rounded to the quantised file (`rounding`).
+    """Weights drawn uniformly from those that round to the codes of the quantised file (`rounding`).
 
+    An output layer tied to the embedding keeps the stored rows (it is never run).
     Raises ModelError for a model whose weights are not known to be quantised.
     """
     import torch
 
     _require_trained(model)
+    if model.origin is None:
+        raise ModelError(f"{model.name} was made in memory; only weights of a GGUF file can be re-rounded.")
     generator = torch.Generator().manual_seed(seed)
     network = _sharing_copy(model.network)
-    for name, step in rounding.steps(weights.find(model.name)).items():
+    for name, step in rounding.steps(model.origin).items():
         stored = model.network.get_parameter(name)
         noise = torch.rand(stored.shape, generator=generator) - 0.5
-        spread = torch.from_numpy(step).repeat_interleave(rounding.GROUP, 1)
+        spread = torch.from_numpy(step).repeat_interleave(rounding.GROUP, -1)
         drawn = (stored.detach().cpu().float() + noise * spread).to(stored.dtype)
         _assign(network, name, torch.nn.Parameter(drawn.to(stored.device), requires_grad=False))
     return _as_twin(model, network, "re-rounded", seed)

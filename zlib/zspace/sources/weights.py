@@ -97,6 +97,8 @@ def identify(source: Source) -> dict:
 
 def is_at_hand(source: Source) -> bool:
     """Whether the weights of a source are on this machine, so that `fetch` needs no network."""
+    if source.kind == "package":
+        return any(metadata.distributions(name=source.location))
     if source.kind != "hub":
         return True
     commit = _cached_commit(source)

@@ -18,7 +18,7 @@ import tqdm
 import xarray as xr
 
 from .. import files
-from ..errors import CorpusError, ModelError, ParameterError, ZspaceError
+from ..errors import CorpusError, ModelError, ParameterError, StoreError, ZspaceError
 from ..sources import models
 from . import forward, imports, pooling, store
 
@@ -143,6 +143,15 @@ def ensure_all(
         request = _request(model_name, corpus, languages, poolings, variant, seed, dtype)
         result[store.variant_label(variant, seed)] = _serve(*request, corpus, load, progress)
     return result
+
+
+def is_stored(model_name: str, corpus: "Corpus", *, poolings: Sequence[str]) -> bool:
+    """Whether the trained model's states of all languages are there in these poolings; captures nothing."""
+    try:
+        description, marks = _request(model_name, corpus, None, poolings, "trained", None, None)
+    except StoreError:  # imported states without them
+        return False
+    return not store.missing(description, marks)
 
 
 def batches(

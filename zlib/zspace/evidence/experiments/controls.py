@@ -16,16 +16,20 @@ from ...files import params
 from ...measures import alignment, identity, surface
 from ...measures.resampling import Interval
 from ...sources import corpora, stories
+from ...states import capture
+from .. import panels
 from ..panels import PERMUTED, RANDOM_BLOCKS, SHUFFLED, TRAINED, Panel, own_overlap
+from . import retrieval
 from .common import confirmed_interval
 from .retrieval import SPELLING, SURFACE, aligned_excess, peak_layer, retrieval_outcomes
 
 # scripts that put no space between words (ISO 15924)
 UNSPACED = ("Hans", "Hant", "Jpan", "Thai", "Laoo", "Khmr", "Mymr")
 SINK_POOLINGS = ("median", "trimmed")
+STORY_LANGUAGES = stories.languages()
 
 
-def surface_by_language(corpus: corpora.Corpus, panels: Mapping[str, Panel]) -> pd.DataFrame:
+def surface_by_language(corpus: corpora.Corpus, pairs: Mapping[str, Panel]) -> pd.DataFrame:
     """Lengths, fertility and overlap with the anchor by language; the anchor's row stands first.
 
     Columns: tokens, tokens per word and per character, premium (tokens over the anchor's), own overlap
@@ -35,7 +39,7 @@ def surface_by_language(corpus: corpora.Corpus, panels: Mapping[str, Panel]) -> 
     """
     anchor = corpus.languages[0]
     rows = {}
-    for language, panel in panels.items():
+    for language, panel in pairs.items():
         if panel.tokens is not None:
             own, other = panel.lengths()
             rows.setdefault(anchor, _fertility(corpus, anchor, own, own))
@@ -54,14 +58,18 @@ def surface_by_language(corpus: corpora.Corpus, panels: Mapping[str, Panel]) -> 
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def overlap_matrix(token_ids: Mapping[str, np.ndarray]) -> pd.DataFrame:
+def overlap_matrix(pairs: Mapping[str, Panel], anchor: str = "anchor") -> pd.DataFrame:
     """IDF-weighted token overlap of translations minus that of unrelated items, all pairs of languages.
 
-    `token_ids` maps languages to (n, T) ids of one tokenizer, padded with -1. Symmetric, NaN on the diagonal.
+    `anchor` names the panels' first language. Symmetric, NaN on the diagonal and where states came without
+    token ids.
     """
-    codes = list(token_ids)
+    token_ids = {code: panel.tokens[1] for code, panel in pairs.items() if panel.tokens is not None}
+    if token_ids:
+        token_ids = {anchor: next(iter(pairs.values())).tokens[0], **token_ids}
+    codes = list(token_ids) or [anchor, *pairs]
     table = pd.DataFrame(np.nan, index=codes, columns=codes)
-    for one, other in combinations(codes, 2):
+    for one, other in combinations(token_ids, 2):
         found = surface.mean_token_overlap(token_ids[one], token_ids[other])
         table.loc[one, other] = table.loc[other, one] = found.matched - found.unmatched
     return table
@@ -84,13 +92,13 @@ def lengths_by_difficulty(languages: Sequence[str], *, seed: int = 0, n_draws: i
     return table
 
 
-def subjects_at_peak(panels: Mapping[str, Panel], *, rng: np.random.Generator) -> pd.DataFrame:
+def subjects_at_peak(pairs: Mapping[str, Panel], *, rng: np.random.Generator) -> pd.DataFrame:
     """Retrieval of the model and of every control, each at its own layer chosen on discovery.
 
     Columns language, subject, layer, estimate, low, high (95 %, confirmation items, by scenario), chance.
     """
     rows = []
-    for panel, stream in zip(panels.values(), rng.spawn(len(panels)), strict=True):
+    for panel, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True):
         outcomes = retrieval_outcomes(panel)
         twins = [*panel.twins, RANDOM_BLOCKS, PERMUTED, SHUFFLED, SURFACE, SPELLING]
         names = [name for name in (TRAINED, *twins) if name in outcomes]
@@ -99,17 +107,26 @@ def subjects_at_peak(panels: Mapping[str, Panel], *, rng: np.random.Generator) -
             found = _at(panel, outcomes[name][layer], r)
             rows.append((panel.language, name, layer, *_limits(found)))
     table = pd.DataFrame(rows, columns=["language", "subject", "layer", "estimate", "low", "high"])
-    chance = {p.language: alignment.chance_level(p.scenario, "between") for p in panels.values()}
+    chance = {p.language: alignment.chance_level(p.scenario, "between") for p in pairs.values()}
     return table.assign(chance=table["language"].map(chance))
 
 
-def language_identity(panels: Mapping[str, Panel]) -> pd.DataFrame:
+def stratified_shuffles(pairs: Mapping[str, Panel], *, rng: np.random.Generator) -> pd.DataFrame:
+    """`retrieval.stratified_shuffles` of every language, one below the other."""
+    found = [
+        retrieval.stratified_shuffles(panel, stream)
+        for panel, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True)
+    ]
+    return pd.concat(found, ignore_index=True)
+
+
+def language_identity(pairs: Mapping[str, Panel]) -> pd.DataFrame:
     """Held-out accuracy of a linear probe for the language, beside retrieval, layer by layer.
 
     Columns language, subject (trained and random twins), layer, probe, probe_centred, retrieval.
     """
     tables = []
-    for panel in panels.values():
+    for panel in pairs.values():
         for subject in (TRAINED, *panel.twins):
             pair = panel.subjects[subject]
             outcomes = retrieval_outcomes(replace(panel, subjects={subject: pair}, tokens=None, texts=None))
@@ -123,6 +140,18 @@ def language_identity(panels: Mapping[str, Panel]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
+def open_poolings(
+    model: str, corpus: corpora.Corpus, *, rng: np.random.Generator, capture_missing: bool = False
+) -> dict[str, dict[str, Panel]]:
+    """Panels of the trained model by pooling of SINK_POOLINGS; those not there are left out, or captured."""
+    if not capture_missing and not capture.is_stored(model, corpus, poolings=SINK_POOLINGS):
+        return {}
+    options = {"variants": panels.VARIANTS[:1], "together": SINK_POOLINGS, "progress": False}
+    streams = zip(SINK_POOLINGS, rng.spawn(len(SINK_POOLINGS)), strict=True)
+    opened = {p: panels.open_if_there(model, corpus, pooling=p, rng=r, **options) for p, r in streams}
+    return {pooling: found for pooling, found in opened.items() if found}
+
+
 def sinks(mean: Mapping[str, Panel], others: Mapping[str, Mapping[str, Panel]]) -> pd.DataFrame:
     """What the first token and those of largest norm contribute to an average, layer by layer.
 
@@ -132,8 +161,8 @@ def sinks(mean: Mapping[str, Panel], others: Mapping[str, Mapping[str, Panel]]) 
     model.
     """
     tables = []
-    for pooling, panels in {"mean": mean, **others}.items():
-        for language, panel in panels.items():
+    for pooling, pairs in {"mean": mean, **others}.items():
+        for language, panel in pairs.items():
             pair = panel.subjects[TRAINED]
             outcomes = retrieval_outcomes(replace(panel, subjects={TRAINED: pair}, tokens=None, texts=None))
             reference = mean[language].subjects[TRAINED]
@@ -151,14 +180,14 @@ def sinks(mean: Mapping[str, Panel], others: Mapping[str, Mapping[str, Panel]]) 
     return pd.concat(tables, ignore_index=True)
 
 
-def re_roundings(panels: Mapping[str, Panel], *, rng: np.random.Generator) -> pd.DataFrame:
+def re_roundings(pairs: Mapping[str, Panel], *, rng: np.random.Generator) -> pd.DataFrame:
     """The excess of prediction 1 ("aligned") of the model and of each re-rounding of its quantised weights.
 
     Columns language, weights, estimate, low, high. A panel without re-roundings has the stored weights
     alone, one without the controls of that claim has no row.
     """
     rows = []
-    for panel, stream in zip(panels.values(), rng.spawn(len(panels)), strict=True):
+    for panel, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True):
         outcomes = retrieval_outcomes(panel)
         if not panel.twins or SURFACE not in outcomes:
             continue

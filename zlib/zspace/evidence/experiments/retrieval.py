@@ -72,6 +72,17 @@ def retrieval_by_layer(
     )
 
 
+def accuracy_curves(panels: Mapping[str, Panel], *, rng: np.random.Generator) -> pd.DataFrame:
+    """`RetrievalResult.curves` alone, for a look without a verdict."""
+    return pd.concat(
+        [
+            _curves(panel, retrieval_outcomes(panel), stream)
+            for panel, stream in zip(panels.values(), rng.spawn(len(panels)), strict=True)
+        ],
+        ignore_index=True,
+    )
+
+
 def _judged(
     panel: Panel, outcomes: Mapping[str, np.ndarray], rng: np.random.Generator
 ) -> dict[str, Evidence]:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ...sources.corpora import Corpus
 from ..claims import rule
 from ..panels import simulated_panel
 from ..rules import Evidence, bound_of
@@ -22,6 +23,12 @@ _SIGNALS = {
     "prediction_2_update_agnosticism": "updates",
     "theorem_2_every_layer": "scenarios",
 }
+
+
+def size_of(corpus: Corpus) -> dict[str, int]:
+    """Number of scenarios of a corpus, and of items in each (their rounded mean), for `simulation`."""
+    n_scenarios = int(corpus.items["scenario"].nunique())
+    return {"n_scenarios": n_scenarios, "n_draws": max(1, round(len(corpus) / n_scenarios))}
 
 
 def simulation(

@@ -12,8 +12,10 @@ so that they say nothing about which item it is.
 
 import functools
 import hashlib
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 import num2words
@@ -86,12 +88,13 @@ def number_words(number: int, language: str, form: str = "") -> str:
 
     `form` is "feminine" or "neuter" where the locale data have such a form beside the citation form. A
     language's own file corrects spellings (`numbers`). Marks for line breaking that nobody writes, which
-    the locale data put into German and Thai, are left out.
+    the locale data put into German and Thai, are left out; signs are composed (NFC) as in the stories and in
+    other texts, where num2words writes a Telugu vowel as two.
     """
     if own := telling(language).get("numbers", {}).get(number):
         return own
     if language not in unicode_rbnf.RbnfEngine.get_supported_languages():
-        return num2words.num2words(number, lang=language).strip()
+        return unicodedata.normalize("NFC", num2words.num2words(number, lang=language).strip())
     rules = [f"spellout-cardinal-{form}"] if form else None
     purpose = unicode_rbnf.FormatPurpose.CARDINAL
     found = _speller(language).format_number(number, None if rules else purpose, ruleset_names=rules)
@@ -129,9 +132,9 @@ def generate(
 ) -> tuple[dict[str, tuple[str, ...]], pd.DataFrame]:
     """Texts by language and the table of items, scenario by scenario, difficulty by difficulty.
 
-    `padding` is "none"; "sentences": as many sentences that change nothing as bring the mean length of a
-    difficulty nearest to that of the hardest; or "numbers": one such sentence with a number for each
-    step that is not told, so that all difficulties tell six numbers.
+    `padding` is "none"; "sentences": those sentences that change nothing which bring the mean length of a
+    difficulty nearest to that of the hardest; or "numbers": the same with sentences that have a number, as
+    many as there are steps that are not told, so that all difficulties tell six numbers.
 
     Draw j of a scenario is the same whatever else is asked for, and has the same numbers at every
     difficulty; the first two numbers, hence the texts, differ between the draws of a scenario.
@@ -139,7 +142,7 @@ def generate(
     Raises
     ------
     CorpusError : a language in which the stories are not written.
-    ParameterError : unknown version, difficulty outside 1 to 5, or more scenarios or draws than exist.
+    ParameterError : unknown version or padding, difficulty outside 1 to 5, too many scenarios or draws.
     """
     levels = _checked(version, n_scenarios, n_draws, difficulty, padding, seed)
     tellings = {code: telling(code) for code in codes}
@@ -233,28 +236,26 @@ def _tell(content: dict, name: str, level: int, words: dict, filler: Sequence[st
 
 @functools.cache
 def _filler(code: str, level: int, padding: str, version: str) -> tuple[str, ...]:
-    """The sentences that bring the stories of a difficulty to the length of the hardest."""
+    """The sentences that bring the mean length of a difficulty nearest to that of the hardest."""
     if padding == "none":
         return ()
-    content = telling(code)
-    sentences = tuple(
-        text.format(n=_Told(n, code, version))
-        for text, n in zip(content["padding"][padding], PADDING_NUMBERS, strict=True)
+    offered, joiner = telling(code)["padding"][padding], len(telling(code)["joiner"])
+    sizes = [MAX_DIFFICULTY - level] if padding == "numbers" else range(len(offered) + 1)
+    numbers = [_Told(n, code, version) for n in PADDING_NUMBERS]
+    choices = (
+        tuple(text.format(n=n) for text, n in zip(chosen, numbers, strict=False))
+        for size in sizes
+        for chosen in combinations(offered, size)
     )
-    if padding == "numbers":
-        return sentences[: MAX_DIFFICULTY - level]
-    lacking = _mean_length(content, MAX_DIFFICULTY) - _mean_length(content, level)
-    added = np.cumsum([0, *(len(content["joiner"]) + len(sentence) for sentence in sentences)])
-    return sentences[: int(np.argmin(np.abs(added - lacking)))]
+    lacking = _mean_length(code, MAX_DIFFICULTY, version) - _mean_length(code, level, version)
+    return min(choices, key=lambda chosen: abs(sum(joiner + len(text) for text in chosen) - lacking))
 
 
-def _mean_length(content: dict, level: int) -> float:
-    """Mean number of characters of a language's stories at one difficulty, placeholders as written."""
-    lengths = []
-    for story in content["stories"].values():
-        sentences = [story["opening"], *story["then"][: level - 1], story["question"]]
-        lengths.append(len(content["joiner"].join(sentences)))
-    return float(np.mean(lengths))
+@functools.cache
+def _mean_length(code: str, level: int, version: str) -> float:
+    """Mean number of characters of a language's default draws at one difficulty, not padded."""
+    texts, _ = generate([code], version=version, difficulty=level)
+    return float(np.mean([len(text) for text in texts[code]]))
 
 
 def _item(scenario: Scenario, level: int, draw: int, numbers: tuple[int, ...]) -> dict:

@@ -1,0 +1,155 @@
+"""The one Plotly theme, and the parts that figures are built of.
+
+Languages keep their colour in all notebooks (the Okabe-Ito set and neighbours, distinguishable without
+red-green vision); nulls are grey bands or grey lines; a title states the finding.
+"""
+
+import textwrap
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import plotly.io as pio
+from plotly.subplots import make_subplots
+
+from .panels import PERMUTED, RANDOM_BLOCKS, SHUFFLED
+from .rules import INCONCLUSIVE, NOT_TESTABLE, PROVED, REFUTED, SUPPORTED
+
+LANGUAGE_COLOURS = {
+    "en": "#000000", "zh": "#D55E00", "fr": "#0072B2", "es": "#E69F00", "sw": "#009E73", "de": "#56B4E9",
+    "ru": "#CC79A7", "ja": "#7F3C8D", "th": "#A6761D", "bn": "#3969AC", "te": "#80BA5A",
+}  # fmt: skip
+VERDICT_COLOURS = {
+    PROVED: "#1B6CA8", SUPPORTED: "#56B4E9", REFUTED: "#D55E00", INCONCLUSIVE: "#F0E442",
+    NOT_TESTABLE: "#D9D9D9",
+}  # fmt: skip
+NULL_FILL, NULL_LINE, INK = "rgba(120,120,120,0.22)", "#7A7A7A", "#222222"
+DASHES = {RANDOM_BLOCKS: "dash", PERMUTED: "dot", SHUFFLED: "dashdot"}
+
+pio.templates["zspace"] = go.layout.Template(
+    layout={
+        "font": {"family": "Helvetica, Arial, sans-serif", "size": 13, "color": INK},
+        "title": {"x": 0, "xref": "paper", "xanchor": "left", "font": {"size": 16}},
+        "plot_bgcolor": "white",
+        "paper_bgcolor": "white",
+        "xaxis": {"showgrid": False, "zeroline": False, "linecolor": "#999", "ticks": "outside"},
+        "yaxis": {"gridcolor": "#EEE", "zeroline": False, "linecolor": "#999", "ticks": "outside"},
+        "legend": {"orientation": "h", "x": 0, "yref": "container", "y": 0.01, "yanchor": "bottom"},
+        "margin": {"l": 70, "r": 30, "t": 90, "b": 110},
+        "hovermode": "closest",
+    }
+)
+pio.templates.default = "zspace"
+
+
+def language_colour(language: str) -> str:
+    """Hexadecimal colour of a language, the same in every figure; grey for languages without one."""
+    return LANGUAGE_COLOURS.get(language, "#666666")
+
+
+def small_multiples(languages: Sequence[str], x: str, y: str, shared: bool = True) -> go.Figure:
+    """An empty figure with one panel a language, two in a row."""
+    n_rows = -(-len(languages) // 2)
+    figure = make_subplots(
+        rows=n_rows,
+        cols=min(2, len(languages)),
+        subplot_titles=[*languages],
+        shared_yaxes="all" if shared else False,
+        shared_xaxes="all",
+        x_title=x,
+        y_title=y,
+        horizontal_spacing=0.06 if shared else 0.1,
+        vertical_spacing=0.24 / n_rows,
+    )
+    figure.update_xaxes(showticklabels=True)
+    return figure.update_layout(height=200 + 230 * n_rows)
+
+
+def panel_place(i: int) -> dict:
+    """Row and column of the i-th small panel."""
+    return {"row": i // 2 + 1, "col": i % 2 + 1}
+
+
+def twin_band(
+    figure: go.Figure,
+    rows: pd.DataFrame,
+    value: str,
+    place: dict,
+    *,
+    legend: bool,
+    name: str = "random twins",
+) -> None:
+    """The range of the random-weight twins' `value` by layer, as a grey band."""
+    twins = rows[rows["subject"].str.match(r"random-\d+$")]
+    if twins.empty:
+        return
+    span = twins.groupby("layer")[value].agg(["min", "max"])
+    figure.add_scatter(
+        x=np.concatenate([span.index, span.index[::-1]]),
+        y=np.concatenate([span["max"], span["min"][::-1]]),
+        fill="toself",
+        fillcolor=NULL_FILL,
+        line={"color": NULL_LINE, "width": 0.8},
+        name=name,
+        showlegend=legend,
+        hoverinfo="skip",
+        **place,
+    )
+
+
+def interval_band(figure: go.Figure, rows: pd.DataFrame, language: str, place: dict) -> None:
+    """The 95 % interval (columns low, high) by layer in a light tint of the language's colour."""
+    red, green, blue = (int(language_colour(language)[i : i + 2], 16) for i in (1, 3, 5))
+    figure.add_scatter(
+        x=np.concatenate([rows["layer"], rows["layer"][::-1]]),
+        y=np.concatenate([rows["high"], rows["low"][::-1]]),
+        fill="toself",
+        fillcolor=f"rgba({red},{green},{blue},0.15)",
+        line={"width": 0},
+        showlegend=False,
+        hoverinfo="skip",
+        **place,
+    )
+
+
+def line(
+    figure: go.Figure,
+    rows: pd.DataFrame,
+    value: str,
+    place: dict,
+    *,
+    colour: str = NULL_LINE,
+    dash: str = "solid",
+    legend: bool = False,
+    name: str | None = None,
+) -> None:
+    """One line of `value` by layer; in the legend, which serves all panels, in no language's colour."""
+    if rows.empty:
+        return
+    name = name or rows["subject"].iloc[0]
+    width = 2.4 if colour != NULL_LINE else 1.3
+    figure.add_scatter(
+        x=rows["layer"],
+        y=rows[value],
+        mode="lines",
+        line={"color": colour, "dash": dash, "width": width},
+        name=name,
+        legendgroup=name,
+        showlegend=False,
+        **place,
+    )
+    if legend:
+        # one entry for all panels, so in no language's colour
+        ink = {"color": NULL_LINE if colour == NULL_LINE else INK, "dash": dash, "width": width}
+        figure.add_scatter(x=[None], y=[None], mode="lines", line=ink, name=name, legendgroup=name, **place)
+
+
+def titled(figure: go.Figure, title: str, subtitle: str) -> go.Figure:
+    """The figure with a title that states the finding, wrapped, and what one has to know below it."""
+    lines = textwrap.wrap(title, 72)
+    figure.update_layout(
+        title={"text": "<br>".join(lines), "subtitle": {"text": subtitle, "font": {"size": 12}}},
+        margin={"t": 64 + 34 * len(lines)},
+    )
+    return figure
