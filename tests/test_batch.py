@@ -366,15 +366,42 @@ def test_plan_of_the_committed_grids_captures_all_that_the_notebooks_read(name):
     captured = {c.key: c.corpus for c in plan.captures}
     assert plan.summary.notebook == "summary"
     assert plan.cells
+    together = set()
     for cell in plan.cells:
-        assert captured[cell.capture].items() <= cell.parameters.items()
-        assert len(cell.parameters["languages"].split(",")) >= 5
+        wanted = dict(captured[cell.capture])
+        codes, read = wanted.pop("languages").split(","), cell.parameters["languages"].split(",")
+        assert wanted.items() <= cell.parameters.items()
+        assert read[0] == "en"
+        # all languages at once, or a pair of them
+        assert read == codes or (len(read) == 2 and set(read) < set(codes))
+        together |= {(cell.notebook, cell.capture)} if read == codes else set()
+    assert together == {(c.notebook, c.capture) for c in plan.cells}
+    assert {c.model for c in plan.captures} == {c.parameters["model"] for c in plan.cells}
 
 
 def test_quick_grid_has_the_size_it_promises():
-    stories, digits, *_ = QUICK["corpora"]
+    stories, *others = QUICK["corpora"]
     assert stories["n_scenarios"] * stories["n_draws"] == 120
-    assert {k: v for k, v in digits.items() if k in stories} == stories | {"version": "digits"}
+    for other in others:
+        # the same stories in other versions, under other poolings, in some of the languages
+        apart = {"version", "languages", "only", "except"}
+        assert {k: other[k] for k in stories if k not in apart} == {
+            k: v for k, v in stories.items() if k not in apart
+        }
+        assert set(other["languages"].split(",")) <= set(stories["languages"].split(","))
+        assert other["version"] == "spelled-out" or other["capture_only"]  # digits are never evidence
+
+
+def test_quick_grid_reads_each_story_once_with_each_model():
+    plan = grids.plan("quick")
+    assert {c.parameters["model"] for c in plan.offered}.isdisjoint(c.model for c in plan.captures)
+    assert plan.offered
+    for model in {c.model for c in plan.captures}:
+        evidence = [c.capture for c in plan.cells if c.parameters["model"] == model]
+        own = [c for c in plan.captures if c.model == model]
+        assert len(set(evidence)) == 1
+        languages = {c.poolings: c.corpus["languages"] for c in own if c.corpus["version"] == "spelled-out"}
+        assert languages["median,trimmed"] == languages[""]
 
 
 @pytest.mark.parametrize("line", ["n = 1 + 1", "import os", "x, y = 1, 2", "n: int"])

@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 import plotly.io as pio
 
 from .panels import SHUFFLED, TRAINED
-from .rules import OVERALL, SUPPORTED
+from .rules import INCONCLUSIVE, NOT_TESTABLE, OVERALL, PROVED, REFUTED, SUPPORTED
 from .theme import (
     DASHES,
     NULL_LINE,
@@ -27,6 +27,7 @@ from .theme import (
     twin_band,
 )
 
+_SHORT = {PROVED: "◆", SUPPORTED: "✓", REFUTED: "✕", INCONCLUSIVE: "?", NOT_TESTABLE: "–"}
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
@@ -199,22 +200,21 @@ def descent_paths(paths: pd.DataFrame, title: str) -> go.Figure:
 
 
 def verdict_map(ledger: pd.DataFrame, reading: str = "as_corrected") -> go.Figure:
-    """Verdicts of all claims (rows) in all languages (columns) of one ledger."""
+    """Verdicts of all claims on each model and corpus (rows) in all languages (columns) of one ledger."""
     languages = sorted(dict.fromkeys(ledger["language"]), key=lambda x: (x != OVERALL, x))
-    claims = list(dict.fromkeys(ledger["claim"]))
     words = list(VERDICT_COLOURS)
-    table = ledger.drop_duplicates(["claim", "language"]).pivot(
-        index="claim", columns="language", values=reading
-    )
-    table = table.reindex(index=claims[::-1], columns=languages)
+    labelled = ledger.assign(row=_row_labels(ledger))
+    table = labelled.pivot(index="row", columns="language", values=reading)
+    table = table.reindex(index=list(dict.fromkeys(labelled["row"]))[::-1], columns=languages)
     codes = table.apply(lambda column: column.map({w: i for i, w in enumerate(words)}))
     scale = [[(i + j) / len(words), VERDICT_COLOURS[w]] for i, w in enumerate(words) for j in (0, 1)]
     figure = go.Figure(
         go.Heatmap(
             z=codes.to_numpy(float),
             x=["all" if x == OVERALL else x for x in languages],
-            y=[c.replace("_", " ") for c in table.index],
-            text=table.fillna("").to_numpy(str),
+            y=list(table.index),
+            text=table.fillna("").map(lambda word: _SHORT.get(word, word)).to_numpy(str),
+            customdata=table.fillna("").to_numpy(str),
             texttemplate="%{text}",
             zmin=-0.5,
             zmax=len(words) - 0.5,
@@ -222,13 +222,23 @@ def verdict_map(ledger: pd.DataFrame, reading: str = "as_corrected") -> go.Figur
             showscale=False,
             xgap=3,
             ygap=3,
-            hovertemplate="%{y}, %{x}: %{text}<extra></extra>",
+            hovertemplate="%{y}, %{x}: %{customdata}<extra></extra>",
         )
     )
-    figure.update_layout(height=170 + 46 * len(claims), margin={"l": 230})
+    figure.update_layout(height=190 + 40 * len(table), margin={"l": 300})
     counts = ledger[reading].value_counts()
     finding = ", ".join(f"{counts[w]} {w}" for w in words if w in counts)
-    return titled(figure, f"Verdicts {reading.replace('_', ' ')}: {finding}", "all: every language together")
+    key = ", ".join(f"{short} {word}" for word, short in _SHORT.items())
+    return titled(
+        figure, f"Verdicts {reading.replace('_', ' ')}: {finding}", f"all: every language together; {key}"
+    )
+
+
+def _row_labels(ledger: pd.DataFrame) -> pd.Series:
+    """Claim, and below it the model and corpus it was judged on."""
+    claims = ledger["claim"].str.replace("_", " ")
+    places = ledger["model"] + ", " + ledger["corpus"]
+    return claims + places.where(ledger["model"] != "any", "").map(lambda p: f"<br><i>{p}</i>" if p else "")
 
 
 def _of(table: pd.DataFrame, subject: str) -> pd.DataFrame:

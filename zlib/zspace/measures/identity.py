@@ -1,7 +1,8 @@
-"""Language identity: can a linear probe tell in which language a text was written, by its state?
+"""Language identity: can a probe tell in which language a text was written, by its state?
 
 Symbols: `states` holds K arrays (L+1, n, d), one a language, rows the same items in each. Languages that
-share a space may still be told apart in it; a probe says how far their states differ by something linear.
+share a space may still be told apart in it: by an offset, which is what a linear probe sees, or, once offsets
+are taken away, by how their states spread, which only another probe can see.
 
 Source: Libovický, Rosa and Fraser (2020), "On the Language Neutrality of Pre-trained Multilingual
 Representations", Findings of EMNLP.
@@ -15,23 +16,25 @@ _RIDGE = 1.0
 
 
 def language_probe(states: Sequence, train, *, center: bool = False) -> np.ndarray:
-    """Held-out accuracy, layer by layer, of a ridge classifier that tells the language: (L+1,), chance 1/K.
+    """Held-out accuracy, layer by layer, of a classifier that tells the language: (L+1,), chance 1/K.
 
-    Dimensions are scaled by the standard deviation over the training items.
+    It is a ridge classifier, on dimensions scaled by the standard deviation over the training items.
 
     Parameters
     ----------
     states : K arrays (L+1, n, d), arbitrary units.
     train : (n,) bool, the items the probe is fitted on; all others are told. An item is on one side in
         all languages.
-    center : subtract from each language its mean over the training items first, as retrieval does: what
-        is left to tell the languages by is then not an offset.
+    center : subtract from each language its mean over the training items first, as retrieval does. The
+        means being equal, least squares would leave a linear probe no weights: the classifier is a support
+        vector machine with a Gaussian kernel instead, which tells languages by the spread of their states.
 
     Raises
     ------
     ValueError : fewer than two languages, arrays of different shapes, or no item on one of the sides.
     """
     from sklearn.linear_model import RidgeClassifier
+    from sklearn.svm import SVC
 
     states = [np.asarray(one) for one in states]
     train = np.asarray(train, bool)
@@ -54,6 +57,6 @@ def language_probe(states: Sequence, train, *, center: bool = False) -> np.ndarr
         )
         scale = fit.std(0, dtype=float)
         scale[scale == 0] = 1.0
-        probe = RidgeClassifier(alpha=_RIDGE).fit(fit / scale, labels[0])
-        accuracy.append(probe.score(told / scale, labels[1]))
+        probe = SVC() if center else RidgeClassifier(alpha=_RIDGE)
+        accuracy.append(probe.fit(fit / scale, labels[0]).score(told / scale, labels[1]))
     return np.array(accuracy)

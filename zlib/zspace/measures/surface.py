@@ -57,20 +57,21 @@ def fertility(texts: Sequence[str], n_tokens, n_reference, *, spaced: bool = Tru
 
     Raises
     ------
-    ValueError : counts that do not fit the texts, or a text without a token.
+    ValueError : no text, counts that do not fit the texts, or a text without a token or a character.
     """
     n_tokens, n_reference = (np.asarray(n, float) for n in (n_tokens, n_reference))
-    if not len(texts) == len(n_tokens) == len(n_reference) or min(n_tokens.min(), n_reference.min()) < 1:
+    lengths = [len("".join(text.split())) for text in texts]
+    fits = 0 < len(texts) == len(n_tokens) == len(n_reference)
+    if not fits or min(*lengths, n_tokens.min(), n_reference.min()) < 1:
         raise ValueError(
-            f"{len(texts)} texts with {len(n_tokens)} and {len(n_reference)} token counts; expected one of "
-            "each a text, at least 1."
+            f"{len(texts)} texts with {len(n_tokens)} and {len(n_reference)} token counts; expected texts, none "
+            "of them blank, and one of each a text, at least 1."
         )
     words = sum(len(text.split()) for text in texts)
-    characters = sum(len("".join(text.split())) for text in texts)
     return Fertility(
         tokens=float(n_tokens.mean()),
         per_word=float(n_tokens.sum() / words) if spaced else float("nan"),
-        per_character=float(n_tokens.sum() / characters),
+        per_character=float(n_tokens.sum() / sum(lengths)),
         premium=float((n_tokens / n_reference).mean()),
     )
 

@@ -13,7 +13,6 @@ from ..errors import ParameterError
 from ..evidence import claims
 
 START, END = "<!-- verdicts: written by `zspace publish` -->", "<!-- end of verdicts -->"
-_ALL_LANGUAGES = "*"
 _DIGITS = 4  # significant digits kept in the snapshot
 _PNG, _PLOTLY = "image/png", "application/vnd.plotly.v1+json"
 
@@ -41,18 +40,26 @@ def publish() -> list[Path]:
 
 
 def verdict_table(records: list[dict]) -> str:
-    """Markdown table: a row per claim, model and language, with both verdicts and the estimate."""
+    """Markdown table: a row per claim, model and corpus, with both verdicts, and languages by verdict."""
     lines = [
-        "| claim | model, corpus | language | as stated | as corrected | estimate [95 % interval] |",
-        "|---|---|---|---|---|---|",
+        "| claim | model, corpus | as stated | as corrected | languages, as corrected |",
+        "|---|---|---|---|---|",
     ]
     for record in records:
-        for row in record["rows"]:
-            language = "all" if row["language"] == _ALL_LANGUAGES else row["language"]
-            cells = [record["title"], f"{record['model']}, {record['corpus']}", language]
-            cells += [row["as_stated"], row["as_corrected"], _interval(row)]
-            lines.append("| " + " | ".join(str(c).replace("|", "\\|") for c in cells) + " |")
+        overall, *languages = record["rows"]
+        by_verdict: dict[str, list[str]] = {}
+        for row in languages:
+            by_verdict.setdefault(row["as_corrected"], []).append(row["language"])
+        found = [f"{verdict}: {' '.join(codes)}" for verdict, codes in by_verdict.items()]
+        cells = [record["title"], f"{record['model']}, {record['corpus']}"]
+        cells += [overall["as_stated"], overall["as_corrected"], "; ".join(found) or _reason(overall)]
+        lines.append("| " + " | ".join(str(c).replace("|", "\\|") for c in cells) + " |")
     return "\n".join(lines)
+
+
+def _reason(row: dict) -> str:
+    """Why a claim has one row alone: it is about no language, or nothing was measured."""
+    return row["as_corrected_reason"] if row["as_corrected"] == "not testable" else "–"
 
 
 def replace_table(readme: str, table: str) -> str:
@@ -89,12 +96,3 @@ def _rounded(value: object) -> object:
     if isinstance(value, list):
         return [_rounded(v) for v in value]
     return float(f"{value:.{_DIGITS}g}") if isinstance(value, float) else value
-
-
-def _interval(row: dict) -> str:
-    if row.get("estimate") is None:
-        return "–"
-    numbers = [
-        f"{row[k]:.2f}".replace("-", "−") for k in ("estimate", "low", "high") if row.get(k) is not None
-    ]
-    return f"{numbers[0]} [{', '.join(numbers[1:])}]" if len(numbers) == 3 else numbers[0]

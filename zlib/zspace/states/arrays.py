@@ -73,7 +73,8 @@ def _array(tensor) -> np.ndarray:
 def _mapped(path: Path) -> dict[str, np.ndarray]:
     """Arrays of a YAML mapping, name -> "file" or "file:array" beside the mapping; nesting joins names."""
     try:
-        content = yaml.safe_load(path.read_text("utf-8"))
+        # every scalar as a string: YAML would read the language `no` as false
+        content = yaml.load(path.read_text("utf-8"), Loader=yaml.BaseLoader)
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise StoreError(f"{path.name} is not valid YAML: {error}") from error
     if not isinstance(content, dict):
@@ -82,12 +83,18 @@ def _mapped(path: Path) -> dict[str, np.ndarray]:
     found = {}
     for name, place in _flat(content).items():
         file, _, key = str(place).partition(":")
+        if Path(file).suffix not in SUFFIXES:
+            raise StoreError(
+                f"{path.name}: {name} names {place!r}; expected FILE or FILE:ARRAY, where FILE ends in one of "
+                f"{', '.join(SUFFIXES)}."
+            )
         if file not in opened:
             opened[file] = read(path.parent / file)
         arrays = opened[file]
-        if not key and len(arrays) > 1:
+        if not key and len(arrays) != 1:
             raise StoreError(
-                f"{path.name}: {name} names {file}, which holds {', '.join(arrays)}; say FILE:ARRAY."
+                f"{path.name}: {name} names {file}, which holds {', '.join(arrays) or 'nothing'}; say "
+                "FILE:ARRAY."
             )
         if key and key not in arrays:
             raise StoreError(f"{path.name}: {file} has no array {key!r}; it holds {', '.join(arrays)}.")

@@ -185,6 +185,8 @@ def _sorted(found: dict, path: Path, pooling: str, corpus: "Corpus") -> tuple[di
                 f"({', '.join(corpus.languages)}) and a pooling ({', '.join(POOLINGS)})."
             )
         _variant(parts[0], path)
+        if tuple(parts) in states:
+            raise StoreError(f"{path.name} holds {'/'.join(parts)} twice, under a short and a long name.")
         states[tuple(parts)] = array
     if not any(variant == "trained" for variant, _, _ in states):
         raise StoreError(
@@ -198,7 +200,7 @@ def _variant(label: str, path: Path) -> tuple[str, int | None]:
     name, _, seed = label.rpartition("-")
     if label == "trained":
         return label, None
-    if name in models.VARIANTS[1:] and seed.isdecimal():
+    if name in models.VARIANTS[1:] and seed.isdecimal() and seed == str(int(seed)):
         return name, int(seed)
     raise StoreError(
         f"{path.name}: unknown variant {label!r}; known: trained, "
@@ -209,13 +211,14 @@ def _variant(label: str, path: Path) -> tuple[str, int | None]:
 def _checked(place: tuple, array: np.ndarray, corpus: "Corpus", last_layer: str) -> np.ndarray:
     """States (L+1, n, d) as float32, or the reason why they cannot be."""
     what, n = "/".join(place), len(corpus)
-    if array.ndim != 3 or array.shape[1] != n or array.shape[0] < 2:
+    fewest = 3 if last_layer == "after-norm" else 2
+    if array.ndim != 3 or array.shape[1] != n or array.shape[0] < fewest:
         hint = ""
         if array.ndim == 3 and n in array.shape and array.shape[1] != n:
             hint = f" The items seem to be on axis {array.shape.index(n)}: move that axis to the middle."
         raise StoreError(
             f"{what} has shape {array.shape}; expected (layers, items, hidden) with the {n} items of "
-            f"{corpus.name}/{corpus.version} and at least 2 layers.{hint}"
+            f"{corpus.name}/{corpus.version} and at least {fewest} layers.{hint}"
         )
     if not np.issubdtype(array.dtype, np.floating):
         raise StoreError(f"{what} holds {array.dtype}; expected floating-point numbers.")

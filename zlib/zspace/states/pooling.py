@@ -15,6 +15,8 @@ show what depends on them.
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 NAMES = ("mean", "last", "median", "trimmed")
 TOP_NORM_SHARE = 0.1
 
@@ -57,10 +59,20 @@ def _median(content) -> Callable:
     middle = torch.stack([(count - 1) // 2, count // 2], 1)[..., None]
 
     def reduce(h):
-        ordered = h.float().masked_fill(~content.to(h.device)[..., None], torch.inf).sort(1).values
+        ordered = _sorted_by_token(h.float().masked_fill(~content.to(h.device)[..., None], torch.inf))
         return ordered.gather(1, middle.to(h.device).expand(-1, -1, h.shape[2])).mean(1)
 
     return reduce
+
+
+def _sorted_by_token(h):
+    """h (B, T, d) sorted along its tokens."""
+    import torch
+
+    if h.is_cuda:
+        return h.sort(1).values
+    # NumPy's vectorised sort takes a twentieth of the time of torch's on a CPU.
+    return torch.from_numpy(np.sort(h.transpose(1, 2).contiguous().numpy(), axis=-1)).transpose(1, 2)
 
 
 def _trimmed(content) -> Callable:

@@ -1,0 +1,624 @@
+"""Saved states of foreign code come into the store as they are, or the message says why they cannot."""
+
+import pickle
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from zspace.errors import StoreError
+from zspace.pages import cli
+from zspace.sources import corpora
+from zspace.states import arrays, capture, imports, store
+
+torch = pytest.importorskip("torch", reason="the extra `models` is not installed")
+pytest.importorskip("transformers", reason="the extra `models` is not installed")
+
+from safetensors.torch import save_file  # noqa: E402  (of the same extra)
+from test_capture import forbid_loading, sample_corpus  # noqa: E402
+
+LANGUAGES = ("en", "sw")
+LAYERS, WIDTH = 4, 6  # five items: no two axes are of one length
+
+
+@pytest.fixture
+def corpus():
+    return sample_corpus(LANGUAGES)
+
+
+@pytest.fixture(autouse=True)
+def runs(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("ZSPACE_RUNS", str(tmp_path / "runs"))
+    return tmp_path / "runs"
+
+
+def random_states(rng, n: int = 5) -> np.ndarray:
+    return rng.standard_normal((LAYERS, n, WIDTH)).astype(np.float32)
+
+
+@pytest.fixture
+def saved(rng) -> dict[str, np.ndarray]:
+    """What somebody may have saved: two languages of the model and of one twin, and their token ids."""
+    names = [f"{variant}{code}" for variant in ("", "random-0/") for code in LANGUAGES]
+    found = {name: random_states(rng) for name in names}
+    ids = rng.integers(0, 50, (2, 5, 7))
+    kept = np.arange(7) < rng.integers(1, 8, (2, 5, 1))
+    return found | dict(zip(("token_ids/en", "token_ids/sw"), np.where(kept, ids, -1), strict=True))
+
+
+def nested(flat: dict) -> dict:
+    """A dict of dicts from names with slashes, as foreign code would save it."""
+    tree: dict = {}
+    for name, value in flat.items():
+        *above, last = name.split("/")
+        place = tree
+        for key in above:
+            place = place.setdefault(key, {})
+        place[last] = torch.from_numpy(np.ascontiguousarray(value))
+    return tree
+
+
+def write_npz(folder: Path, content: dict) -> Path:
+    np.savez(folder / "states.npz", **content)
+    return folder / "states.npz"
+
+
+def write_pt(folder: Path, content: dict) -> Path:
+    torch.save(nested(content), folder / "states.pt")
+    return folder / "states.pt"
+
+
+def write_safetensors(folder: Path, content: dict) -> Path:
+    tensors = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in content.items()}
+    save_file(tensors, folder / "states.safetensors")
+    return folder / "states.safetensors"
+
+
+def write_yaml(folder: Path, content: dict) -> Path:
+    """A mapping to a file of each kind: one .npy, and arrays by name of a .pt and a .npz."""
+    first, second, *rest = content
+    np.save(folder / "one.npy", content[first])
+    (folder / "deep").mkdir(exist_ok=True)
+    torch.save({"a": {"b": torch.from_numpy(content[second])}, "other": torch.zeros(1)}, folder / "two.pt")
+    np.savez(folder / "deep" / "rest.npz", **{f"array {i}": content[name] for i, name in enumerate(rest)})
+    places = {first: "one.npy", second: "two.pt:a/b"}
+    places |= {name: f"deep/rest.npz:array {i}" for i, name in enumerate(rest)}
+    (folder / "states.yaml").write_text(yaml.safe_dump(places))
+    return folder / "states.yaml"
+
+
+WRITERS = {"npz": write_npz, "pt": write_pt, "safetensors": write_safetensors, "yaml": write_yaml}
+every_format = pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
+
+
+@every_format
+def test_read_gives_every_array_by_its_name(tmp_path, saved, write, monkeypatch):
+    path = write(tmp_path, saved)
+    monkeypatch.chdir("/")  # files of a mapping lie beside it, not where one happens to be
+    found = arrays.read(path)
+    assert found.keys() == saved.keys()
+    for name, array in saved.items():
+        np.testing.assert_array_equal(found[name], array)
+
+
+def test_read_names_the_array_of_an_npy_by_its_file(tmp_path, rng):
+    np.save(tmp_path / "sw.npy", random_states(rng))
+    assert list(arrays.read(tmp_path / "sw.npy")) == ["sw"]
+
+
+@pytest.mark.parametrize("kind", ["pt", "safetensors"])
+def test_read_widens_bfloat16_without_changing_a_bit(tmp_path, rng, kind):
+    tensor = torch.from_numpy(1000 * random_states(rng)).bfloat16().requires_grad_()
+    path = tmp_path / f"states.{kind}"
+    content = {"en": tensor.detach()} if kind == "safetensors" else {"trained": {"en": tensor}}
+    (save_file if kind == "safetensors" else torch.save)(content, path)
+    (found,) = arrays.read(path).values()
+    # a bfloat16 is the upper half of a float32
+    halves = tensor.detach().view(torch.int16).numpy().view(np.uint16)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found.view(np.uint32), halves.astype(np.uint32) << 16)
+
+
+def test_read_keeps_language_codes_that_yaml_takes_for_something_else(tmp_path, rng):
+    for code in ("no", "1e5", "null"):
+        np.save(tmp_path / f"{code}.npy", random_states(rng))
+    lines = ("no: no.npy", "random-0:", "  no: no.npy", "  1e5: 1e5.npy", "  null: null.npy")
+    (tmp_path / "states.yaml").write_text("\n".join(lines))
+    assert set(arrays.read(tmp_path / "states.yaml")) == {
+        "no",
+        "random-0/no",
+        "random-0/1e5",
+        "random-0/null",
+    }
+
+
+class Trap:
+    """An object that leaves a file behind when it is unpickled."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".npy", ".pt", ".safetensors"])
+def test_read_refuses_pickled_objects_and_runs_none_of_their_code(tmp_path, suffix):
+    trap, path = tmp_path / "sprung", tmp_path / f"states{suffix}"
+    objects = np.array([Trap(trap)], dtype=object)
+    if suffix == ".npz":
+        np.savez(path, en=objects)
+    elif suffix == ".npy":
+        np.save(path, objects)
+    elif suffix == ".pt":
+        torch.save({"en": Trap(trap)}, path)
+    else:
+        path.write_bytes(pickle.dumps(Trap(trap)))
+    message = rf"^states{suffix} cannot be read as {suffix} \(.*pickled objects are refused\.$"
+    with pytest.raises(StoreError, match=message):
+        arrays.read(path)
+    assert not trap.exists()
+    if suffix == ".pt":  # the trap does spring where objects are unpickled
+        torch.load(path, weights_only=False)
+        assert trap.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ([torch.zeros(2)], r"states.pt holds a list; expected a dict of tensors by name"),
+        (torch.zeros(2), r"states.pt holds a Tensor; expected a dict of tensors by name"),
+        ({"en": [torch.zeros(2)]}, r"found a list among the tensors; expected tensors only"),
+        ({"meta": {"layers": 3}}, r"found a int among the tensors; expected tensors only"),
+        ({"en": np.zeros(2)}, r"states.pt cannot be read as .pt \(UnpicklingError: .* Save plain arrays"),
+    ],
+)
+def test_read_refuses_what_is_no_dict_of_tensors(tmp_path, content, words):
+    torch.save(content, tmp_path / "states.pt")
+    with pytest.raises(StoreError, match=words):
+        arrays.read(tmp_path / "states.pt")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("states.npz", b"PK rubbish", r"states.npz cannot be read as .npz \("),
+        ("states.pt", b"rubbish", r"states.pt cannot be read as .pt \("),
+        ("states.bin", b"", r"states.bin ends in .bin; expected .npz, .npy, .safetensors, .pt"),
+        ("states", b"", r"states ends in no suffix; expected .npz"),
+        ("states.yaml", b"en: [", r"states.yaml is not valid YAML"),
+        ("states.yaml", b"\xff\xfe\xff", r"states.yaml is not valid YAML"),
+        ("states.yaml", b"- en.npy", r"states.yaml is no mapping; expected lines like `en: english.npz`"),
+        ("states.yaml", b"en: en.npy", r"no file .*en.npy; expected one of .npz"),
+        ("states.yaml", b"en: two.npz", r"en names two.npz, which holds x, y; say FILE:ARRAY"),
+        ("states.yaml", b"en: two.npz:z", r"states.yaml: two.npz has no array 'z'; it holds x, y"),
+        ("states.yaml", b"en: none.npz", r"en names none.npz, which holds nothing; say FILE:ARRAY"),
+        ("states.yaml", b"en: states.yaml", r"en names 'states.yaml'; expected FILE or FILE:ARRAY"),
+        ("states.yaml", b"en:", r"en names ''; expected FILE or FILE:ARRAY, where FILE ends in one of .npz"),
+    ],
+)
+def test_read_says_what_is_wrong_with_a_file(tmp_path, name, content, words):
+    np.savez(tmp_path / "two.npz", x=np.zeros(2), y=np.zeros(2))
+    np.savez(tmp_path / "none.npz")
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(StoreError, match=words):
+        arrays.read(tmp_path / name)
+
+
+def test_add_names_a_missing_file(tmp_path, corpus):
+    with pytest.raises(
+        StoreError, match=r"no file .*absent.npz; expected one of .npz, .* or a .yaml mapping"
+    ):
+        imports.add(tmp_path / "absent.npz", "mine", corpus)
+
+
+def rows_of(dataset, code: str) -> list[list[int]]:
+    """Token ids of each text, without padding."""
+    return [row[row >= 0].tolist() for row in dataset["token_ids"].sel(language=code).values]
+
+
+@every_format
+def test_add_then_ensure_gives_the_arrays_back(tmp_path, corpus, saved, write, monkeypatch):
+    found = imports.add(write(tmp_path, saved), "mine", corpus)
+    assert (found.variants, found.languages, found.poolings) == (
+        ("trained", "random-0"),
+        LANGUAGES,
+        ("mean",),
+    )
+    forbid_loading(monkeypatch)
+    asked = {"variants": [("trained", None), ("random", 0)], "poolings": ["mean"]}
+    datasets = capture.ensure_all("mine", corpus, ["sw", "en"], **asked)
+    for label, prefix in (("trained", ""), ("random-0", "random-0/")):
+        dataset = datasets[label]
+        assert (dataset.attrs["model"], dataset.attrs["variant"]) == ("mine", label.removesuffix("-0"))
+        assert dataset["language"].values.tolist() == ["sw", "en"]
+        assert dataset["item"].values.tolist() == corpus.items["item"].tolist()
+        for code in LANGUAGES:
+            states = dataset["states"].sel(language=code, pooling="mean").values
+            np.testing.assert_array_equal(states, saved[f"{prefix}{code}"])
+            ids = [row[row >= 0].tolist() for row in saved[f"token_ids/{code}"]]
+            assert rows_of(dataset, code) == ids
+            assert dataset["n_tokens"].sel(language=code).values.tolist() == [len(row) for row in ids]
+
+
+def test_add_keeps_poolings_apart_by_name(tmp_path, corpus, rng):
+    names = [f"trained/{code}/{pooling}" for code in LANGUAGES for pooling in ("trimmed", "mean")]
+    content = {name: random_states(rng) for name in names}
+    found = imports.add(write_npz(tmp_path, content), "mine", corpus, pooling="last")
+    assert found.poolings == ("mean", "trimmed")
+    dataset = capture.ensure("mine", corpus, poolings=["trimmed"])
+    for name, states in content.items():
+        _, code, pooling = name.split("/")
+        np.testing.assert_array_equal(dataset["states"].sel(language=code, pooling=pooling), states)
+
+
+def test_add_takes_the_pooling_that_names_do_not_say(tmp_path, corpus, saved):
+    assert imports.add(write_npz(tmp_path, saved), "mine", corpus, pooling="last").poolings == ("last",)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float64, ">f4"])
+def test_add_takes_any_floating_point_numbers(tmp_path, corpus, saved, dtype):
+    saved["en"] = saved["en"].astype(dtype)
+    imports.add(write_npz(tmp_path, saved), "mine", corpus)
+    states = capture.ensure("mine", corpus, poolings=["mean"])["states"].sel(language="en", pooling="mean")
+    assert states.dtype == np.float32
+    np.testing.assert_array_equal(states, saved["en"].astype(np.float32))
+
+
+@pytest.mark.parametrize("without", ["token_ids/sw", "token_ids/"])
+def test_add_without_token_ids_of_every_language_has_none(tmp_path, corpus, saved, without):
+    content = {name: array for name, array in saved.items() if not name.startswith(without)}
+    assert not imports.add(write_npz(tmp_path, content), "mine", corpus).has_tokens
+    dataset = capture.ensure("mine", corpus, poolings=["mean"])
+    assert (dataset["token_ids"].values == store.NO_TOKEN).all()
+    assert (dataset["n_tokens"].values == 0).all()
+    assert imports.add(write_npz(tmp_path, saved), "mine", corpus).has_tokens
+
+
+def test_add_after_norm_leaves_out_the_last_layer(tmp_path, corpus, saved):
+    path = write_npz(tmp_path, saved)
+    for last_layer, layers in (("before-norm", LAYERS), ("after-norm", LAYERS - 1)):
+        imports.add(path, "mine", corpus, last_layer=last_layer)
+        states = capture.ensure("mine", corpus, poolings=["mean"])["states"].sel(pooling="mean")
+        assert states.sizes["layer"] == layers
+        np.testing.assert_array_equal(states.sel(language="sw"), saved["sw"][:layers])
+
+
+def test_add_takes_one_embedding_for_all_items_where_only_the_last_token_counts(tmp_path, corpus, saved):
+    for code in LANGUAGES:
+        saved[code][0] = saved[code][0, 0]
+    path = write_npz(tmp_path, saved)
+    assert imports.add(path, "mine", corpus, pooling="last").poolings == ("last",)
+    with pytest.raises(StoreError, match="trained/en/mean: layer 0 is the same for all items"):
+        imports.add(path, "mine", corpus)
+
+
+def with_value(name, place, value):
+    def change(content):
+        content[name][place] = value
+
+    return change
+
+
+def replaced(name, make):
+    return lambda content: content.update({name: make(content[name])})
+
+
+def renamed(old, new):
+    return lambda content: content.update({new: content.pop(old)})
+
+
+BAD_ARRAYS = {
+    "items first": (
+        replaced("sw", lambda a: a.swapaxes(0, 1)),
+        r"trained/sw/mean has shape \(5, 4, 6\); expected \(layers, items, hidden\) with the 5 items of "
+        r"letters/spelled-out and at least 2 layers. The items seem to be on axis 0: move that axis to the",
+    ),
+    "items last": (
+        replaced("en", lambda a: a.swapaxes(1, 2)),
+        r"seem to be on axis 2: move that axis to the",
+    ),
+    "other items": (
+        replaced("en", lambda a: a[:, 1:]),
+        r"\(4, 4, 6\); expected .* the 5 items .* 2 layers\.$",
+    ),
+    "no layers": (
+        replaced("en", lambda a: a[0]),
+        r"trained/en/mean has shape \(5, 6\); expected \(layers, it",
+    ),
+    "one layer": (replaced("en", lambda a: a[:1]), r"shape \(1, 5, 6\); expected .* at least 2 layers\.$"),
+    "ints": (
+        replaced("random-0/en", lambda a: (9 * a).astype(int)),
+        r"random-0/en/mean holds int64; expected floating-point numbers",
+    ),
+    "NaN": (
+        with_value("en", (2, 1, 0), np.nan),
+        r"trained/en/mean: layer 2 has numbers that are not finite in float32. float16 overflows .* bfloat16",
+    ),
+    "infinity": (
+        with_value("sw", (3, 4, 5), -np.inf),
+        r"trained/sw/mean: layer 3 has numbers that are not f",
+    ),
+    "too large": (
+        replaced("en", lambda a: np.where(np.arange(4)[:, None, None] == 1, 1e300, a)),
+        r"trained/en/mean: layer 1 has numbers that are not finite in float32",
+    ),
+    "constant layer": (
+        with_value("random-0/sw", (2,), 3.0),
+        r"random-0/sw/mean: layer 2 is the same for all items, so nothing can be told apart",
+    ),
+    "fewer layers in one language": (
+        replaced("sw", lambda a: a[1:]),
+        r"states.npz: trained/sw/mean has shape \(3, 5, 6\), trained/en/mean has \(4, 5, 6\); all must have the"
+        r" same layers, items and hidden size",
+    ),
+    "another width in a twin": (
+        replaced("random-0/en", lambda a: a[..., 1:]),
+        r"random-0/en/mean has shape \(4",
+    ),
+    "a twin without a language": (
+        lambda content: content.pop("random-0/sw"),
+        r"random-0 has \['en/mean'\], trained has \['en/mean', 'sw/mean'\]; every variant needs each language",
+    ),
+    "a language without a pooling": (
+        lambda content: content.update({"trained/en/last": content["en"]}),
+        r"trained has \['en/last', 'en/mean', 'sw/mean'\]; every variant needs each language in each pooling",
+    ),
+    "unknown language": (
+        renamed("sw", "xx"),
+        r"array 'xx' is none of LANGUAGE, VARIANT/LANGUAGE, VARIANT/LANGUAGE/POOLING or token_ids/LANGUAGE, with "
+        r"a language of the corpus \(en, sw\) and a pooling \(mean, last, median, trimmed\)",
+    ),
+    "unknown pooling": (renamed("sw", "trained/sw/max"), r"array 'trained/sw/max' is none of LANGUAGE"),
+    "a name too long": (renamed("sw", "a/b/sw/mean"), r"array 'a/b/sw/mean' is none of LANGUAGE"),
+    "unknown variant": (
+        renamed("random-0/sw", "shuffled-0/sw"),
+        r"unknown variant 'shuffled-0'; known: trained, random-SEED, random-blocks-SEED, permuted-embeddings-SEED",
+    ),
+    "a twin without a seed": (
+        renamed("random-0/sw", "random/sw"),
+        r"unknown variant 'random'; known: trained",
+    ),
+    "a seed of another form": (
+        renamed("random-0/sw", "random-00/sw"),
+        r"unknown variant 'random-00'; known: tr",
+    ),
+    "one array under two names": (
+        lambda content: content.update({"trained/en/mean": content["en"] + 1}),
+        r"states.npz holds trained/en/mean twice, under a short and a long name",
+    ),
+    "no trained states": (
+        lambda content: [content.pop(code) for code in LANGUAGES],
+        r"states.npz holds no states of the trained model; expected arrays named by language",
+    ),
+    "token ids of other items": (
+        replaced("token_ids/sw", lambda ids: ids[:4]),
+        r"token_ids/sw has shape \(4, 7\) and type int64; expected \(5, longest text\) whole numbers, padded with",
+    ),
+    "flat token ids": (
+        replaced("token_ids/en", np.ravel),
+        r"token_ids/en has shape \(35,\) and type int64; expec",
+    ),
+    "token ids as floats": (
+        replaced("token_ids/en", lambda ids: ids.astype(float)),
+        r"token_ids/en has shape \(5, 7\) and type float64; expected .* whole numbers, padded with -1",
+    ),
+    "a text without tokens": (
+        with_value("token_ids/en", (3,), -1),
+        r"token_ids/en: .* row 3 has no token; padding is -1, special tokens are left out, and each text has at",
+    ),
+    "padding of another number": (
+        with_value("token_ids/en", (0, 0), -100),
+        r"token_ids/en: ids are below -1, or row .* padding is -1, special tokens are left out",
+    ),
+    "token ids of another language": (
+        renamed("token_ids/sw", "token_ids/xx"),
+        r"array 'token_ids/xx' is none of",
+    ),
+}
+
+
+@pytest.mark.parametrize("change, words", BAD_ARRAYS.values(), ids=BAD_ARRAYS)
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast:RuntimeWarning")
+def test_add_says_what_is_wrong_with_an_array_and_imports_nothing(
+    tmp_path, corpus, saved, change, words, runs
+):
+    change(saved)
+    with pytest.raises(StoreError, match=words):
+        imports.add(write_npz(tmp_path, saved), "mine", corpus)
+    assert not imports.is_imported("mine")
+    assert not list(runs.rglob("*.zarr"))
+
+
+def test_add_after_norm_needs_a_layer_more(tmp_path, corpus, rng):
+    path = write_npz(tmp_path, {code: random_states(rng)[:2] for code in LANGUAGES})
+    with pytest.raises(StoreError, match=r"shape \(2, 5, 6\); expected .* and at least 3 layers"):
+        imports.add(path, "mine", corpus, last_layer="after-norm")
+    imports.add(path, "mine", corpus)
+
+
+@pytest.mark.parametrize("name", ["gemma-3-270m", "", "a/b", "a b", "a:b", "a\\b"])
+def test_add_refuses_a_name_that_is_taken_or_no_name(tmp_path, corpus, saved, name):
+    with pytest.raises(
+        StoreError, match=r"cannot be imported as '.*take a name without .* models.yaml does not"
+    ):
+        imports.add(write_npz(tmp_path, saved), name, corpus)
+
+
+@pytest.mark.parametrize("option", [{"pooling": "max"}, {"last_layer": "normed"}])
+def test_add_refuses_unknown_options(tmp_path, corpus, saved, option):
+    words = rf"{next(iter(option))}='{next(iter(option.values()))}'.*mean, last, median, trimmed and one of before-n"
+    with pytest.raises(StoreError, match=words):
+        imports.add(write_npz(tmp_path, saved), "mine", corpus, **option)
+
+
+def test_add_again_replaces_what_the_name_stood_for(tmp_path, corpus, saved, rng):
+    first = imports.add(write_npz(tmp_path, saved), "mine", corpus)
+    content = {code: random_states(rng) for code in LANGUAGES}
+    second = imports.add(write_npz(tmp_path, content), "mine", corpus)
+    assert imports.find("mine", corpus) == second != first
+    states = capture.ensure("mine", corpus, poolings=["mean"])["states"].sel(pooling="mean")
+    np.testing.assert_array_equal(states.sel(language="en"), content["en"])
+    with pytest.raises(StoreError, match="lack random-0"):  # the twin is gone with the rest
+        capture.ensure("mine", corpus, poolings=["mean"], variant="random", seed=0)
+    assert imports.add(write_npz(tmp_path, saved), "mine", corpus) == first
+
+
+def test_add_that_fails_leaves_the_earlier_import(tmp_path, corpus, saved):
+    first = imports.add(write_npz(tmp_path, saved), "mine", corpus)
+    with pytest.raises(StoreError):
+        imports.add(write_npz(tmp_path, {**saved, "xx": saved["en"]}), "mine", corpus)
+    assert imports.find("mine", corpus) == first
+    np.testing.assert_array_equal(
+        capture.ensure("mine", corpus, poolings=["mean"])["states"][0, 0], saved["en"]
+    )
+
+
+def test_add_under_one_name_for_two_corpora_keeps_both(tmp_path, corpus, saved, rng):
+    first = imports.add(write_npz(tmp_path, saved), "mine", corpus)
+    digits = replace(corpus, version="digits")
+    second = imports.add(write_npz(tmp_path, {c: random_states(rng) for c in LANGUAGES}), "mine", digits)
+    assert (imports.find("mine", corpus), imports.find("mine", digits)) == (first, second)
+
+
+def test_find_knows_only_what_was_imported(tmp_path, corpus, saved):
+    assert imports.find("mine", corpus) is None
+    assert not imports.is_imported("mine")
+    every = [("trained", None), ("random", 0), ("random", 1)]
+    assert imports.available("mine", corpus, every) == every  # a model that is captured has them all
+    found = imports.add(write_npz(tmp_path, saved), "mine", corpus)
+    assert imports.find("mine", corpus) == found
+    assert imports.is_imported("mine")
+    assert not imports.is_imported("other")
+    assert imports.available("mine", corpus, every) == every[:2]
+
+
+@pytest.mark.parametrize("change", [{"name": "others"}, {"version": "digits"}])
+def test_ensure_names_the_corpus_that_imported_states_belong_to(tmp_path, corpus, saved, change, monkeypatch):
+    imports.add(write_npz(tmp_path, saved), "mine", corpus)
+    forbid_loading(monkeypatch)
+    asked = replace(corpus, **change)
+    words = rf"states of 'mine' belong to letters/spelled-out, not to {asked.name}/{asked.version}\. Load that corp"
+    with pytest.raises(StoreError, match=words):
+        capture.ensure("mine", asked, poolings=["mean"])
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (
+            {"variant": "random", "seed": 1},
+            r"lack random-1; they have trained, random-0 in en, sw \(mean pool",
+        ),
+        (
+            {"variant": "random-blocks", "seed": 0},
+            r"of 'mine' lack random-blocks-0; they have trained, random-0",
+        ),
+        (
+            {"variant": "re-rounded", "seed": 0},
+            r"lack re-rounded-0; .* Import what is missing, or ask for less",
+        ),
+        ({"poolings": ["mean", "last"]}, r"lack last pooling; they have"),
+        ({"languages": ["en", "fr"]}, r"lack fr; they have .* for letters/spelled-out as it was loaded then"),
+    ],
+)
+def test_ensure_never_captures_what_was_not_imported(tmp_path, saved, asked, words, monkeypatch):
+    imports.add(write_npz(tmp_path, saved), "mine", sample_corpus(LANGUAGES))
+    forbid_loading(monkeypatch)
+    with pytest.raises(StoreError, match=words):
+        capture.ensure(
+            "mine",
+            sample_corpus(("en", "fr", "sw")),
+            **{"languages": LANGUAGES, "poolings": ["mean"]} | asked,
+        )
+
+
+def test_ensure_all_names_the_missing_twin(tmp_path, corpus, saved, monkeypatch):
+    imports.add(write_npz(tmp_path, saved), "mine", corpus)
+    forbid_loading(monkeypatch)
+    wanted = [("trained", None), ("random", 0), ("permuted-embeddings", 0)]
+    with pytest.raises(StoreError, match="lack permuted-embeddings-0; they have trained, random-0"):
+        capture.ensure_all("mine", corpus, variants=wanted, poolings=["mean"])
+
+
+@pytest.mark.parametrize("other", [{"change": "sw"}, {"n": 4}])
+def test_ensure_refuses_imported_states_of_other_texts(tmp_path, corpus, saved, other):
+    imports.add(write_npz(tmp_path, saved), "mine", corpus)
+    with pytest.raises(StoreError, match=r"lack these texts and items; .* as it was loaded then"):
+        capture.ensure("mine", sample_corpus(LANGUAGES, **other), poolings=["mean"])
+
+
+def test_listing_shows_imported_states_by_their_name(tmp_path, corpus, saved):
+    imports.add(write_npz(tmp_path, saved), "mine", corpus)
+    table = store.listing()
+    assert set(table["model"]) == {"mine"}
+    assert list(zip(table["variant"], table["language"], strict=True)) == [
+        (variant, code) for variant in ("random", "trained") for code in LANGUAGES
+    ]
+    assert set(table["layers"]) == {LAYERS - 1}
+
+
+def test_variant_label_names_a_twin_by_its_seed():
+    assert store.variant_label("trained", None) == "trained"
+    assert store.variant_label("random", 0) == "random-0"
+
+
+def zspace(monkeypatch, capsys, *words: str) -> tuple[int, str, str]:
+    """Status, stdout and stderr of a call of the command."""
+    monkeypatch.setattr(cli.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(sys, "argv", ["zspace", *map(str, words)])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    return end.value.code or 0, *capsys.readouterr()
+
+
+STORIES = ("--languages=en,sw", "--n-scenarios=3", "--n-draws=2", "--seed=5")
+
+
+def test_command_imports_states_of_the_corpus_that_it_is_told(tmp_path, rng, monkeypatch, capsys):
+    content = {name: random_states(rng, 6) for name in ("en", "sw", "random-2/en", "random-2/sw")}
+    words = (
+        write_pt(tmp_path, content),
+        "--name=mine",
+        *STORIES,
+        "--pooling=last",
+        "--last-layer=after-norm",
+    )
+    status, out, err = zspace(monkeypatch, capsys, "import", *words)
+    assert (status, out, err) == (0, "mine: trained, random-2 in en, sw, without token ids\n", "")
+    texts = corpora.load("number-stories", LANGUAGES, n_scenarios=3, n_draws=2, seed=5)
+    states = capture.ensure("mine", texts, poolings=["last"], variant="random", seed=2)["states"]
+    np.testing.assert_array_equal(states.sel(language="sw", pooling="last"), content["random-2/sw"][:-1])
+
+
+def test_command_passes_every_choice_of_the_corpus_on(tmp_path, monkeypatch, capsys):
+    seen = {}
+    monkeypatch.setattr(corpora, "load", lambda *words, **options: seen.update(load=(words, options)))
+    monkeypatch.setattr(imports, "add", lambda *words, **options: seen.update(add=(words, options)) or made())
+    given = {"version": "digits", "n-items": 7, "difficulty": 3, "padding": "numbers", "block": 2, "seed": 1}
+    words = [f"--{name}={value}" for name, value in given.items()]
+    assert zspace(monkeypatch, capsys, "import", "a.npz", "--name=mine", "--corpus=texts", *words)[0] == 0
+    assert seen["load"] == (("texts", None), {name.replace("-", "_"): value for name, value in given.items()})
+    assert seen["add"] == ((Path("a.npz"), "mine", None), {"pooling": "mean", "last_layer": "before-norm"})
+
+
+def made() -> imports.Imported:
+    return imports.Imported("mine", "texts", "digits", "0", ("trained",), LANGUAGES, ("mean",), True)
+
+
+@pytest.mark.parametrize(
+    ("change", "words", "named"),
+    [
+        ({}, ["--n-draws=1"], ["trained/en/mean", "(4, 6, 6)", "3 items"]),
+        ({}, ["--name=gemma-3-270m"], ["gemma-3-270m", "models.yaml"]),
+        ({}, ["--pooling=max"], ["max", "trimmed"]),
+        ({"sw": np.zeros((4, 6, 6), int)}, [], ["trained/sw/mean", "int64"]),
+    ],
+)
+def test_command_says_in_one_line_what_is_wrong(tmp_path, rng, monkeypatch, capsys, change, words, named):
+    path = write_npz(tmp_path, {code: random_states(rng, 6) for code in LANGUAGES} | change)
+    status, out, err = zspace(monkeypatch, capsys, "import", path, "--name=mine", *STORIES, *words)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert all(word in err for word in named)
