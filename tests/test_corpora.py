@@ -354,7 +354,7 @@ def padded() -> dict[tuple[str, str], corpora.Corpus]:
     """By padding and version."""
     return {
         (padding, version): corpora.load(
-            "number-stories", version=version, n_draws=8, difficulty=LEVELS, padding=padding
+            "number-stories", version=version, n_draws=4, difficulty=LEVELS, padding=padding
         )
         for padding in ("none", "sentences", "numbers")
         for version in ("spelled-out", "digits")

@@ -85,7 +85,7 @@ def _mapped(path: Path) -> dict[str, np.ndarray]:
         file, _, key = str(place).partition(":")
         if Path(file).suffix not in SUFFIXES:
             raise StoreError(
-                f"{path.name}: {name} names {place!r}; expected FILE or FILE:ARRAY, where FILE ends in one of "
+                f"{path.name}: {name} names {place!r}; expected FILE or FILE:ARRAY, with a FILE ending in "
                 f"{', '.join(SUFFIXES)}."
             )
         if file not in opened:
