@@ -1,7 +1,7 @@
 """Saved states are judged exactly as captured ones, and without their controls no claim is testable."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +10,7 @@ import jupytext
 import numpy as np
 import pandas as pd
 import pytest
+from zspace import files
 from zspace.evidence import claims, panels, plots
 from zspace.evidence.experiments import descent, retrieval, simulated, updates
 from zspace.sources import corpora
@@ -18,15 +19,15 @@ from zspace.states import capture, imports, store
 torch = pytest.importorskip("torch", reason="the extra `models` is not installed")
 pytest.importorskip("transformers", reason="the extra `models` is not installed")
 
-from test_capture import save_tiny  # noqa: E402  (of the same extra)
+from test_capture import forbid_loading, save_tiny  # noqa: E402  (of the same extra)
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "notebooks" / "py"
+TWINS = tuple(store.variant_label(*variant) for variant in panels.VARIANTS[1:])
 SIZE = {"n_scenarios": 15, "n_draws": 2}
 EXPERIMENTS = (retrieval.retrieval_by_layer, updates.update_agnosticism, descent.snr_descent)
 ALIGNED, RISES = "prediction_1_aligned", "prediction_1_rises"
 UPDATES, EVERY = "prediction_2_update_agnosticism", "theorem_2_every_layer"
 CLAIMS = (ALIGNED, RISES, UPDATES, EVERY)  # those whose controls are subjects
-SCOPES = {"as_stated", "as_corrected"}
 OPERATING = claims.OperatingCharacteristic(0, 0, 0, 0, 0, 0, 1, {})
 
 
@@ -47,12 +48,12 @@ def captured(tmp_path_factory) -> SimpleNamespace:
         plant_stories(root / "runs" / "states", corpus)
         datasets = capture.ensure_all(model, corpus, variants=panels.VARIANTS, progress=False)
         pairs, last = opened(model, corpus)
-    found = [experiment(pairs, rng=np.random.default_rng(1)) for experiment in EXPERIMENTS]
-    return SimpleNamespace(corpus=corpus, datasets=datasets, pairs=pairs, last=last, found=found)
+    content = {"corpus": corpus, "datasets": datasets, "pairs": pairs, "last": last}
+    return SimpleNamespace(**content, found=measured(pairs))
 
 
 def plant_stories(folder: Path, corpus: corpora.Corpus) -> None:
-    """Add a direction of its scenario to each trained state in the store, in both languages, from layer 1 on."""
+    """Add a direction per scenario to the trained states in the store: both languages, from layer 1 on."""
     names, scenario = np.unique(corpus.items["scenario"], return_inverse=True)
     direction = np.random.default_rng(7).standard_normal((len(names), 16))[scenario]
     for path in folder.glob("*/manifest.json"):
@@ -64,7 +65,7 @@ def plant_stories(folder: Path, corpus: corpora.Corpus) -> None:
             mark = corpus.language_fingerprint(code)
             dataset = store.open(key, {code: mark})
             states = dataset["states"].values[0]
-            states[:, 1:] += 1.6 * states[:, 1:].std(2, keepdims=True) * direction
+            states[:, 1:] += 2 * states[:, 1:].std(2, keepdims=True) * direction
             pooled = dict(zip(description["poolings"], states, strict=True))
             ids = [row[row >= 0] for row in dataset["token_ids"].values[0]]
             store.write(description, code, mark, pooled, ids, corpus.items)
@@ -79,20 +80,17 @@ def opened(model: str, corpus: corpora.Corpus) -> tuple[Mapping, Mapping]:
     )
 
 
-def exported(captured: SimpleNamespace, *, twins=True, tokens=True, poolings=("mean", "last")) -> dict:
+def exported(captured: SimpleNamespace, *, twins=TWINS, tokens=True, poolings=("mean", "last")) -> dict:
     """Plain arrays under the names that an import reads."""
-    content = {}
-    for label, dataset in captured.datasets.items():
-        if label != "trained" and not (twins if isinstance(twins, bool) else label in twins):
-            continue
-        for code in ("en", "sw"):
-            for pooling in poolings:
-                states = dataset["states"].sel(language=code, pooling=pooling).to_numpy()
-                content[f"{label}/{code}/{pooling}"] = states
+    content = {
+        f"{label}/{code}/{pooling}": captured.datasets[label]["states"].sel(language=code, pooling=pooling)
+        for label in ("trained", *twins)
+        for code in ("en", "sw")
+        for pooling in poolings
+    }
     ids = captured.datasets["trained"]["token_ids"]
-    return content | (
-        {f"token_ids/{c}": ids.sel(language=c).to_numpy() for c in ("en", "sw")} if tokens else {}
-    )
+    content |= {f"{imports.TOKEN_IDS}/{code}": ids.sel(language=code) for code in ("en", "sw") if tokens}
+    return {name: array.to_numpy() for name, array in content.items()}
 
 
 def save(content: Mapping, path: Path) -> Path:
@@ -105,18 +103,24 @@ def save(content: Mapping, path: Path) -> Path:
 
 @pytest.fixture
 def imported(captured, tmp_path, monkeypatch):
-    """imported(...) brings arrays of `exported` into an empty store as "colleague"; nothing can be captured."""
+    """imported(...) brings `exported` arrays into an empty store as "colleague"; nothing can be captured."""
     monkeypatch.setenv("ZSPACE_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setattr(capture.models, "load", lambda *_, **__: pytest.fail("a model was loaded"))
+    forbid_loading(monkeypatch)
 
-    def bring(suffix: str = ".npz", **options) -> imports.Imported:
-        path = save(exported(captured, **options), tmp_path / f"states{suffix}")
-        return imports.add(path, "colleague", captured.corpus)
+    def bring(suffix: str = ".npz", change=lambda content: None, **options) -> imports.Imported:
+        content = exported(captured, **options)
+        change(content)
+        return imports.add(save(content, tmp_path / f"states{suffix}"), "colleague", captured.corpus)
 
     return bring
 
 
-def verdicts_of(results: list) -> dict[str, list[dict]]:
+def measured(pairs: Mapping[str, panels.Panel]) -> list:
+    """Results of all experiments, with the same random numbers each time."""
+    return [experiment(pairs, rng=np.random.default_rng(1)) for experiment in EXPERIMENTS]
+
+
+def verdicts_of(results: Sequence) -> dict[str, list[dict]]:
     """Claim -> verdicts of all languages together and of each, as plain numbers and words."""
     return {
         claim: [asdict(v) for v in claims.evaluate_scope(claim, evidence)]
@@ -126,10 +130,28 @@ def verdicts_of(results: list) -> dict[str, list[dict]]:
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".pt"])
-def test_imported_states_have_exactly_the_verdicts_of_captured_ones(captured, imported, suffix):
+def test_imported_states_make_the_very_panels_of_captured_ones(captured, imported, suffix):
     imported(suffix)
-    pairs, last = opened("colleague", captured.corpus)
-    found = [experiment(pairs, rng=np.random.default_rng(1)) for experiment in EXPERIMENTS]
+    for found, expected in zip(
+        opened("colleague", captured.corpus), (captured.pairs, captured.last), strict=True
+    ):
+        assert list(found) == list(expected) == ["sw"]
+        for one, other in zip(found["sw"].subjects.items(), expected["sw"].subjects.items(), strict=True):
+            assert one[0] == other[0]
+            np.testing.assert_array_equal(one[1], other[1])
+        for name in ("tokens", "scenario", "group", "discovery", "texts"):
+            np.testing.assert_array_equal(
+                *(
+                    np.concatenate(getattr(p["sw"], name)) if name == "tokens" else getattr(p["sw"], name)
+                    for p in (found, expected)
+                )
+            )
+
+
+def test_imported_states_have_exactly_the_verdicts_of_captured_ones(captured, imported):
+    imported()
+    pairs, _ = opened("colleague", captured.corpus)
+    found = measured(pairs)
     expected, verdicts = verdicts_of(captured.found), verdicts_of(found)
     assert json.dumps(verdicts) == json.dumps(expected)  # every estimate, interval, control and reason
     assert {c for c in CLAIMS if expected[c][1]["as_corrected"] == "supported"} == {ALIGNED, RISES, EVERY}
@@ -138,8 +160,129 @@ def test_imported_states_have_exactly_the_verdicts_of_captured_ones(captured, im
         assert tables
         for name, table in tables.items():
             pd.testing.assert_frame_equal(getattr(other, name), table, check_exact=True)
-    for module in (retrieval, updates):
-        more = ({},) if module is retrieval else ()
-        table = module.sensitivity(captured.pairs, captured.last, *more)
-        assert any(row.startswith("last token") for row in table.index)
-        pd.testing.assert_frame_equal(module.sensitivity(pairs, last, *more), table, check_exact=True)
+
+
+def test_imported_states_have_exactly_the_sensitivity_of_captured_ones(captured, imported):
+    imported()
+    pairs, last = opened("colleague", captured.corpus)
+    pd.testing.assert_frame_equal(panels.surface_table(pairs), panels.surface_table(captured.pairs))
+    for found, expected in (
+        (retrieval.sensitivity(pairs, last, {}), retrieval.sensitivity(captured.pairs, captured.last, {})),
+        (updates.sensitivity(pairs, last), updates.sensitivity(captured.pairs, captured.last)),
+    ):
+        assert any(row.startswith("last token") for row in expected.index)
+        pd.testing.assert_frame_equal(found, expected, check_exact=True)
+
+
+def test_imported_states_in_another_order_are_not_aligned(captured, imported):
+    """Control: what makes the verdict is in the arrays."""
+
+    def turn(content):
+        for name, array in content.items():
+            content[name] = np.roll(array, 2, axis=1) if name.startswith("trained/sw") else array
+
+    imported(change=turn)
+    pairs, _ = opened("colleague", captured.corpus)
+    result = retrieval.retrieval_by_layer(pairs, rng=np.random.default_rng(1))
+    assert claims.evaluate(ALIGNED, result.evidence[ALIGNED][0]).as_corrected in ("refuted", "inconclusive")
+
+
+RANDOM = "random-0, random-1, random-2"
+FROM_TOKENS = "shuffled pairing, planted signal"
+ABSENT = {
+    "no twins": (
+        {"twins": ()},
+        {
+            ALIGNED: f"{RANDOM}, permuted-embeddings-0",
+            RISES: f"{RANDOM}, permuted-embeddings-0, random-blocks-0",
+            UPDATES: RANDOM,
+            EVERY: RANDOM,
+        },
+    ),
+    "no token ids": ({"tokens": False}, dict.fromkeys(CLAIMS, f"{FROM_TOKENS}, token ids")),
+}
+
+
+def check_untestable(verdicts: Sequence[Mapping], reason: str) -> None:
+    """Neither of all languages together nor of the one there is anything said, but what is missing."""
+    for verdict in verdicts:
+        for reading in claims.READINGS:
+            assert verdict[reading] == "not testable"
+            assert verdict[f"{reading}_reason"] == f"controls missing: {reason}"
+        assert verdict["estimate"] is None
+
+
+@pytest.mark.parametrize(
+    ("missing", "untestable"),
+    [
+        ("random-1", (ALIGNED, RISES)),
+        ("permuted-embeddings-0", (ALIGNED, RISES)),
+        ("random-blocks-0", (RISES,)),
+    ],
+)
+def test_claims_are_not_testable_without_any_one_of_their_twins(captured, imported, missing, untestable):
+    imported(poolings=("mean",), twins=[twin for twin in TWINS if twin != missing])
+    pairs, _ = opened("colleague", captured.corpus)
+    verdicts = verdicts_of([retrieval.retrieval_by_layer(pairs, rng=np.random.default_rng(1))])
+    for claim in (ALIGNED, RISES):
+        if claim in untestable:
+            check_untestable(verdicts[claim], missing)
+        else:
+            assert verdicts[claim][1]["as_corrected"] == "supported"
+
+
+def run_script(name: str, **parameters) -> dict:
+    """What a notebook's script computes with these parameters: its variables."""
+    space = {}
+    for cell in jupytext.read(SCRIPTS / f"{name}.py").cells:
+        if cell.cell_type == "code":
+            exec(compile(cell.source, name, "exec"), space)
+        if "parameters" in cell.metadata.get("tags", []):
+            assert parameters.keys() <= space.keys()
+            space |= parameters
+    return space
+
+
+SCRIPTS_OF = {
+    "prediction_1_retrieval_by_layer": (ALIGNED, RISES),
+    "prediction_2_update_agnosticism": (UPDATES,),
+    "theorem_2_snr_descent": (EVERY,),
+}
+
+
+@pytest.fixture
+def few_simulations(monkeypatch):
+    """Leave out or shorten what a notebook does without seeing the states."""
+    monkeypatch.setattr(plots, "prepare_notebook", lambda: None)
+    monkeypatch.setattr(simulated, "simulation", lambda *_, **__: None)
+    operating = claims.OperatingCharacteristic(0, 0, 0, 0, 0, 0, 1, {})
+    monkeypatch.setattr(claims, "operating_characteristic", lambda *_, **__: operating)
+    monkeypatch.setattr(files, "provenance", dict)
+    evidence = descent.theorem_evidence
+    monkeypatch.setattr(descent, "theorem_evidence", lambda *, rng: evidence(rng=rng, n_layers=400))
+
+
+@pytest.mark.parametrize(("options", "absent"), ABSENT.values(), ids=ABSENT)
+def test_notebooks_without_controls_show_what_there_is_and_say_what_is_missing(
+    captured, imported, few_simulations, options, absent
+):
+    imported(poolings=("mean",), **options)
+    for name, judged in SCRIPTS_OF.items():
+        space = run_script(name, model="colleague", languages="en,sw", **SIZE)
+        (panel,) = space["pairs"].values()
+        assert (panel.tokens is None, panel.twins == ()) == ("tokens" in options, "twins" in options)
+        assert space.get("last", {}) == space.get("other", {}) == {}
+        for table in (t for t in vars(space["result"]).values() if isinstance(t, pd.DataFrame)):
+            assert "subject" not in table or "trained" in set(table["subject"])
+        verdicts = verdicts_of([space["result"]])
+        ledger = claims.read_ledger().set_index(["claim", "language"])
+        for claim in judged:
+            check_untestable(verdicts[claim], absent[claim])
+            assert ledger.loc[(claim, "sw"), "as_corrected_reason"] == f"controls missing: {absent[claim]}"
+    # observation A brings controls of its own
+    name = "theorem_2_accumulation"
+    assert (
+        verdicts[name][1]["as_corrected"]
+        == verdicts_of(captured.found)[name][1]["as_corrected"]
+        == "supported"
+    )

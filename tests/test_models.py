@@ -830,7 +830,7 @@ def test_smollm2_has_the_published_architecture(smollm2):
 def test_smollm2_predicts_english_and_its_random_twin_does_not(smollm2):
     text = SENTENCES["en"]
     loss = mean_loss(smollm2.network, smollm2.tokenizer, text)
-    assert loss < 3
+    assert loss < 3.5
     twin = models.random_twin(smollm2, 0)
     assert abs(mean_loss(twin.network, smollm2.tokenizer, text) - np.log(49152)) < 1
     assert twin.identity() == models.identity("smollm2-135m-instruct", variant="random", seed=0)

@@ -58,12 +58,8 @@ def test_lexical_outcomes_count_ids_that_are_not_padding():
     assert surface.lexical_outcomes(ids_x, ids_y, groups=groups, level="within").all()
 
 
-TEXTS = [
-    "Three red birds",
-    "a  b\n",
-    "太阳 从东方",
-]  # 3, 2 and 2 words; 13, 2 and 5 characters without spaces
-N_TOKENS, N_REFERENCE = [6, 2, 10], [3, 4, 5]
+TEXTS = ["Three red birds", "a  b\n", "太阳 从东方"]  # of 3, 2 and 2 words; of 13, 2 and 5 characters
+N_TOKENS, N_REFERENCE = [6, 2, 10], [3, 4, 8]
 
 
 def test_fertility_equals_counts_by_hand():
@@ -71,9 +67,9 @@ def test_fertility_equals_counts_by_hand():
     assert found.tokens == 6  # (6 + 2 + 10) / 3
     assert found.per_word == pytest.approx(18 / 7)  # of all texts, not the mean over texts
     assert found.per_character == pytest.approx(18 / 20)
-    assert found.premium == pytest.approx((2 + 0.5 + 2) / 3)  # mean of ratios, not the ratio of the sums 1.5
+    assert found.premium == pytest.approx((2 + 0.5 + 1.25) / 3)  # mean of ratios, not 18 / 15
     tripled = surface.fertility(TEXTS, 3 * np.array(N_TOKENS), N_REFERENCE)
-    assert (tripled.per_word, tripled.premium) == pytest.approx((54 / 7, 4.5))
+    assert (tripled.per_word, tripled.premium) == pytest.approx((54 / 7, 3.75))
 
 
 def test_fertility_has_no_words_in_scripts_that_write_none():
@@ -88,7 +84,7 @@ def test_fertility_of_a_language_against_itself_has_premium_one(rng):
     n_tokens = rng.integers(1, 50, 30)
     texts = ["w " * k for k in rng.integers(1, 20, 30)]
     assert surface.fertility(texts, n_tokens, n_tokens).premium == 1.0
-    # nor does a premium depend on the texts, and that of the pair turned round is not its inverse
+    # the mean of ratios is at least one over the mean of their inverses
     other = rng.integers(1, 50, 30)
     there, back = (surface.fertility(texts, *pair).premium for pair in ((n_tokens, other), (other, n_tokens)))
     assert there * back > 1
@@ -97,13 +93,13 @@ def test_fertility_of_a_language_against_itself_has_premium_one(rng):
 @pytest.mark.parametrize(
     ("texts", "n_tokens", "n_reference", "message"),
     [
-        (TEXTS, [6, 2], N_REFERENCE, "3 texts with 2 and 3 token counts; expected one of each"),
+        (TEXTS, [6, 2], N_REFERENCE, "3 texts with 2 and 3 token counts; expected texts"),
         (TEXTS, N_TOKENS, [3, 4, 5, 6], "3 texts with 3 and 4 token counts"),
         (TEXTS[:2], N_TOKENS, N_REFERENCE, "2 texts with 3 and 3 token counts"),
         (TEXTS, [6, 0, 10], N_REFERENCE, "at least 1"),
         (TEXTS, N_TOKENS, [3, 0, 5], "at least 1"),
         ([], [], [], "0 texts with 0 and 0 token counts"),
-        (["", " "], [1, 1], [1, 1], "no character"),
+        (["a", " \n"], [1, 1], [1, 1], "expected texts, none of them blank"),
     ],
 )
 def test_fertility_refuses_counts_that_do_not_fit_the_texts(texts, n_tokens, n_reference, message):

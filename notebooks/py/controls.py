@@ -109,8 +109,9 @@ found.groupby("language", sort=False).agg({"accuracy": "max", "null_high": "max"
 # ## Language identity: aligned is not the same
 #
 # A linear probe that tells the two languages apart on held-out items, by layer. Languages that retrieve each other
-# may still be told apart at every layer: sharing leaves a remainder. Centring each language removes an offset;
-# what the probe still tells then is not one.
+# may still be told apart at every layer: sharing leaves a remainder. Centring each language, as retrieval does,
+# removes that offset and with it all a linear probe could use; what a Gaussian-kernel classifier then still tells
+# is a difference in how the states spread.
 
 # %% tags=["tol-0.05"]
 identity = controls.language_identity(pairs)
@@ -136,8 +137,9 @@ pooled.groupby(["language", "pooling"], sort=False).agg({"retrieval": "max", "di
 # ## Rounding of the weights
 #
 # Quantised weights are known only to half a step. The claim *aligned* on weights drawn anew within their steps: an
-# excess over the best control that moves across .10 makes its verdict `inconclusive`. One row a language where the
-# weights were not re-rounded in this run.
+# excess over the best control that moves across .10 makes its verdict `inconclusive`. The test is a pessimistic one:
+# weights drawn anew lie about $\sqrt 2$ times as far from the original ones as the stored weights do. One row a
+# language where they were not re-rounded in this run.
 
 # %% tags=["tol-0.05"]
 controls.re_roundings(pairs, rng=streams[4]).set_index(["language", "weights"]).round(3)

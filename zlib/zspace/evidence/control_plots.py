@@ -36,7 +36,7 @@ def subject_map(table: pd.DataFrame) -> go.Figure:
 
 
 def identity_curves(table: pd.DataFrame) -> go.Figure:
-    """A linear probe's accuracy for the language beside retrieval, by layer."""
+    """Probes' accuracy for the language beside retrieval, by layer."""
     languages = list(dict.fromkeys(table["language"]))
     figure = small_multiples(languages, "layer", "accuracy")
     for i, language in enumerate(languages):
@@ -46,7 +46,7 @@ def identity_curves(table: pd.DataFrame) -> go.Figure:
         colour = language_colour(language)
         for value, dash, name in (
             ("probe", "solid", "probe"),
-            ("probe_centred", "dash", "probe, languages centred"),
+            ("probe_centred", "dash", "nonlinear probe, languages centred"),
             ("retrieval", "dot", "retrieval"),
         ):
             line(figure, trained, value, place, colour=colour, dash=dash, legend=i == 0, name=name)

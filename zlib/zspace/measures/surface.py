@@ -64,8 +64,8 @@ def fertility(texts: Sequence[str], n_tokens, n_reference, *, spaced: bool = Tru
     fits = 0 < len(texts) == len(n_tokens) == len(n_reference)
     if not fits or min(*lengths, n_tokens.min(), n_reference.min()) < 1:
         raise ValueError(
-            f"{len(texts)} texts with {len(n_tokens)} and {len(n_reference)} token counts; expected texts, none "
-            "of them blank, and one of each a text, at least 1."
+            f"{len(texts)} texts with {len(n_tokens)} and {len(n_reference)} token counts; expected texts, "
+            "none of them blank, and one of each a text, at least 1."
         )
     words = sum(len(text.split()) for text in texts)
     return Fertility(

@@ -121,9 +121,9 @@ def stratified_shuffles(pairs: Mapping[str, Panel], *, rng: np.random.Generator)
 
 
 def language_identity(pairs: Mapping[str, Panel]) -> pd.DataFrame:
-    """Held-out accuracy of a linear probe for the language, beside retrieval, layer by layer.
+    """Held-out accuracy of a probe for the language, beside retrieval, layer by layer.
 
-    Columns language, subject (trained and random twins), layer, probe, probe_centred, retrieval.
+    The probe is linear, or nonlinear on centred languages (see `identity.language_probe`). Columns language, subject (trained and random twins), layer, probe, probe_centred, retrieval.
     """
     tables = []
     for panel in pairs.values():
