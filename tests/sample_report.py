@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 
 MODELS = ("gemma-3-270m", "smollm2-135m-instruct")
 CORPUS = "number-stories/spelled-out"
+OTHER_CORPUS = "mgsm/masked"  # of the first model's two predictions only
 CLAIMS = {
     "prediction_1_aligned": (
         "Prediction 1a. Translations are nearest neighbours in the middle layers",
@@ -37,6 +38,11 @@ RESULTS = {
     "sw": ("refuted", "refuted", -0.12, -0.21, -0.02),
     "ru": ("not testable (instrument failed)", "not testable (instrument failed)", None, None, None),
 }
+OTHER_RESULTS = {
+    "*": ("inconclusive", "inconclusive", 0.31, 0.05, 0.55),
+    "zh": ("refuted", "inconclusive", 0.17, 0.02, 0.29),
+    "de": ("supported", "supported", 0.64, 0.51, 0.79),
+}
 REASONS = {
     "supported": "95 % interval above the minimal effect, all controls pass",
     "refuted": "95 % interval below the minimal effect; equivalent to none",
@@ -48,28 +54,39 @@ REASONS = {
 def write_ledger(folder: Path) -> Path:
     """One record per claim × model."""
     folder.mkdir(parents=True, exist_ok=True)
-    for claim, (title, notebook, stated, corrected) in CLAIMS.items():
+    for claim in CLAIMS:
         for model in MODELS:
-            record = {
-                "claim": claim,
-                "title": title,
-                "notebook": notebook,
-                "model": model,
-                "corpus": CORPUS,
-                "scope": {"level": "between scenarios", "pooling": "mean", "n_items": 60},
-                "provenance": {
-                    "model_revision": f"pinned revision of {model}",
-                    "versions": {"numpy": "2.4.1", "torch": "2.13.0", "zspace": "0.1.0"},
-                    "date": "2031-05-04",
-                    "library": "0a1b2c3d4e5f",
-                },
-                "statement": {"as_stated": stated, "as_corrected": corrected},
-                "rule": {"statistic": "peak excess", "null": "random twins", "minimal_effect": 0.1},
-                "rows": [_row(language, *result) for language, result in RESULTS.items()],
-            }
-            path = folder / f"{claim}-{model}.json"
-            path.write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
+            _write_record(folder / f"{claim}-{model}.json", claim, model, CORPUS, RESULTS)
     return folder
+
+
+def write_other_corpus(folder: Path) -> Path:
+    """Beside those, the first model's predictions on another corpus, with a language of its own."""
+    for claim in list(CLAIMS)[:2]:
+        _write_record(folder / f"{claim}-other.json", claim, MODELS[0], OTHER_CORPUS, OTHER_RESULTS)
+    return folder
+
+
+def _write_record(path: Path, claim: str, model: str, corpus: str, results: dict) -> None:
+    title, notebook, stated, corrected = CLAIMS[claim]
+    record = {
+        "claim": claim,
+        "title": title,
+        "notebook": notebook,
+        "model": model,
+        "corpus": corpus,
+        "scope": {"level": "between scenarios", "pooling": "mean", "n_items": 60},
+        "provenance": {
+            "model_revision": f"pinned revision of {model}",
+            "versions": {"numpy": "2.4.1", "torch": "2.13.0", "zspace": "0.1.0"},
+            "date": "2031-05-04",
+            "library": "0a1b2c3d4e5f",
+        },
+        "statement": {"as_stated": stated, "as_corrected": corrected},
+        "rule": {"statistic": "peak excess", "null": "random twins", "minimal_effect": 0.1},
+        "rows": [_row(language, *result) for language, result in results.items()],
+    }
+    path.write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
 
 
 def _row(language, as_stated, as_corrected, estimate, low, high) -> dict:
@@ -151,6 +168,17 @@ def write_notebooks(folder: Path) -> Path:
         for model in MODELS:
             write_notebook(folder / model / f"{name}.ipynb", notebook(model))
     return folder
+
+
+def write_controls(folder: Path, model: str, corpus: str, languages: str, **others: str) -> Path:
+    """An executed run of the notebook of controls, named as a grid names it."""
+    values = {"model": model, "corpus": corpus, "languages": languages, **others}
+    cells = [
+        nbf.new_markdown_cell("# Controls"),
+        _executed("\n".join(f"{k} = {v!r}" for k, v in values.items()), tags=["parameters"]),
+    ]
+    name = "--".join(["controls", *values.values()]).replace("/", "-").replace(",", "-")
+    return write_notebook(folder / f"{name}.ipynb", nbf.new_notebook(cells=cells))
 
 
 def write_notebook(path: Path, nb) -> Path:

@@ -218,6 +218,100 @@ def languages(*kinds):
 
 
 @pytest.mark.parametrize(
+    ("kind", "others", "words"),
+    [
+        (
+            "supported",
+            ("refuted",),
+            "supported as the weights are, but refuted in 1 of 1 re-roundings of them: ",
+        ),
+        (
+            "supported",
+            ("supported", "open", "open"),
+            "supported as the weights are, but inconclusive in 2 of 3 ",
+        ),
+        ("supported", ("refuted", "barred"), "as the weights are, but refuted, not testable in 2 of 2 re-"),
+        (
+            "refuted",
+            ("refuted", "supported"),
+            "refuted as the weights are, but supported in 1 of 2 re-roundings",
+        ),
+        (
+            "refuted",
+            ("open",),
+            "refuted as the weights are, but inconclusive in 1 of 1 re-roundings of them: ",
+        ),
+        (
+            "open",
+            ("open", "supported"),
+            "inconclusive as the weights are, but supported in 1 of 2 re-roundings",
+        ),
+    ],
+)
+def test_evaluate_is_inconclusive_where_a_re_rounding_flips_the_verdict(kind, others, words):
+    one = languages(kind)[0]
+    plain = claims.evaluate(CLAIM, one)
+    found = claims.evaluate(CLAIM, replace(one, re_rounded=tuple(languages(*others))))
+    assert found.as_corrected == "inconclusive"
+    assert words in found.as_corrected_reason
+    assert found.as_corrected_reason.endswith(f"re-roundings of them: {plain.as_corrected_reason}")
+    # the numbers are those of the weights as they are
+    assert (found.estimate, found.low, found.high) == (plain.estimate, plain.low, plain.high)
+
+
+@pytest.mark.parametrize(
+    ("kind", "others"),
+    [
+        ("supported", ("supported", "supported")),
+        ("refuted", ("refuted",)),
+        ("open", ("open",)),
+        # what cannot be tested stays so, whatever other weights would say
+        ("barred", ("supported", "refuted")),
+        ("barred", ("barred",)),
+    ],
+)
+def test_evaluate_is_left_alone_by_re_roundings_that_agree(kind, others):
+    one = languages(kind)[0]
+    found = claims.evaluate(CLAIM, replace(one, re_rounded=tuple(languages(*others))))
+    assert found == claims.evaluate(CLAIM, one)
+
+
+def test_evaluate_keeps_unavailable_evidence_untestable_whatever_re_roundings_say():
+    gone = Evidence("zh", unavailable="no states", re_rounded=tuple(languages("supported")))
+    assert claims.evaluate(CLAIM, gone).as_corrected_reason == "no states"
+
+
+def test_evaluate_judges_re_roundings_by_each_reading_on_its_own():
+    def found(*drops):
+        fine = {"rise_excess": interval(0.3, 0.5), "largest_drop": interval(-0.05, 0.01)}
+        none = {"rise_excess": interval(-0.3, 0.0), "largest_drop": interval(-0.05, 0.01)}
+        controls = required("prediction_1_rises", fine, none)
+        made = [Evidence("zh", {**fine, "largest_drop": interval(*drop)}, controls) for drop in drops]
+        return claims.evaluate("prediction_1_rises", replace(made[0], re_rounded=tuple(made[1:])))
+
+    flipped = found((-0.05, 0.01), (0.03, 0.15))
+    assert (flipped.as_stated, flipped.as_corrected) == ("inconclusive", "supported")
+    assert "but refuted in 1 of 1 re-roundings" in flipped.as_stated_reason
+    assert "re-rounding" not in flipped.as_corrected_reason
+    assert found((-0.05, 0.01), (-0.05, 0.02)).as_stated == "supported"
+
+
+def test_evaluate_scope_counts_a_flipped_verdict_as_inconclusive():
+    def overall(*flipping):
+        made = languages("supported", "supported", "supported")
+        other = languages("refuted")
+        made = [replace(e, re_rounded=tuple(other)) if i in flipping else e for i, e in enumerate(made)]
+        return claims.evaluate_scope(CLAIM, made)
+
+    assert overall()[0].as_corrected == overall(1)[0].as_corrected == "supported"
+    head, *rows = overall(0, 1)
+    assert head.as_corrected == "inconclusive"
+    assert "supported in 1 of 3 (l2)" in head.as_corrected_reason
+    assert [v.as_corrected for v in rows] == ["inconclusive", "inconclusive", "supported"]
+    assert all(v.p_holm < 0.05 for v in rows)
+
+
+@pytest.mark.parametrize(
     ("kinds", "verdict", "words"),
     [
         (("supported", "supported", "refuted"), "supported", "in general: supported in 2 of 3 (l0, l1)"),

@@ -251,6 +251,7 @@ def test_publish_writes_what_the_ledger_holds_and_nothing_typed(zspace, project)
     assert readme.endswith("\n\nafter\n")
     assert "old" not in readme
     assert table.count("not testable") == 4
+    assert table.count("| no weights |") == 2
     assert "model-a, c/v" in table
     assert [(project / "figures" / f"{name}.png").read_bytes() for name in files.params("figures")] == [PNG]
     snapshot = project / "notebooks" / "data" / "ledger.json"
@@ -258,6 +259,41 @@ def test_publish_writes_what_the_ledger_holds_and_nothing_typed(zspace, project)
     assert claims.read_ledger(snapshot).equals(claims.read_ledger(ledger))
     assert zspace("publish")[0] == 0
     assert (project / "README.md").read_text() == readme
+
+
+def ledger_record(model, corpus, overall, **languages):
+    """A record as far as README's table shows it; languages map to verdicts as corrected."""
+    rows = [("*", overall), *languages.items()]
+    rows = [
+        {"language": k, "as_stated": "refuted", "as_corrected": v, "as_corrected_reason": f"why {v}"}
+        for k, v in rows
+    ]
+    return {"title": "A | B", "model": model, "corpus": corpus, "rows": rows}
+
+
+def table_rows(records):
+    """Cells of README's table below its header."""
+    head, rule, *lines = publishing.verdict_table(records).splitlines()
+    assert head.count("|") == rule.count("|")
+    return [line.removeprefix("| ").removesuffix(" |").split(" | ") for line in lines]
+
+
+def test_verdict_table_has_a_row_a_record_with_languages_grouped_by_verdict():
+    first = ledger_record("m", "c/v", "supported", zh="supported", sw="refuted", fr="supported")
+    rows = table_rows([first, ledger_record("m", "d/v", "refuted", zh="refuted"), {**first, "model": "n"}])
+    grouped = "supported: zh fr; refuted: sw"
+    assert rows == [
+        [r"A \| B", "m, c/v", "refuted", "supported", grouped],
+        [r"A \| B", "m, d/v", "refuted", "refuted", "refuted: zh"],
+        [r"A \| B", "n, c/v", "refuted", "supported", grouped],
+    ]
+    first["rows"][2]["as_corrected"] = "supported"
+    assert table_rows([first])[0][-1] == "supported: zh sw fr"
+
+
+def test_verdict_table_says_why_nothing_was_measured_and_nothing_for_mathematics():
+    unmeasured, proved = ledger_record("m", "c/v", "not testable"), ledger_record("any", "any", "proved")
+    assert [row[-1] for row in table_rows([unmeasured, proved])] == ["why not testable", "–"]
 
 
 def test_publish_writes_nothing_when_a_figure_is_missing(zspace, project):

@@ -1,5 +1,7 @@
 """Experiments recover what was planted, and say nothing where nothing is."""
 
+import re
+
 import numpy as np
 import pytest
 from zspace import theory
@@ -547,6 +549,120 @@ def test_every_claim_on_a_model_is_judged_under_the_other_measure_too(panel, rng
     # observation A is about distances as they are, which no scale of dimensions leaves alone
     judged = {claim for claim, (one,) in evidence.items() if one.remark == f"{claim}: {common.STANDARDISED}"}
     assert judged == set(EMPIRICAL) - {"theorem_2_accumulation"}
+
+
+def without(panel, *names):
+    """The panel without some subjects; "token ids" takes those."""
+    subjects = {name: pair for name, pair in panel.subjects.items() if name not in names}
+    return panels.replace(panel, subjects=subjects, tokens=None if "token ids" in names else panel.tokens)
+
+
+@pytest.mark.parametrize("claim", EMPIRICAL)
+def test_missing_controls_are_the_required_subjects_that_a_panel_lacks(panel, claim):
+    assert common.missing_controls(claim, panel) == []
+    required = claims.rule(claim)["rules"]["required"]
+    own = [name for name in required if name in panel.subjects]
+    assert (own == []) == (claim == "theorem_2_accumulation")  # whose controls are stacks made by itself
+    for name in panel.subjects:
+        expected = [name] if name in required else []
+        assert common.missing_controls(claim, without(panel, name)) == expected
+        lacking = common.missing_controls(claim, without(panel, name), also=("random-blocks-0",))
+        assert lacking == ([name] if name in (*required, "random-blocks-0") else [])
+    # without token ids neither the shuffled pairing nor the planted signal is made
+    bare = without(panel, panels.SHUFFLED, panels.PLANTED, "random-2", "token ids")
+    expected = [n for n in own if n in ("random-2", panels.SHUFFLED, panels.PLANTED)]
+    assert common.missing_controls(claim, bare) == ([*expected, "token ids"] if own else [])
+
+
+def with_roundings(panel, *pairs):
+    again = {f"re-rounded-{i}": pair for i, pair in enumerate(pairs)}
+    return panels.replace(panel, subjects={**panel.subjects, **again})
+
+
+def test_judged_measures_the_model_and_each_re_rounding_of_it(panel):
+    def make(subject, rng):
+        return rules.Evidence(subject, n_items=int(rng.integers(1 << 40)))
+
+    noise = panel.subjects["random-0"]
+    found = [
+        common.judged("prediction_1_aligned", made, make, rng=np.random.default_rng(0))
+        for made in (panel, with_roundings(panel, noise), with_roundings(panel, noise, noise))
+    ]
+    assert [e.language for e in found] == ["trained"] * 3
+    assert [[o.language for o in e.re_rounded] for e in found] == [
+        [],
+        ["re-rounded-0"],
+        ["re-rounded-0", "re-rounded-1"],
+    ]
+    # one stream each, and the model's own does not depend on how many there are
+    assert len({e.n_items for e in found}) == 1
+    assert len({e.n_items for e in (found[2], *found[2].re_rounded)}) == 3
+
+
+def test_judged_measures_nothing_where_a_control_is_missing(panel):
+    def make(subject, rng):
+        raise AssertionError("measured without a control")
+
+    rng = np.random.default_rng(0)
+    made = without(with_roundings(panel, panel.subjects["random-0"]), "random-1", panels.PERMUTED)
+    found = common.judged("prediction_1_aligned", made, make, rng=rng, also=("random-blocks-0",))
+    assert (found.language, found.re_rounded, found.statistics) == ("simulated", (), {})
+    assert found.unavailable == "controls missing: random-1, permuted-embeddings-0"
+    bare = without(panel, panels.RANDOM_BLOCKS)
+    found = common.judged("prediction_1_rises", bare, make, rng=rng, also=("random-blocks-0",))
+    assert (
+        claims.evaluate("prediction_1_rises", found).as_stated_reason == "controls missing: random-blocks-0"
+    )
+
+
+EXPERIMENTS = {
+    "prediction_1_aligned": ("scenarios", retrieval.retrieval_by_layer),
+    "prediction_1_rises": ("scenarios", retrieval.retrieval_by_layer),
+    "prediction_2_update_agnosticism": ("updates", updates.update_agnosticism),
+    "theorem_2_every_layer": ("scenarios", descent.snr_descent),
+}
+
+
+@pytest.mark.parametrize("claim", EXPERIMENTS)
+def test_a_signal_that_some_re_rounding_loses_is_inconclusive(claim, rng, monkeypatch):
+    """From states to verdict: the model has the signal, and so have its re-roundings or not."""
+    other = rules.Evidence(unavailable="observation A, which is not looked at here")
+    monkeypatch.setattr(dilution, "accumulation_evidence", lambda *_, **__: other)
+    monkeypatch.setattr(descent, "_N_SHARES", 100)
+    signal, experiment = EXPERIMENTS[claim]
+    panel = panels.simulated_panel(signal, 1.0, rng=rng, n_scenarios=30, n_draws=2)
+    kept = tuple(s + 0.01 * rng.standard_normal(s.shape) for s in panel.subjects[panels.TRAINED])
+    lost = panels.simulated_panel(signal, 0.0, rng=rng, n_scenarios=30, n_draws=2).subjects[panels.TRAINED]
+
+    def judged(*pairs):
+        result = experiment({"zh": with_roundings(panel, *pairs)}, rng=np.random.default_rng(0))
+        return claims.evaluate_scope(claim, result.evidence[claim])[1]
+
+    plain, same, flipped = judged(), judged(kept), judged(kept, lost)
+    assert plain.as_corrected == same.as_corrected == "supported"
+    assert same == plain
+    assert flipped.as_corrected == "inconclusive"
+    reason = flipped.as_corrected_reason
+    assert re.match("supported as the weights are, but (refuted|inconclusive) in 1 of 2 re-roundings", reason)
+    assert reason.endswith(plain.as_corrected_reason)
+    assert (flipped.estimate, flipped.low, flipped.high) == (plain.estimate, plain.low, plain.high)
+    assert not any(control["name"].startswith("re-rounded") for control in flipped.controls)
+
+
+def test_accumulation_that_some_re_rounding_loses_is_inconclusive(rng, monkeypatch):
+    monkeypatch.setattr(descent, "_N_SHARES", 2000)
+    claim, stack = "theorem_2_accumulation", dilution._shrinking_stack
+    panel = panels.simulated_panel("scenarios", 0.0, rng=rng)
+    diluted, shrunk = (
+        stack(len(panel.scenario), shrink, rng=rng, quiet=quiet, dim=256)
+        for shrink, quiet in ((0.0, False), (0.12, True))
+    )
+    panel = panels.replace(panel, subjects={panels.TRAINED: diluted})
+    for again, verdict in ((diluted, "supported"), (shrunk, "inconclusive")):
+        result = descent.snr_descent({"zh": with_roundings(panel, again)}, rng=rng)
+        found = claims.evaluate(claim, result.evidence[claim][0])
+        assert found.as_corrected == verdict
+    assert "but refuted in 1 of 1 re-roundings of them" in found.as_corrected_reason
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 SCRIPTS = sorted((FOLDER / "py").glob("*.py"))
-CLAIM_NOTEBOOKS = [p for p in NOTEBOOKS if p.stem not in ("summary", "explore")]
-NAMES = re.compile(r"(theorem|corollary|conjecture|prediction|experiment)_[a-z0-9_]+|summary|explore")
+CLAIM_NOTEBOOKS = [p for p in NOTEBOOKS if p.stem not in ("summary", "explore", "controls")]
+NAMES = re.compile(r"(theorem|corollary|conjecture|prediction|experiment)_[a-z0-9_]+|summary|explore|controls")
 
 # Sections of a claim notebook, in order: what is claimed and how it is decided stands before any data.
 SECTIONS = (

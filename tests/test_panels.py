@@ -15,14 +15,15 @@ def panel(rng):
     return panels.simulated_panel("scenarios", 0.0, rng=rng, n_scenarios=12, n_draws=5, n_layers=3, dim=8)
 
 
-def captured(corpus, rng, *, layers=3, dim=8):
+def captured(corpus, rng, *, layers=3, dim=8, n_re_rounded=0):
     """Datasets as `capture.ensure_all` returns them, one per variant, of random numbers."""
     n = len(corpus.items)
     shape = (len(corpus.languages), 2, layers, n, dim)
     dims = ("language", "pooling", "layer", "item", "hidden")
     coords = {"language": list(corpus.languages), "pooling": ["mean", "last"]}
     ids = (("language", "item", "position"), rng.integers(0, 500, (len(corpus.languages), n, 9)))
-    names = [variant if seed is None else f"{variant}-{seed}" for variant, seed in panels.VARIANTS]
+    variants = (*panels.VARIANTS, *((panels.RE_ROUNDED, seed) for seed in range(n_re_rounded)))
+    names = [variant if seed is None else f"{variant}-{seed}" for variant, seed in variants]
     return {
         name: xr.Dataset({"states": (dims, rng.standard_normal(shape)), "token_ids": ids}, coords)
         for name in names
@@ -50,6 +51,85 @@ def test_open_panels_pair_every_language_with_the_anchor(rng, monkeypatch):
     last = panels.open_panels("a model", corpus, rng=rng, pooling="last", first_layer=1)["es"]
     expected = stored["random-1"]["states"].sel(pooling="last", language="es").to_numpy()[1:]
     assert (last.subjects["random-1"][1] == expected).all()
+
+
+def test_open_panels_hold_re_roundings_beside_the_twins(rng, monkeypatch):
+    corpus = corpora.load("number-stories", LANGUAGES, n_scenarios=12, n_draws=4)
+    stored, asked = captured(corpus, rng, n_re_rounded=2), {}
+    monkeypatch.setattr(panels.capture, "ensure_all", lambda *a, **k: asked.update(k) or stored)
+    wanted = panels.variants("gemma-3-270m", 2)
+    found = panels.open_panels("gemma-3-270m", corpus, rng=rng, variants=wanted)
+    assert tuple(asked["variants"]) == wanted
+    for one in found.values():
+        assert one.re_rounded == ("re-rounded-0", "re-rounded-1")
+        assert one.twins == ("random-0", "random-1", "random-2")
+    x, y = found["es"].subjects["re-rounded-1"]
+    states = stored["re-rounded-1"]["states"].sel(pooling="mean")
+    assert (x == states.sel(language="en").to_numpy()).all()
+    assert (y == states.sel(language="es").to_numpy()).all()
+    # the controls are made from the weights as they are: re-roundings change none of them
+    alone = {name: data for name, data in stored.items() if not name.startswith("re-rounded")}
+    seeds = [np.random.default_rng(3) for _ in range(2)]
+    both = []
+    for seed, data in zip(seeds, (stored, alone), strict=True):
+        monkeypatch.setattr(panels.capture, "ensure_all", lambda *a, data=data, **k: data)
+        both.append(panels.open_panels("gemma-3-270m", corpus, rng=seed)["fr"])
+    for name in (panels.SHUFFLED, panels.PLANTED):
+        for one, other in zip(*(panel.subjects[name] for panel in both), strict=True):
+            assert (one == other).all()
+
+
+@pytest.mark.parametrize(
+    ("model", "n", "again"),
+    [
+        ("gemma-3-270m", 3, (("re-rounded", 0), ("re-rounded", 1), ("re-rounded", 2))),
+        ("gemma-3-270m", 0, ()),
+        ("mine.gguf", 1, (("re-rounded", 0),)),
+        ("a folder", 3, ()),  # weights that are not known to be quantised
+        ("owner/name", 3, ()),
+        ("imported", 2, (("re-rounded", 0), ("re-rounded", 1))),  # somebody may have saved them
+    ],
+)
+def test_variants_add_re_roundings_where_weights_may_be_quantised(tmp_path, monkeypatch, model, n, again):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.gguf").touch()
+    (tmp_path / "a folder").mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / "a folder" / name).touch()
+    monkeypatch.setattr(panels.imports, "is_imported", lambda name: name == "imported")
+    assert panels.variants(model, n) == (*panels.VARIANTS, *again)
+
+
+def test_variants_of_a_panel_are_told_apart_by_their_names(panel):
+    noise = panel.subjects["random-0"]
+    made = panels.replace(panel, subjects={**panel.subjects, "re-rounded-0": noise, "re-rounded-12": noise})
+    assert made.re_rounded == ("re-rounded-0", "re-rounded-12")
+    assert made.twins == panel.twins == ("random-0", "random-1", "random-2")
+    assert panel.re_rounded == ()
+
+
+def test_scope_says_how_often_weights_were_re_rounded(panel):
+    corpus = corpora.load("number-stories", ("en", "fr"), n_scenarios=3)
+    made = panels.replace(panel, subjects={**panel.subjects, "re-rounded-0": panel.subjects["trained"]})
+    key = "quantised weights re-rounded"
+    assert panels.scope(corpus, {"fr": panel})[key] == "not in this run"
+    assert panels.scope(corpus, {"fr": made})[key].startswith("1 ")
+
+
+def test_open_panels_without_token_ids_make_nothing_with_them(rng, monkeypatch):
+    corpus = corpora.load("number-stories", LANGUAGES, n_scenarios=12, n_draws=4)
+    stored = captured(corpus, rng)
+    for data in stored.values():
+        data["token_ids"].loc[{"language": "es"}] = -1  # as an import without them has it
+        data["token_ids"].values[:2, ::2, 6:] = -1
+    monkeypatch.setattr(panels.capture, "ensure_all", lambda *a, **k: stored)
+    found = panels.open_panels("a model", corpus, rng=rng)
+    assert found["es"].tokens is None
+    assert set(found["es"].subjects) == set(stored)
+    assert set(found["fr"].subjects) == {*stored, panels.SHUFFLED, panels.PLANTED}
+    table = panels.surface_table(found)
+    assert table.loc["es", "items"] == 48
+    assert table["own token overlap"].isna().tolist() == [False, True]
 
 
 def test_open_panels_need_two_languages(rng):

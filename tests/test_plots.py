@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from zspace.evidence import claims, panels, plots, tables
 from zspace.evidence.experiments import descent, retrieval, updates
+from zspace.evidence.theme import LANGUAGE_COLOURS, VERDICT_COLOURS
 
 LANGUAGES = ("zh", "fr", "sw")
 
@@ -21,12 +22,6 @@ def pairs():
 
 def kilobytes(figure):
     return len(figure.to_json()) / 1000
-
-
-def test_languages_keep_distinct_colours():
-    colours = plots.LANGUAGE_COLOURS
-    assert len(set(colours.values())) == len(colours) == 11
-    assert plots.language_colour("xx") not in colours.values()
 
 
 def test_retrieval_curves_title_names_aligned_languages_only(pairs):
@@ -85,12 +80,91 @@ def test_update_figures_hold_every_subject(pairs):
     assert list(table.columns.levels[1]) == ["best twin", "trained"]
 
 
-def test_verdict_map_shows_every_verdict():
-    rows = [("a", "*", "proved"), ("a", "zh", "supported"), ("b", "zh", "not testable")]
-    ledger = pd.DataFrame(rows, columns=["claim", "language", "as_corrected"])
+def test_accuracy_lines_show_the_model_over_its_first_twin():
+    rows = [
+        (code, subject, layer, round(peak * layer / 3, 3))
+        for code, peak in (("sw", 0.3), ("zh", 0.9))
+        for subject, peak in ((panels.TRAINED, peak), ("random-0", 0.1), ("surface overlap", 0.2))
+        for layer in range(4)
+    ]
+    curves = pd.DataFrame(rows, columns=["language", "subject", "layer", "accuracy"])
+    figure = plots.accuracy_lines(curves)
+    assert {t.name: list(t.y) for t in figure.data} == {
+        f"{code}, {subject}": of_subject["accuracy"].tolist()
+        for (code, subject), of_subject in curves.groupby(["language", "subject"])
+        if subject != "surface overlap"
+    }
+    colours = {t.name: t.line.color for t in figure.data if t.showlegend}
+    assert colours == {f"{code}, trained": LANGUAGE_COLOURS[code] for code in ("sw", "zh")}
+    assert figure.layout.title.text == "Best accuracy from 0.30 (sw) to 0.90 (zh)"
+    curves.loc[curves["subject"] == panels.TRAINED, "accuracy"] /= 2
+    assert plots.accuracy_lines(curves).layout.title.text == "Best accuracy from 0.15 (sw) to 0.45 (zh)"
+    alone = plots.accuracy_lines(curves[curves["subject"] == panels.TRAINED])
+    assert len([t for t in alone.data if t.x is not None and len(t.x)]) == 2
+
+
+@pytest.fixture
+def ledger():
+    """Two models, one of them on two corpora, and a theorem that is about none."""
+    rows = [
+        ("theorem_x", "any", "any", "*", "refuted", "proved"),
+        ("claim_a", "m1", "c/v", "*", "refuted", "supported"),
+        ("claim_a", "m1", "c/v", "zh", "refuted", "supported"),
+        ("claim_a", "m1", "c/v", "sw", "inconclusive", "inconclusive"),
+        ("claim_a", "m1", "d/v", "zh", "refuted", "refuted"),
+        ("claim_a", "m2", "c/v", "zh", "not testable", "not testable"),
+        ("claim_b", "m2", "c/v", "zh", "supported", "supported"),
+    ]
+    columns = ["claim", "model", "corpus", "language", "as_stated", "as_corrected"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def shown_colour(heat, code):
+    """What a heat map paints a number with, from its colour scale of steps."""
+    at = (code - heat.zmin) / (heat.zmax - heat.zmin)
+    return [colour for place, colour in heat.colorscale if place <= at][-1]
+
+
+@pytest.mark.parametrize("reading", ["as_corrected", "as_stated"])
+def test_verdict_map_has_a_row_per_claim_model_and_corpus_and_hides_none(ledger, reading):
+    figure = plots.verdict_map(ledger, reading)
+    (heat,) = figure.data
+    assert list(heat.y)[::-1] == [
+        "theorem x",
+        "claim a<br><i>m1, c/v</i>",
+        "claim a<br><i>m1, d/v</i>",
+        "claim a<br><i>m2, c/v</i>",
+        "claim b<br><i>m2, c/v</i>",
+    ]
+    assert list(heat.x) == ["all", "sw", "zh"]
+    table = pd.DataFrame(heat.customdata, index=heat.y, columns=heat.x)
+    for row in ledger.itertuples():
+        place = "" if row.model == "any" else f"<br><i>{row.model}, {row.corpus}</i>"
+        cell = table.loc[row.claim.replace("_", " ") + place, {"*": "all"}.get(row.language, row.language)]
+        assert cell == getattr(row, reading)
+    assert (table != "").to_numpy().sum() == len(ledger)
+
+
+def test_verdict_map_writes_and_paints_each_verdict_in_its_own_way(ledger):
     figure = plots.verdict_map(ledger)
-    assert set(figure.data[0].text.ravel()) == {"proved", "supported", "not testable", ""}
-    assert figure.layout.title.text.endswith("1 proved, 1 supported, 1 not testable")
+    (heat,) = figure.data
+    key = figure.layout.title.subtitle.text.partition("; ")[2]
+    words = dict(entry.split(" ", 1) for entry in key.split(", "))
+    for code, symbol, word in zip(heat.z.ravel(), heat.text.ravel(), heat.customdata.ravel(), strict=True):
+        assert words.get(symbol, "") == word
+        assert np.isnan(code) if not word else shown_colour(heat, code) == VERDICT_COLOURS[word]
+
+
+def test_verdict_map_title_counts_the_ledgers_rows(ledger):
+    def title(table, reading="as_corrected"):
+        return plots.verdict_map(table, reading).layout.title.text.replace("<br>", " ")
+
+    counts = "1 proved, 3 supported, 1 refuted, 1 inconclusive, 1 not testable"
+    assert title(ledger) == f"Verdicts as corrected: {counts}"
+    stated = "1 supported, 4 refuted, 1 inconclusive, 1 not testable"
+    assert title(ledger, "as_stated") == f"Verdicts as stated: {stated}"
+    ledger.loc[2, "as_corrected"] = "refuted"
+    assert "2 supported, 2 refuted" in title(ledger)
 
 
 def test_tables_state_rules_and_controls(pairs):

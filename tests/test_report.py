@@ -2,14 +2,16 @@
 
 import json
 import re
+from pathlib import Path
 
 import jupytext
 import nbformat.v4 as nbf
 import pytest
 import sample_report
+from bs4 import BeautifulSoup
 from zspace import files
 from zspace.errors import ClaimError, ZspaceError
-from zspace.pages import rendering, report
+from zspace.pages import overview, rendering, report
 
 RUN = "gemma-3-270m/prediction_1_retrieval_by_layer.ipynb"
 
@@ -174,10 +176,12 @@ def test_read_records_refuses_an_empty_ledger_and_a_half_written_file(tmp_path):
         report.read_records(tmp_path)
 
 
-def test_page_of_prefers_the_run_of_the_same_model_and_corpus():
-    def page(source, **parameters):
-        return rendering.Page(source, source, rendering.Path(source), parameters, failed=False)
+def page(source, failed=False, **parameters):
+    """The page of an executed notebook."""
+    return rendering.Page(f"{Path(source).stem}.html", source, Path(source), parameters, failed)
 
+
+def test_page_of_prefers_the_run_of_the_same_model_and_corpus():
     record = {"notebook": "n_1", "model": "m", "corpus": "c/digits"}
     right = page("m/n_1.ipynb", model="m", corpus="c")
     others = [page("x/n_1.ipynb", model="m2"), page("m/n_2.ipynb", model="m"), page("n_1.ipynb", model="m")]
@@ -185,6 +189,164 @@ def test_page_of_prefers_the_run_of_the_same_model_and_corpus():
     assert report.page_of(record, [*others[:2], page("n_1.ipynb", model="m", corpus="d")]) is None
     assert report.page_of(record, []) is None
     assert report.page_of(record | {"model": "any", "corpus": "any"}, [right]) is right
+
+
+@pytest.mark.parametrize(
+    ("corpus", "parameters"),
+    [
+        ("stories/as-is", {"corpus": "/some/where/stories"}),
+        ("stories/as-is", {"corpus": "texts/stories.csv", "version": ""}),
+        ("stories/as-is", {"corpus": "stories", "version": "as-is"}),
+        ("mgsm/masked", {"corpus": "juletxara/mgsm"}),
+        ("mgsm/masked", {"corpus": "juletxara/mgsm", "version": "masked", "padding": "none"}),
+        ("flores/as-is", {"corpus": "flores", "version": "as-is"}),
+        ("number-stories/spelled-out", {"corpus": "number-stories", "version": "", "padding": "none"}),
+        ("number-stories/digits", {"corpus": "number-stories", "version": "digits"}),
+        ("number-stories-padded-numbers/digits",
+         {"corpus": "number-stories", "version": "digits", "padding": "numbers"}),
+    ],
+)  # fmt: skip
+def test_page_of_knows_a_corpus_by_path_hub_id_version_and_padding(corpus, parameters):
+    """And it takes the page of no other corpus, however alike their names are."""
+    record = {"notebook": "n_1", "model": "m", "corpus": corpus}
+    right = page("n_1--right.ipynb", model="m", **parameters)
+    others = [
+        {"corpus": "mgsm", "version": "as-is"},
+        {"corpus": "juletxara/mgsm-extended"},
+        {"corpus": "/some/where/stories-2"},
+        {"corpus": "stories", "version": "masked"},
+        {"corpus": "number-stories", "version": "spelled-out", "padding": "sentences"},
+        {"corpus": "number-stories", "version": "digits", "padding": "sentences"},
+    ]
+    others = [page("n_1--other.ipynb", model="m", **one) for one in others]
+    assert report.page_of(record, [*others, right]) is right
+    assert report.page_of(record, others) is None
+
+
+def group(claim, model, corpus, languages, *, measured=True):
+    """What the index knows of a record, as far as a comparison of corpora reads it."""
+    rows = [{"language": code, "n_items": 60 if measured else None} for code in languages]
+    return {"claim": claim, "title": claim.title(), "model": model, "corpus": corpus, "rows": rows}
+
+
+def test_side_by_side_compares_corpora_that_one_model_was_measured_on():
+    groups = [
+        group("a", "m", "c", ["*", "zh"]), group("a", "m", "d", ["*", "fr"]),
+        group("a", "n", "c", ["*"]),
+        group("b", "m", "d", ["zh"]),
+    ]  # fmt: skip
+    (found,) = overview.side_by_side(groups)
+    assert (found["model"], found["corpora"]) == ("m", ["c", "d"])
+    first, second, _, last = groups
+    assert [(row["title"], row["language"], row["cells"]) for row in found["rows"]] == [
+        ("A", "*", [first["rows"][0], second["rows"][0]]),
+        ("A", "zh", [first["rows"][1], None]),
+        ("A", "fr", [None, second["rows"][1]]),
+        ("B", "zh", [None, last["rows"][0]]),
+    ]
+
+
+def test_side_by_side_is_empty_where_there_is_nothing_to_compare():
+    one = [group("a", "m", "c", ["zh"]), group("b", "m", "c", ["zh"])]
+    assert overview.side_by_side(one) == []
+    assert overview.side_by_side([*one, group("a", "n", "d", ["zh"])]) == []  # of another model
+    assert overview.side_by_side([*one, group("t", overview.ANY, overview.ANY, ["*"])]) == []
+    assert overview.side_by_side([*one, group("a", "m", "d", ["zh"], measured=False)]) == []
+    both = overview.side_by_side([*one, group("a", "m", "d", ["zh"])])
+    assert [found["corpora"] for found in both] == [["c", "d"]]
+
+
+def test_build_index_sets_corpora_side_by_side_in_their_own_columns(built, tmp_path):
+    def text(cell):
+        return " ".join(cell.get_text(" ").split())
+
+    assert "Corpora side by side" not in built.read_text(encoding="utf-8")  # one corpus, two models
+    ledger = sample_report.write_other_corpus(sample_report.write_ledger(tmp_path / "ledger"))
+    index = report.build(ledger, tmp_path / "none", tmp_path / "out")
+    section = BeautifulSoup(index.read_text(encoding="utf-8"), "html.parser").find(id="corpora")
+    assert [text(h) for h in section.find_all("h3")] == [sample_report.MODELS[0]]
+    header, *rows = section.find_all("tr")
+    corpora = [sample_report.CORPUS, sample_report.OTHER_CORPUS]
+    assert [text(cell) for cell in header.find_all("th")] == ["Claim", "Language", *corpora]
+    results, title = {}, None
+    for claim, language, *cells in (row.find_all("td") for row in rows):
+        title = text(claim) or title  # stands once a claim
+        for corpus, cell in zip(corpora, cells, strict=True):
+            marks = [mark["title"].split(": ")[1] for mark in cell.find_all(class_="mark")]
+            values = [text(value) for value in cell.find_all(class_="value")]
+            results[title, text(language), corpus] = (marks, values)
+    assert results == expected_side_by_side(corpora)
+
+
+def expected_side_by_side(corpora):
+    """(claim, language, corpus) -> both verdicts and the estimate, from the invented results."""
+    found = {}
+    for claim, (title, *_) in sample_report.CLAIMS.items():
+        other = {} if claim.startswith("theorem") else sample_report.OTHER_RESULTS
+        for code in {**sample_report.RESULTS, **other}:
+            for corpus, results in zip(corpora, (sample_report.RESULTS, other), strict=True):
+                *verdicts, estimate, low, high = results.get(code, (None, None, None))
+                shown = "–" if low is None else f"{estimate:.2f} [{low:.2f}, {high:.2f}]".replace("-", "−")
+                place = title, code.replace("*", "all"), corpus
+                found[place] = (verdicts, [shown] if verdicts else [])
+    return found
+
+
+def test_control_pages_are_one_line_a_model_and_corpus():
+    stories = {"model": "m", "corpus": "number-stories", "version": ""}
+    pages = [
+        page("controls--m--s.ipynb", **stories, languages="en,zh,sw"),
+        page("controls--m--s--en-zh.ipynb", **stories, languages="en, zh"),
+        page("controls--m--s--en-sw.ipynb", **stories, languages="en,sw", failed=True),
+        page("controls--m--p--en-zh.ipynb", **stories, languages="en,zh", padding="numbers"),
+        page("controls--m--d.ipynb", **{**stories, "version": "digits"}, languages="en,zh,sw"),
+        page("m/controls.ipynb", model="n", corpus="juletxara/mgsm", languages="en,zh,sw"),
+        page("prediction--m--s.ipynb", **stories, languages="en,zh"),
+    ]
+    lines = overview.control_pages(pages)
+    assert [(line["model"], line["corpus"], line["all"], line["pairs"]) for line in lines] == [
+        ("m", "number-stories/spelled-out", pages[0], [("zh", pages[1]), ("sw", pages[2])]),
+        ("m", "number-stories-padded-numbers/spelled-out", None, [("zh", pages[3])]),
+        ("m", "number-stories/digits", pages[4], []),
+        ("n", "mgsm", pages[5], []),
+    ]
+    assert [one for one in pages if overview.is_pair(one)] == pages[1:4]
+    assert overview.control_pages(pages[-1:]) == []
+
+
+def test_build_index_links_the_controls_of_each_language(built, tmp_path):
+    notebooks = sample_report.write_notebooks(tmp_path / "notebooks")
+    for model in sample_report.MODELS:
+        for languages in ("en,zh,sw", "en,zh", "en,sw"):
+            sample_report.write_controls(notebooks, model, "number-stories", languages)
+    sample_report.write_controls(notebooks, sample_report.MODELS[0], "juletxara/mgsm", "en,de")
+    index = report.build(sample_report.write_ledger(tmp_path / "ledger"), notebooks, tmp_path / "out")
+    soup = BeautifulSoup(index.read_text(encoding="utf-8"), "html.parser")
+    found = [
+        (
+            [cell.get_text() for cell in row.find_all("td")[:2]],
+            {a.get_text(): a["href"] for a in row.find_all("a")},
+        )
+        for row in soup.find(id="controls").find_all("tr")[1:]
+    ]
+    first, second = sample_report.MODELS
+    name = "controls--{}--number-stories--en-{}.html"
+    links = [
+        {
+            "together →": name.format(model, "zh-sw"),
+            "zh": name.format(model, "zh"),
+            "sw": name.format(model, "sw"),
+        }
+        for model in (first, second)
+    ]
+    mgsm = ([first, "mgsm"], {"de": f"controls--{first}--juletxara-mgsm--en-de.html"})
+    expected = [([first, sample_report.CORPUS], links[0]), mgsm, ([second, sample_report.CORPUS], links[1])]
+    assert sorted(found, key=str) == sorted(expected, key=str)
+    assert all((index.parent / file).is_file() for _, files in found for file in files.values())
+    listed = {a["href"] for a in soup.find("ul", class_="pages").find_all("a")}
+    pairs = {file for _, files in found for words, file in files.items() if words != "together →"}
+    assert listed == {p.name for p in index.parent.glob("*.html")} - pairs - {"index.html"}
+    assert 'id="controls"' not in built.read_text(encoding="utf-8")  # no such page, no such section
 
 
 @pytest.mark.parametrize(

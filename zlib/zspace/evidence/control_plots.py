@@ -10,15 +10,18 @@ from .panels import TRAINED
 from .theme import NULL_LINE, language_colour, line, panel_place, small_multiples, titled, twin_band
 
 _POOLING_DASHES = {"mean": "solid", "median": "dash", "trimmed": "dot"}
+_TOLD = 0.75  # accuracy of the probe half-way from chance to certainty
 _SCALE = [[0.0, "#FFFFFF"], [1.0, "#0072B2"]]
 
 
 def overlap_map(table: pd.DataFrame) -> go.Figure:
     """Token overlap of all pairs of languages beyond that of unrelated items (a square table)."""
-    upper = table.where(np.triu(np.ones(table.shape, bool), 1)).stack()
-    (one, other), most = upper.idxmax(), upper.max()
-    title = f"Translations share most tokens in {one} and {other}: {most:.2f} beyond unrelated items"
-    figure = _heat_map(table, zmax=max(0.1, float(upper.max())))
+    upper = table.where(np.triu(np.ones(table.shape, bool), 1)).stack().dropna()
+    title = "No token ids came with these states, so their overlap is unknown"
+    if len(upper):
+        (one, other), most = upper.idxmax(), upper.max()
+        title = f"Translations share most tokens in {one} and {other}: {most:.2f} beyond unrelated items"
+    figure = _heat_map(table, zmax=max([0.1, *upper]))
     return titled(figure, title, "cosine of IDF-weighted token counts, translations minus unrelated items")
 
 
@@ -27,9 +30,10 @@ def subject_map(table: pd.DataFrame) -> go.Figure:
     subjects = list(dict.fromkeys(table["subject"]))
     wide = table.pivot(index="subject", columns="language", values="estimate")
     wide = wide.loc[subjects[::-1], list(dict.fromkeys(table["language"]))]
-    best = wide.drop(index=TRAINED).max() if len(wide) > 1 else None
-    above = [] if best is None else [c for c in wide.columns if wide.loc[TRAINED, c] > best[c]]
+    best = wide.drop(index=TRAINED).max()
+    above = [c for c in wide.columns if wide.loc[TRAINED, c] > best[c]]
     title = f"The trained model is above each of its controls in {', '.join(above) or 'no language'}"
+    title = title if len(wide) > 1 else "The trained model without any control beside it"
     figure = _heat_map(wide, zmax=1.0)
     figure.update_layout(margin={"l": 180})
     return titled(figure, title, "between-scenario retrieval on confirmation items, each at its own layer")
@@ -53,7 +57,8 @@ def identity_curves(table: pd.DataFrame) -> go.Figure:
         figure.add_hline(0.5, line={"color": NULL_LINE, "width": 1, "dash": "dot"}, **place)
     figure.update_yaxes(range=[-0.02, 1.04])
     lowest = table[table["subject"] == TRAINED].groupby("language", sort=False)["probe"].min()
-    title = f"The language can be told at every layer: probe at least {lowest.min():.2f} ({lowest.idxmin()})"
+    told = "can be told" if lowest.min() > _TOLD else "cannot be told"
+    title = f"The language {told} at every layer: probe at least {lowest.min():.2f} ({lowest.idxmin()})"
     return titled(figure, title, "held-out items; dotted horizontal line: chance of the probe")
 
 
@@ -101,7 +106,7 @@ def _heat_map(table: pd.DataFrame, *, zmax: float) -> go.Figure:
     )
     figure.update_xaxes(side="bottom", type="category")
     figure.update_yaxes(type="category")
-    return figure.update_layout(height=150 + 34 * len(table))
+    return figure.update_layout(height=130 + 34 * len(table), margin={"b": 40})
 
 
 def _names(labels: Sequence) -> list[str]:

@@ -18,7 +18,7 @@ from .rules import INCONCLUSIVE, NOT_TESTABLE, PROVED, REFUTED, SUPPORTED
 
 LANGUAGE_COLOURS = {
     "en": "#000000", "zh": "#D55E00", "fr": "#0072B2", "es": "#E69F00", "sw": "#009E73", "de": "#56B4E9",
-    "ru": "#CC79A7", "ja": "#7F3C8D", "th": "#A6761D", "bn": "#3969AC", "te": "#80BA5A",
+    "ru": "#CC79A7", "ja": "#7F3C8D", "th": "#6B3E00", "bn": "#2222DD", "te": "#80BA5A",
 }  # fmt: skip
 VERDICT_COLOURS = {
     PROVED: "#1B6CA8", SUPPORTED: "#56B4E9", REFUTED: "#D55E00", INCONCLUSIVE: "#F0E442",

@@ -38,9 +38,7 @@ def control_pages(pages: list[Page]) -> list[dict]:
     for page in pages:
         if page.source.stem.split("--")[0] != CONTROLS:
             continue
-        model, corpus = (str(page.parameters.get(k, "")) for k in ("model", "corpus"))
-        version = str(page.parameters.get("version", ""))
-        name = corpora.label(corpus, version)
+        model, name = str(page.parameters.get("model", "")), corpus_of(page)
         line = lines.setdefault((model, name), {"model": model, "corpus": name, "all": None, "pairs": []})
         if is_pair(page):
             line["pairs"].append((_languages(page)[-1], page))
@@ -52,6 +50,11 @@ def control_pages(pages: list[Page]) -> list[dict]:
 def is_pair(page: Page) -> bool:
     """Whether a page is one of the notebook `controls` about a single pair of languages."""
     return page.source.stem.split("--")[0] == CONTROLS and len(_languages(page)) == 2
+
+
+def corpus_of(page: Page) -> str:
+    """What the ledger calls the corpus that a page's notebook read, as far as its parameters tell."""
+    return corpora.label(*(str(page.parameters.get(k, "")) for k in ("corpus", "version", "padding")))
 
 
 def _languages(page: Page) -> list[str]:

@@ -16,7 +16,6 @@ import plotly.offline
 from .. import files
 from ..errors import ClaimError
 from ..evidence import claims
-from ..sources import corpora
 from . import overview, rendering
 from .overview import ANY
 
@@ -102,7 +101,7 @@ def page_of(record: dict, pages: list[rendering.Page]) -> rendering.Page | None:
         stated = {k: str(page.parameters[k]) for k in ("model", "corpus") if page.parameters.get(k)}
         if not any(record["notebook"] in part for part in page.source.with_suffix("").parts):
             return 0
-        stated |= {k: corpora.label(v, "") for k, v in stated.items() if k == "corpus"}
+        stated |= {k: overview.corpus_of(page) for k in stated if k == "corpus"}
         names = {k: (v, ANY, Path(v).stem) for k, v in stated.items()}
         fits = [record[k] in names[k] or record[k].startswith(f"{v}/") for k, v in stated.items()]
         return 1 + len(fits) if all(fits) else 0

@@ -16,7 +16,7 @@ from ...files import params
 from ...measures import alignment, identity, surface
 from ...measures.resampling import Interval
 from ...sources import corpora, stories
-from ...states import capture
+from ...states import capture, imports
 from .. import panels
 from ..panels import PERMUTED, RANDOM_BLOCKS, SHUFFLED, TRAINED, Panel, own_overlap
 from . import retrieval
@@ -38,11 +38,14 @@ def surface_by_language(corpus: corpora.Corpus, pairs: Mapping[str, Panel]) -> p
     items). Languages whose states came without token ids have the last column alone.
     """
     anchor = corpus.languages[0]
+    lengths = {language: panel.lengths() for language, panel in pairs.items() if panel.tokens is not None}
     rows = {}
+    if lengths:
+        own, _ = next(iter(lengths.values()))
+        rows[anchor] = _fertility(corpus, anchor, own, own)
     for language, panel in pairs.items():
-        if panel.tokens is not None:
-            own, other = panel.lengths()
-            rows.setdefault(anchor, _fertility(corpus, anchor, own, own))
+        if language in lengths:
+            own, other = lengths[language]
             overlap = surface.mean_token_overlap(*panel.tokens)
             rows[language] = _fertility(corpus, language, other, own) | {
                 "own token overlap": float(np.mean(own_overlap(panel))),
@@ -64,10 +67,10 @@ def overlap_matrix(pairs: Mapping[str, Panel], anchor: str = "anchor") -> pd.Dat
     `anchor` names the panels' first language. Symmetric, NaN on the diagonal and where states came without
     token ids.
     """
-    token_ids = {code: panel.tokens[1] for code, panel in pairs.items() if panel.tokens is not None}
-    if token_ids:
-        token_ids = {anchor: next(iter(pairs.values())).tokens[0], **token_ids}
-    codes = list(token_ids) or [anchor, *pairs]
+    tokens = {code: panel.tokens for code, panel in pairs.items() if panel.tokens is not None}
+    token_ids = {anchor: next(iter(tokens.values()))[0]} if tokens else {}
+    token_ids |= {code: ids for code, (_, ids) in tokens.items()}
+    codes = [anchor, *pairs]
     table = pd.DataFrame(np.nan, index=codes, columns=codes)
     for one, other in combinations(token_ids, 2):
         found = surface.mean_token_overlap(token_ids[one], token_ids[other])
@@ -123,7 +126,8 @@ def stratified_shuffles(pairs: Mapping[str, Panel], *, rng: np.random.Generator)
 def language_identity(pairs: Mapping[str, Panel]) -> pd.DataFrame:
     """Held-out accuracy of a probe for the language, beside retrieval, layer by layer.
 
-    The probe is linear, or nonlinear on centred languages (see `identity.language_probe`). Columns language, subject (trained and random twins), layer, probe, probe_centred, retrieval.
+    The probe is linear, or nonlinear on centred languages (see `identity.language_probe`). Columns language,
+    subject (trained and random twins), layer, probe, probe_centred, retrieval.
     """
     tables = []
     for panel in pairs.values():
@@ -144,7 +148,8 @@ def open_poolings(
     model: str, corpus: corpora.Corpus, *, rng: np.random.Generator, capture_missing: bool = False
 ) -> dict[str, dict[str, Panel]]:
     """Panels of the trained model by pooling of SINK_POOLINGS; those not there are left out, or captured."""
-    if not capture_missing and not capture.is_stored(model, corpus, poolings=SINK_POOLINGS):
+    is_there = imports.is_imported(model) or capture.is_stored(model, corpus, poolings=SINK_POOLINGS)
+    if not is_there and not capture_missing:
         return {}
     options = {"variants": panels.VARIANTS[:1], "together": SINK_POOLINGS, "progress": False}
     streams = zip(SINK_POOLINGS, rng.spawn(len(SINK_POOLINGS)), strict=True)
