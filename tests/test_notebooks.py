@@ -19,8 +19,9 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 SCRIPTS = sorted((FOLDER / "py").glob("*.py"))
-CLAIM_NOTEBOOKS = [p for p in NOTEBOOKS if p.stem not in ("summary", "explore", "controls")]
-NAMES = re.compile(r"(theorem|corollary|conjecture|prediction|experiment)_[a-z0-9_]+|summary|explore|controls")
+NOT_CLAIMS = ("summary", "explore", "controls")
+CLAIM_NOTEBOOKS = [p for p in NOTEBOOKS if p.stem not in NOT_CLAIMS]
+NAMES = re.compile(r"(theorem|corollary|conjecture|prediction|experiment)_[a-z0-9_]+|" + "|".join(NOT_CLAIMS))
 
 # Sections of a claim notebook, in order: what is claimed and how it is decided stands before any data.
 SECTIONS = (
