@@ -225,13 +225,14 @@ def verdict_map(ledger: pd.DataFrame, reading: str = "as_corrected") -> go.Figur
             hovertemplate="%{y}, %{x}: %{customdata}<extra></extra>",
         )
     )
-    figure.update_layout(height=190 + 40 * len(table), margin={"l": 300})
+    figure.update_layout(height=170 + 46 * len(table), margin={"l": 300, "b": 40})
     counts = ledger[reading].value_counts()
     finding = ", ".join(f"{counts[w]} {w}" for w in words if w in counts)
     key = ", ".join(f"{short} {word}" for word, short in _SHORT.items())
-    return titled(
-        figure, f"Verdicts {reading.replace('_', ' ')}: {finding}", f"all: every language together; {key}"
-    )
+    title = f"Verdicts {reading.replace('_', ' ')}: {finding}"
+    titled(figure, title, f"all: every language together; {key}")
+    # the names of models and corpora leave the plot too narrow for its title
+    return figure.update_layout(title={"x": 0.02, "xref": "container"})
 
 
 def _row_labels(ledger: pd.DataFrame) -> pd.Series:

@@ -140,7 +140,8 @@ def cell(notebook: str, parameters: Mapping[str, object], *, folder: Path | None
     checked = check_parameters(notebook, parameters, folder=folder)
     known = notebook_parameters(folder / f"{notebook}.ipynb")
     shown = {name: checked.get(name, default) for name, default in known.items()}
-    names = [str(shown[name]) for name in ("model", "corpus", "version") if name in shown]
+    told = {name: str(shown.get(name, "")) for name in ("model", "corpus", "version", "padding")}
+    names = [word for name, word in told.items() if word and (name, word) != ("padding", "none")]
     return Cell("--".join(_slug(n) for n in [notebook, *names]), notebook, checked)
 
 
