@@ -267,9 +267,14 @@ def test_add_takes_any_floating_point_numbers(tmp_path, corpus, saved, dtype):
     np.testing.assert_array_equal(states, saved["en"].astype(np.float32))
 
 
-@pytest.mark.parametrize("without", ["token_ids/sw", "token_ids/"])
-def test_add_without_token_ids_of_every_language_has_none(tmp_path, corpus, saved, without):
-    content = {name: array for name, array in saved.items() if not name.startswith(without)}
+def test_add_refuses_token_ids_of_some_languages(tmp_path, corpus, saved):
+    content = {name: array for name, array in saved.items() if name != "token_ids/sw"}
+    with pytest.raises(StoreError, match="has token ids of en, but none of sw; give those of every language"):
+        imports.add(write_npz(tmp_path, content), "mine", corpus)
+
+
+def test_add_without_token_ids_has_none(tmp_path, corpus, saved):
+    content = {name: array for name, array in saved.items() if not name.startswith("token_ids/")}
     assert not imports.add(write_npz(tmp_path, content), "mine", corpus).has_tokens
     dataset = capture.ensure("mine", corpus, poolings=["mean"])
     assert (dataset["token_ids"].values == store.NO_TOKEN).all()

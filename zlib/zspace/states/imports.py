@@ -161,6 +161,12 @@ def add(
     states = {place: _checked(place, a, corpus, last_layer) for place, a in states.items()}
     _check_together(states, path)
     tokens = {code: _checked_tokens(code, ids, corpus) for code, ids in tokens.items()}
+    without = sorted({code for _, code, _ in states} - set(tokens))
+    if tokens and without:
+        raise StoreError(
+            f"{path.name} has token ids of {', '.join(tokens)}, but none of {', '.join(without)}; give those "
+            "of every language, or of none."
+        )
     found = _imported(name, corpus, states, tokens)
     for variant in found.variants:
         _write(found, variant, corpus, states, tokens)
