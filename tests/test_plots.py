@@ -184,3 +184,15 @@ def test_tables_state_rules_and_controls(pairs):
         panels.PLANTED,
     }
     assert list(tables.verdicts(verdicts).index) == ["*", *LANGUAGES]
+
+
+@pytest.mark.parametrize(
+    ("cell", "renderer"), [("some-cell", "plotly_mimetype"), (None, "plotly_mimetype+png")]
+)
+def test_prepare_notebook_draws_pictures_outside_a_batch_only(monkeypatch, cell, renderer):
+    monkeypatch.setattr(plots.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(plots.pio.renderers, "default", "json")  # restored afterwards
+    monkeypatch.delenv("ZSPACE_CELL", raising=False)
+    if cell:
+        monkeypatch.setenv("ZSPACE_CELL", cell)
+    assert plots.prepare_notebook() == renderer

@@ -4,6 +4,7 @@ A figure's title states the finding, computed from the table it shows; uncertain
 and the parts that figures share are in `theme`.
 """
 
+import os
 import shutil
 from collections.abc import Mapping
 
@@ -32,9 +33,12 @@ _CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
 def prepare_notebook() -> str:
-    """Whole words in tables, and figures as interactive JSON, with a PNG where a Chromium can draw one."""
+    """Whole words in tables, and figures as interactive JSON, with a PNG where a Chromium can draw one.
+
+    A batch, whose pages draw the JSON, makes no PNG: each would take its seconds.
+    """
     pd.set_option("display.max_colwidth", None, "display.max_columns", None, "display.width", 200)
-    has_chromium = any(shutil.which(name) for name in _CHROMIUM)
+    has_chromium = "ZSPACE_CELL" not in os.environ and any(shutil.which(name) for name in _CHROMIUM)
     pio.renderers["png"].width = 620
     pio.renderers.default = "plotly_mimetype+png" if has_chromium else "plotly_mimetype"
     return pio.renderers.default
