@@ -1,6 +1,7 @@
 """Experiments recover what was planted, and say nothing where nothing is."""
 
 import re
+import types
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from zspace.evidence import claims, panels, rules
 from zspace.evidence.experiments import common, descent, dilution, retrieval, simulated, updates
 from zspace.measures import alignment, residual
 from zspace.measures.resampling import Interval
+from zspace.sources import corpora
 
 EMPIRICAL = (
     "prediction_1_aligned",
@@ -702,3 +704,34 @@ def test_shuffled_pairing_stays_within_strata_of_length(panel, rng):
     assert (y == trained[1][:, partner]).all()
     assert (band[partner] == band).all()
     assert (partner != np.arange(60)).mean() > 0.8
+
+
+def test_operating_characteristic_is_computed_once_and_for_nothing_else(tmp_path, monkeypatch):
+    """The same question gives the same rates without a simulation; another stream or size asks anew."""
+    monkeypatch.setenv("ZSPACE_RUNS", str(tmp_path))
+    calls = []
+
+    def counted(claim, simulate, *, rng, n_simulations):
+        calls.append(claim)
+        return claims.operating_characteristic(claim, simulate, rng=rng, n_simulations=n_simulations)
+
+    stand_in = types.SimpleNamespace(
+        OperatingCharacteristic=claims.OperatingCharacteristic, operating_characteristic=counted
+    )
+    monkeypatch.setattr(simulated, "claims", stand_in)
+    monkeypatch.setattr(simulated, "_N_CALIBRATION", 2)
+    texts = corpora.load("number-stories", ["en"], n_scenarios=12, n_draws=2)
+
+    def ask(seed, corpus=texts, n_simulations=3):
+        stream = np.random.default_rng(seed).spawn(1)[0]
+        return simulated.operating_characteristic(
+            "prediction_1_aligned", corpus, rng=stream, n_simulations=n_simulations
+        )
+
+    first = ask(0)
+    assert ask(0) == first
+    assert calls == ["prediction_1_aligned"]
+    ask(1)
+    ask(0, corpus=texts.select(np.arange(22)))
+    assert ask(0, n_simulations=4).n_simulations == 4
+    assert len(calls) == 4

@@ -103,15 +103,9 @@ tables.rules(CLAIMS)
 # %% tags=["tol-0.12"]
 chosen = dict(version=version, n_scenarios=n_scenarios, n_draws=n_draws, difficulty=difficulty, padding=padding, seed=seed)
 texts = corpora.load(corpus, languages.split(","), **chosen, n_items=n_items, block=block)
-size = simulated.size_of(texts)
 operating = {
-    claim: claims.operating_characteristic(
-        claim,
-        simulated.simulation(claim, **size, rng=worlds),
-        rng=draws,
-        n_simulations=n_simulations,
-    )
-    for claim, worlds, draws in zip(CLAIMS, streams[0].spawn(2), streams[1].spawn(2), strict=True)
+    claim: simulated.operating_characteristic(claim, texts, rng=stream, n_simulations=n_simulations)
+    for claim, stream in zip(CLAIMS, streams[0].spawn(2), strict=True)
 }
 tables.operating(operating).round(3)
 

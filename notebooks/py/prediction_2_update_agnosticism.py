@@ -96,8 +96,7 @@ tables.rules([CLAIM])
 # %% tags=["tol-0.12"]
 chosen = dict(version=version, n_scenarios=n_scenarios, n_draws=n_draws, difficulty=difficulty, padding=padding, seed=seed)
 texts = corpora.load(corpus, languages.split(","), **chosen, n_items=n_items, block=block)
-worlds = simulated.simulation(CLAIM, **simulated.size_of(texts), rng=streams[0])
-operating = claims.operating_characteristic(CLAIM, worlds, rng=streams[1], n_simulations=n_simulations)
+operating = simulated.operating_characteristic(CLAIM, texts, rng=streams[0], n_simulations=n_simulations)
 tables.operating({CLAIM: operating}).round(3)
 
 # %% [markdown]

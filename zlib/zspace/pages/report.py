@@ -139,6 +139,7 @@ def _index(records: list[dict], pages: list[rendering.Page]) -> str:
         groups=groups,
         claims=_distinct(r["claim"] for r in records),
         models=_distinct(r["model"] for r in records if r["model"] != ANY),
+        measured=_distinct(g["model"] for g in groups if any(row["n_items"] for row in g["rows"])),
         corpora=_distinct(r["corpus"] for r in records if r["corpus"] != ANY),
         languages=sorted(_distinct(row["language"] for row in rows), key=lambda code: code != "*"),
         verdicts=VERDICTS,

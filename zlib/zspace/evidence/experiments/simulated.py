@@ -5,11 +5,15 @@ that puts the mean of the primary statistic on the bound of the rule, where the 
 wrong most easily, and "modest" in the share that puts it on twice the bound.
 """
 
+import json
 from collections.abc import Callable
+from dataclasses import asdict
 
 import numpy as np
 
+from ... import files
 from ...sources.corpora import Corpus
+from .. import claims
 from ..claims import rule
 from ..panels import simulated_panel
 from ..rules import Evidence, bound_of
@@ -29,6 +33,30 @@ def size_of(corpus: Corpus) -> dict[str, int]:
     """Number of scenarios of a corpus, and of items in each (their rounded mean), for `simulation`."""
     n_scenarios = int(corpus.items["scenario"].nunique())
     return {"n_scenarios": n_scenarios, "n_draws": max(1, round(len(corpus) / n_scenarios))}
+
+
+def operating_characteristic(
+    claim_id: str, corpus: Corpus, *, rng: np.random.Generator, n_simulations: int = 200
+) -> claims.OperatingCharacteristic:
+    """`claims.operating_characteristic` of a claim at the size of a corpus, computed once in a runs folder.
+
+    The rates depend on the claim's rule, that size, the stream of random numbers and the code alone, so that
+    the notebooks of several models share them.
+    """
+    size, seed = size_of(corpus), rng.bit_generator.seed_seq
+    stream = [seed.entropy, list(seed.spawn_key), seed.n_children_spawned]
+    code = files.source_fingerprint("theory.py", "measures", "evidence")
+    key = files.fingerprint([claim_id, rule(claim_id)["rules"], size, n_simulations, stream, code])
+    path = files.runs_root() / "operating" / f"{key}.json"
+    with files.lock(path):
+        if path.is_file():
+            return claims.OperatingCharacteristic(**json.loads(path.read_text("utf-8")))
+        worlds, draws = rng.spawn(2)
+        world = simulation(claim_id, **size, rng=worlds)
+        found = claims.operating_characteristic(claim_id, world, rng=draws, n_simulations=n_simulations)
+        with files.atomic_write(path) as stream:
+            json.dump(asdict(found), stream)
+    return found
 
 
 def simulation(
