@@ -308,3 +308,13 @@ def test_publish_writes_nothing_when_a_figure_is_missing(zspace, project):
 def test_replace_table_refuses_a_readme_without_its_markers(readme):
     with pytest.raises(ParameterError, match="zspace publish"):
         publishing.replace_table(readme, "table")
+
+
+def test_verdict_table_names_a_model_without_weights_once():
+    """Whatever the number of claims: the row says which command measures it."""
+    reason = "weights unavailable: fetch it"
+    absent = ledger_record("far", "c/v", "not testable")
+    absent["rows"][0]["as_corrected_reason"] = reason
+    rows = table_rows([absent, ledger_record("m", "c/v", "refuted", zh="refuted"), dict(absent)])
+    assert [row[1] for row in rows] == ["m, c/v", "far"]
+    assert rows[-1] == ["every claim about a model", "far", "refuted", "not testable", reason]

@@ -196,3 +196,13 @@ def test_prepare_notebook_draws_pictures_outside_a_batch_only(monkeypatch, cell,
     if cell:
         monkeypatch.setenv("ZSPACE_CELL", cell)
     assert plots.prepare_notebook() == renderer
+
+
+def test_measured_and_unmeasured_part_the_models(ledger):
+    absent = ledger.iloc[:1].assign(
+        model="far", estimate=np.nan, as_corrected_reason="weights unavailable: x"
+    )
+    present = ledger.assign(estimate=np.where(ledger["model"] == "any", np.nan, 0.5))
+    both = pd.concat([present, absent], ignore_index=True)
+    assert list(tables.measured(both)["model"]) == list(ledger["model"])
+    assert tables.unmeasured(both)["reason"].to_dict() == {"far": "weights unavailable: x"}

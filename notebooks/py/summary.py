@@ -25,11 +25,13 @@ ledger = "data/ledger.json"  # folder or file of verdicts
 
 # %%
 from zspace import files
-from zspace.evidence import claims, plots
+from zspace.evidence import claims, plots, tables
 
 plots.prepare_notebook()
-table = claims.read_ledger(ledger)
+everything = claims.read_ledger(ledger)
+table = tables.measured(everything)
 print(f"{table['claim'].nunique()} claims, {table['language'].nunique() - 1} languages, {len(table)} verdicts")
+tables.unmeasured(everything)
 
 # %% [markdown]
 # ## As corrected
@@ -53,8 +55,8 @@ plots.verdict_map(table, "as_stated")
 # with a planted one.
 
 # %%
-shown = ["claim", "language", "as_corrected", "estimate", "low", "high", "minimal_effect", "null_supported", "power"]
-table[table["estimate"].notna()][shown].round(3).set_index(["claim", "language"])
+shown = ["claim", "model", "language", "as_corrected", "estimate", "low", "high", "minimal_effect", "null_supported", "power"]
+table[table["estimate"].notna()][shown].round(3).set_index(["claim", "model", "language"])
 
 # %% tags=["nbval-ignore-output"]
 files.provenance()

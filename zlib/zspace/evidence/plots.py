@@ -229,7 +229,9 @@ def verdict_map(ledger: pd.DataFrame, reading: str = "as_corrected") -> go.Figur
             hovertemplate="%{y}, %{x}: %{customdata}<extra></extra>",
         )
     )
-    figure.update_layout(height=170 + 46 * len(table), margin={"l": 300, "b": 40})
+    figure.update_layout(
+        height=170 + 46 * len(table), margin={"l": 300 if ledger["corpus"].nunique() > 2 else 220, "b": 40}
+    )
     counts = ledger[reading].value_counts()
     finding = ", ".join(f"{counts[w]} {w}" for w in words if w in counts)
     key = ", ".join(f"{short} {word}" for word, short in _SHORT.items())
@@ -240,9 +242,10 @@ def verdict_map(ledger: pd.DataFrame, reading: str = "as_corrected") -> go.Figur
 
 
 def _row_labels(ledger: pd.DataFrame) -> pd.Series:
-    """Claim, and below it the model and corpus it was judged on."""
+    """Claim, and below it the model and corpus it was judged on (the corpus only where there are several)."""
     claims = ledger["claim"].str.replace("_", " ")
-    places = ledger["model"] + ", " + ledger["corpus"]
+    several = ledger.loc[ledger["model"] != "any", "corpus"].nunique() > 1
+    places = ledger["model"] + ((", " + ledger["corpus"]) if several else "")
     return claims + places.where(ledger["model"] != "any", "").map(lambda p: f"<br><i>{p}</i>" if p else "")
 
 

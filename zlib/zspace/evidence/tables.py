@@ -80,6 +80,18 @@ def subjects(found: Sequence[Verdict]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["language", "subject", "estimate", "low", "high"])
 
 
+def measured(ledger: pd.DataFrame) -> pd.DataFrame:
+    """The ledger's rows of mathematics and of models that anything was measured on."""
+    counts = ledger.groupby("model")["estimate"].transform("count")
+    return ledger[(counts > 0) | (ledger["model"] == "any")].reset_index(drop=True)
+
+
+def unmeasured(ledger: pd.DataFrame) -> pd.DataFrame:
+    """Why nothing was measured, by model, for those that `measured` leaves out."""
+    rest = ledger[~ledger["model"].isin(measured(ledger)["model"])].drop_duplicates("model")
+    return rest.set_index("model")[["as_corrected_reason"]].rename(columns={"as_corrected_reason": "reason"})
+
+
 def _condition(name: str, bound: Mapping | Sequence[str] | str) -> str:
     if isinstance(bound, Mapping):
         limits = ", ".join(

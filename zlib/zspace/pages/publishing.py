@@ -45,16 +45,27 @@ def verdict_table(records: list[dict]) -> str:
         "| claim | model, corpus | as stated | as corrected | languages, as corrected |",
         "|---|---|---|---|---|",
     ]
+    waiting: dict[str, dict] = {}
     for record in records:
         overall, *languages = record["rows"]
+        if not languages and overall["as_corrected_reason"].startswith("weights unavailable"):
+            waiting.setdefault(record["model"], overall)
+            continue
         by_verdict: dict[str, list[str]] = {}
         for row in languages:
             by_verdict.setdefault(row["as_corrected"], []).append(row["language"])
         found = [f"{verdict}: {' '.join(codes)}" for verdict, codes in by_verdict.items()]
         cells = [record["title"], f"{record['model']}, {record['corpus']}"]
         cells += [overall["as_stated"], overall["as_corrected"], "; ".join(found) or _reason(overall)]
-        lines.append("| " + " | ".join(str(c).replace("|", "\\|") for c in cells) + " |")
+        lines.append(_line(cells))
+    for model, row in waiting.items():
+        words = [row["as_stated"], row["as_corrected"], _reason(row)]
+        lines.append(_line(["every claim about a model", model, *words]))
     return "\n".join(lines)
+
+
+def _line(cells: list) -> str:
+    return "| " + " | ".join(str(c).replace("|", "\\|") for c in cells) + " |"
 
 
 def _reason(row: dict) -> str:
