@@ -30,7 +30,16 @@ DASHES = {RANDOM_BLOCKS: "dash", PERMUTED: "dot", SHUFFLED: "dashdot"}
 pio.templates["zspace"] = go.layout.Template(
     layout={
         "font": {"family": "Helvetica, Arial, sans-serif", "size": 13, "color": INK},
-        "title": {"x": 0, "xref": "paper", "xanchor": "left", "font": {"size": 16}},
+        "title": {
+            "x": 0,
+            "xref": "paper",
+            "xanchor": "left",
+            "font": {"size": 16},
+            "y": 1,
+            "yref": "container",
+            "yanchor": "top",
+            "pad": {"t": 20},
+        },
         "plot_bgcolor": "white",
         "paper_bgcolor": "white",
         "xaxis": {"showgrid": False, "zeroline": False, "linecolor": "#999", "ticks": "outside"},
@@ -63,7 +72,8 @@ def small_multiples(languages: Sequence[str], x: str, y: str, shared: bool = Tru
         vertical_spacing=0.24 / n_rows,
     )
     figure.update_xaxes(showticklabels=True)
-    return figure.update_layout(height=200 + 230 * n_rows)
+    # room for a legend of two rows on a narrow page
+    return figure.update_layout(height=220 + 230 * n_rows, margin={"b": 130})
 
 
 def panel_place(i: int) -> dict:
@@ -150,6 +160,6 @@ def titled(figure: go.Figure, title: str, subtitle: str) -> go.Figure:
     lines = textwrap.wrap(title, 72)
     figure.update_layout(
         title={"text": "<br>".join(lines), "subtitle": {"text": subtitle, "font": {"size": 12}}},
-        margin={"t": 64 + 34 * len(lines)},
+        margin={"t": 76 + 22 * len(lines)},
     )
     return figure
