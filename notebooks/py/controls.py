@@ -120,7 +120,8 @@ control_plots.identity_curves(identity)
 # %% [markdown]
 # ## Attention sinks: one token in the average
 #
-# The first token and a few others can be hundreds of times longer than the rest and decide an average. *Trimmed* leaves
+# The first token and a few others can be far longer than the rest (Xiao et al. 2024, arXiv 2309.17453; Sun et al. 2024,
+# arXiv 2402.17762) and decide an average. *Trimmed* leaves
 # out the first content token and the tenth of the tokens with the largest norms, *median* takes each coordinate's
 # middle. `distance` is how far that moves the pooled state, in its own length. Worrying: retrieval that
 # changes with it.
