@@ -31,7 +31,8 @@
 # $E\|\delta_L\|^2 / \sigma_L^2 < r_L$; every layer satisfies this, without exception; convergence is
 # pure accumulation.
 #
-# **As corrected:** $r$ falls if and only if $E\|\delta\|^2 + C_s < r(\sigma^2 + C_d)$ (1). A fall is
+# **As corrected:** $r$ falls if and only if $E\|\delta\|^2 + C_s < r(\sigma^2 + C_d)$ (1), since $r'$ is a weighted
+# mean of $r$ and $\tilde q = (E\|\delta\|^2 + C_s)/(\sigma^2 + C_d)$. A fall is
 # alignment only where matched items lie nearer than shuffled pairs do, by more than in any control (2).
 # How much of a fall is accumulation is measured against counterfactual paths (3).
 #
@@ -42,7 +43,7 @@
 # | $D_{same}, D_{diff}, D_{cross}$ | mean squared distance: same item in two languages; two items in one language; two items in two languages | $(L+1,)$ |
 # | $\sigma_k^2$ | $E\|f_k(x)-f_k(x')\|^2$ over pairs of items | $(L,)$ |
 # | $r = D_{same}/D_{diff}$ | the note's SNR: noise over signal, *lower is better* | $(L+1,)$ |
-# | $q_k = E\|\delta_k\|^2/\sigma_k^2$ | what layer $k$ alone would make of $r$ | $(L,)$ |
+# | $q_k = E\|\delta_k\|^2/\sigma_k^2$ | what layer $k$ alone would make of $r$; $\tilde q_k$ with its cross-terms | $(L,)$ |
 
 # %% [markdown]
 # ## Assumptions
@@ -59,8 +60,10 @@
 # $D'_{same} = D_{same} + E\|\delta\|^2 + C_s$ with $C_s = 2E\langle\Delta,\delta\rangle$, and likewise
 # $D'_{diff} = D_{diff} + \sigma^2 + C_d$. With $a = E\|\delta\|^2 + C_s$ and $b = \sigma^2 + C_d$,
 # $r' - r$ has the sign of $a - rb$. What must vanish for the note's condition is $C_s$ and $C_d$, not
-# $\langle f_j, f_k\rangle$ of one input. If they do vanish, $r_L$ is a weighted mean of $r_0$ and the
-# $q_k$, so it cannot pass $\min(r_0, \min_k q_k)$, and $D_{same}$ can never fall.
+# $\langle f_j, f_k\rangle$ of one input. With $\tilde w = b / D'_{diff}$, $r' = (1 - \tilde w) r + \tilde w \tilde q$: a
+# *mediant*, between $r$ and $\tilde q$ while $\tilde w > 0$. If the cross-terms do vanish, $\tilde q_k = q_k$, so that
+# $r_L$ cannot pass the floor $\min(r_0, \min_k q_k)$, and $D_{same}$ can never fall. Below, the last two columns show
+# where a model ends and the floor it would have without cross-terms.
 
 # %% tags=["parameters"]
 model = "gemma-3-270m"  # name in params/models.yaml, hub id, folder, or name of imported states

@@ -32,5 +32,9 @@ class ParameterError(ZspaceError, ValueError):
     """A parameter is unknown or has a value that nothing can be computed from."""
 
 
+class ConvergenceError(ZspaceError, RuntimeError):
+    """An iteration did not reach what was asked of it."""
+
+
 class UndefinedAgreementWarning(UserWarning):
     """The agreement ratio of a direction that no language uses is undefined (NaN)."""

@@ -124,6 +124,19 @@ def snr_replicates(h1, h2, groups, *, n_resamples: int = 2000, rng: np.random.Ge
     return SnrReplicates(snr_profile(h1, h2, groups=groups), replicates, len(starts))
 
 
+def mixing(profile: SnrProfile) -> tuple[np.ndarray, np.ndarray]:
+    """q~ and w~ (..., L), with which every layer mixes: snr' = (1 - w~) snr + w~ q~, exactly.
+
+    q~ = (E|delta|^2 + C_s) / (sigma^2 + C_d) is the quality of a layer with its cross-terms and w~ =
+    (sigma^2 + C_d) / D_diff' its weight. Where all w~ are positive, snr is a mediant of snr_0 and the q~, so
+    it cannot pass min(snr_0, min q~). A layer that shrinks D_diff has a negative weight.
+    """
+    added = profile.sigma_sq + profile.cross_diff
+    with np.errstate(divide="ignore", invalid="ignore"):
+        quality = (profile.delta_sq + profile.cross_same) / added
+    return quality, added / profile.d_diff[..., 1:]
+
+
 def shared_fraction(profile: SnrProfile) -> np.ndarray:
     """(D_cross - D_same) / D_diff: the share of the items' variance that translations have in common.
 

@@ -26,7 +26,7 @@ PATHS = {
     "accumulation only": "accumulation",
 }
 EVERY, ACCUMULATION = "theorem_2_every_layer", "theorem_2_accumulation"
-_PROVED = {"distance": True, "criterion": True}
+_PROVED = {"distance": True, "criterion": True, "mediant": True}
 _N_SHARES = 20_000  # resamples of a share: a quotient, whose limits need more of them to settle
 _TOLERANCE = 1e-9  # relative error of an identity in float64
 
@@ -37,7 +37,8 @@ class DescentResult:
 
     curves : language, subject, layer, snr, snr_centered, matched (1 - D_same/D_cross, centred).
     criteria : language, subject, layers, and how many of them fall, satisfy the criterion as stated,
-        satisfy the exact one, and are judged rightly by each; largest |C_s| over D_same.
+        satisfy the exact one, and are judged rightly by each; largest |C_s| over D_same; snr at the end and
+        the floor that it could not pass if cross-terms vanished.
     norm_ratios : language, layer, ratio (|delta|/|f|), shuffled and shuffled_centred (its nulls).
     paths : language, path, layer, log_r (measured and counterfactual, confirmation items).
     shares : language, part, share, low, high (of the fall of log r, confirmation items).
@@ -52,9 +53,10 @@ class DescentResult:
     evidence: Mapping[str, list[Evidence]]
 
 
-def theorem_evidence(*, rng: np.random.Generator, n_layers: int = 2000) -> tuple[Evidence, pd.DataFrame]:
+def theorem_evidence(*, rng: np.random.Generator, n_layers: int = 1000) -> tuple[Evidence, pd.DataFrame]:
     """Checks of theorem 2 as stated and as corrected, and a table of their numbers."""
-    h1, h2 = theory.random_layer_ensemble(n_layers, rng=rng)
+    ensemble, stacks = rng.spawn(2)
+    h1, h2 = theory.random_layer_ensemble(n_layers, rng=ensemble)
     profile = residual.snr_profile(h1, h2)
     falls = profile.snr[:, 1] < profile.snr[:, 0]
     right = {
@@ -66,6 +68,7 @@ def theorem_evidence(*, rng: np.random.Generator, n_layers: int = 2000) -> tuple
     predicted = theory.swap_counterexample_snr(0.5, 40)
     missed = bool(np.isclose(swap.delta_sq / swap.sigma_sq, swap.snr[0])[0] and swap.snr[1] < swap.snr[0])
     residues = theory.prove_snr_criterion()
+    floors = _floors([residual.snr_profile(*theory.orthogonal_layers(24, rng=r)) for r in stacks.spawn(20)])
     checks = {
         "swap_counterexample": missed and bool(np.allclose(swap.snr, predicted, rtol=_TOLERANCE)),
         "misclassified_ensemble": bool(right["as stated"] < 0.8),
@@ -73,6 +76,9 @@ def theorem_evidence(*, rng: np.random.Generator, n_layers: int = 2000) -> tuple
         "numeric_identity": bool(error < _TOLERANCE),
         "criterion_on_ensemble": bool(right["exact"] == 1.0),
         "criterion_on_counterexample": bool(swap.improves_exact[0] and not swap.improves_orthogonal[0]),
+        "mediant_bound": bool(
+            floors.min() >= -_TOLERANCE and _floors([swap])[0] < 0 and _is_mediant(profile)
+        ),
     }
     numbers = {
         f"layers of the ensemble judged rightly by the criterion as stated, of {n_layers}": right[
@@ -87,8 +93,25 @@ def theorem_evidence(*, rng: np.random.Generator, n_layers: int = 2000) -> tuple
         "its ratio by the criterion as stated": (swap.delta_sq / swap.sigma_sq)[0],
         "its snr after": swap.snr[1],
         "snr after by the closed form": predicted[1],
+        "its snr after, above the floor of layers without cross-terms": _floors([swap])[0],
+        "stacks without cross-terms: smallest snr above that floor": floors.min(),
     }
     return Evidence(checks=checks), pd.DataFrame({"value": numbers})
+
+
+def _floors(profiles: list[residual.SnrProfile]) -> np.ndarray:
+    """Smallest snr of each stack minus the floor that it could not pass if cross-terms vanished."""
+    return np.array([p.snr.min() - theory.snr_floor(p.snr[0], p.delta_sq / p.sigma_sq) for p in profiles])
+
+
+def _is_mediant(profile: residual.SnrProfile) -> bool:
+    """Whether snr' is the mean of snr and q~ with weight w~, hence between them where w~ is positive."""
+    quality, weight = (values[:, 0] for values in residual.mixing(profile))
+    before, after = profile.snr[:, 0], profile.snr[:, 1]
+    mixed = np.allclose(after, (1 - weight) * before + weight * quality, rtol=_TOLERANCE)
+    low, high = np.minimum(before, quality), np.maximum(before, quality)
+    inside = (after >= low * (1 - _TOLERANCE)) & (after <= high * (1 + _TOLERANCE))
+    return bool(mixed and inside[weight > 0].all())
 
 
 def _near(h1: np.ndarray, h2: np.ndarray, profile: residual.SnrProfile, falls: np.ndarray) -> float:
@@ -266,6 +289,8 @@ def _criteria(panel: Panel, profiles: Mapping[str, residual.SnrProfile]) -> pd.D
                 "exact right": (p.improves_exact == falls).sum(),
                 "largest |C_s|/D_same": np.abs(p.cross_same / p.d_same[:-1]).max(),
                 "identity error": max(identity_errors(p)),
+                "snr at the end": p.snr[-1],
+                "floor without cross-terms": theory.snr_floor(p.snr[0], p.delta_sq / p.sigma_sq),
             }
         )
     return pd.DataFrame(rows)

@@ -17,7 +17,7 @@ from .. import claims
 from ..claims import rule
 from ..panels import simulated_panel
 from ..rules import Evidence, bound_of
-from . import descent, dilution, retrieval, updates
+from . import descent, dilution, projections, retrieval, updates
 
 WORLDS = ("true", "false", "null", "modest")
 _N_CALIBRATION = 30
@@ -45,7 +45,7 @@ def operating_characteristic(
     """
     size, seed = size_of(corpus), rng.bit_generator.seed_seq
     stream = [seed.entropy, list(seed.spawn_key), seed.n_children_spawned]
-    code = files.source_fingerprint("theory.py", "measures", "evidence")
+    code = files.source_fingerprint("theory", "measures", "evidence")
     key = files.fingerprint([claim_id, rule(claim_id)["rules"], size, n_simulations, stream, code])
     path = files.runs_root() / "operating" / f"{key}.json"
     with files.lock(path):
@@ -87,6 +87,8 @@ def simulation(
 
 
 def _evidence(claim_id: str, share: float, rng: np.random.Generator, **size: int) -> Evidence:
+    if claim_id == projections.CLAIM:
+        return projections.simulated_evidence(share, rng, **size)
     world, stream = rng.spawn(2)
     panel = simulated_panel(_SIGNALS[claim_id], share, rng=world, **size)
     if claim_id == "prediction_2_update_agnosticism":

@@ -73,6 +73,24 @@ def test_orthogonal_layers_never_lower_d_same_nor_pass_the_floor(rng):
         assert (p.snr >= floor - 1e-9).all()
 
 
+def test_snr_after_a_layer_is_a_mediant(rng):
+    profile = residual.snr_profile(*theory.random_layer_ensemble(300, rng=rng))
+    quality, weight = (values[:, 0] for values in residual.mixing(profile))
+    before, after = profile.snr[:, 0], profile.snr[:, 1]
+    np.testing.assert_allclose(after, (1 - weight) * before + weight * quality, rtol=1e-9)
+    between = (np.minimum(before, quality) <= after) & (after <= np.maximum(before, quality))
+    assert between[weight > 0].all()
+    assert not between[weight < 0].all()  # control: a layer that shrinks D_diff is no mean of the two
+    assert (weight < 0).any()
+
+
+def test_mixing_equals_the_quality_of_orthogonal_layers(rng):
+    profile = residual.snr_profile(*theory.orthogonal_layers(20, rng=rng))
+    quality, weight = residual.mixing(profile)
+    np.testing.assert_allclose(quality, profile.delta_sq / profile.sigma_sq, rtol=1e-9)
+    assert ((weight > 0) & (weight < 1)).all()
+
+
 def test_layers_with_cross_terms_do_pass_the_floor():
     """Negative control: the swap leaves q = snr_0, and goes below both."""
     p = residual.snr_profile(*theory.swap_counterexample(0.5, 10))
@@ -138,7 +156,7 @@ def test_shuffled_pairing_is_the_null_of_the_norm_ratio_whatever_the_common_mean
 
 def test_prove_snr_criterion_leaves_no_residue_and_a_wrong_sign_would():
     sympy = pytest.importorskip("sympy", reason="the extra `notebooks` is not installed")
-    assert theory.prove_snr_criterion() == {"distance": 0, "criterion": 0}
+    assert theory.prove_snr_criterion() == {"distance": 0, "criterion": 0, "mediant": 0}
     same, diff, noise, signal = sympy.symbols("D_same D_diff a b")
     change = (same + noise) / (diff + signal) - same / diff
     assert sympy.simplify(change * (diff + signal) - (noise + same / diff * signal)) != 0

@@ -1,6 +1,6 @@
-"""Closed forms of the claims, and the smallest models that prove or break them.
+"""Theorem 2, when one layer improves the snr: its proof, its counterexample and stacks of known answer.
 
-Theorem 2 (when one layer improves the snr) so far. States are (L+1, n, d), one array per language,
+States are (L+1, n, d), one array per language,
 row i of both the same item; snr = D_same / D_diff is noise over signal, f_k the contribution of layer
 k, delta_k its difference between the languages, q_k = E|delta_k|^2 / sigma_k^2.
 """
@@ -134,8 +134,9 @@ def prove_snr_criterion() -> dict[str, "sympy.Expr"]:  # noqa: F821
 
     Distances are means over items or pairs of squared norms, hence sums over coordinates; one
     coordinate of one pair suffices by linearity. Returns SymPy expressions, each identically zero:
-    "distance" (the accounting of D_same; D_diff is the same identity for another pair of vectors) and
-    "criterion" (snr' - snr times a positive factor, against added noise minus snr times added signal).
+    "distance" (the accounting of D_same; D_diff is the same identity for another pair of vectors),
+    "criterion" (snr' - snr times a positive factor, against added noise minus snr times added signal) and
+    "mediant" (snr' as the mean of snr and q~ = a/b with weights 1 - w~ and w~ = b / D_diff').
     """
     import sympy
 
@@ -146,4 +147,10 @@ def prove_snr_criterion() -> dict[str, "sympy.Expr"]:  # noqa: F821
     # a = E|delta|^2 + C_s and b = sigma^2 + C_d; D_diff and D_diff + b are positive, so signs agree
     change = (same + noise) / (diff + signal) - same / diff
     criterion = change * (diff + signal) - (noise - same / diff * signal)
-    return {"distance": sympy.expand(distance), "criterion": sympy.simplify(criterion)}
+    weight = signal / (diff + signal)
+    mediant = (same + noise) / (diff + signal) - ((1 - weight) * same / diff + weight * noise / signal)
+    return {
+        "distance": sympy.expand(distance),
+        "criterion": sympy.simplify(criterion),
+        "mediant": sympy.simplify(mediant),
+    }

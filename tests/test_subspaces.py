@@ -1,0 +1,106 @@
+"""Z and Z_perp of states: planted directions are found, invariances hold, accounting is exact."""
+
+import numpy as np
+import pytest
+from zspace.measures.subspaces import shared_directions, split_contributions
+
+
+def planted(rng, n=400, d=30, shared=3, own=3):
+    """Two languages that share the first coordinates and not the next, turned, with an offset each."""
+    basis = np.linalg.qr(rng.standard_normal((d, shared + own)))[0]
+    common = rng.standard_normal((n, shared))
+    states = []
+    for _ in range(2):
+        coordinates = np.hstack(
+            [common + 0.2 * rng.standard_normal((n, shared)), rng.standard_normal((n, own))]
+        )
+        states.append(coordinates @ basis.T + 5 * rng.standard_normal(d) + 0.01 * rng.standard_normal((n, d)))
+    return *states, basis[:, :shared]
+
+
+def test_shared_directions_finds_the_planted_space(rng):
+    x, y, basis = planted(rng)
+    found = shared_directions(x, y, 6)
+    assert (found.agreement[:3] > 0.95).all()
+    assert (np.abs(found.agreement[3:] - 0.5) < 0.1).all()
+    # reading a direction off the state sees the planted coordinates alone
+    seen = np.linalg.norm(basis.T @ found.readout, axis=0) / np.linalg.norm(found.readout, axis=0)
+    assert (seen[:3] > 0.99).all()
+    assert (seen[3:] < 0.2).all()
+
+
+def test_shared_directions_of_unrelated_languages_agree_by_half(rng):
+    x, y = rng.standard_normal((2, 3000, 8))
+    np.testing.assert_allclose(shared_directions(x, y, 8).agreement, 0.5, atol=0.06)
+
+
+def test_shared_directions_are_uncorrelated_with_unit_variance(rng):
+    x, y, _ = planted(rng)
+    found = shared_directions(x, y, 6)
+    read = np.concatenate([(s - s.mean(0)) @ found.readout for s in (x, y)])
+    np.testing.assert_allclose(read.T @ read / len(read), np.eye(6), atol=1e-9)
+
+
+def test_agreement_is_invariant_to_rotation_scale_and_offset_and_not_to_shuffling(rng):
+    x, y, _ = planted(rng)
+    turn = np.linalg.qr(rng.standard_normal((30, 30)))[0]
+    found = shared_directions(x, y, 6).agreement
+    np.testing.assert_allclose(
+        shared_directions(3 * x @ turn + 1, 3 * y @ turn, 6).agreement, found, atol=1e-9
+    )
+    shuffled = shared_directions(x, rng.permutation(y), 6).agreement
+    assert np.abs(shuffled - found).max() > 0.2
+
+
+def test_shared_directions_refuses_bad_input(rng):
+    x = rng.standard_normal((5, 20))
+    for p in (0, 9):
+        with pytest.raises(ValueError, match="allow 1 to 8"):
+            shared_directions(x, x + 1, p)
+    flat = rng.standard_normal((9, 2)) @ rng.standard_normal((2, 20))
+    with pytest.raises(ValueError, match="vary in 2 directions"):
+        shared_directions(flat, flat[::-1], 4)
+    with pytest.raises(ValueError, match="two finite"):
+        shared_directions(x, x[:4], 2)
+    with pytest.raises(ValueError, match="two finite"):
+        shared_directions(x, np.where(x > 0, np.inf, x), 2)
+
+
+def walk(rng, n=60, d=20, n_layers=5):
+    return np.cumsum(rng.standard_normal((2, n_layers + 1, n, d)), axis=1)
+
+
+def test_split_contributions_accounts_for_every_step_exactly(rng):
+    """On the directions of state k, |Delta'|^2 = |Delta|^2 + |delta|^2 + cross-term, item by item."""
+    h1, h2 = walk(rng)
+    discovery = np.arange(60) < 20
+    found = split_contributions(h1, h2, discovery, 8)
+    for k in range(5):
+        readout = shared_directions(h1[k, discovery], h2[k, discovery], 8).readout
+        read = [[(h[i] - h[i, discovery].mean(0)) @ readout for h in (h1, h2)] for i in (k, k + 1)]
+        for half, columns in enumerate((slice(0, 4), slice(4, 8))):
+            before, after = ([s[:, columns] for s in pair] for pair in read)
+            same = [((p[0] - p[1]) ** 2).sum(1) for p in (before, after)]
+            size = [(p[0] ** 2 + p[1] ** 2).sum(1) for p in (before, after)]
+            added = found.difference[k, half] + found.cross_same[k, half]
+            np.testing.assert_allclose(same[1], same[0] + added, rtol=1e-9, atol=1e-9)
+            np.testing.assert_allclose(size[0], found.state[k, half], rtol=1e-9)
+            np.testing.assert_allclose(
+                size[1], size[0] + found.added[k, half] + found.cross_diff[k, half], rtol=1e-9, atol=1e-9
+            )
+
+
+def test_split_contributions_of_unrelated_languages_differ_by_their_size(rng):
+    h1, h2 = walk(rng, n=3000)
+    found = split_contributions(h1, h2, np.arange(3000) < 1000, 8)
+    np.testing.assert_allclose(found.difference.mean(-1) / found.added.mean(-1), 1, atol=0.1)
+
+
+def test_split_contributions_refuses_bad_input(rng):
+    h1, h2 = walk(rng)
+    with pytest.raises(ValueError, match="even number"):
+        split_contributions(h1, h2, np.arange(60) < 20, 7)
+    with pytest.raises(ValueError, match="at least one layer"):
+        split_contributions(h1[:1], h2[:1], np.arange(60) < 20, 8)
+    with pytest.raises(ValueError, match="discovery"):
+        split_contributions(h1, h2, np.arange(59) < 20, 8)

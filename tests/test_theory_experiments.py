@@ -1,0 +1,148 @@
+"""Theorem 1, corollary 1 and conjecture 3 as experiments: verdicts by rule, and rules that can fail."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from zspace import theory
+from zspace.evidence import claims
+from zspace.evidence.experiments import agreement, gauge, projections, simulated, suppression
+from zspace.evidence.panels import SHUFFLED, TRAINED, simulated_panel
+from zspace.evidence.rules import INCONCLUSIVE, NOT_TESTABLE, PROVED, REFUTED, SUPPORTED, Evidence
+
+EXPERIMENTS = {
+    agreement: lambda: agreement.agreement_spectrum(rng=np.random.default_rng(3), n_problems=4, n_seeds=3),
+    gauge: lambda: gauge.gauge_breaking(rng=np.random.default_rng(3), n_seeds=6, n_orbit=60),
+    suppression: lambda: suppression.layer_suppression(rng=np.random.default_rng(3), n_nets=2),
+}
+
+
+@pytest.fixture(scope="module", params=EXPERIMENTS, ids=lambda m: m.CLAIM)
+def proved(request):
+    """A mathematical claim and the result of its experiment."""
+    return request.param.CLAIM, EXPERIMENTS[request.param]()
+
+
+def test_claim_is_refuted_as_stated_and_proved_as_corrected(proved):
+    claim, result = proved
+    verdict = claims.evaluate(claim, result.evidence)
+    assert (verdict.as_stated, verdict.as_corrected) == (REFUTED, PROVED)
+
+
+def test_every_check_of_the_rule_decides(proved):
+    """Three ways: all hold, one fails, no counterexample."""
+    claim, result = proved
+    rules = claims.rule(claim)["rules"]
+    for name in rules["as_corrected"]["proof"]:
+        verdict = claims.evaluate(claim, Evidence(checks={**result.evidence.checks, name: False}))
+        assert verdict.as_corrected == NOT_TESTABLE
+        assert name in verdict.as_corrected_reason
+    none = dict.fromkeys(rules["as_stated"]["counterexample"], False)
+    verdict = claims.evaluate(claim, Evidence(checks={**result.evidence.checks, **none}))
+    assert verdict.as_stated == INCONCLUSIVE
+
+
+def test_wrong_statements_are_not_proved(proved):
+    _, result = proved
+    verdicts = result.wrong["verdict"].tolist()
+    assert verdicts[0] == PROVED
+    assert set(verdicts[1:]) == {NOT_TESTABLE}
+    assert len(verdicts) >= 4
+
+
+@pytest.mark.parametrize(
+    ("experiment", "name"),
+    [
+        (agreement, "prove_agreement_spectrum"),
+        (gauge, "prove_gauge_breaking"),
+        (suppression, "prove_layer_spectrum"),
+    ],
+    ids=lambda v: getattr(v, "CLAIM", ""),
+)
+def test_a_residue_that_does_not_vanish_leaves_nothing_proved(monkeypatch, experiment, name):
+    import sympy
+
+    residues = getattr(theory, name)()
+    first = next(iter(residues))
+    monkeypatch.setattr(theory, name, lambda: {**residues, first: sympy.Symbol("x")})
+    verdict = claims.evaluate(experiment.CLAIM, EXPERIMENTS[experiment]().evidence)
+    assert verdict.as_corrected == NOT_TESTABLE
+    assert "symbolic proof" in verdict.as_corrected_reason.replace("_", " ")
+
+
+def test_flat_directions_are_counted_from_ties():
+    assert gauge.flat_directions(np.ones(6), 2) == 4 + 2 * 4
+    assert gauge.flat_directions(np.array([0.9, 0.8, 0.5, 0.4, 0.3, 0.2]), 2) == 4
+    assert gauge.flat_directions(np.array([0.9, 0.5, 0.5, 0.4, 0.3, 0.2]), 2) == 5
+    assert gauge.flat_directions(np.array([0.9, 0.5, 0.5, 0.5, 0.3, 0.2]), 3) == 9 + 2
+    assert gauge.flat_directions(np.ones(6), 6) == 36
+
+
+def test_acceptance_numbers_of_the_gauge():
+    result = gauge.gauge_breaking(rng=np.random.default_rng(0), n_seeds=10, n_orbit=100)
+    table = result.table
+    assert table.loc[gauge.ONE, "flat, trained"] == 12
+    assert table.loc[gauge.TWO, "flat, trained"] == 4
+    assert table.loc[gauge.ONE, "overlap of seeds"] == pytest.approx(1 / 3, abs=0.08)
+    assert table.loc[gauge.TWO, "overlap of seeds"] > 0.999
+    assert table.loc[gauge.ONE, "sd on the orbit"] < 1e-12
+    assert table.loc[gauge.TWO, "sd on the orbit"] > 0.1
+
+
+def test_order_of_contributions_turns_with_the_target():
+    result = suppression.layer_suppression(rng=np.random.default_rng(1), n_nets=1)
+    by_angle = result.rotations.set_index("angle")["spearman"]
+    assert by_angle[0] == pytest.approx(-1)
+    assert by_angle[90] > 0.5
+    residual = result.energies[result.energies["net"] == suppression.RESIDUAL]
+    for _, rows in residual.groupby("layers"):
+        assert (np.diff(rows.sort_values("rho")["energy"]) < 0).all()
+
+
+def known_panel(log_gain_ratio, rng, n_scenarios=30, n_draws=4):
+    """A panel of unrelated twins whose trained model is a stack of known answer."""
+    panel = simulated_panel("scenarios", 0.0, rng=rng, n_scenarios=n_scenarios, n_draws=n_draws)
+    pair = theory.suppression_stack(len(panel.scenario), log_gain_ratio=log_gain_ratio, rng=rng)
+    shuffled = (pair[0], pair[1][:, rng.permutation(len(panel.scenario))])
+    return dataclasses.replace(panel, subjects={**panel.subjects, TRAINED: pair, SHUFFLED: shuffled})
+
+
+@pytest.mark.parametrize(("ratio", "verdict"), [(2.0, SUPPORTED), (-2.0, REFUTED)])
+def test_planted_suppression_is_found_and_its_reverse_refuted(rng, ratio, verdict):
+    result = projections.double_suppression({"zh": known_panel(ratio, rng)}, rng=rng)
+    (evidence,) = result.evidence[projections.CLAIM]
+    found = claims.evaluate(projections.CLAIM, evidence)
+    assert (found.as_stated, found.as_corrected) == (verdict, verdict), found.as_corrected_reason
+
+
+def test_unrelated_languages_are_never_suppressed_twice(rng):
+    for stream in rng.spawn(3):
+        panel = simulated_panel("scenarios", 0.0, rng=stream)
+        result = projections.double_suppression({"zh": panel}, rng=stream)
+        found = claims.evaluate(projections.CLAIM, result.evidence[projections.CLAIM][0])
+        assert SUPPORTED not in (found.as_stated, found.as_corrected)
+
+
+def test_gaps_do_not_depend_on_units_or_rotation(rng):
+    panel = known_panel(1.0, rng)
+    turn = np.linalg.qr(rng.standard_normal((64, 64)))[0]
+    pair = panel.subjects[TRAINED]
+    moved = dataclasses.replace(panel, subjects={TRAINED: tuple(7 * s @ turn + 3 for s in pair)})
+    first, second = (projections._mean_gaps(p, projections._split(p, TRAINED, 8)) for p in (panel, moved))
+    np.testing.assert_allclose(first, second, rtol=1e-6)
+
+
+def test_imported_states_without_controls_are_not_testable(rng):
+    panel = known_panel(2.0, rng)
+    bare = dataclasses.replace(panel, subjects={TRAINED: panel.subjects[TRAINED]}, tokens=None)
+    result = projections.double_suppression({"zh": bare}, rng=rng)
+    found = claims.evaluate(projections.CLAIM, result.evidence[projections.CLAIM][0])
+    assert found.as_corrected == NOT_TESTABLE
+    assert "controls missing: random-0" in found.as_corrected_reason
+
+
+def test_operating_characteristic_of_the_rule_for_models(rng):
+    simulate = simulated.simulation(projections.CLAIM, n_scenarios=30, n_draws=4, rng=rng)
+    found = claims.operating_characteristic(projections.CLAIM, simulate, rng=rng, n_simulations=20)
+    assert found.null_supported <= 0.15  # 3 of 20 have a probability of .016 at a rate of .05
+    assert found.power >= 0.9

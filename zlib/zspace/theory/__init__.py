@@ -1,0 +1,76 @@
+"""Closed forms of the claims, their machine-checked proofs, and the smallest models that break them.
+
+`agreement`: theorem 1, what one linear map learns from several languages. `gauge`: corollary 1, what a
+bottleneck leaves free. `layers`: conjecture 3, how the layers of a deep linear net divide the work.
+`descent`: theorem 2, when one layer improves the snr. NumPy only; SymPy is imported by the proofs.
+"""
+
+from .agreement import (
+    LinearOptimum,
+    Moments,
+    agreement_ratio,
+    map_loss,
+    moments,
+    optimal_coefficients,
+    optimal_map,
+    optimum_of,
+    prove_agreement_spectrum,
+    whitened_pair,
+)
+from .descent import (
+    accumulation_null,
+    orthogonal_layers,
+    prove_snr_criterion,
+    random_layer_ensemble,
+    snr_floor,
+    swap_counterexample,
+    swap_counterexample_snr,
+)
+from .gauge import (
+    bottleneck_hessian,
+    bottleneck_loss,
+    bottleneck_optimum,
+    nullity,
+    orbit_losses,
+    prove_gauge_breaking,
+    subspace_overlap,
+)
+from .layers import (
+    contribution_energy,
+    layer_spectrum,
+    prove_layer_spectrum,
+    residual_spectrum,
+    suppression_stack,
+)
+
+__all__ = [
+    "LinearOptimum",
+    "Moments",
+    "accumulation_null",
+    "agreement_ratio",
+    "bottleneck_hessian",
+    "bottleneck_loss",
+    "bottleneck_optimum",
+    "contribution_energy",
+    "layer_spectrum",
+    "map_loss",
+    "moments",
+    "nullity",
+    "optimal_coefficients",
+    "optimal_map",
+    "optimum_of",
+    "orbit_losses",
+    "orthogonal_layers",
+    "prove_agreement_spectrum",
+    "prove_gauge_breaking",
+    "prove_layer_spectrum",
+    "prove_snr_criterion",
+    "random_layer_ensemble",
+    "residual_spectrum",
+    "snr_floor",
+    "subspace_overlap",
+    "suppression_stack",
+    "swap_counterexample",
+    "swap_counterexample_snr",
+    "whitened_pair",
+]
