@@ -121,6 +121,8 @@ def test_unrelated_languages_are_never_suppressed_twice(rng):
         result = projections.double_suppression({"zh": panel}, rng=stream)
         found = claims.evaluate(projections.CLAIM, result.evidence[projections.CLAIM][0])
         assert SUPPORTED not in (found.as_stated, found.as_corrected)
+        assert found.as_corrected == NOT_TESTABLE
+        assert "nothing to explain: held out agreement" in found.as_corrected_reason
 
 
 def test_gaps_do_not_depend_on_units_or_rotation(rng):

@@ -15,6 +15,7 @@ from .panels import TRAINED
 from .rules import SUPPORTED
 from .theme import (
     NULL_LINE,
+    interval_band,
     language_colour,
     line,
     panel_place,
@@ -34,7 +35,7 @@ def agreement_explorer(n: int = 25, shares: tuple[float, ...] = (0.05, 0.2, 0.35
     for share in shares:
         weights = [share, 1 - share]
         found = theory.agreement_ratio(z, weights), np.abs(theory.optimal_coefficients(z, weights))
-        frames[share] = [f.reshape(len(axis), -1).round(3).astype(np.float32) for f in found]
+        frames[share] = [f.reshape(len(axis), -1).round(3).tolist() for f in found]
     start = len(shares) // 2
     figure = make_subplots(
         cols=2,
@@ -42,13 +43,12 @@ def agreement_explorer(n: int = 25, shares: tuple[float, ...] = (0.05, 0.2, 0.35
         horizontal_spacing=0.2,
     )
     for i, (values, top) in enumerate(zip(frames[shares[start]], (1.0, 3.0), strict=True)):
-        figure.add_heatmap(
+        figure.add_contour(
             x=axis.round(3),
             y=axis.round(3),
             z=values,
-            zmin=0,
-            zmax=top,
-            zsmooth="best",
+            contours={"start": 0, "end": top, "size": top / 10},
+            line={"width": 0.3},
             colorscale="Cividis",
             colorbar={"x": 0.41 + 0.6 * i, "thickness": 12, "len": 0.9},
             hovertemplate="z₁ %{x:.2f}, z₂ %{y:.2f}: %{z:.3f}<extra></extra>",
@@ -124,7 +124,7 @@ def turning_curves(turning: pd.DataFrame) -> go.Figure:
     return titled(
         figure,
         f"Z turns with the shares, by {most['angle']:.0f} degrees at a share of {most['share']:.2f}, unless "
-        "the languages differ in size alone",
+        "all transforms are diagonal",
         "angle to the Z of equal shares",
     )
 
@@ -135,8 +135,8 @@ def orbit_and_overlap(orbit: pd.DataFrame, overlaps: pd.DataFrame) -> go.Figure:
     figure = make_subplots(
         cols=2,
         shared_yaxes=True,
-        subplot_titles=["loss of turned spans, above the minimum", "overlap of two seeds' spans"],
-        horizontal_spacing=0.05,
+        subplot_titles=["turned spans: loss above minimum", "overlap of two seeds' spans"],
+        horizontal_spacing=0.1,
     )
     for i, (table, value) in enumerate(((orbit, "excess"), (overlaps, "overlap"))):
         for problem in problems:
@@ -154,14 +154,17 @@ def orbit_and_overlap(orbit: pd.DataFrame, overlaps: pd.DataFrame) -> go.Figure:
             )
     figure.update_yaxes(autorange="reversed", ticks="")
     figure.update_xaxes(rangemode="tozero")
-    figure.update_layout(height=200 + 42 * len(problems), margin={"l": 230, "b": 60})
+    figure.update_layout(height=210 + 40 * len(problems), margin={"l": 215, "b": 40})
+    figure.update_annotations(font_size=13)
     mean = overlaps.groupby("problem", sort=False)["overlap"].mean()
-    return titled(
+    titled(
         figure,
-        f"Seeds agree on the span with two languages ({mean['two languages']:.3f}), not with one "
+        f"Seeds agree on the span with two languages (overlap {mean['two languages']:.3f}), not with one "
         f"({mean['one language, isotropic']:.2f})",
-        "blue: one span for all seeds; orange: free; boxes: quartiles, whiskers: range up to 1.5 box lengths",
+        "blue: all seeds find one span; orange: the span is free; boxes: quartiles of pairs or turned spans",
     )
+    # the names of the problems leave the plot too narrow for its title
+    return figure.update_layout(title={"x": 0.02, "xref": "container"})
 
 
 def layer_spectra(spectra: pd.DataFrame) -> go.Figure:
@@ -238,6 +241,26 @@ def rotation_curve(rotations: pd.DataFrame) -> go.Figure:
     )
 
 
+def quality_curves(curves: pd.DataFrame) -> go.Figure:
+    """q~ of every layer within Z and within Z_perp, one small panel a language; 1 for unrelated languages."""
+    languages = list(dict.fromkeys(curves["language"]))
+    figure = small_multiples(languages, "layer", "q̃, noise over signal of what a layer adds")
+    trained = curves[curves["subject"] == TRAINED]
+    for i, language in enumerate(languages):
+        place, rows = panel_place(i), trained[trained["language"] == language]
+        for value, dash, name in (("q~ Z", "solid", "in Z"), ("q~ perp", "dash", "in Z⊥")):
+            colour = language_colour(language)
+            line(figure, rows, value, place, colour=colour, dash=dash, legend=i == 0, name=name)
+        figure.add_hline(1, line={"color": NULL_LINE, "width": 1, "dash": "dot"}, **place)
+    figure.update_yaxes(range=[-0.5, 2.5])
+    lower = (trained["q~ Z"] < trained["q~ perp"]).groupby(trained["language"], sort=False).mean()
+    return titled(
+        figure,
+        "Layers whose q̃ is lower in Z: " + ", ".join(f"{k} {share:.0%}" for k, share in lower.items()),
+        "cross-terms included; dotted: unrelated languages; beyond the axis: D_diff hardly changes",
+    )
+
+
 def split_curves(curves: pd.DataFrame, verdicts: Mapping[str, str]) -> go.Figure:
     """Gain gap and agreement gap by layer, one small panel a language, over the band of the twins."""
     languages = list(dict.fromkeys(curves["language"]))
@@ -247,6 +270,7 @@ def split_curves(curves: pd.DataFrame, verdicts: Mapping[str, str]) -> go.Figure
         rows = curves[curves["language"] == language]
         twin_band(figure, rows, "gain_gap", place, legend=i == 0, name="gain gap of random twins")
         trained = rows[rows["subject"] == TRAINED]
+        interval_band(figure, trained, language, place)
         for value, dash, name in (
             ("gain_gap", "solid", "gain gap"),
             ("agreement_gap", "dash", "agreement gap"),
@@ -258,5 +282,5 @@ def split_curves(curves: pd.DataFrame, verdicts: Mapping[str, str]) -> go.Figure
     return titled(
         figure,
         f"Contributions suppressed twice beyond every control: {', '.join(held) or 'no language'}",
-        "above zero: more is added in Z (gain), and it differs less between the languages (agreement)",
+        "above zero: in Z more is added (gain), and it differs less between languages (agreement)",
     )

@@ -75,13 +75,14 @@ class SplitContributions:
 
     Attributes
     ----------
-    state : sum of the squares of h_k, in units of a direction's variance.
+    state : sum of the squares of h_k, in units of a direction's variance. distance : |Delta_k|^2.
     added : sum of the squares of f_k. difference : |delta_k|^2, sigma_k^2 being the mean of `added`.
     cross_same, cross_diff : 2 <Delta_k, delta_k> and 2 <h_k, f_k>, the items' cross-terms.
     agreement : (L, p) agreement ratios of state k on the discovery items.
     """
 
     state: np.ndarray
+    distance: np.ndarray
     added: np.ndarray
     difference: np.ndarray
     cross_same: np.ndarray
@@ -141,15 +142,16 @@ def _centred(states: np.ndarray, discovery: np.ndarray) -> np.ndarray:
 
 
 def _step(state: np.ndarray, added: np.ndarray) -> np.ndarray:
-    """(5, 2, n) sums over languages and directions of one layer's coordinates (2, n, p)."""
+    """(6, 2, n) sums over languages and directions of one layer's coordinates (2, n, p)."""
     values = np.stack(
         [
             (state**2).sum(0),
+            (state[0] - state[1]) ** 2,
             (added**2).sum(0),
             (added[0] - added[1]) ** 2,
             2 * (state[0] - state[1]) * (added[0] - added[1]),
             2 * (state * added).sum(0),
         ]
     )
-    five, n, p = values.shape
-    return values.reshape(five, n, 2, p // 2).sum(-1).swapaxes(1, 2)
+    six, n, p = values.shape
+    return values.reshape(six, n, 2, p // 2).sum(-1).swapaxes(1, 2)

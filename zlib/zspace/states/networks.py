@@ -1,8 +1,8 @@
 """Small networks trained on a known problem: linear nets of any depth and width, in float64.
 
 The loss is that of `theory.agreement`, sum_l share_l E|y - W x|^2 with W = W_L ... W_1, exact from the
-moments of the problem, so that nothing is sampled. Training is plain gradient descent with a fixed step, until
-the gradient is as small as asked: it follows the gradient flow, under which balanced weights stay balanced.
+moments of the problem, so that nothing is sampled. Training is plain gradient descent with a fixed step,
+until the gradient is as small as asked: it follows the gradient flow, which keeps balanced weights balanced.
 S nets with the same shape train side by side; layer k is an array (S, width_k+1, width_k).
 """
 
