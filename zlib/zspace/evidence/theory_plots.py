@@ -27,22 +27,24 @@ from .theme import (
 FIRST, SECOND, THIRD = "#0072B2", "#D55E00", "#009E73"
 
 
-def agreement_explorer(n: int = 25, shares: tuple[float, ...] = (0.05, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95)):
-    """Agreement ratio and |w| over (z_1, z_2), with a slider for the share of language 1."""
-    axis = np.linspace(-2, 2, n + n % 2)  # an even number: z = 0 in both languages has no ratio
+def agreement_explorer(n: int = 26, shares: tuple[float, ...] = (0.05, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95)):
+    """Agreement ratio and |w| over (z_1, z_2), with a slider for the share of language 1.
+
+    `n` is even, so that z = 0 in both languages, which has no ratio, is left out.
+    """
+    axis = np.linspace(-2, 2, n)
     z = np.stack([a.ravel() for a in np.meshgrid(axis, axis)])
-    frames = {}
+    steps = []
     for share in shares:
         weights = [share, 1 - share]
         found = theory.agreement_ratio(z, weights), np.abs(theory.optimal_coefficients(z, weights))
-        frames[share] = [f.reshape(len(axis), -1).round(3).tolist() for f in found]
+        # plain lists: arrays in the steps of a slider are written out at full length
+        values = [f.reshape(n, n).round(3).tolist() for f in found]
+        steps.append({"method": "restyle", "label": f"{share:g}", "args": [{"z": values}, [0, 1]]})
     start = len(shares) // 2
-    figure = make_subplots(
-        cols=2,
-        subplot_titles=["agreement ratio ρ", "raw coefficient |w|, up to 3"],
-        horizontal_spacing=0.2,
-    )
-    for i, (values, top) in enumerate(zip(frames[shares[start]], (1.0, 3.0), strict=True)):
+    titles = ["agreement ratio ρ", "raw coefficient |w|, up to 3"]
+    figure = make_subplots(cols=2, subplot_titles=titles, horizontal_spacing=0.2)
+    for i, (values, top) in enumerate(zip(steps[start]["args"][0]["z"], (1.0, 3.0), strict=True)):
         figure.add_contour(
             x=axis.round(3),
             y=axis.round(3),
@@ -57,10 +59,6 @@ def agreement_explorer(n: int = 25, shares: tuple[float, ...] = (0.05, 0.2, 0.35
         )
     figure.update_xaxes(title="z₁, size in language 1")
     figure.update_yaxes(title="z₂, size in language 2", title_standoff=2)
-    steps = [
-        {"method": "restyle", "label": f"{share:g}", "args": [{"z": values}, [0, 1]]}
-        for share, values in frames.items()
-    ]
     slider = {
         "active": start,
         "steps": steps,
@@ -169,26 +167,22 @@ def orbit_and_overlap(orbit: pd.DataFrame, overlaps: pd.DataFrame) -> go.Figure:
 
 def layer_spectra(spectra: pd.DataFrame) -> go.Figure:
     """Sizes of trained layers against agreement, plain and residual, over the closed forms."""
-    figure = make_subplots(
-        cols=2,
-        subplot_titles=["plain: singular value of a layer", "residual: size of the contribution"],
-        horizontal_spacing=0.12,
-    )
+    titles = ["plain: singular value of a layer", "residual: size of the contribution"]
+    figure = make_subplots(cols=2, subplot_titles=titles, horizontal_spacing=0.12)
     rho = np.linspace(0.005, 1, 80)
+    dashed = {"mode": "lines", "line": {"color": NULL_LINE, "dash": "dash"}, "name": "as conjectured, √ρ"}
     for i, net in enumerate(("plain, balanced", "residual")):
-        for (n_layers, rows), colour in zip(
-            spectra[spectra["net"] == net].groupby("layers"), (FIRST, THIRD), strict=True
-        ):
+        place = {"row": 1, "col": i + 1, "showlegend": i == 0}
+        by_depth = spectra[spectra["net"] == net].groupby("layers")
+        for (n_layers, rows), colour in zip(by_depth, (FIRST, THIRD), strict=True):
             curve = theory.layer_spectrum(rho, n_layers)
-            style = {"legendgroup": str(n_layers), "row": 1, "col": i + 1}
             figure.add_scatter(
                 x=rho,
                 y=curve if i == 0 else 1 - curve,
                 mode="lines",
                 line={"color": colour, "width": 1.6},
                 name=f"closed form, L = {n_layers}",
-                showlegend=i == 0,
-                **style,
+                **place,
             )
             seen = rows.drop_duplicates(["layer", "direction"])
             figure.add_scatter(
@@ -197,19 +191,9 @@ def layer_spectra(spectra: pd.DataFrame) -> go.Figure:
                 mode="markers",
                 marker={"color": colour, "size": 8, "symbol": "circle-open"},
                 name=f"trained, L = {n_layers}",
-                showlegend=i == 0,
-                **style,
+                **place,
             )
-        figure.add_scatter(
-            x=rho,
-            y=np.sqrt(rho),
-            mode="lines",
-            line={"color": NULL_LINE, "dash": "dash"},
-            name="as conjectured, √ρ",
-            showlegend=i == 0,
-            row=1,
-            col=i + 1,
-        )
+        figure.add_scatter(x=rho, y=np.sqrt(rho), **dashed, **place)
     figure.update_xaxes(title="agreement ρ")
     figure.update_layout(height=430, margin={"b": 150})
     return titled(

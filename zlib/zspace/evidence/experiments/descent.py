@@ -69,6 +69,8 @@ def theorem_evidence(*, rng: np.random.Generator, n_layers: int = 1000) -> tuple
     missed = bool(np.isclose(swap.delta_sq / swap.sigma_sq, swap.snr[0])[0] and swap.snr[1] < swap.snr[0])
     residues = theory.prove_snr_criterion()
     floors = _floors([residual.snr_profile(*theory.orthogonal_layers(24, rng=r)) for r in stacks.spawn(20)])
+    (passed,) = _floors([swap])
+    near = _near(h1, h2, profile, falls)
     checks = {
         "swap_counterexample": missed and bool(np.allclose(swap.snr, predicted, rtol=_TOLERANCE)),
         "misclassified_ensemble": bool(right["as stated"] < 0.8),
@@ -76,24 +78,18 @@ def theorem_evidence(*, rng: np.random.Generator, n_layers: int = 1000) -> tuple
         "numeric_identity": bool(error < _TOLERANCE),
         "criterion_on_ensemble": bool(right["exact"] == 1.0),
         "criterion_on_counterexample": bool(swap.improves_exact[0] and not swap.improves_orthogonal[0]),
-        "mediant_bound": bool(
-            floors.min() >= -_TOLERANCE and _floors([swap])[0] < 0 and _is_mediant(profile)
-        ),
+        "mediant_bound": bool(floors.min() >= -_TOLERANCE and passed < 0 and _is_mediant(profile)),
     }
     numbers = {
-        f"layers of the ensemble judged rightly by the criterion as stated, of {n_layers}": right[
-            "as stated"
-        ],
-        "the same among layers that meet its premise (|cos| of f_0 and f_1 below .05)": _near(
-            h1, h2, profile, falls
-        ),
+        f"layers judged rightly by the criterion as stated, of {n_layers}": right["as stated"],
+        "the same among layers that meet its premise (|cos| of f_0 and f_1 below .05)": near,
         "layers judged rightly by the exact criterion": right["exact"],
         "largest relative error of the accounting identities": error,
         "counterexample (c = 1/2, 40 items): snr before": swap.snr[0],
         "its ratio by the criterion as stated": (swap.delta_sq / swap.sigma_sq)[0],
         "its snr after": swap.snr[1],
         "snr after by the closed form": predicted[1],
-        "its snr after, above the floor of layers without cross-terms": _floors([swap])[0],
+        "its snr after, above the floor of layers without cross-terms": passed,
         "stacks without cross-terms: smallest snr above that floor": floors.min(),
     }
     return Evidence(checks=checks), pd.DataFrame({"value": numbers})
