@@ -70,11 +70,38 @@ def walk(rng, n=60, d=20, n_layers=5):
     return np.cumsum(rng.standard_normal((2, n_layers + 1, n, d)), axis=1)
 
 
+def test_layers_that_double_the_state_have_a_gain_of_one(rng):
+    """However the dimensions are scaled: h and f of a step are divided alike."""
+    x, y = rng.standard_normal((2, 60, 20)) * np.linspace(0.1, 50, 20)
+    h1, h2 = (np.stack([s, 2 * s, 4 * s]) for s in (x, y))
+    for standardise in (True, False):
+        found = split_contributions(h1, h2, np.arange(60) < 20, 8, standardise=standardise)
+        np.testing.assert_allclose(found.added, found.state, rtol=1e-9)
+        np.testing.assert_allclose(found.difference, found.distance, rtol=1e-9)
+
+
+def test_standardised_split_ignores_the_scale_of_a_dimension_and_the_raw_one_does_not(rng):
+    h1, h2 = walk(rng)
+    scale = np.exp(rng.standard_normal(20))
+    for standardise, same in ((True, True), (False, False)):
+        one, other = (
+            split_contributions(a * c, b * c, np.arange(60) < 20, 8, standardise=standardise).added
+            for a, b, c in ((h1, h2, 1.0), (h1, h2, scale))
+        )
+        assert np.allclose(one, other, rtol=1e-6) == same
+
+
+def test_surrogate_contributions_replace_what_layers_add(rng):
+    h1, h2 = walk(rng)
+    found = split_contributions(h1, h2, np.arange(60) < 20, 8, contributions=lambda state, added: state)
+    np.testing.assert_allclose(found.added, found.state, rtol=1e-12)
+
+
 def test_split_contributions_accounts_for_every_step_exactly(rng):
     """On the directions of state k, |Delta'|^2 = |Delta|^2 + |delta|^2 + cross-term, item by item."""
     h1, h2 = walk(rng)
     discovery = np.arange(60) < 20
-    found = split_contributions(h1, h2, discovery, 8)
+    found = split_contributions(h1, h2, discovery, 8, standardise=False)
     for k in range(5):
         readout = shared_directions(h1[k, discovery], h2[k, discovery], 8).readout
         read = [[(h[i] - h[i, discovery].mean(0)) @ readout for h in (h1, h2)] for i in (k, k + 1)]

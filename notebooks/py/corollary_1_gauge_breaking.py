@@ -29,7 +29,7 @@
 # **As stated:** with one language any rotation of $W$ works; a second language breaks this symmetry.
 #
 # **As corrected:** the unrestricted $W$ is unique, with one language as with two. For $W = AB$ of rank $r$,
-# all spans of $A$ are optimal for one language with isotropic content, at a loss of $d - r$ (1). With
+# all spans of $A$ are optimal for one language with isotropic content and invertible $T$, at a loss of $d - r$ (1). With
 # more languages the optimal span is unique if and only if $\rho_r > \rho_{r+1}$ (2). $A \to A g^{-1}$, $B \to g B$
 # leaves $r^2$ directions flat in any case (3).
 #
@@ -54,7 +54,7 @@
 # For a given span the best map is $P W^*$, and the loss is $E\|c\|^2 - \mathrm{tr}(P G)$ summed over languages.
 # The largest $\mathrm{tr}(PG)$ is $\rho_1 + \dots + \rho_r$ (Ky Fan 1949), reached by the leading eigenspace alone if
 # $\rho_r > \rho_{r+1}$, and by every span if $G = I$, as for one language with $\mathrm{Cov}(c) = I$, for which
-# $G = T^\top (T T^\top)^{-1} T = I$ whatever $T$. A tie of $t$ equal ratios, $j$ of which fit, leaves
+# $G = T^\top (T T^\top)^{-1} T = I$ whatever the invertible $T$. A tie of $t$ equal ratios, $j$ of which fit, leaves
 # $j(t - j)$ directions of spans flat: with one language, $r(d - r)$ beside the $r^2$ of (3).
 
 # %% tags=["parameters"]

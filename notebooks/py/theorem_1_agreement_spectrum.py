@@ -31,7 +31,7 @@
 #
 # **As corrected:** $W S^{1/2}$ has singular values exactly $\sqrt{\rho_i}$ (1), where $S$ is the second
 # moment of the mixture. $W$ itself has $|w_i| = \sqrt{\rho_i / s_i}$, so that the note's form holds if and
-# only if $s_i$ is the same for all directions. The minimum of the loss is $A d - \sum_i \rho_i$ (2), and
+# only if $s_i$ is the same for all directions with $\rho_i > 0$. The minimum of the loss is $A d - \sum_i \rho_i$ (2), and
 # $0 \le \rho_i \le A$ with equality on the right if and only if the languages agree (3).
 #
 # | symbol | meaning | shape |
@@ -56,7 +56,8 @@
 # The loss is $\mathrm{tr}(W S W^\top) - 2\,\mathrm{tr}(W M) + A d$. Completing the square,
 # it is $\|(W - M^\top S^{-1}) S^{1/2}\|^2 + A d - \mathrm{tr}(M^\top S^{-1} M)$, so that $W^* = M^\top S^{-1}$ and (2)
 # holds; $W^* S^{1/2}$ times its transpose is $M^\top S^{-1} M$, which is (1). For diagonal transforms,
-# $A s_i - m_i^2 = \sum_{l < l'} \alpha_l \alpha_{l'} (z_{li} - z_{l'i})^2$, which is (3). For $A = 1$ the
+# $A s_i - m_i^2 = \sum_{l < l'} \alpha_l \alpha_{l'} (z_{li} - z_{l'i})^2$, which is (3); for
+# general ones the same with $T_l$ and products $T_l T_l^\top$. For $A = 1$ the
 # $\rho_i$ are the squared canonical correlations of $x$ and $c$.
 
 # %% tags=["parameters"]

@@ -48,7 +48,8 @@ def shared_directions(x, y, n_components: int) -> SharedDirections:
 
     References
     ----------
-    Kettenring (1971), Biometrika 58, for the sum of several sets of variables (MAXVAR).
+    Dmochowski, Sajda, Dias & Parra (2012), Frontiers in Human Neuroscience 6:112, correlated components: one
+    weight vector for both sets of states, unlike canonical correlation.
     """
     x, y = (np.asarray(s, float) for s in (x, y))
     if x.ndim != 2 or x.shape != y.shape or not (np.isfinite(x).all() and np.isfinite(y).all()):
@@ -75,7 +76,8 @@ class SplitContributions:
 
     Attributes
     ----------
-    state : sum of the squares of h_k, in units of a direction's variance. distance : |Delta_k|^2.
+    state : sum of the squares of h_k, in units of a direction's variance on the discovery items (on others it
+        is smaller where the fit has followed noise). distance : |Delta_k|^2.
     added : sum of the squares of f_k. difference : |delta_k|^2, sigma_k^2 being the mean of `added`.
     cross_same, cross_diff : 2 <Delta_k, delta_k> and 2 <h_k, f_k>, the items' cross-terms.
     agreement : (L, p) agreement ratios of state k on the discovery items.
@@ -90,7 +92,9 @@ class SplitContributions:
     agreement: np.ndarray
 
 
-def split_contributions(h1, h2, discovery, n_components: int) -> SplitContributions:
+def split_contributions(
+    h1, h2, discovery, n_components: int, *, standardise: bool = True, contributions=None
+) -> SplitContributions:
     """Contributions of every layer to Z and Z_perp.
 
     Parameters
@@ -98,6 +102,10 @@ def split_contributions(h1, h2, discovery, n_components: int) -> SplitContributi
     h1, h2 : (L+1, n, d) states of the same items in two languages.
     discovery : (n,) True for the items that fit directions and means; all n are read.
     n_components : principal components of a state, even; see `shared_directions`.
+    standardise : divide every dimension of h_k and f_k alike by the standard deviation of state k (discovery
+        items, both languages), since a few outlier dimensions would fill the principal components.
+    contributions : function of (state, added), both (2, n, d) and centred, whose result replaces `added`, for
+        surrogates. None takes the contributions as they are.
 
     Raises
     ------
@@ -114,9 +122,12 @@ def split_contributions(h1, h2, discovery, n_components: int) -> SplitContributi
     steps, agreement = [], []
     for k in range(len(h1) - 1):
         before, after = (np.stack([_centred(h[i], discovery) for h in (h1, h2)]) for i in (k, k + 1))
+        if standardise:
+            before, after = (s / _deviation(before[:, discovery]) for s in (before, after))
+        added = after - before if contributions is None else contributions(before, after - before)
         fitted = shared_directions(*before[:, discovery], n_components)
         agreement.append(fitted.agreement)
-        steps.append(_step(before @ fitted.readout, (after - before) @ fitted.readout))
+        steps.append(_step(before @ fitted.readout, added @ fitted.readout))
     return SplitContributions(*np.stack(steps, axis=1), agreement=np.array(agreement))
 
 
@@ -135,6 +146,12 @@ def _principal_axes(centred: np.ndarray, n_components: int) -> tuple[np.ndarray,
         raise ValueError(f"n_components={n_components}, but the states vary in {rank} directions only.")
     axes = centred.T @ vectors / np.sqrt(values) if wide else vectors
     return axes[:, ::-1], float(values.sum() / np.trace(product))
+
+
+def _deviation(centred: np.ndarray) -> np.ndarray:
+    """(d,) standard deviation of centred states (2, n, d); 1 where nothing varies."""
+    deviation = np.sqrt((centred**2).mean((0, 1)))
+    return np.where(deviation > 0, deviation, 1.0)
 
 
 def _centred(states: np.ndarray, discovery: np.ndarray) -> np.ndarray:

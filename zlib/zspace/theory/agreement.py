@@ -175,6 +175,9 @@ def optimum_of(found: Moments) -> LinearOptimum:
 def map_loss(weight, found: Moments) -> np.ndarray:
     """Loss sum_l share_l E|y - W x|^2 of one map (d_y, d_x), or of a stack of them (..., d_y, d_x): (...)."""
     weight = np.asarray(weight, float)
+    shape = found.cross.shape[::-1]
+    if weight.shape[-2:] != shape:
+        raise ValueError(f"weight has shape {weight.shape}; expected (..., {shape[0]}, {shape[1]}).")
     fitted = np.einsum("...ij,ji->...", weight, found.cross)
     size = np.einsum("...ij,jk,...ik->...", weight, found.second, weight)
     return found.energy - 2 * fitted + size
@@ -194,13 +197,14 @@ def whitened_pair(agreement) -> np.ndarray:
 
 
 def prove_agreement_spectrum() -> dict[str, "sympy.Expr"]:  # noqa: F821
-    """Theorem 1 in symbols: residues that vanish if and only if its corrected statement is right.
+    """Theorem 1 in symbols: residues that vanish if its corrected statement is right.
 
     "square" completes the square of the loss of one direction for three languages, so that w = m/s is the
     minimum and A - rho its value (the loss is linear in the moments A, m, s: three languages stand for
     any number); "bounds" is Lagrange's identity A s - m^2 = sum of squares, hence rho <= A with equality
     if and only if the languages agree; "spectrum" says that w sqrt(s) squares to rho, while w^2 = rho / s;
-    "matrix" completes the square for general maps of two dimensions.
+    "matrix" completes the square for general maps of two dimensions, and "matrix bounds" is Lagrange's
+    identity for three of them, S - M M'/A = sum of squares, so that M' S^-1 M is at most A.
     """
     import sympy
 
@@ -223,7 +227,23 @@ def prove_agreement_spectrum() -> dict[str, "sympy.Expr"]:  # noqa: F821
         "bounds": sympy.expand(total * second - first**2 - lagrange),
         "spectrum": sympy.simplify((first / second) ** 2 * second - first**2 / second),
         "matrix": sympy.simplify(general - completed),
+        "matrix bounds": _matrix_bounds(shares),
     }
+
+
+def _matrix_bounds(shares) -> "sympy.Expr":  # noqa: F821
+    """Squared norm of A S - M M' - sum_(l<k) a_l a_k (T_l - T_k)(T_l - T_k)', three 2 x 2 transforms."""
+    import sympy
+
+    maps = [sympy.Matrix(2, 2, sympy.symbols(f"{name}1:5", real=True)) for name in "tuv"]
+    first = sum((a * t for a, t in zip(shares, maps, strict=True)), sympy.zeros(2))
+    second = sum((a * t * t.T for a, t in zip(shares, maps, strict=True)), sympy.zeros(2))
+    left = sum(shares) * second - first * first.T
+    for i in range(3):
+        for j in range(i):
+            difference = maps[i] - maps[j]
+            left -= shares[i] * shares[j] * difference * difference.T
+    return sum(sympy.expand(entry) ** 2 for entry in left)
 
 
 def _coordinates(z, share) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -243,7 +263,7 @@ def _shares(share, n_languages: int) -> np.ndarray:
         raise ValueError(f"share has shape {share.shape}; expected ({n_languages},), one weight a language.")
     if not (np.isfinite(share).all() and (share > 0).all()):
         raise ValueError(
-            f"share is {share.tolist()}; weights must be positive. Leave out a language of weight 0."
+            f"share is {share.tolist()}; weights must be positive, finite. Leave out a language of weight 0."
         )
     return share
 

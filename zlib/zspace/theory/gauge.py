@@ -4,7 +4,8 @@ One map W = A B, A (d, r) and B (r, d_x), has to return c (d,) from x = T_l c; m
 unrestricted map W* as in `agreement`. For a given span of A, with projector P, the best B gives the loss
 energy - tr(P G), G = M' S^-1 M, so that the optima are the leading eigenspaces of G (Ky Fan 1949,
 PNAS 35: the r largest eigenvalues). All spans are equally good where G is a multiple of the identity,
-as for one language with Cov(c) = I, whatever its T; the span is unique if and only if rho_r > rho_(r+1).
+as for one language with Cov(c) = I, whatever its T of
+full column rank; the span is unique if and only if rho_r > rho_(r+1).
 A B = (A g^-1)(g B) for every invertible g (r, r): r^2 directions stay flat in any case.
 """
 

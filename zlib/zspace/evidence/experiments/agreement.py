@@ -20,7 +20,7 @@ from ..rules import Evidence
 
 CLAIM = "theorem_1_agreement_spectrum"
 SAMPLE_SIZES = (1_000, 10_000, 100_000)
-_PROVED = ("square", "bounds", "spectrum", "matrix")
+_PROVED = ("square", "bounds", "spectrum", "matrix", "matrix bounds")
 # the problem that the numbers of the theorem are stated for
 Z_EXAMPLE = ((1.0, 1.0, 2.0, 0.1, 1.0, 1.0), (1.0, -1.0, 2.0, 0.1, 3.0, 0.0))
 EXAMPLE = (np.stack([np.diag(row) for row in Z_EXAMPLE]), np.array([0.5, 0.5]))

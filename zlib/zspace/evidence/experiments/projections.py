@@ -1,15 +1,18 @@
 """Conjecture 3 on a language model: is what its layers add suppressed twice, by agreement and by size?
 
-Z and Z_perp of every state are fitted to the discovery items (`measures.subspaces`), each dimension divided
-by its standard deviation, since a few outlier dimensions would fill the principal components. On the other
-items, averaged over the inner layers: *agreement gap*, by how much less the languages' contributions differ
-inside Z than inside Z_perp (difference of q = E|delta|^2 / sigma^2), and *gain gap*, by how much stronger,
-relative to what is there, a layer writes into Z than into Z_perp (log of a ratio of energies). Both mean
-nothing where the split itself is noise: *held-out agreement*, that of the states in Z minus that in Z_perp,
-must stand above zero first.
+Z and Z_perp of every state are fitted to the discovery items (`measures.subspaces`). On the other items,
+averaged over the inner layers: *agreement gap*, by how much less the languages' contributions differ inside
+Z than inside Z_perp (difference of q = E|delta|^2 / sigma^2), and *gain gap*, by how much stronger, relative
+to what is there, a layer writes into Z than into Z_perp (log of a ratio of energies). Both mean nothing where
+the split itself is noise: *held-out agreement*, that of the states in Z minus that in Z_perp, comes first.
+
+Estimated directions leak: contributions that know nothing of Z, with energy in all directions, give a gain
+gap below zero, because the noise of many directions leaks more into Z_perp. Such contributions on the model's
+own states are therefore controls (*surrogates*), beside twins. An excess is measured from the highest control
+to support and from the lowest to refute.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,16 +21,24 @@ import pandas as pd
 from ... import theory
 from ...measures.resampling import Interval, bootstrap, interval_of
 from ...measures.subspaces import SplitContributions, split_contributions
-from ..panels import PERMUTED, SHUFFLED, TRAINED, Panel, standardised
-from ..rules import Control, Evidence
+from ..panels import PERMUTED, SHUFFLED, TRAINED, Panel
+from ..rules import Evidence
 from .common import N_RESAMPLES, STANDARDISED, as_evidence, judged, present, remarked
 
 CLAIM = "conjecture_3_in_models"
 GAPS, HELD_OUT = ("agreement_gap", "gain_gap"), "held_out_agreement"
+ISOTROPIC, LIKE_STATE = "surrogate: all directions alike", "surrogate: like another item's state"
+PLANTED, REVERSED = "suppression planted", "suppression reversed"
 N_COMPONENTS = 8
 _AS_THEY_ARE = "dimensions as they are"
-_PLANTED = 2.0  # log ratio of gains in the stacks of known answer
+# of the shared space and of the languages' own
+_PLANTED_GAINS = {PLANTED: (2.0, 0.02), REVERSED: (0.02, 2.0)}
+_PLANTED_RATIO = 2.0  # log ratio of gains in simulated stacks where the conjecture holds
+# at which held-out agreement is about .3, as in the language models measured so far
+_SIMULATED_NOISE = 0.65
 _PARTS = ("state", "distance", "added", "difference", "cross_same", "cross_diff")
+
+Measured = Mapping[str, SplitContributions]
 
 
 @dataclass(frozen=True)
@@ -36,8 +47,8 @@ class ProjectionResult:
 
     curves : language, subject, layer, and for Z and Z_perp each (suffix "Z" or "perp") q, q~ and gain
         (energy added over energy there); gain_gap, its 95 % limits low and high (trained), agreement_gap.
-    gaps : language, subject, both gaps, held_out_agreement, and the mean agreement ratio of Z and of Z_perp
-        on the discovery items.
+    gaps : language, subject, both gaps, held_out_agreement, the mean agreement ratio of Z and of Z_perp on
+        discovery items, and held_out_variance (of the directions, 1 on discovery items).
     evidence : claim id -> one Evidence per language.
     """
 
@@ -52,18 +63,16 @@ def double_suppression(
     """Conjecture 3 on a model: curves, gaps and evidence of every language."""
     curves, gaps, evidence = [], [], []
     for panel, stream in zip(panels.values(), rng.spawn(len(panels)), strict=True):
-        scaled = standardised(panel)
-        measured = _measured(scaled, n_components)
-        by_scale = ((scaled, measured), (panel, _measured(panel, n_components)))
+        deciding, drawing, making = stream.spawn(3)
+        measured, raw = (
+            contributions(panel, rng=_again(making), n_components=n_components, standardise=scale)
+            for scale in (True, False)
+        )
 
-        def make(subject: str, rng: np.random.Generator, by_scale=by_scale) -> Evidence:
-            one, other = (
-                gap_evidence(seen, {**by, TRAINED: by[subject]}, rng=r, n_components=n_components)
-                for (seen, by), r in zip(by_scale, rng.spawn(2), strict=True)
-            )
+        def make(subject: str, rng: np.random.Generator, panel=panel, by=(measured, raw)) -> Evidence:
+            one, other = (gap_evidence(panel, {**m, TRAINED: m[subject]}, rng=_again(rng)) for m in by)
             return remarked(CLAIM, one, other, _AS_THEY_ARE)
 
-        deciding, drawing = stream.spawn(2)
         curves.append(_curves(panel, measured, drawing))
         gaps.append(_gap_table(panel, measured))
         evidence.append(judged(CLAIM, panel, make, rng=deciding))
@@ -71,75 +80,114 @@ def double_suppression(
     return ProjectionResult(*tables, {CLAIM: evidence})
 
 
-def gap_evidence(
+def contributions(
+    panel: Panel, *, rng: np.random.Generator, n_components: int = N_COMPONENTS, standardise: bool = True
+) -> dict[str, SplitContributions]:
+    """Split contributions of the model, its twins, shuffled pairs, surrogates and planted contributions."""
+    options = {"n_components": n_components, "standardise": standardise}
+    names = (TRAINED, *panel.twins, *present(panel, PERMUTED), *present(panel, SHUFFLED), *panel.re_rounded)
+    found = {n: split_contributions(*panel.subjects[n], panel.discovery, **options) for n in names}
+    surrogates, planting = rng.spawn(2)
+    for name, make in _surrogates(surrogates).items():
+        pair = panel.subjects[TRAINED]
+        found[name] = split_contributions(*pair, panel.discovery, contributions=make, **options)
+    for name, gains in _PLANTED_GAINS.items() if SHUFFLED in panel.subjects else ():
+        pair = plant_contributions(panel, *gains, rng=planting.spawn(1)[0])
+        found[name] = split_contributions(*pair, panel.discovery, **options)
+    return found
+
+
+def plant_contributions(
     panel: Panel,
-    measured: Mapping[str, SplitContributions],
+    gain_shared: float,
+    gain_own: float,
     *,
     rng: np.random.Generator,
-    n_components: int = N_COMPONENTS,
-) -> Evidence:
-    """Both gaps, and their excess over the best twin, for the model, its controls and two known stacks.
+    width: int = 4,
+    strength: float = 0.7,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The shuffled states with two spaces added, into which every layer writes with known gains.
 
-    All are resampled alike, so that the interval of an excess holds the noise of the twin as well.
+    One space is shared, the other of each language's own; in every dimension either has `strength`^2 of the
+    variance there. Its `width` coordinates keep their variance from layer to layer while a part of them is
+    replaced by new ones: what is added has the gain (0 to 2) times their own energy.
     """
-    judging = [name for name in measured if name not in panel.re_rounded]
-    resampling, stacks = rng.spawn(2)
-    fits = {name: _gaps(panel, measured[name], _again(resampling)) for name in judging}
+    shuffled = [np.asarray(s, float) for s in panel.subjects[SHUFFLED]]
+    size = strength * np.sqrt(sum(s.var(1) for s in shuffled) / 2)[:, None]
+    n_states, n, d = shuffled[0].shape
+    streams = rng.spawn(3)
+    shared = _coordinates(gain_shared, (n_states, n, width), streams[0])
+    own = [_coordinates(gain_own, (n_states, n, width), stream) for stream in streams[1:]]
+    read_shared, read_own = rng.standard_normal((2, width, d)) / np.sqrt(width)
+    return tuple(
+        s + size * (shared @ read_shared + mine @ read_own) for s, mine in zip(shuffled, own, strict=True)
+    )
+
+
+def gap_evidence(panel: Panel, measured: Measured, *, rng: np.random.Generator) -> Evidence:
+    """Both gaps' excess over the controls, and held-out agreement, of the model and of every control.
+
+    All are resampled alike, so that the interval of an excess holds the noise of the control as well.
+    """
+    drawn = {n: _draws(panel, m, _again(rng)) for n, m in measured.items() if n not in panel.re_rounded}
+    nulls = [*panel.twins, *present(panel, PERMUTED), ISOTROPIC, LIKE_STATE]
     statistics = {}
-    for name, found in fits.items():
-        excess = _excess(found, fits, _controls_of(panel, name))
-        # only stacks of known answer are controls of the raw gaps: a twin may well have them
-        statistics[name] = {**found, **excess} if name == TRAINED else excess
+    for name in drawn:
+        others = [null for null in nulls if null != name]
+        excess = {f"{gap}_excess": _excess(drawn, name, others, i) for i, gap in enumerate(GAPS)}
+        statistics[name] = {**excess, HELD_OUT: interval_of(*(d[2] for d in drawn[name][:2]), drawn[name][2])}
     built = as_evidence(panel, statistics)
-    known = _known_stacks(panel, fits, (stacks, resampling), n_components)
-    return replace(built, controls=(*built.controls, *known))
+    positive = (replace(c, kind="positive") if c.name == PLANTED else c for c in built.controls)
+    return replace(built, controls=tuple(positive))
 
 
 def simulated_evidence(share: float, rng: np.random.Generator, *, n_scenarios: int, n_draws: int) -> Evidence:
     """Evidence from `theory.suppression_stack` with `share` of the planted log ratio of gains.
 
-    The twins are such stacks with equal gains whose pairing is shuffled.
+    Twins are such stacks with equal gains and shuffled pairs. Noise in many dimensions makes Z about as hard
+    to find as it is in language models.
     """
     n = n_scenarios * n_draws
-    make, twins, judge = rng.spawn(3)
+    make, twins, split, judge = rng.spawn(4)
     scenario = np.repeat(np.arange(n_scenarios), n_draws)
-    # few dimensions beside those that matter: hundreds of these are made
-    subjects = {TRAINED: theory.suppression_stack(n, log_gain_ratio=share * _PLANTED, rng=make, dim=16)}
+    options = {"scenario": scenario, "n_layers": 4, "noise": _SIMULATED_NOISE}
+    ratio = share * _PLANTED_RATIO
+    subjects = {TRAINED: theory.suppression_stack(n, log_gain_ratio=ratio, rng=make, **options)}
     for i, stream in enumerate(twins.spawn(4)):
-        x, y = theory.suppression_stack(n, log_gain_ratio=0.0, rng=stream, dim=16)
+        x, y = theory.suppression_stack(n, log_gain_ratio=0.0, rng=stream, **options)
         name = f"random-{i}" if i < 3 else PERMUTED
         subjects[name] = (x, y[:, stream.permutation(n)])
     x, y = subjects[TRAINED]
     subjects[SHUFFLED] = (x, y[:, make.permutation(n)])
-    panel = standardised(
-        Panel(
-            language="simulated",
-            subjects=subjects,
-            scenario=scenario.astype(str),
-            group=scenario.astype(str),
-            discovery=scenario < n_scenarios // 3,
-            tokens=None,
-        )
+    panel = Panel(
+        language="simulated",
+        subjects=subjects,
+        scenario=scenario.astype(str),
+        group=scenario.astype(str),
+        discovery=scenario < n_scenarios // 3,
+        tokens=None,
     )
-    return gap_evidence(panel, _measured(panel, N_COMPONENTS), rng=judge)
+    return gap_evidence(panel, contributions(panel, rng=split), rng=judge)
 
 
 def sensitivity(panels: Mapping[str, Panel]) -> pd.DataFrame:
     """Both gaps of the trained model and of its best twin under other choices; columns (language, ...)."""
-    scaled = {language: standardised(panel) for language, panel in panels.items()}
     choices = {
-        f"primary: {N_COMPONENTS} components, {STANDARDISED}": (scaled, N_COMPONENTS),
-        "4 components": (scaled, 4),
-        "16 components": (scaled, 16),
-        _AS_THEY_ARE: (panels, N_COMPONENTS),
+        f"primary: {N_COMPONENTS} components, {STANDARDISED}": (N_COMPONENTS, True),
+        "4 components": (4, True),
+        "16 components": (16, True),
+        _AS_THEY_ARE: (N_COMPONENTS, False),
     }
     rows = {}
-    for name, (seen, n_components) in choices.items():
-        for language, panel in seen.items():
+    for name, (n_components, scale) in choices.items():
+        for language, panel in panels.items():
             if n_components > 2 * (panel.discovery.sum() - 1):
                 continue
-            subjects = [s for s in (TRAINED, *panel.twins) if s in panel.subjects]
-            found = {s: _mean_gaps(panel, _split(panel, s, n_components)) for s in subjects}
+            found = {}
+            for subject in (TRAINED, *panel.twins):
+                pair = panel.subjects[subject]
+                split = split_contributions(*pair, panel.discovery, n_components, standardise=scale)
+                found[subject] = _mean_gaps(panel, split)
             for i, gap in enumerate(GAPS):
                 row = rows.setdefault((name, gap.replace("_", " ")), {})
                 row[language, "trained"] = found[TRAINED][i]
@@ -147,13 +195,26 @@ def sensitivity(panels: Mapping[str, Panel]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def _measured(panel: Panel, n_components: int) -> dict[str, SplitContributions]:
-    names = (TRAINED, *panel.twins, *present(panel, PERMUTED), *present(panel, SHUFFLED), *panel.re_rounded)
-    return {name: _split(panel, name, n_components) for name in names}
+def _coordinates(gain: float, shape: tuple[int, int, int], rng: np.random.Generator) -> np.ndarray:
+    """A stationary walk (L+1, n, width) of unit variance whose steps have `gain` times that."""
+    kept, fresh = 1 - gain / 2, rng.standard_normal(shape)
+    walk = [fresh[0]]
+    for new in fresh[1:]:
+        walk.append(kept * walk[-1] + np.sqrt(1 - kept**2) * new)
+    return np.stack(walk)
 
 
-def _split(panel: Panel, subject: str, n_components: int) -> SplitContributions:
-    return split_contributions(*panel.subjects[subject], panel.discovery, n_components)
+def _surrogates(rng: np.random.Generator) -> dict[str, Callable]:
+    """Contributions that know nothing of Z: of the same energy in all directions, or as states have it."""
+    noise, order = rng.spawn(2)
+
+    def isotropic(state: np.ndarray, added: np.ndarray) -> np.ndarray:
+        return noise.standard_normal(added.shape)
+
+    def like_state(state: np.ndarray, added: np.ndarray) -> np.ndarray:
+        return np.stack([s[order.permutation(s.shape[0])] for s in state])
+
+    return {ISOTROPIC: isotropic, LIKE_STATE: like_state}
 
 
 def _sums(panel: Panel, found: SplitContributions) -> np.ndarray:
@@ -173,51 +234,29 @@ def _mean_gaps(panel: Panel, found: SplitContributions) -> tuple[float, ...]:
     return tuple(map(float, _layer_gaps(_sums(panel, found).mean(-1)).mean(-1)))
 
 
-def _gaps(panel: Panel, found: SplitContributions, rng: np.random.Generator) -> dict[str, Interval]:
+def _draws(panel: Panel, found: SplitContributions, rng: np.random.Generator):
+    """Gaps and held-out agreement (3,), their replicates (3, B), and the number of scenarios drawn from."""
     scenario = panel.scenario[panel.confirmation]
     drawn = bootstrap(_sums(panel, found), scenario, n_resamples=N_RESAMPLES, rng=rng)
     one, many = (_layer_gaps(sums).mean(-1) for sums in (drawn.estimate, drawn.replicates))
-    pairs = zip((*GAPS, HELD_OUT), one, many, strict=True)
-    return {name: interval_of(one, many, drawn.n_groups) for name, one, many in pairs}
+    return one, many, drawn.n_groups
 
 
-def _controls_of(panel: Panel, subject: str) -> list[str]:
-    """Subjects whose best gap is subtracted from that of a subject."""
-    others = [t for t in panel.twins if t != subject]
-    return others if subject in (*panel.twins, PERMUTED) else [*others, *present(panel, PERMUTED)]
-
-
-def _excess(found: Mapping, fits: Mapping, others: list[str]) -> dict[str, Interval]:
-    excess = {}
-    for gap in GAPS:
-        best = max((fits[name][gap] for name in others), key=lambda one: one.estimate)
-        one = found[gap]
-        moved = one.estimate - best.estimate, one.replicates - best.replicates
-        excess[f"{gap}_excess"] = interval_of(*moved, one.n_groups)
-    return excess
+def _excess(drawn: Mapping, name: str, others: list[str], gap: int) -> Interval:
+    """Excess of a gap over the highest control; the upper limit is the excess over the lowest."""
+    one, many, n_groups = drawn[name]
+    ordered = sorted(others, key=lambda null: drawn[null][0][gap])
+    high, low = (
+        interval_of(one[gap] - drawn[null][0][gap], many[gap] - drawn[null][1][gap], n_groups)
+        for null in (ordered[0], ordered[-1])
+    )
+    return replace(low, high=high.high)
 
 
 def _again(rng: np.random.Generator) -> np.random.Generator:
     """A generator that starts where this one was made, whatever was drawn or made from it since."""
     seed = rng.bit_generator.seed_seq
     return np.random.default_rng(np.random.SeedSequence(seed.entropy, spawn_key=seed.spawn_key))
-
-
-def _known_stacks(
-    panel: Panel, fits: Mapping, streams: tuple[np.random.Generator, np.random.Generator], n_components: int
-) -> list[Control]:
-    """Stacks of the data's size in which the conjecture holds, and in which the layers do the opposite."""
-    making, resampling = streams
-    controls = []
-    for kind, name, sign in (
-        ("positive", "suppression planted", 1),
-        ("negative", "suppression reversed", -1),
-    ):
-        ratio = sign * _PLANTED
-        pair = theory.suppression_stack(len(panel.scenario), log_gain_ratio=ratio, rng=making.spawn(1)[0])
-        found = _gaps(panel, split_contributions(*pair, panel.discovery, n_components), _again(resampling))
-        controls.append(Control(name, kind, {**found, **_excess(found, fits, _controls_of(panel, name))}))
-    return controls
 
 
 def _curves(
@@ -250,6 +289,8 @@ def _gap_table(panel: Panel, measured: Mapping[str, SplitContributions]) -> pd.D
         spectrum = {
             "agreement Z": found.agreement[:, :half].mean(),
             "agreement perp": found.agreement[:, half:].mean(),
+            # both languages and half of the directions are summed
+            "held_out_variance": _sums(panel, found)[0].mean() / (2 * half),
         }
         rows.append({"language": panel.language, "subject": name, **gaps, **spectrum})
     return pd.DataFrame(rows)

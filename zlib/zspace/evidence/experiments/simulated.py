@@ -1,8 +1,8 @@
 """Worlds with known answers, at the size of the data, for the operating characteristic of each rule.
 
-World "true" carries the signal in every scenario, "false" in none, "null" in the share of scenarios
-that puts the mean of the primary statistic on the bound of the rule, where the verdict `supported` is
-wrong most easily, and "modest" in the share that puts it on twice the bound.
+World "true" carries the signal in every scenario, "false" in none (or reversed), "null" in the share of
+scenarios that puts the mean of the primary statistic on the bound of the rule, where the verdict `supported`
+is wrong most easily, and "modest" in the share that puts it on twice the bound.
 """
 
 import json
@@ -27,6 +27,9 @@ _SIGNALS = {
     "prediction_2_update_agnosticism": "updates",
     "theorem_2_every_layer": "scenarios",
 }
+
+# where no signal is not the opposite of the claim, world "false" has it reversed
+_FALSE = {projections.CLAIM: -1.0}
 
 
 def size_of(corpus: Corpus) -> dict[str, int]:
@@ -82,7 +85,7 @@ def simulation(
         for share in (0.0, 1.0)
     )
     null, modest = (float(np.clip((m - none) / (full - none), 0, 1)) for m in (bound, 2 * bound))
-    shares = {"true": 1.0, "false": 0.0, "null": null, "modest": modest}
+    shares = {"true": 1.0, "false": _FALSE.get(claim_id, 0.0), "null": null, "modest": modest}
     return lambda world, rng: evidence(shares[world], rng)
 
 
