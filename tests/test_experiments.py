@@ -348,6 +348,22 @@ def test_states_are_centred_by_the_discovery_items(panel, rng):
         assert found == pytest.approx(auc)
 
 
+def test_standardised_updates_are_updates_of_the_states(panel):
+    """Dividing states first would let a dimension that grows from layer to layer fake another update."""
+    pair = panel.subjects[panels.TRAINED]
+    scale = np.geomspace(0.01, 100, pair[0].shape[-1])
+    found, scaled = (
+        updates.update_auc(panel, p, standardise=True) for p in (pair, [s * scale for s in pair])
+    )
+    for one, other in zip(found, scaled, strict=True):
+        assert one == pytest.approx(other)
+    raw, other = (updates.update_auc(panel, p) for p in (pair, larger))
+    assert np.abs(raw[1] - other[1]).max() > 0.01
+    steps = [np.diff(s, axis=0) for s in pair]
+    as_states = updates.update_auc(panel, steps, standardise=True)[0]
+    assert found[1] == pytest.approx(as_states)
+
+
 def test_updates_are_centred_by_the_discovery_items(panel):
     x, y = (s.copy() for s in panel.subjects[panels.TRAINED])
     y[:, panel.confirmation] += 6 * np.arange(4)[:, None, None] * np.eye(8)[0]  # every update moves

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ...measures import alignment
-from ..panels import PERMUTED, PLANTED, SHUFFLED, TRAINED, Panel, plant_updates, standardised
+from ..panels import PERMUTED, PLANTED, SHUFFLED, TRAINED, Panel, plant_updates
 from ..rules import Evidence
 from .common import STANDARDISED, as_evidence, confirmed_interval, judged, present, remarked
 
@@ -37,14 +37,16 @@ def update_agnosticism(panels: Mapping[str, Panel], *, rng: np.random.Generator)
     curves, gains, evidence = [], [], []
     for panel, stream in zip(panels.values(), rng.spawn(len(panels)), strict=True):
         planting, deciding, resampling = stream.spawn(3)
-        measured = _measured(panel, planting)
-        scaled = standardised(panel)
-        by_scale = ((panel, measured), (scaled, _measured(scaled, planting)))
+        subjects = update_subjects(panel, planting)
+        measured, scaled = (
+            {name: update_auc(panel, pair, standardise=scale) for name, pair in subjects.items()}
+            for scale in (False, True)
+        )
 
-        def make(subject: str, rng: np.random.Generator, by_scale=by_scale) -> Evidence:
+        def make(subject: str, rng: np.random.Generator, panel=panel, by=(measured, scaled)) -> Evidence:
             one, other = (
-                update_evidence(seen, {**by, TRAINED: by[subject]}, rng=r)
-                for (seen, by), r in zip(by_scale, rng.spawn(2), strict=True)
+                update_evidence(panel, {**auc, TRAINED: auc[subject]}, rng=r)
+                for auc, r in zip(by, rng.spawn(2), strict=True)
             )
             return remarked(CLAIM, one, other, STANDARDISED)
 
@@ -64,19 +66,18 @@ def update_subjects(panel: Panel, rng: np.random.Generator) -> dict[str, tuple[n
     return subjects
 
 
-def _measured(panel: Panel, rng: np.random.Generator) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    return {name: update_auc(panel, pair) for name, pair in update_subjects(panel, rng.spawn(1)[0]).items()}
-
-
 def update_auc(
-    panel: Panel, pair: tuple[np.ndarray, np.ndarray], *, center: bool = True
+    panel: Panel, pair: tuple[np.ndarray, np.ndarray], *, center: bool = True, standardise: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """AUC per layer and item of states h_k, k = 0..L, and updates f_k, k = 0..L-1, both directions averaged.
 
-    Own translation against the items of other scenarios, centred by the discovery items.
+    Own translation against the items of other scenarios, centred by the discovery items; with `standardise`
+    each dimension of states, and of updates, is divided by its standard deviation.
     """
     measured = []
     for x, y in (pair, tuple(np.diff(np.asarray(s, float), axis=0) for s in pair)):
+        if standardise:
+            x, y = (_standardised(s, panel.discovery) for s in (x, y))
         means = tuple(s[:, panel.discovery].mean(1, keepdims=True, dtype=float) for s in (x, y))
         auc = alignment.retrieval_auc(
             x, y, center=means if center else False, groups=panel.scenario, level="between"
@@ -115,23 +116,22 @@ def sensitivity(primary: Mapping[str, Panel], last: Mapping[str, Panel]) -> pd.D
     `primary` holds mean-pooled panels, `last` the same pooled at the last token. Columns are
     (language, "trained" or "best twin").
     """
-    scaled = {language: standardised(panel) for language, panel in primary.items()}
     choices = {
-        "primary: mean pooling, inner layers, centred": (primary, True, update_gain),
-        "raw vectors": (primary, False, update_gain),
-        STANDARDISED: (scaled, True, update_gain),
-        "AUC of the states themselves, inner layers": (primary, True, lambda auc: auc[0][1:-2].mean(0)),
-        "all layers": (primary, True, lambda auc: (auc[1] - auc[0][:-1]).mean(0)),
-        "last token, from layer 1": (last, True, update_gain),
+        "primary: mean pooling, inner layers, centred": (primary, {}, update_gain),
+        "raw vectors": (primary, {"center": False}, update_gain),
+        STANDARDISED: (primary, {"standardise": True}, update_gain),
+        "AUC of the states themselves, inner layers": (primary, {}, lambda auc: auc[0][1:-2].mean(0)),
+        "all layers": (primary, {}, lambda auc: (auc[1] - auc[0][:-1]).mean(0)),
+        "last token, from layer 1": (last, {}, update_gain),
     }
     rows = {}
-    for name, (panels, center, gain) in choices.items():
+    for name, (panels, options, gain) in choices.items():
         if not panels:
             continue
         rows[name] = {}
         for language, panel in panels.items():
             gains = {
-                s: gain(update_auc(panel, panel.subjects[s], center=center)) for s in (TRAINED, *panel.twins)
+                s: gain(update_auc(panel, panel.subjects[s], **options)) for s in (TRAINED, *panel.twins)
             }
             scores = {s: g[panel.confirmation].mean() for s, g in gains.items()}
             rows[name][language, "trained"] = scores.pop(TRAINED)
@@ -154,3 +154,12 @@ def _gains(panel: Panel, measured: Mapping, rng: np.random.Generator) -> pd.Data
         interval = confirmed_interval(panel, update_gain(auc)[panel.confirmation], stream)
         rows.append((panel.language, name, interval.estimate, interval.low, interval.high))
     return pd.DataFrame(rows, columns=["language", "subject", "gain", "low", "high"])
+
+
+def _standardised(vectors: np.ndarray, discovery: np.ndarray) -> np.ndarray:
+    """States or updates (L, n, d), each dimension divided by its own standard deviation over discovery items.
+
+    Of updates as such: the difference of two states that were each divided by theirs is no update.
+    """
+    deviation = vectors[:, discovery].std(1, keepdims=True, dtype=float)
+    return vectors / np.where(deviation > 0, deviation, 1.0)
