@@ -352,9 +352,8 @@ def test_standardised_updates_are_updates_of_the_states(panel):
     """Dividing states first would let a dimension that grows from layer to layer fake another update."""
     pair = panel.subjects[panels.TRAINED]
     scale = np.geomspace(0.01, 100, pair[0].shape[-1])
-    found, scaled = (
-        updates.update_auc(panel, p, standardise=True) for p in (pair, [s * scale for s in pair])
-    )
+    larger = [s * scale for s in pair]
+    found, scaled = (updates.update_auc(panel, p, standardise=True) for p in (pair, larger))
     for one, other in zip(found, scaled, strict=True):
         assert one == pytest.approx(other)
     raw, other = (updates.update_auc(panel, p) for p in (pair, larger))
