@@ -69,6 +69,7 @@ n_seeds = 5  # samples of each size
 import warnings
 
 import numpy as np
+import pandas as pd
 from IPython.display import display
 from zspace import files, theory
 from zspace.errors import UndefinedAgreementWarning
@@ -103,7 +104,8 @@ try:
     theory.optimal_map(np.ones((2, 2, 2)), [0.5, 0.5])
 except ValueError as error:
     refused = str(error)
-display(unused, str(caught[0].message), refused)
+said = {"direction of no language": str(caught[0].message), "singular S": refused}
+display(unused, pd.DataFrame.from_dict(said, orient="index", columns=["answer"]))
 
 # %% [markdown]
 # ## Prediction

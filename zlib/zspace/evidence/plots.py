@@ -38,6 +38,7 @@ def prepare_notebook() -> str:
     A batch, whose pages draw the JSON, makes no PNG: each would take its seconds.
     """
     pd.set_option("display.max_colwidth", None, "display.max_columns", None, "display.width", 200)
+    pd.set_option("display.max_rows", 200)  # all controls of all languages
     has_chromium = "ZSPACE_CELL" not in os.environ and any(shutil.which(name) for name in _CHROMIUM)
     pio.renderers["png"].width = 620
     pio.renderers.default = "plotly_mimetype+png" if has_chromium else "plotly_mimetype"

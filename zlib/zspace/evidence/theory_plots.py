@@ -93,7 +93,7 @@ def sampled_errors(sampled: pd.DataFrame) -> go.Figure:
         name="one over the square root of n",
     )
     figure.update_xaxes(title="sampled pairs (x, c)", type="log", dtick=1)
-    figure.update_yaxes(title="largest error of ρ", type="log", dtick=1)
+    figure.update_yaxes(title="largest error of ρ", type="log", dtick="D2")
     figure.update_layout(height=400)
     return titled(
         figure,
