@@ -203,3 +203,17 @@ def test_operating_characteristic_of_the_rule_for_models(rng):
     assert found.null_supported <= 0.15  # 3 of 20 have a probability of .016 at a rate of .05
     assert found.false_refuted >= 0.15  # reversed; where Z is hard to find most are not testable
     assert found.power >= 0.5
+
+
+@pytest.mark.full
+def test_rule_for_models_supports_the_null_in_at_most_one_of_twenty(rng):
+    """At the size of the quick grid, and at that of a corpus of 309 rows, where power is full."""
+    for size, power in (((30, 4), 0.75), ((309, 1), 0.95)):
+        n_scenarios, n_draws = size
+        simulate = simulated.simulation(
+            projections.CLAIM, n_scenarios=n_scenarios, n_draws=n_draws, rng=rng.spawn(1)[0]
+        )
+        found = claims.operating_characteristic(projections.CLAIM, simulate, rng=rng, n_simulations=400)
+        assert found.null_supported <= 0.05
+        assert found.power >= power
+        assert found.false_refuted > found.null_refuted
