@@ -28,6 +28,8 @@ def test_claim_is_refuted_as_stated_and_proved_as_corrected(proved):
     claim, result = proved
     verdict = claims.evaluate(claim, result.evidence)
     assert (verdict.as_stated, verdict.as_corrected) == (REFUTED, PROVED)
+    # those that no rule names as well: where the note's form holds, and what coupling changes
+    assert result.evidence.checks == dict.fromkeys(result.evidence.checks, True)
 
 
 def test_every_check_of_the_rule_decides(proved):
@@ -77,6 +79,14 @@ def test_flat_directions_are_counted_from_ties():
     assert gauge.flat_directions(np.array([0.9, 0.5, 0.5, 0.4, 0.3, 0.2]), 2) == 5
     assert gauge.flat_directions(np.array([0.9, 0.5, 0.5, 0.5, 0.3, 0.2]), 3) == 9 + 2
     assert gauge.flat_directions(np.ones(6), 6) == 36
+
+
+def test_span_is_fixed_by_any_gap_and_free_without_one():
+    table = gauge.closing_gap(rng=np.random.default_rng(2), n_seeds=12)
+    assert table.index.tolist() == [0.3, 0.1, 0.03, 0.01, 0.0]
+    assert (table["overlap of seeds"].iloc[:-1] > 0.999).all()
+    assert table["overlap of seeds"].iloc[-1] == pytest.approx(0.75, abs=0.15)  # 1/2 + a random cos^2 / 2
+    assert (np.diff(table["steps"].iloc[:-1]) > 0).all()  # the closer, the longer it takes
 
 
 def test_acceptance_numbers_of_the_gauge():
@@ -187,6 +197,17 @@ def test_gaps_do_not_depend_on_units_or_rotation(rng):
         for p in (pair, moved)
     )
     np.testing.assert_allclose(first, second, rtol=1e-6)
+
+
+def test_sensitivity_starts_from_the_primary_numbers(rng):
+    panel = known_panel(1.0, rng)
+    _, result = judged(panel, rng)
+    table, gaps = projections.sensitivity({"zh": panel}), result.gaps.set_index("subject")
+    for gap in projections.GAPS:
+        rows = table.xs(gap.replace("_", " "), level=1)["zh"]
+        assert rows["trained"].iloc[0] == pytest.approx(gaps.loc[TRAINED, gap])
+        assert rows["best twin"].iloc[0] == pytest.approx(gaps.loc[list(panel.twins), gap].max())
+        assert rows["trained"].nunique() == len(rows) == 4
 
 
 def test_imported_states_without_controls_are_not_testable(rng):

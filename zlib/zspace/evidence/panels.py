@@ -15,6 +15,7 @@ import pandas as pd
 
 from ..errors import ParameterError, StoreError
 from ..measures.resampling import stratified_permutations
+from ..measures.subspaces import standardise
 from ..sources import weights
 from ..sources.corpora import Corpus
 from ..states import capture, imports
@@ -249,8 +250,7 @@ def standardised(panel: Panel) -> Panel:
     """
     subjects = {}
     for name, pair in panel.subjects.items():
-        scales = [s[:, panel.discovery].std(1, keepdims=True, dtype=float) for s in pair]
-        subjects[name] = tuple(s / np.where(c > 0, c, 1.0) for s, c in zip(pair, scales, strict=True))
+        subjects[name] = tuple(standardise(s, panel.discovery) for s in pair)
     return replace(panel, subjects=subjects)
 
 

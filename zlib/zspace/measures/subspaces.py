@@ -25,12 +25,10 @@ class SharedDirections:
     agreement : (p,) agreement ratios on the items that the directions were fitted to, descending.
     readout : (d, p) columns; states minus their language's mean, times these, are uncorrelated and of
         unit variance (over both languages, on those items).
-    explained : share of the states' variance that the p components hold.
     """
 
     agreement: np.ndarray
     readout: np.ndarray
-    explained: float
 
 
 def shared_directions(x, y, n_components: int) -> SharedDirections:
@@ -62,9 +60,9 @@ def shared_directions(x, y, n_components: int) -> SharedDirections:
             f"n_components={n_components}; {n} items of {d} dimensions allow 1 to {min(d, 2 * (n - 1))}."
         )
     centred = np.stack([s - s.mean(0) for s in (x, y)])
-    axes, explained = _principal_axes(centred.reshape(2 * n, d), n_components)
+    axes = _principal_axes(centred.reshape(2 * n, d), n_components)
     found = optimal_map(np.swapaxes(centred @ axes, 1, 2) / np.sqrt(n), [0.5, 0.5])
-    return SharedDirections(found.agreement, axes @ found.canonical, explained)
+    return SharedDirections(found.agreement, axes @ found.canonical)
 
 
 @dataclass(frozen=True)
@@ -131,10 +129,10 @@ def split_contributions(
     return SplitContributions(*np.stack(steps, axis=1), agreement=np.array(agreement))
 
 
-def _principal_axes(centred: np.ndarray, n_components: int) -> tuple[np.ndarray, float]:
-    """Leading right singular vectors (d, p) of (m, d) rows, and the share of their variance they hold.
+def _principal_axes(centred: np.ndarray, n_components: int) -> np.ndarray:
+    """Leading right singular vectors (d, p) of (m, d) rows, by the smaller of the two product matrices.
 
-    By the smaller of the two product matrices: an SVD of all of it takes ten times as long.
+    An SVD would find all of them where a few are asked for.
     """
     wide = centred.shape[0] < centred.shape[1]
     product = centred @ centred.T if wide else centred.T @ centred
@@ -145,7 +143,17 @@ def _principal_axes(centred: np.ndarray, n_components: int) -> tuple[np.ndarray,
         rank = int((values > 1e-12 * values[-1]).sum())
         raise ValueError(f"n_components={n_components}, but the states vary in {rank} directions only.")
     axes = centred.T @ vectors / np.sqrt(values) if wide else vectors
-    return axes[:, ::-1], float(values.sum() / np.trace(product))
+    return axes[:, ::-1]
+
+
+def standardise(vectors, rows) -> np.ndarray:
+    """Vectors (L, n, d), each dimension of each layer divided by its deviation over `rows` (n,) bool.
+
+    Updates have to be standardised as such: the difference of two states that were each divided by their own
+    deviation is no update.
+    """
+    deviation = vectors[:, rows].std(1, keepdims=True, dtype=float)
+    return vectors / np.where(deviation > 0, deviation, 1.0)
 
 
 def _deviation(centred: np.ndarray) -> np.ndarray:

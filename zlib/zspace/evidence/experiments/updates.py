@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ...measures import alignment
+from ...measures import alignment, subspaces
 from ..panels import PERMUTED, PLANTED, SHUFFLED, TRAINED, Panel, plant_updates
 from ..rules import Evidence
 from .common import STANDARDISED, as_evidence, confirmed_interval, judged, present, remarked
@@ -77,7 +77,7 @@ def update_auc(
     measured = []
     for x, y in (pair, tuple(np.diff(np.asarray(s, float), axis=0) for s in pair)):
         if standardise:
-            x, y = (_standardised(s, panel.discovery) for s in (x, y))
+            x, y = (subspaces.standardise(s, panel.discovery) for s in (x, y))
         means = tuple(s[:, panel.discovery].mean(1, keepdims=True, dtype=float) for s in (x, y))
         auc = alignment.retrieval_auc(
             x, y, center=means if center else False, groups=panel.scenario, level="between"
@@ -154,12 +154,3 @@ def _gains(panel: Panel, measured: Mapping, rng: np.random.Generator) -> pd.Data
         interval = confirmed_interval(panel, update_gain(auc)[panel.confirmation], stream)
         rows.append((panel.language, name, interval.estimate, interval.low, interval.high))
     return pd.DataFrame(rows, columns=["language", "subject", "gain", "low", "high"])
-
-
-def _standardised(vectors: np.ndarray, discovery: np.ndarray) -> np.ndarray:
-    """States or updates (L, n, d), each dimension divided by its own standard deviation over discovery items.
-
-    Of updates as such: the difference of two states that were each divided by theirs is no update.
-    """
-    deviation = vectors[:, discovery].std(1, keepdims=True, dtype=float)
-    return vectors / np.where(deviation > 0, deviation, 1.0)
