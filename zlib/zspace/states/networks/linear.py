@@ -12,8 +12,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from ..errors import ConvergenceError
-from ..theory import Moments, map_loss
+from ...errors import ConvergenceError
+from ...theory import Moments, map_loss
 
 INITS = ("balanced", "standard", "identity")
 

@@ -1,0 +1,244 @@
+"""The blind sweep: networks on synthetic worlds, by what tells them the language, and what layers share.
+
+Configurations are identification (one-hot, centroids, none) x transforms (orthogonal, invertible) x skip
+connections (plain, residual). A network has six states: h_0 to h_4 and its output, called layer 5. Everything
+is measured on items that no bridge was fitted to, between the first language (the anchor) and each other one.
+"""
+
+import multiprocessing
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from ...measures import alignment, bridges, residual
+from ...sources import worlds as synthetic
+from ...sources.worlds import World
+from ...states import networks
+
+LANGUAGES = ("en", "zh", "es", "fr", "de", "ja", "sw")
+SHARE = (0.40, 0.30, 0.08, 0.07, 0.06, 0.05, 0.04)
+ONE_HOT, CENTROIDS, BLIND = "one-hot", "centroids", "blind"
+ORTHOGONAL, INVERTIBLE = "orthogonal", "invertible"
+PLAIN, RESIDUAL = "plain", "residual"
+TRAINED, UNTRAINED, PRIVATE = "trained", "untrained", "private targets"
+N_FIT, N_SCORED, N_TASK = 256, 256, 4000
+MEASURES = ("raw_nn", "centred_nn", "snr", "procrustes_nn", "procrustes_r2", "rigid_r2", "affine_r2", "kappa")
+# the rows of the note's table, in its order
+NOTE_ROWS = (
+    (ONE_HOT, ORTHOGONAL, PLAIN),
+    (BLIND, ORTHOGONAL, PLAIN),
+    (BLIND, INVERTIBLE, PLAIN),
+    (CENTROIDS, INVERTIBLE, PLAIN),
+    (CENTROIDS, INVERTIBLE, RESIDUAL),
+)
+FACTORIAL = tuple(
+    (i, t, s)
+    for i in (ONE_HOT, CENTROIDS, BLIND)
+    for t in (ORTHOGONAL, INVERTIBLE)
+    for s in (PLAIN, RESIDUAL)
+)
+
+Configuration = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class Size:
+    """Dimension of the worlds, condition number of their invertible transforms, and the networks' recipe."""
+
+    dim: int
+    condition_number: float
+    recipe: networks.Recipe
+
+
+SIZES = {
+    "fast": Size(16, 6.0, networks.Recipe(width=64)),
+    "main": Size(32, 12.0, networks.Recipe(width=96)),
+}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured on some networks; columns identification, transform, skip, subject and seed in both.
+
+    Attributes
+    ----------
+    layers : language, share, layer (5 is the output) and `MEASURES`: raw_nn and centred_nn, accuracy of
+        nearest neighbours by cosine among 256 items; snr; procrustes_nn, the same after scaled Procrustes;
+        held-out R^2 of scaled (procrustes_r2) and unscaled (rigid_r2) Procrustes and of ridge regression
+        (affine_r2); kappa, condition number of the affine map between the leading principal components, as
+        many as the world has dimensions.
+    tasks : r2 (share-weighted, on 4000 new items), bound (its Bayes bound on those items), excess (r2 minus
+        bound) and its standard error `excess_se`, and r2 of every language alone ("r2 en", ...).
+    """
+
+    layers: pd.DataFrame
+    tasks: pd.DataFrame
+
+
+def world_of(configuration: Configuration, size: Size, **changes) -> World:
+    """The world of a configuration; `changes` replace parameters of it."""
+    identification, transform, _ = configuration
+    kappa = size.condition_number if transform == INVERTIBLE else 1.0
+    world = World(
+        size.dim,
+        SHARE,
+        transform=transform,
+        condition_number=kappa,
+        centroid=identification == CENTROIDS,
+        flag=identification == ONE_HOT,
+    )
+    return replace(world, **changes)
+
+
+def train(
+    configurations: Sequence[Configuration],
+    size: Size,
+    seeds: Sequence[int],
+    *,
+    keep: bool = True,
+    device: str = "cpu",
+    progress: bool = False,
+    **changes,
+) -> networks.TrainedBatch:
+    """One stack of networks for all configurations and seeds, read where it is kept (if `keep`)."""
+    make = networks.ensure if keep else networks.train
+    return make(
+        [world_of(c, size, **changes) for c in configurations],
+        seeds,
+        residual=[skip == RESIDUAL for *_, skip in configurations],
+        recipe=size.recipe,
+        device=device,
+        progress=progress,
+    )
+
+
+def measure(
+    batch: networks.TrainedBatch,
+    configurations: Sequence[Configuration],
+    *,
+    rng: np.random.Generator,
+    subject: str = TRAINED,
+    progress: bool = False,
+    workers: int = 1,
+) -> Measured:
+    """All measures of every network of a stack; `UNTRAINED` reads the weights before training.
+
+    The items of a network come from a stream of its own, the same whichever subject is measured.
+    """
+    entropy = rng.bit_generator.seed_seq.generate_state(1)[0]
+    names = [configurations[i] for i in batch.world_index]
+    jobs = [(batch.select([i]), names[i], subject, int(entropy)) for i in range(len(batch))]
+    bar = {"total": len(jobs), "disable": not progress, "desc": "measuring", "unit": "network"}
+    if workers == 1:
+        found = list(tqdm(map(_measure_one, jobs), **bar))
+    else:
+        # a process that has used a GPU or threads cannot be forked safely
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
+            found = list(tqdm(pool.map(_measure_one, jobs), **bar))
+    layers, tasks = (pd.concat(tables, ignore_index=True) for tables in zip(*found, strict=True))
+    return Measured(layers, tasks)
+
+
+def joined(parts: Iterable[Measured]) -> Measured:
+    """Several measured stacks as one."""
+    parts = list(parts)
+    return Measured(
+        *(pd.concat([getattr(p, n) for p in parts], ignore_index=True) for n in ("layers", "tasks"))
+    )
+
+
+def bound_violations(tasks: pd.DataFrame) -> pd.DataFrame:
+    """Rows whose share-weighted R^2 exceeds its Bayes bound by more than 3 standard errors: none may."""
+    return tasks[tasks["excess"] > 3 * tasks["excess_se"]]
+
+
+def _one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _measure_one(job) -> tuple[pd.DataFrame, pd.DataFrame]:
+    batch, configuration, subject, entropy = job
+    (world,), initial = batch.worlds, subject == UNTRAINED
+    items, task, inner = np.random.default_rng([entropy, world.seed]).spawn(3)
+    shown = world.sample(N_FIT + N_SCORED, rng=items)
+    states = networks.states(batch, shown.inputs[None], initial=initial)[0]
+    output = networks.outputs(batch, shown.inputs[None], initial=initial)[0]
+    columns = dict(zip(("identification", "transform", "skip"), configuration, strict=True))
+    columns |= {"subject": subject, "seed": int(batch.seeds[0])}
+    tables = [_layer_table(s.astype(float), k, world) for k, s in enumerate((*states, output))]
+    layers = pd.concat(tables, ignore_index=True)
+    found = pd.DataFrame([_task(batch, world, initial, task, inner)])
+    return layers.assign(**columns), found.assign(**columns)
+
+
+def _layer_table(states: np.ndarray, layer: int, world: World) -> pd.DataFrame:
+    """Measures of one layer (K, n, w): a row a language but the anchor."""
+    anchor, others = states[:1], states[1:]
+    x, y = (np.broadcast_to(anchor, others.shape)[:, N_FIT:], others[:, N_FIT:])
+    fit_x, fit_y = np.broadcast_to(anchor, others.shape)[:, :N_FIT], others[:, :N_FIT]
+    options = {"center": (fit_x.mean(1, keepdims=True), fit_y.mean(1, keepdims=True))}
+    fitted = {
+        kind: bridges.fit(fit_x, fit_y, kind=kind) for kind in ("scaled_procrustes", "procrustes", "ridge")
+    }
+    turned = fitted["scaled_procrustes"].predict(x)
+    centre = fit_y.mean(1, keepdims=True)
+    columns = {
+        "raw_nn": alignment.retrieval_accuracy(x, y, center=False),
+        "centred_nn": alignment.retrieval_accuracy(x, y, **options),
+        "snr": residual.snr_profile(x[:, None], y[:, None]).snr[:, 0],
+        "procrustes_nn": alignment.retrieval_accuracy(turned, y, center=(centre, centre)),
+        "procrustes_r2": fitted["scaled_procrustes"].r2(x, y),
+        "rigid_r2": fitted["procrustes"].r2(x, y),
+        "affine_r2": fitted["ridge"].r2(x, y),
+        "kappa": _kappa(fit_x, fit_y, world.dim),
+    }
+    languages = {"language": LANGUAGES[1 : len(states)], "share": world.share[1:], "layer": layer}
+    return pd.DataFrame({**languages, **columns})
+
+
+def _kappa(x: np.ndarray, y: np.ndarray, n_components: int) -> np.ndarray:
+    """Condition number (K - 1,) of the affine map between the leading principal components."""
+    reduced = []
+    for states in (x, y):
+        centred = states - states.mean(1, keepdims=True)
+        axes = np.linalg.svd(centred, full_matrices=False)[2][:, :n_components]
+        reduced.append(centred @ axes.mT)
+    return bridges.fit(*reduced, kind="affine").condition_number
+
+
+def _task(batch, world: World, initial: bool, draw: np.random.Generator, inner: np.random.Generator) -> dict:
+    """Share-weighted R^2, its Bayes bound on the same items, and their paired difference."""
+    found = world.sample_mixture(N_TASK, rng=draw)
+    output = networks.outputs(batch, found.inputs[None], initial=initial)[0].astype(float)
+    error = ((found.targets - output) ** 2).sum(1)
+    spread = ((found.targets - found.targets.mean(0)) ** 2).sum(1)
+    by_language = {
+        f"r2 {LANGUAGES[k]}": 1 - error[found.language == k].mean() / spread[found.language == k].mean()
+        for k in range(world.n_languages)
+    }
+    numbers = {"r2": 1 - error.mean() / spread.mean(), **_against_bound(world, found, error, spread, inner)}
+    return {**numbers, **by_language}
+
+
+def _against_bound(world: World, found, error, spread, rng: np.random.Generator) -> dict[str, float]:
+    """Bound, and how far the network's R^2 lies above it, item by item where the best prediction is known."""
+    if world.latent != "gaussian":
+        bound = synthetic.bayes_task_r2(world, rng=rng)
+        own = (error - error.mean() / spread.mean() * spread) / spread.mean()
+        excess = 1 - error.mean() / spread.mean() - bound.r2
+        return {"bound": bound.r2, "excess": excess, "excess_se": np.hypot(_se(own), bound.standard_error)}
+    one, other = synthetic.bayes_predictions(world, found.inputs, rng=rng)
+    best = ((found.targets - one) * (found.targets - other)).sum(1)
+    gain = (best - error) / spread.mean()
+    return {"bound": 1 - best.mean() / spread.mean(), "excess": gain.mean(), "excess_se": _se(gain)}
+
+
+def _se(values: np.ndarray) -> float:
+    return float(values.std(ddof=1) / np.sqrt(len(values)))

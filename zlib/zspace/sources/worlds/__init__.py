@@ -1,0 +1,31 @@
+"""Synthetic worlds: languages that show the same problems through different maps, with everything known.
+
+`world`: what a world is, and items drawn from it. `bounds`: what the best classifier of the language and the
+best predictor of the target can do, analytically or by Monte Carlo. NumPy only.
+"""
+
+from .bounds import (
+    TaskBound,
+    bayes_language_accuracy,
+    bayes_predictions,
+    bayes_task_r2,
+    language_posterior,
+    linear_task_r2,
+)
+from .world import LATENTS, TARGETS, TRANSFORMS, Items, Mixture, World, replicate
+
+__all__ = [
+    "LATENTS",
+    "TARGETS",
+    "TRANSFORMS",
+    "Items",
+    "Mixture",
+    "TaskBound",
+    "World",
+    "bayes_language_accuracy",
+    "bayes_predictions",
+    "bayes_task_r2",
+    "language_posterior",
+    "linear_task_r2",
+    "replicate",
+]
