@@ -27,6 +27,8 @@ PLAIN, RESIDUAL = "plain", "residual"
 TRAINED, UNTRAINED, PRIVATE = "trained", "untrained", "private targets"
 N_FIT, N_SCORED, N_TASK = 256, 256, 4000
 MEASURES = ("raw_nn", "centred_nn", "snr", "procrustes_nn", "procrustes_r2", "rigid_r2", "affine_r2", "kappa")
+LAST_BLOCK, OUTPUT = 4, 5
+KEY = ["identification", "transform", "skip"]
 # the rows of the note's table, in its order
 NOTE_ROWS = (
     (ONE_HOT, ORTHOGONAL, PLAIN),
@@ -152,6 +154,12 @@ def joined(parts: Iterable[Measured]) -> Measured:
     )
 
 
+def rows_of(table: pd.DataFrame, configuration: Configuration, layer: int | None = None) -> pd.DataFrame:
+    """The rows of one configuration, at one layer or at all."""
+    here = (table[KEY] == list(configuration)).all(axis=1)
+    return table[here if layer is None else here & (table["layer"] == layer)]
+
+
 def bound_violations(tasks: pd.DataFrame) -> pd.DataFrame:
     """Rows whose share-weighted R^2 exceeds its Bayes bound by more than 3 standard errors: none may."""
     return tasks[tasks["excess"] > 3 * tasks["excess_se"]]
@@ -172,13 +180,13 @@ def _measure_one(job) -> tuple[pd.DataFrame, pd.DataFrame]:
     output = networks.outputs(batch, shown.inputs[None], initial=initial)[0]
     columns = dict(zip(("identification", "transform", "skip"), configuration, strict=True))
     columns |= {"subject": subject, "seed": int(batch.seeds[0])}
-    tables = [_layer_table(s.astype(float), k, world) for k, s in enumerate((*states, output))]
+    tables = [layer_table(s.astype(float), k, world) for k, s in enumerate((*states, output))]
     layers = pd.concat(tables, ignore_index=True)
     found = pd.DataFrame([_task(batch, world, initial, task, inner)])
     return layers.assign(**columns), found.assign(**columns)
 
 
-def _layer_table(states: np.ndarray, layer: int, world: World) -> pd.DataFrame:
+def layer_table(states: np.ndarray, layer: int, world: World) -> pd.DataFrame:
     """Measures of one layer (K, n, w): a row a language but the anchor."""
     anchor, others = states[:1], states[1:]
     x, y = (np.broadcast_to(anchor, others.shape)[:, N_FIT:], others[:, N_FIT:])

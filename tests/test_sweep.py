@@ -1,0 +1,133 @@
+"""The blind sweep: measures on planted states, what is kept, and the numbers that the section must give."""
+
+import numpy as np
+import pytest
+from scipy.stats import ortho_group
+from zspace.errors import ClaimError
+from zspace.evidence import claims
+from zspace.evidence.experiments import blind, orthogonality, sweep, sweep_grid
+from zspace.sources.worlds import World
+from zspace.states import networks
+
+TINY = sweep.Size(4, 3.0, networks.Recipe(depth=2, width=16, steps=50))
+N = sweep.N_FIT + sweep.N_SCORED
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch):
+    monkeypatch.setenv("ZSPACE_RUNS", str(tmp_path))
+
+
+@pytest.fixture(scope="module")
+def factorial():
+    return sweep_grid.read("factorial")
+
+
+def test_layer_table_of_languages_that_coincide(rng):
+    state = rng.standard_normal((1, N, 8))
+    table = sweep.layer_table(np.repeat(state, 7, axis=0), 0, World(8, sweep.SHARE))
+    for measure, value in {"raw_nn": 1, "procrustes_nn": 1, "snr": 0, "rigid_r2": 1, "kappa": 1}.items():
+        np.testing.assert_allclose(table[measure], value, atol=1e-6)
+
+
+def test_layer_table_of_turned_copies_needs_procrustes(rng):
+    state = rng.standard_normal((1, N, 8))
+    turns = np.stack([ortho_group.rvs(8, random_state=rng) for _ in range(7)])
+    table = sweep.layer_table(state @ turns, 0, World(8, sweep.SHARE))
+    assert (table["raw_nn"] < 0.2).all()
+    assert (table["procrustes_nn"] == 1).all()
+    assert (table["snr"] > 0.5).all()
+
+
+def test_evaluate_reads_the_same_items_for_all_subjects_and_untrained_weights(rng, runs):
+    rows = sweep.NOTE_ROWS[:2]
+    found = sweep_grid.evaluate(rows, TINY, [0, 1], rng=rng)
+    again = sweep_grid.evaluate(rows, TINY, [0, 1], rng=rng, keep=False, subjects=(sweep.TRAINED,))
+    trained = found.layers[found.layers["subject"] == sweep.TRAINED].reset_index(drop=True)
+    np.testing.assert_allclose(trained["snr"], again.layers["snr"], rtol=1e-5)
+    by = found.tasks.groupby("subject")["bound"].mean()
+    assert by[sweep.TRAINED] == pytest.approx(by[sweep.UNTRAINED], abs=1e-12)
+    r2 = found.tasks.groupby("subject")["r2"].mean()
+    assert r2[sweep.TRAINED] > r2[sweep.UNTRAINED]
+
+
+def test_results_survive_writing_and_reading(rng, runs, tmp_path):
+    found = sweep_grid.evaluate(sweep.NOTE_ROWS[:1], TINY, [0], rng=rng, subjects=(sweep.TRAINED,))
+    labelled = sweep.Measured(found.layers.assign(setting="0.1"), found.tasks.assign(setting="0.1"))
+    sweep_grid.write("some part", labelled, tmp_path / "kept")
+    read = sweep_grid.read("some part", tmp_path / "kept")
+    np.testing.assert_allclose(read.layers["raw_nn"], found.layers["raw_nn"], atol=1e-4)
+    assert set(read.layers["setting"]) == {"0.1"}
+    with pytest.raises(ClaimError, match="no results of part 'other'"):
+        sweep_grid.read("other", tmp_path / "kept")
+
+
+@pytest.mark.parametrize("part", sweep_grid.PARTS)
+def test_no_kept_network_beats_its_bayes_bound(part):
+    assert len(sweep.bound_violations(sweep_grid.read(part).tasks)) == 0
+
+
+def test_a_network_above_its_bound_fails_the_run(factorial, rng):
+    tasks = factorial.tasks.copy()
+    tasks.loc[3, "excess"] = 4 * tasks.loc[3, "excess_se"]
+    with pytest.raises(ValueError, match="above its Bayes bound"):
+        blind.blind_sweep(sweep.Measured(factorial.layers, tasks), rng=rng)
+
+
+@pytest.fixture(scope="module")
+def judged(factorial):
+    return blind.blind_sweep(factorial, rng=np.random.default_rng(0))
+
+
+def test_one_hot_flags_converge_in_all_seeds(judged):
+    word = judged.comparison.loc["one-hot: all languages converge"]
+    assert word["trained"] == "10/10"
+    assert word["private targets"] == word["untrained"] == "0/10"
+
+
+def test_private_targets_separate_raw_accuracy_but_not_procrustes(factorial):
+    layers = factorial.layers[factorial.layers["language"] == "zh"]
+    means = {
+        subject: sweep.rows_of(layers[layers["subject"] == subject], sweep.NOTE_ROWS[3], 5)[
+            ["raw_nn", "snr"]
+        ].mean()
+        for subject in (sweep.TRAINED, sweep.PRIVATE)
+    }
+    assert means[sweep.TRAINED]["raw_nn"] == pytest.approx(0.983, abs=0.02)
+    assert means[sweep.TRAINED]["snr"] == pytest.approx(0.11, abs=0.03)
+    assert means[sweep.PRIVATE]["raw_nn"] < 0.02
+    assert means[sweep.PRIVATE]["snr"] == pytest.approx(1.05, abs=0.06)
+    private = layers[layers["subject"] == sweep.PRIVATE]
+    assert sweep.rows_of(private, sweep.NOTE_ROWS[4], 4)["procrustes_nn"].mean() > 0.95
+
+
+@pytest.mark.parametrize("claim", blind.CLAIMS)
+def test_rules_tell_worlds_apart(claim, rng):
+    found = claims.operating_characteristic(claim, blind.simulated(claim, 10), rng=rng, n_simulations=100)
+    assert found.null_supported <= 0.05
+    assert found.power >= 0.9
+    assert found.false_refuted >= 0.9
+
+
+def test_nothing_is_supported_where_private_targets_stand_for_the_trained_networks(factorial, rng):
+    """Would it say "supported" if nothing were there? The claims that something converges must not."""
+    layers = factorial.layers.copy()
+    private = layers[layers["subject"] == sweep.PRIVATE]
+    layers = layers[layers["subject"] != sweep.TRAINED]
+    swapped = [layers, private.assign(subject=sweep.TRAINED)]
+    fake = sweep.joined(sweep.Measured(table, factorial.tasks.iloc[:0]) for table in swapped)
+    found = blind.blind_sweep(fake, rng=rng)
+    for claim in (blind.ONE_HOT, blind.CENTROIDS, blind.CENTROIDS_RESIDUAL):
+        verdict = claims.evaluate(claim, found.evidence[claim])
+        assert "supported" not in (verdict.as_stated, verdict.as_corrected)
+
+
+def test_orthogonality_judges_networks_beside_their_untrained_selves(rng, runs):
+    recipe = networks.Recipe(depth=3, width=16, steps=50)
+    found = orthogonality.orthogonality(rng=rng, seeds=[0, 1], recipe=recipe)
+    statistics = found.evidence.statistics
+    assert {s.estimate for s in statistics.values()} <= {0.0, 0.5, 1.0}
+    controls = {c.name: c for c in found.evidence.controls}
+    assert controls[sweep.UNTRAINED].statistics[orthogonality.RETRACTS].estimate == 0
+    assert controls[orthogonality.RETRACTED].statistics[orthogonality.RETRACTS].estimate == 1
+    assert controls[orthogonality.FALLING].statistics[orthogonality.ORTHOGONAL].estimate == 1
