@@ -231,8 +231,9 @@ def verdict_map(ledger: pd.DataFrame, reading: str = "as_corrected") -> go.Figur
         )
     )
     figure.update_layout(
-        height=170 + 46 * len(table), margin={"l": 300 if ledger["corpus"].nunique() > 2 else 220, "b": 40}
+        height=170 + 34 * len(table), margin={"l": 300 if ledger["corpus"].nunique() > 2 else 220, "b": 40}
     )
+    figure.update_yaxes(tickfont={"size": 10})
     counts = ledger[reading].value_counts()
     finding = ", ".join(f"{counts[w]} {w}" for w in words if w in counts)
     key = ", ".join(f"{short} {word}" for word, short in _SHORT.items())

@@ -24,7 +24,7 @@ def layer_profiles(layers: pd.DataFrame, configurations, language: str = "zh") -
         cols=2,
         subplot_titles=titles,
         shared_yaxes="all",
-        vertical_spacing=0.3 / n_rows,
+        vertical_spacing=0.36 / n_rows,
         x_title="layer (5: output)",
     )
     mine = layers[layers["language"] == language]
@@ -53,8 +53,8 @@ def _profile(figure, rows, measure, place, colour, dash, name, legend) -> None:
     red, green, blue = (int(colour[k : k + 2], 16) for k in (1, 3, 5))
     fill = NULL_FILL if colour == NULL_LINE else f"rgba({red},{green},{blue},0.15)"
     figure.add_scatter(
-        x=np.concatenate([x, x[::-1]]),
-        y=np.concatenate([high, low[::-1]]).round(3),
+        x=[*x, *x[::-1]],
+        y=np.concatenate([high, low[::-1]]).round(3).tolist(),
         mode="lines",
         fill="toself",
         fillcolor=fill,
@@ -65,7 +65,13 @@ def _profile(figure, rows, measure, place, colour, dash, name, legend) -> None:
     )
     line = {"color": colour, "dash": dash, "width": 2}
     figure.add_scatter(
-        x=x, y=by.mean().round(3), mode="lines", line=line, name=name, showlegend=legend, **place
+        x=list(x),
+        y=by.mean().round(3).tolist(),
+        mode="lines",
+        line=line,
+        name=name,
+        showlegend=legend,
+        **place,
     )
 
 
@@ -117,12 +123,18 @@ def clouds(points: pd.DataFrame) -> go.Figure:
         joined = ordered.groupby("item")[["x", "y"]].apply(lambda g: pd.concat([g, g.iloc[:1] * np.nan]))
         line = {"color": "#BBB", "width": 0.6}
         figure.add_scatter(
-            x=joined["x"], y=joined["y"], mode="lines", line=line, showlegend=False, hoverinfo="skip", **place
+            x=joined["x"].tolist(),
+            y=joined["y"].tolist(),
+            mode="lines",
+            line=line,
+            showlegend=False,
+            hoverinfo="skip",
+            **place,
         )
         for language, mine in rows.groupby("language", sort=False):
             figure.add_scatter(
-                x=mine["x"],
-                y=mine["y"],
+                x=mine["x"].tolist(),
+                y=mine["y"].tolist(),
                 mode="markers",
                 marker={"color": language_colour(language), "size": 5},
                 name=language,
