@@ -11,6 +11,7 @@ import pytest
 from zspace import files
 from zspace.errors import ParameterError, StoreError
 from zspace.evidence import claims, rules
+from zspace.evidence.experiments import sweep_grid
 from zspace.pages import batch, cli, grids, publishing
 from zspace.sources import corpora
 from zspace.states import capture, imports, store
@@ -86,6 +87,7 @@ def test_help_is_light():
         (["capture", "gemma-3-270m", *FEW, "--padding", "commas"], ["padding", "commas", "sentences"]),
         (["capture", "gemma-3-270m", *FEW, "--poolings", "mean,middle"], ["middle", "trimmed"]),
         (["import", "absent.npz", "--name", "mine", *FEW], ["absent.npz", ".safetensors"]),
+        (["sweep", "--part", "noise", "--part", "nois"], ["part nois.", "noise,", "factorial"]),
         (["page"], ["ledger"]),
         (["publish"], ["ledger"]),
     ],
@@ -221,6 +223,27 @@ def test_report_prints_the_page_last_and_tells_when_it_is_not_finished(zspace, p
     status, out, err = zspace("report")
     assert (status, out) == (130, "")
     assert err.startswith("zspace: interrupted")
+
+
+def test_sweep_runs_each_part_once_with_its_options(zspace, monkeypatch, tmp_path):
+    seen = []
+    monkeypatch.setattr(sweep_grid, "run", lambda name, **options: seen.append((name, options)))
+    parts = ["--part=noise", "--part=equal shares", "--part=noise"]
+    words = ["--device=cuda", "--workers=3", "--seed=7", f"--out={tmp_path}", "--keep"]
+    status, out, _ = zspace("sweep", *parts, *words)
+    assert status == 0
+    options = {"seed": 7, "folder": tmp_path, "keep": True, "device": "cuda", "workers": 3, "progress": True}
+    assert seen == [("noise", options), ("equal shares", options)]
+    assert str(tmp_path) in out
+
+
+def test_sweep_takes_all_parts_into_the_committed_folder_by_default(zspace, monkeypatch):
+    seen = []
+    monkeypatch.setattr(sweep_grid, "run", lambda name, **options: seen.append((name, options)))
+    _, out, _ = zspace("sweep")
+    options = {"seed": 0, "folder": None, "keep": False, "device": "cpu", "workers": 1, "progress": True}
+    assert seen == [(name, options) for name in sweep_grid.PARTS]
+    assert str(sweep_grid.FOLDER) in out
 
 
 def test_verify_runs_tests_and_notebooks_on_one_thread_each(zspace, project, monkeypatch):

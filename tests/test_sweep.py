@@ -1,5 +1,7 @@
 """The blind sweep: measures on planted states, what is kept, and the numbers that the section must give."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import ortho_group
@@ -30,12 +32,26 @@ def test_layer_table_of_languages_that_coincide(rng):
         np.testing.assert_allclose(table[measure], value, atol=1e-6)
 
 
+@pytest.mark.parametrize("row", sweep.FACTORIAL)
+def test_world_of_a_configuration_has_its_flag_centroids_and_transforms(row):
+    identification, transform, _ = row
+    world = sweep.world_of(row, TINY, noise=0.3)
+    assert (world.flag > 0) == (identification == "one-hot")
+    assert (world.centroid > 0) == (identification == "centroids")
+    assert (world.transform, world.dim, world.noise) == (transform, TINY.dim, 0.3)
+    singular = np.linalg.svd(world.parts.transforms, compute_uv=False)
+    expected = TINY.condition_number if transform == "invertible" else 1
+    np.testing.assert_allclose(singular.max(-1) / singular.min(-1), expected, rtol=1e-6)
+
+
 def test_layer_table_of_turned_copies_needs_procrustes(rng):
     state = rng.standard_normal((1, N, 8))
     turns = np.stack([ortho_group.rvs(8, random_state=rng) for _ in range(7)])
     table = sweep.layer_table(state @ turns, 0, World(8, sweep.SHARE))
     assert (table["raw_nn"] < 0.2).all()
     assert (table["procrustes_nn"] == 1).all()
+    for measure in ("procrustes_r2", "rigid_r2", "kappa"):
+        np.testing.assert_allclose(table[measure], 1, atol=1e-6)
     assert (table["snr"] > 0.5).all()
 
 
@@ -49,6 +65,36 @@ def test_evaluate_reads_the_same_items_for_all_subjects_and_untrained_weights(rn
     assert by[sweep.TRAINED] == pytest.approx(by[sweep.UNTRAINED], abs=1e-12)
     r2 = found.tasks.groupby("subject")["r2"].mean()
     assert r2[sweep.TRAINED] > r2[sweep.UNTRAINED]
+
+
+def test_untrained_subject_is_the_initial_network(rng, runs):
+    row = sweep.NOTE_ROWS[4]
+    batch = sweep.train([row], TINY, [0], keep=False)
+    as_trained = replace(batch, weights=batch.initial)
+    streams = [np.random.default_rng(5) for _ in range(3)]
+    untrained = sweep.measure(batch, [row], rng=streams[0], subject=sweep.UNTRAINED)
+    same = sweep.measure(as_trained, [row], rng=streams[1])
+    trained = sweep.measure(batch, [row], rng=streams[2])
+    for measure in sweep.MEASURES:
+        np.testing.assert_array_equal(untrained.layers[measure], same.layers[measure])
+    assert np.abs(untrained.layers["snr"] - trained.layers["snr"]).max() > 1e-3
+
+
+def test_run_keeps_every_setting_of_a_part(runs, tmp_path, monkeypatch):
+    part = sweep_grid.Part(sweep.NOTE_ROWS[:1], "tiny", 2, {"25": {"steps": 25}, "8": {"dim": 8}})
+    monkeypatch.setitem(sweep.SIZES, "tiny", TINY)
+    monkeypatch.setitem(sweep_grid.PARTS, "small", part)
+    folders = tmp_path / "one", tmp_path / "other"
+    for folder in folders:
+        sweep_grid.run("small", folder=folder, keep=False)
+    one, other = (sweep_grid.read("small", folder) for folder in folders)
+    assert one.tasks.groupby("setting").size().to_dict() == {"25": 2, "8": 2}
+    assert one.layers.groupby("setting").size().to_dict() == {"25": 48, "8": 48}  # 2 x 6 x 4 layers
+    for measure in sweep.MEASURES:
+        np.testing.assert_allclose(one.layers[measure], other.layers[measure], rtol=1e-3, atol=2e-4)
+    changed = tmp_path / "changed"
+    sweep_grid.run("small", folder=changed, keep=False, seed=1)
+    assert not one.layers["snr"].equals(sweep_grid.read("small", changed).layers["snr"])
 
 
 def test_results_survive_writing_and_reading(rng, runs, tmp_path):
@@ -67,6 +113,12 @@ def test_no_kept_network_beats_its_bayes_bound(part):
     assert len(sweep.bound_violations(sweep_grid.read(part).tasks)) == 0
 
 
+def test_bound_violations_are_the_rows_more_than_three_standard_errors_above(factorial):
+    tasks = factorial.tasks.copy()
+    tasks.loc[[3, 5], "excess"] = tasks.loc[[3, 5], "excess_se"] * [3.1, 2.9]
+    assert sweep.bound_violations(tasks).index.tolist() == [3]
+
+
 def test_a_network_above_its_bound_fails_the_run(factorial, rng):
     tasks = factorial.tasks.copy()
     tasks.loc[3, "excess"] = 4 * tasks.loc[3, "excess_se"]
@@ -75,14 +127,33 @@ def test_a_network_above_its_bound_fails_the_run(factorial, rng):
 
 
 @pytest.fixture(scope="module")
-def judged(factorial):
-    return blind.blind_sweep(factorial, rng=np.random.default_rng(0))
+def read_by_claims(factorial):
+    """The rows of the factorial that the statements of the claims are about."""
+    rows = (*sweep.NOTE_ROWS, (sweep.ONE_HOT, sweep.ORTHOGONAL, sweep.RESIDUAL))
+    tables = [[sweep.rows_of(table, row) for row in rows] for table in vars(factorial).values()]
+    return sweep.joined(sweep.Measured(*pair) for pair in zip(*tables, strict=True))
+
+
+@pytest.fixture(scope="module")
+def judged(read_by_claims):
+    return blind.blind_sweep(read_by_claims, rng=np.random.default_rng(0))
 
 
 def test_one_hot_flags_converge_in_all_seeds(judged):
     word = judged.comparison.loc["one-hot: all languages converge"]
     assert word["trained"] == "10/10"
     assert word["private targets"] == word["untrained"] == "0/10"
+
+
+@pytest.mark.parametrize("skip", [sweep.PLAIN, sweep.RESIDUAL])
+def test_one_hot_outputs_coincide_in_every_language(factorial, skip):
+    row = (sweep.ONE_HOT, sweep.ORTHOGONAL, skip)
+    outputs = sweep.rows_of(factorial.layers, row, sweep.OUTPUT)
+    holds = outputs.assign(holds=(outputs["raw_nn"] >= 0.9) & (outputs["snr"] < 1))
+    count = holds.groupby(["subject", "language"])["holds"].sum()
+    assert (count[sweep.TRAINED] >= 9).all()
+    assert (count[sweep.UNTRAINED] == 0).all()
+    assert (count[sweep.PRIVATE] == 0).all()
 
 
 def test_private_targets_separate_raw_accuracy_but_not_procrustes(factorial):
@@ -109,13 +180,13 @@ def test_rules_tell_worlds_apart(claim, rng):
     assert found.false_refuted >= 0.9
 
 
-def test_nothing_is_supported_where_private_targets_stand_for_the_trained_networks(factorial, rng):
+def test_nothing_is_supported_where_private_targets_stand_for_the_trained_networks(read_by_claims, rng):
     """Would it say "supported" if nothing were there? The claims that something converges must not."""
-    layers = factorial.layers.copy()
+    layers = read_by_claims.layers.copy()
     private = layers[layers["subject"] == sweep.PRIVATE]
     layers = layers[layers["subject"] != sweep.TRAINED]
     swapped = [layers, private.assign(subject=sweep.TRAINED)]
-    fake = sweep.joined(sweep.Measured(table, factorial.tasks.iloc[:0]) for table in swapped)
+    fake = sweep.joined(sweep.Measured(table, read_by_claims.tasks.iloc[:0]) for table in swapped)
     found = blind.blind_sweep(fake, rng=rng)
     for claim in (blind.ONE_HOT, blind.CENTROIDS, blind.CENTROIDS_RESIDUAL):
         verdict = claims.evaluate(claim, found.evidence[claim])
