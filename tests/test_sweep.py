@@ -202,3 +202,10 @@ def test_orthogonality_judges_networks_beside_their_untrained_selves(rng, runs):
     assert controls[sweep.UNTRAINED].statistics[orthogonality.RETRACTS].estimate == 0
     assert controls[orthogonality.RETRACTED].statistics[orthogonality.RETRACTS].estimate == 1
     assert controls[orthogonality.FALLING].statistics[orthogonality.ORTHOGONAL].estimate == 1
+
+
+def test_blind_sweep_refuses_a_table_without_one_of_its_rows(factorial, rng):
+    layers = factorial.layers
+    residual = (layers["identification"] == "one-hot") & (layers["skip"] == "residual")
+    with pytest.raises(ValueError, match="no trained networks of one-hot, orthogonal, residual"):
+        blind.blind_sweep(sweep.Measured(layers[~residual], factorial.tasks), rng=rng)

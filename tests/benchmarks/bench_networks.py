@@ -1,6 +1,6 @@
 """Speed of training: all networks of the fast sweep as one stack, against one network after another.
 
-The loop draws the same examples and takes the same steps; it is written as one would write it for a single
+The loop draws examples of the same worlds and takes as many steps; it is written as one would write it for a single
 network, with torch's layers, autograd and Adam. A second row loops over stacks of one, which shows how much
 of the gain is the written-out gradient and how much the stack. Steps are cut, which changes no ratio.
 """

@@ -70,12 +70,14 @@ class BlindResult:
 def blind_sweep(measured: sweep.Measured, *, rng: np.random.Generator) -> BlindResult:
     """Convergence, comparison with the note and evidence of all five rows, from a measured factorial.
 
-    Raises ValueError where a share-weighted R^2 lies more than 3 standard errors above its Bayes bound:
-    then the networks, the bound or the items are wrong, and nothing may be concluded.
+    Raises ValueError where a configuration or a subject is absent, and where a share-weighted R^2 lies more than
+    3 standard errors above its Bayes bound: then the networks, the bound or the items are wrong, and nothing may
+    be concluded.
     """
     violations = sweep.bound_violations(measured.tasks)
     if len(violations):
         raise ValueError(f"R^2 above its Bayes bound by more than 3 s.e. in\n{violations.to_string()}")
+    _require_rows(measured.layers)
     identify, plant, draw = rng.spawn(3)
     identification = identification_table(rng=identify)
     layers = pd.concat([measured.layers, _planted(measured.layers, plant)], ignore_index=True)
@@ -123,6 +125,16 @@ def share_interval(k: int, n: int, *, rng: np.random.Generator) -> Interval:
         confidence=0.95,
         n_groups=n,
     )
+
+
+def _require_rows(layers: pd.DataFrame) -> None:
+    """All that the statements are about is there: an absent network would count as a failure."""
+    needed = (*NOTE_ROWS, (*NOTE_ROWS[0][:2], RESIDUAL))
+    for subject in (TRAINED, PRIVATE, UNTRAINED):
+        mine = layers[layers["subject"] == subject]
+        absent = [", ".join(row) for row in needed if rows_of(mine, row).empty]
+        if absent:
+            raise ValueError(f"no {subject} networks of {'; '.join(absent)}; measure all rows of the table.")
 
 
 def _planted(layers: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
