@@ -1,8 +1,9 @@
 """Speed of training: all networks of the fast sweep as one stack, against one network after another.
 
-The loop draws examples of the same worlds and takes as many steps; it is written as one would write it for a single
-network, with torch's layers, autograd and Adam. A second row loops over stacks of one, which shows how much
-of the gain is the written-out gradient and how much the stack. Steps are cut, which changes no ratio.
+The loop draws examples of the same worlds and takes as many steps; it is written as one would write it
+for a single network, with torch's layers, autograd and Adam. A second row loops over stacks of one,
+which shows how much of the gain is the written-out gradient and how much the stack. Steps are cut,
+which changes no ratio.
 """
 
 from collections.abc import Iterator

@@ -70,9 +70,9 @@ class BlindResult:
 def blind_sweep(measured: sweep.Measured, *, rng: np.random.Generator) -> BlindResult:
     """Convergence, comparison with the note and evidence of all five rows, from a measured factorial.
 
-    Raises ValueError where a configuration or a subject is absent, and where a share-weighted R^2 lies more than
-    3 standard errors above its Bayes bound: then the networks, the bound or the items are wrong, and nothing may
-    be concluded.
+    Raises ValueError where a configuration or a subject is absent, and where a share-weighted R^2 lies
+    more than 3 standard errors above its Bayes bound: then the networks, the bound or the items are
+    wrong, and nothing may be concluded.
     """
     violations = sweep.bound_violations(measured.tasks)
     if len(violations):
