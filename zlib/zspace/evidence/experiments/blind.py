@@ -11,15 +11,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 from scipy.stats import ortho_group
+from statsmodels.stats.proportion import proportion_confint
 
 from ...measures.resampling import Interval
 from ...sources import worlds as synthetic
 from .. import claims
 from ..rules import Control, Evidence
-from . import sweep, sweep_grid
+from . import sweep
 from .sweep import (
+    JUDGED,
     KEY,
     LAST_BLOCK,
     NOTE_ROWS,
@@ -68,7 +69,7 @@ class BlindResult:
 
 
 def blind_sweep(measured: sweep.Measured, *, rng: np.random.Generator) -> BlindResult:
-    """Convergence, comparison with the note and evidence of all five rows, from a measured factorial.
+    """Convergence, comparison with the note and evidence of all five rows, from measured networks.
 
     Raises ValueError where a configuration or a subject is absent, and where a share-weighted R^2 lies
     more than 3 standard errors above its Bayes bound: then the networks, the bound or the items are
@@ -115,13 +116,12 @@ def simulated(claim: str, n_seeds: int) -> Callable[[str, np.random.Generator], 
 
 def share_interval(k: int, n: int, *, rng: np.random.Generator) -> Interval:
     """Jeffreys' 95 % interval of a share, k of n seen; its replicates are draws of the posterior."""
-    posterior = stats.beta(k + 0.5, n - k + 0.5)
-    low, high = posterior.ppf([0.025, 0.975])
+    low, high = proportion_confint(k, n, method="jeffreys")
     return Interval(
         estimate=k / n,
         low=0.0 if k == 0 else float(low),
         high=1.0 if k == n else float(high),
-        replicates=posterior.rvs(N_DRAWS, random_state=rng),
+        replicates=rng.beta(k + 0.5, n - k + 0.5, N_DRAWS),
         confidence=0.95,
         n_groups=n,
     )
@@ -129,10 +129,9 @@ def share_interval(k: int, n: int, *, rng: np.random.Generator) -> Interval:
 
 def _require_rows(layers: pd.DataFrame) -> None:
     """All that the statements are about is there: an absent network would count as a failure."""
-    needed = (*NOTE_ROWS, (*NOTE_ROWS[0][:2], RESIDUAL))
     for subject in (TRAINED, PRIVATE, UNTRAINED):
         mine = layers[layers["subject"] == subject]
-        absent = [", ".join(row) for row in needed if rows_of(mine, row).empty]
+        absent = [", ".join(row) for row in JUDGED if rows_of(mine, row).empty]
         if absent:
             raise ValueError(f"no {subject} networks of {'; '.join(absent)}; measure all rows of the table.")
 
@@ -326,10 +325,5 @@ def _compared(row: Mapping, subjects: tuple[str, ...]) -> dict:
 
 def _word(k: int, n: int) -> str:
     """What k of n seeds say, by Jeffreys' interval against one half."""
-    low, high = stats.beta(k + 0.5, n - k + 0.5).ppf([0.025, 0.975])
+    low, high = proportion_confint(k, n, method="jeffreys")
     return "reproduces" if low > 0.5 else "does not" if high < 0.5 else "not identifiable"
-
-
-def main_factorial() -> sweep.Measured:
-    """The committed factorial at main size, 10 seeds."""
-    return sweep_grid.read("factorial")

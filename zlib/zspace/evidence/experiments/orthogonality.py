@@ -27,7 +27,7 @@ NOTE_SNR = (1.663, 1.525, 1.452, 1.373, 1.364, 1.325)
 NOTE = {
     "mean |cos| off the diagonal": (0.046, 0.02),
     "largest |cos|": (0.171, 0.06),
-    "cross-terms": (-0.096, 0.06),
+    "cross-terms, without sign": (0.096, 0.06),
     "smallest |delta|/|f|": (1.4, 0.1),
     "largest |delta|/|f|": (1.6, 0.1),
 }
@@ -81,7 +81,7 @@ def _measured(states: np.ndarray, subject: str, seed: int, rng: np.random.Genera
     cosines = contributions.gram(states[0], rng=rng, center=False)
     centred = contributions.gram(states[0], rng=rng)
     off = np.abs(contributions.off_diagonal(cosines.cosine))
-    for language, other in zip(sweep.LANGUAGES[1:], states[1:], strict=False):
+    for language, other in zip(sweep.LANGUAGES[1 : len(states)], states[1:], strict=True):
         profile = residual.snr_profile(states[0], other)
         shuffled = residual.shuffled_norm_ratio(states[0], other, order)[0]
         columns = {"subject": subject, "seed": seed, "language": language}
@@ -94,7 +94,8 @@ def _measured(states: np.ndarray, subject: str, seed: int, rng: np.random.Genera
                 **columns,
                 "mean |cos| off the diagonal": off.mean(),
                 "largest |cos|": off.max(),
-                "cross-terms": contributions.cross_term_share(states[0], other),
+                "cross-terms": (cross := contributions.cross_term_share(states[0], other)),
+                "cross-terms, without sign": abs(cross),
                 "smallest |delta|/|f|": profile.norm_ratio.min(),
                 "largest |delta|/|f|": profile.norm_ratio.max(),
                 "|cos|, item by item": contributions.off_diagonal(centred.size).mean(),

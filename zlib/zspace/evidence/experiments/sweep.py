@@ -37,6 +37,8 @@ NOTE_ROWS = (
     (CENTROIDS, INVERTIBLE, PLAIN),
     (CENTROIDS, INVERTIBLE, RESIDUAL),
 )
+# what verdicts are about: those rows, and the first with skip connections
+JUDGED = (*NOTE_ROWS, (ONE_HOT, ORTHOGONAL, RESIDUAL))
 FACTORIAL = tuple(
     (i, t, s)
     for i in (ONE_HOT, CENTROIDS, BLIND)
@@ -178,7 +180,7 @@ def _measure_one(job) -> tuple[pd.DataFrame, pd.DataFrame]:
     shown = world.sample(N_FIT + N_SCORED, rng=items)
     states = networks.states(batch, shown.inputs[None], initial=initial)[0]
     output = networks.outputs(batch, shown.inputs[None], initial=initial)[0]
-    columns = dict(zip(("identification", "transform", "skip"), configuration, strict=True))
+    columns = dict(zip(KEY, configuration, strict=True))
     columns |= {"subject": subject, "seed": int(batch.seeds[0])}
     tables = [layer_table(s.astype(float), k, world) for k, s in enumerate((*states, output))]
     layers = pd.concat(tables, ignore_index=True)

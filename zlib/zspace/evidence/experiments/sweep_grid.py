@@ -2,7 +2,8 @@
 
 Every part is a set of configurations in variations (column setting of the tables): the full factorial at main
 size with a private-target twin of every network, equal shares, shares rotated over the transforms, four times
-the steps, and one variation at a time of noise, condition number, dimension and latent distribution.
+the steps, one variation at a time of noise, condition number, dimension and latent distribution, and the
+networks that verdicts are of, at seeds apart from all others.
 """
 
 import json
@@ -18,6 +19,7 @@ from ...errors import ClaimError
 from . import sweep
 from .sweep import (
     FACTORIAL,
+    JUDGED,
     NOTE_ROWS,
     PRIVATE,
     SHARE,
@@ -40,13 +42,14 @@ _TWINS = (TRAINED, PRIVATE)
 class Part:
     """Configurations in variations.
 
+    seeds : one network of each configuration and variation for each.
     variations : setting -> changes of the world's parameters and, under "steps", of the recipe.
     subjects : of `TRAINED`, `UNTRAINED` and `PRIVATE`.
     """
 
     configurations: tuple[Configuration, ...]
     size: str
-    n_seeds: int
+    seeds: Sequence[int]
     variations: Mapping[str, Mapping] = field(default_factory=lambda: {"": {}})
     subjects: tuple[str, ...] = (TRAINED,)
 
@@ -58,18 +61,26 @@ def _rotations() -> dict[str, dict]:
 
 
 PARTS = {
-    "factorial": Part(FACTORIAL, "main", 10, subjects=(TRAINED, UNTRAINED, PRIVATE)),
-    "equal shares": Part(FACTORIAL, "main", 5, {"equal": {"share": (1.0,) * len(SHARE)}}, _TWINS),
-    "rotated shares": Part(NOTE_ROWS[3:], "main", 5, _rotations(), _TWINS),
-    "four times the steps": Part(FACTORIAL, "main", 5, {"8000": {"steps": 8000}}, _TWINS),
-    "noise": Part(NOTE_ROWS, "fast", 5, {f"{e:g}": {"noise": e} for e in (0.02, 0.05, 0.1, 0.2, 0.4)}),
+    "factorial": Part(FACTORIAL, "main", range(10), subjects=(TRAINED, UNTRAINED, PRIVATE)),
+    "equal shares": Part(FACTORIAL, "main", range(5), {"equal": {"share": (1.0,) * len(SHARE)}}, _TWINS),
+    "rotated shares": Part(NOTE_ROWS[3:], "main", range(5), _rotations(), _TWINS),
+    "four times the steps": Part(FACTORIAL, "main", range(5), {"8000": {"steps": 8000}}, _TWINS),
+    "noise": Part(NOTE_ROWS, "fast", range(5), {f"{e:g}": {"noise": e} for e in (0.02, 0.05, 0.1, 0.2, 0.4)}),
     "condition number": Part(
-        _INVERTIBLE_ROWS, "fast", 5, {f"{k:g}": {"condition_number": k} for k in (1.5, 3.0, 6.0, 12.0, 24.0)}
+        _INVERTIBLE_ROWS,
+        "fast",
+        range(5),
+        {f"{k:g}": {"condition_number": k} for k in (1.5, 3.0, 6.0, 12.0, 24.0)},
     ),
-    "dimension": Part(NOTE_ROWS, "fast", 5, {f"{d}": {"dim": d} for d in (8, 16, 32)}),
+    "dimension": Part(NOTE_ROWS, "fast", range(5), {f"{d}": {"dim": d} for d in (8, 16, 32)}),
     "latents": Part(
-        _BLIND_ORTHOGONAL, "fast", 5, {name: {"latent": name} for name in ("gaussian", "laplace", "sign")}
+        _BLIND_ORTHOGONAL,
+        "fast",
+        range(5),
+        {name: {"latent": name} for name in ("gaussian", "laplace", "sign")},
     ),
+    # worlds and networks that no rule has seen: verdicts are of these
+    "confirmation": Part(JUDGED, "main", range(100, 110), subjects=(TRAINED, UNTRAINED, PRIVATE)),
 }
 
 
@@ -94,7 +105,7 @@ def compute(
         measured = evaluate(
             part.configurations,
             size,
-            range(part.n_seeds),
+            part.seeds,
             rng=stream,
             subjects=part.subjects,
             **options,

@@ -11,7 +11,7 @@ from . import sweep, sweep_grid
 from .sweep import KEY, LAST_BLOCK, OUTPUT, TRAINED, rows_of
 
 
-def identification_table(*, rng: np.random.Generator, n_worlds: int = 5, n: int = 2400) -> pd.DataFrame:
+def identification_table(*, rng: np.random.Generator, n_worlds: int = 5, n: int = 4000) -> pd.DataFrame:
     """Accuracy of the best classifier of the language of one input: mean and range over worlds."""
     equal = (1.0,) * len(sweep.SHARE)
     kinds = {
