@@ -3,11 +3,13 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy import stats
 from scipy.stats import ortho_group
 from zspace.errors import ClaimError
-from zspace.evidence import claims
-from zspace.evidence.experiments import blind, orthogonality, sweep, sweep_grid
+from zspace.evidence import claims, sweep_plots
+from zspace.evidence.experiments import blind, orthogonality, sweep, sweep_grid, sweep_views
 from zspace.sources.worlds import World
 from zspace.states import networks
 
@@ -135,6 +137,11 @@ def read_by_claims(factorial):
 
 
 @pytest.fixture(scope="module")
+def confirmed():
+    return blind.blind_sweep(sweep_grid.read("confirmation"), rng=np.random.default_rng(0))
+
+
+@pytest.fixture(scope="module")
 def judged(read_by_claims):
     return blind.blind_sweep(read_by_claims, rng=np.random.default_rng(0))
 
@@ -209,3 +216,62 @@ def test_blind_sweep_refuses_a_table_without_one_of_its_rows(factorial, rng):
     residual = (layers["identification"] == "one-hot") & (layers["skip"] == "residual")
     with pytest.raises(ValueError, match="no trained networks of one-hot, orthogonal, residual"):
         blind.blind_sweep(sweep.Measured(layers[~residual], factorial.tasks), rng=rng)
+
+
+def test_confirmation_shares_no_seed_with_what_the_rules_were_written_after():
+    seeds = {name: set(part.seeds) for name, part in sweep_grid.PARTS.items()}
+    confirmation = seeds.pop("confirmation")
+    assert confirmation.isdisjoint(set().union(*seeds.values()))
+    assert set(sweep_grid.read("confirmation").layers["seed"]) == confirmation
+
+
+def test_one_hot_flags_converge_in_all_fresh_seeds_too(confirmed):
+    word = confirmed.comparison.loc["one-hot: all languages converge"]
+    assert (word["trained"], word["private targets"], word["untrained"]) == ("10/10", "0/10", "0/10")
+    verdict = claims.evaluate(blind.ONE_HOT, confirmed.evidence[blind.ONE_HOT])
+    assert verdict.as_corrected == "supported"
+
+
+@pytest.mark.parametrize("k", [0, 3, 10])
+def test_share_interval_has_jeffreys_limits_and_replicates_of_its_posterior(k, rng):
+    found = blind.share_interval(k, 10, rng=rng)
+    low, high = stats.beta(k + 0.5, 10 - k + 0.5).ppf([0.025, 0.975])
+    assert found.low == (0 if k == 0 else pytest.approx(low))
+    assert found.high == (1 if k == 10 else pytest.approx(high))
+    assert np.mean(found.replicates) == pytest.approx((k + 0.5) / 11, abs=0.02)
+
+
+def test_reproduced_is_zero_for_the_same_results_and_shows_a_shift(factorial):
+    shifted = factorial.layers.assign(raw_nn=factorial.layers["raw_nn"] + 0.1)
+    assert (sweep_views.reproduced(factorial, factorial) == 0).all(axis=None)
+    moved = sweep_views.reproduced(sweep.Measured(shifted, factorial.tasks), factorial)
+    np.testing.assert_allclose(moved["raw_nn"], 0.1)
+    assert (moved["procrustes_nn"] == 0).all()
+
+
+def test_profiles_and_maps_state_what_they_show(factorial):
+    made = sweep_plots.configuration_map(factorial.layers).layout.title.text
+    residual = factorial.layers[factorial.layers["subject"] == sweep.TRAINED].query(
+        "skip == 'residual' and layer == 4"
+    )
+    assert f"{residual['raw_nn'].max():.2f}" in made
+    figure = sweep_plots.layer_profiles(factorial.layers, sweep.NOTE_ROWS)
+    drawn = [t for t in figure.data if t.name == "raw, trained"]
+    assert len(drawn) == len(sweep.NOTE_ROWS)
+    expected = sweep.rows_of(factorial.layers, sweep.NOTE_ROWS[0], 5).query(
+        "subject == 'trained' and language == 'zh'"
+    )
+    assert drawn[0].y[-1] == pytest.approx(expected["raw_nn"].mean(), abs=1e-3)
+
+
+def test_clouds_tell_joined_translations_from_scattered_ones(rng):
+    at = rng.standard_normal((20, 2))
+    tables = []
+    for panel, noise in (("joined", 0.0), ("scattered", 5.0)):
+        for language in ("en", "zh", "es"):
+            x, y = (at + noise * rng.standard_normal((20, 2))).T
+            columns = {"panel": panel, "language": language, "item": range(20), "x": x, "y": y}
+            tables.append(pd.DataFrame(columns))
+    title = sweep_plots.clouds(pd.concat(tables)).layout.title.text.replace("<br>", " ")
+    assert "joined 0%" in title
+    assert int(title.split("scattered ")[1].rstrip("%")) > 50

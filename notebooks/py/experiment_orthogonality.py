@@ -14,7 +14,7 @@
 # ---
 
 # %% [markdown]
-# # Experiment. Orthogonality: what validates it is what an untrained network gives
+# # Experiment. Orthogonality: the numbers that validate it are not those of training
 #
 # *Kind:* experiment. *Depends on:* theorem 2, the blind sweep. *Source:* the note's orthogonality run (residual
 # network, six layers). Its code is lost: the network and its world are our reading.
@@ -28,8 +28,8 @@
 # **As stated:** SNR 1.663 to 1.325, falling at every layer; cosines between contributions .046 in the mean, .171 at most;
 # cross-terms 9.6 % of $\|\Delta_L\|^2$; $\|\delta\|/\|f\|$ 1.4 to 1.6: contributions are orthogonal and convergence is their accumulation.
 #
-# **As corrected:** these are numbers of an *untrained* network, and of unrelated contributions in many dimensions.
-# Training moves cross-terms well below those of the same network before training: layers take back what others added.
+# **As corrected:** contributions are *not* orthogonal after training. Cross-terms lie well below those of the same network
+# before training: layers take back what others added. Cosines and norm ratios barely tell the two apart (shown, not judged).
 #
 # | symbol | meaning | shape |
 # |---|---|---|

@@ -8,9 +8,9 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from .experiments.sweep import KEY, LAST_BLOCK, OUTPUT, PRIVATE, RESIDUAL, TRAINED, UNTRAINED
 from .theme import NULL_FILL, NULL_LINE, language_colour, titled
 
-_KEY = ["identification", "transform", "skip"]
 _STYLES = {"raw_nn": "solid", "procrustes_nn": "dash"}
 _NAMES = {"raw_nn": "raw", "procrustes_nn": "after Procrustes"}
 
@@ -30,15 +30,15 @@ def layer_profiles(layers: pd.DataFrame, configurations, language: str = "zh") -
     mine = layers[layers["language"] == language]
     for i, configuration in enumerate(configurations):
         place = {"row": i // 2 + 1, "col": i % 2 + 1}
-        rows = mine[(mine[_KEY] == list(configuration)).all(axis=1)]
-        for subject, colour in (("private targets", NULL_LINE), ("trained", language_colour(language))):
+        rows = mine[(mine[KEY] == list(configuration)).all(axis=1)]
+        for subject, colour in ((PRIVATE, NULL_LINE), (TRAINED, language_colour(language))):
             for measure, dash in _STYLES.items():
                 name = f"{_NAMES[measure]}, {subject}"
                 _profile(figure, rows[rows["subject"] == subject], measure, place, colour, dash, name, i == 0)
     figure.update_xaxes(dtick=1)
     figure.update_yaxes(range=[-0.03, 1.05])
     figure.update_layout(height=210 + 135 * n_rows, margin={"b": 130})
-    last = mine[(mine["layer"] == 4) & (mine["skip"] == "residual") & (mine["subject"] == "private targets")]
+    last = mine[(mine["layer"] == LAST_BLOCK) & (mine["skip"] == RESIDUAL) & (mine["subject"] == PRIVATE)]
     return titled(
         figure,
         f"Procrustes accuracy of the last residual block is {last['procrustes_nn'].mean():.2f} with nothing "
@@ -77,12 +77,12 @@ def _profile(figure, rows, measure, place, colour, dash, name, legend) -> None:
 
 def configuration_map(layers: pd.DataFrame) -> go.Figure:
     """Mean raw nearest-neighbour accuracy of every configuration and language, last block beside output."""
-    trained = layers[layers["subject"] == "trained"]
-    titles = {4: "states of the last block", 5: "outputs"}
+    trained = layers[layers["subject"] == TRAINED]
+    titles = {LAST_BLOCK: "states of the last block", OUTPUT: "outputs"}
     figure = make_subplots(cols=2, subplot_titles=list(titles.values()), shared_yaxes=True)
     for i, layer in enumerate(titles):
         rows = trained[trained["layer"] == layer]
-        labels = rows[_KEY].agg(", ".join, axis=1)
+        labels = rows[KEY].agg(", ".join, axis=1)
         table = rows.assign(label=labels).pivot_table("raw_nn", "label", "language", sort=False)
         figure.add_heatmap(
             x=list(table.columns),
@@ -100,11 +100,12 @@ def configuration_map(layers: pd.DataFrame) -> go.Figure:
         )
     figure.update_yaxes(autorange="reversed")
     figure.update_layout(height=400, margin={"l": 210, "b": 40})
-    blocks = trained[(trained["layer"] == 4) & (trained["skip"] == "residual")]["raw_nn"]
+    blocks = trained[(trained["layer"] == LAST_BLOCK) & (trained["skip"] == RESIDUAL)]["raw_nn"]
+    outputs = trained[trained["layer"] == OUTPUT].groupby([*KEY, "language"])["raw_nn"].mean()
     figure = titled(
         figure,
-        f"Outputs converge where the language can be told; states of residual blocks never do (at most "
-        f"{blocks.max():.2f} in any network)",
+        f"{(outputs >= 0.9).sum()} of {len(outputs)} outputs come to an accuracy of .9; states of residual "
+        f"blocks have at most {blocks.max():.2f} in any network",
         "raw nearest-neighbour accuracy with the anchor, mean over seeds; chance 1/256",
     )
     # the labels of the rows need the margin that titles start at elsewhere
@@ -144,10 +145,20 @@ def clouds(points: pd.DataFrame) -> go.Figure:
     figure.update_xaxes(showticklabels=False, ticks="")
     figure.update_yaxes(showticklabels=False, ticks="", showgrid=False)
     figure.update_layout(height=220 + 170 * (-(-len(panels) // 2)), margin={"b": 60})
+    ratios = {panel: _spread_of_translations(points[points["panel"] == panel]) for panel in panels}
     return titled(
         figure,
-        "Language clouds merge in outputs that the flag makes possible, and stay apart in residual states",
+        "Variance that translations do not share, in the plane shown: "
+        + "; ".join(f"{panel} {ratio:.0%}" for panel, ratio in ratios.items()),
         "two leading principal components; grey lines join translations",
+    )
+
+
+def _spread_of_translations(rows: pd.DataFrame) -> float:
+    """Share of the variance in the plane that lies between the translations of an item."""
+    own = rows[["x", "y"]] - rows.groupby("item")[["x", "y"]].transform("mean")
+    return float(
+        (own**2).to_numpy().sum() / ((rows[["x", "y"]] - rows[["x", "y"]].mean()) ** 2).to_numpy().sum()
     )
 
 
@@ -156,14 +167,14 @@ def orthogonality_profiles(layers: pd.DataFrame, note: tuple[float, ...]) -> go.
     figure = make_subplots(
         cols=2, subplot_titles=["SNR", "|δ|/|f|"], horizontal_spacing=0.12, x_title="layer"
     )
-    colours = {"trained": "#0072B2", "private targets": "#D55E00", "untrained": NULL_LINE}
+    colours = {TRAINED: "#0072B2", PRIVATE: "#D55E00", UNTRAINED: NULL_LINE}
     for i, value in enumerate(("snr", "norm_ratio")):
         place = {"row": 1, "col": i + 1}
         for subject, colour in colours.items():
             rows = layers[(layers["subject"] == subject) & layers[value].notna()]
             means = rows.groupby(["layer", "seed"])[value].mean().reset_index()
             _profile(figure, means, value, place, colour, "solid", subject, i == 0)
-    unrelated = layers[layers["subject"] == "trained"].groupby("layer")["shuffled_ratio"].mean().dropna()
+    unrelated = layers[layers["subject"] == TRAINED].groupby("layer")["shuffled_ratio"].mean().dropna()
     dashed = {"mode": "lines", "line": {"color": "#222222", "dash": "dash", "width": 1.3}}
     figure.add_scatter(
         x=unrelated.index, y=unrelated.round(3), name="unrelated items", row=1, col=2, **dashed
@@ -173,9 +184,10 @@ def orthogonality_profiles(layers: pd.DataFrame, note: tuple[float, ...]) -> go.
     ends = (
         layers[layers["layer"].isin((0, layers["layer"].max()))].groupby(["subject", "layer"])["snr"].mean()
     )
-    low, high = (ends["trained"].iloc[k] for k in (0, 1))
+    paths = {s: f"{ends[s].iloc[0]:.2f} to {ends[s].iloc[1]:.2f}" for s in (TRAINED, UNTRAINED)}
     return titled(
         figure,
-        f"SNR goes from {low:.2f} to {high:.2f} in trained networks; only untrained ones resemble the note",
+        f"SNR goes from {paths[TRAINED]} in trained networks, {paths[UNTRAINED]} in untrained ones, "
+        f"{note[0]:.2f} to {note[-1]:.2f} in the note",
         "mean over languages, bands: range over seeds",
     )
