@@ -83,7 +83,7 @@ def test_untrained_subject_is_the_initial_network(rng, runs):
 
 
 def test_run_keeps_every_setting_of_a_part(runs, tmp_path, monkeypatch):
-    part = sweep_grid.Part(sweep.NOTE_ROWS[:1], "tiny", 2, {"25": {"steps": 25}, "8": {"dim": 8}})
+    part = sweep_grid.Part(sweep.NOTE_ROWS[:1], "tiny", range(2), {"25": {"steps": 25}, "8": {"dim": 8}})
     monkeypatch.setitem(sweep.SIZES, "tiny", TINY)
     monkeypatch.setitem(sweep_grid.PARTS, "small", part)
     folders = tmp_path / "one", tmp_path / "other"

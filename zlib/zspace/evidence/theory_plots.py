@@ -245,8 +245,11 @@ def quality_curves(curves: pd.DataFrame) -> go.Figure:
     )
 
 
-def split_curves(curves: pd.DataFrame, verdicts: Mapping[str, str]) -> go.Figure:
-    """Gain gap and agreement gap by layer, one small panel a language, over the band of the twins."""
+def split_curves(curves: pd.DataFrame, verdicts: Mapping[str, str], title: str = "") -> go.Figure:
+    """Gain gap and agreement gap by layer, one small panel a language, over the band of the twins.
+
+    Without a title, it names the languages whose verdict is `supported`.
+    """
     languages = list(dict.fromkeys(curves["language"]))
     figure = small_multiples(languages, "layer", "gap between Z and Z⊥")
     for i, language in enumerate(languages):
@@ -265,6 +268,6 @@ def split_curves(curves: pd.DataFrame, verdicts: Mapping[str, str]) -> go.Figure
     held = [language for language, verdict in verdicts.items() if verdict == SUPPORTED]
     return titled(
         figure,
-        f"Contributions suppressed twice beyond every control: {', '.join(held) or 'no language'}",
+        title or f"Contributions suppressed twice beyond every control: {', '.join(held) or 'no language'}",
         "above zero: in Z more is added (gain), and it differs less between languages (agreement)",
     )

@@ -12,7 +12,7 @@ own states are therefore controls (*surrogates*), beside twins. An excess is mea
 to support and from the lowest to refute.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -131,14 +131,25 @@ def gap_evidence(panel: Panel, measured: Measured, *, rng: np.random.Generator) 
     """
     drawn = {n: _draws(panel, m, _again(rng)) for n, m in measured.items() if n not in panel.re_rounded}
     nulls = [*panel.twins, *present(panel, PERMUTED), ISOTROPIC, LIKE_STATE]
+    built = as_evidence(panel, excess_statistics(drawn, nulls))
+    positive = (replace(c, kind="positive") if c.name == PLANTED else c for c in built.controls)
+    return replace(built, controls=tuple(positive))
+
+
+def excess_statistics(
+    drawn: Mapping[str, tuple[np.ndarray, np.ndarray, int]], nulls: Sequence[str]
+) -> dict[str, dict[str, Interval]]:
+    """Statistics of the rule for every subject.
+
+    `drawn` : subject -> gaps and held-out agreement (3,), their replicates (3, B), number of groups drawn.
+    `nulls` : subjects whose gaps are exceeded, each of the others where it is the subject itself.
+    """
     statistics = {}
     for name in drawn:
         others = [null for null in nulls if null != name]
         excess = {f"{gap}_excess": _excess(drawn, name, others, i) for i, gap in enumerate(GAPS)}
         statistics[name] = {**excess, HELD_OUT: interval_of(*(d[2] for d in drawn[name][:2]), drawn[name][2])}
-    built = as_evidence(panel, statistics)
-    positive = (replace(c, kind="positive") if c.name == PLANTED else c for c in built.controls)
-    return replace(built, controls=tuple(positive))
+    return statistics
 
 
 def simulated_evidence(share: float, rng: np.random.Generator, *, n_scenarios: int, n_draws: int) -> Evidence:
@@ -187,7 +198,7 @@ def sensitivity(panels: Mapping[str, Panel]) -> pd.DataFrame:
             for subject in (TRAINED, *panel.twins):
                 pair = panel.subjects[subject]
                 split = split_contributions(*pair, panel.discovery, n_components, standardise=scale)
-                found[subject] = _mean_gaps(panel, split)
+                found[subject] = mean_gaps(panel, split)
             for i, gap in enumerate(GAPS):
                 row = rows.setdefault((name, gap.replace("_", " ")), {})
                 row[language, "trained"] = found[TRAINED][i]
@@ -235,8 +246,14 @@ def _layer_gaps(sums: np.ndarray) -> np.ndarray:
     return np.stack([a[..., 0] - a[..., 1] for a in found])
 
 
-def _mean_gaps(panel: Panel, found: SplitContributions) -> tuple[float, ...]:
+def mean_gaps(panel: Panel, found: SplitContributions) -> tuple[float, ...]:
+    """Agreement gap, gain gap and held-out agreement, averaged over the inner layers."""
     return tuple(map(float, _layer_gaps(_sums(panel, found).mean(-1)).mean(-1)))
+
+
+def layer_gaps(panel: Panel, found: SplitContributions) -> np.ndarray:
+    """(3, L) agreement gap, gain gap and held-out agreement of every layer."""
+    return _layer_gaps(_confirmed(panel, found).mean(-1))
 
 
 def _draws(panel: Panel, found: SplitContributions, rng: np.random.Generator):
@@ -247,7 +264,7 @@ def _draws(panel: Panel, found: SplitContributions, rng: np.random.Generator):
     return one, many, drawn.n_groups
 
 
-def _excess(drawn: Mapping, name: str, others: list[str], gap: int) -> Interval:
+def _excess(drawn: Mapping, name: str, others: Sequence[str], gap: int) -> Interval:
     """Excess of a gap over the highest control; the upper limit is the excess over the lowest."""
     one, many, n_groups = drawn[name]
     ordered = sorted(others, key=lambda null: drawn[null][0][gap])
@@ -290,7 +307,7 @@ def _gap_table(panel: Panel, measured: Mapping[str, SplitContributions]) -> pd.D
     rows = []
     for name, found in measured.items():
         half = found.agreement.shape[1] // 2
-        gaps = dict(zip((*GAPS, HELD_OUT), _mean_gaps(panel, found), strict=True))
+        gaps = dict(zip((*GAPS, HELD_OUT), mean_gaps(panel, found), strict=True))
         spectrum = {
             "agreement Z": found.agreement[:, :half].mean(),
             "agreement perp": found.agreement[:, half:].mean(),
