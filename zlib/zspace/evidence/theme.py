@@ -98,6 +98,7 @@ def twin_band(
     figure.add_scatter(
         x=np.concatenate([span.index, span.index[::-1]]),
         y=np.concatenate([span["max"], span["min"][::-1]]),
+        mode="lines",
         fill="toself",
         fillcolor=NULL_FILL,
         line={"color": NULL_LINE, "width": 0.8},
@@ -114,6 +115,7 @@ def interval_band(figure: go.Figure, rows: pd.DataFrame, language: str, place: d
     figure.add_scatter(
         x=np.concatenate([rows["layer"], rows["layer"][::-1]]),
         y=np.concatenate([rows["high"], rows["low"][::-1]]),
+        mode="lines",
         fill="toself",
         fillcolor=f"rgba({red},{green},{blue},0.15)",
         line={"width": 0},
