@@ -2,7 +2,8 @@
 
 `agreement`: theorem 1, what one linear map learns from several languages. `gauge`: corollary 1, what a
 bottleneck leaves free. `layers`: conjecture 3, how the layers of a deep linear net divide the work.
-`descent`: theorem 2, when one layer improves the snr. NumPy only; SymPy is imported by the proofs.
+`descent`: theorem 2, when one layer improves the snr. `pace`: conjecture 5, how fast it falls. NumPy only;
+SymPy is imported by the proofs.
 """
 
 from .agreement import (
@@ -42,6 +43,7 @@ from .layers import (
     residual_spectrum,
     suppression_stack,
 )
+from .pace import first_below, pace_snr, pace_stack, prove_pace
 
 __all__ = [
     "LinearOptimum",
@@ -52,6 +54,7 @@ __all__ = [
     "bottleneck_loss",
     "bottleneck_optimum",
     "contribution_energy",
+    "first_below",
     "layer_spectrum",
     "map_loss",
     "moments",
@@ -61,9 +64,12 @@ __all__ = [
     "optimum_of",
     "orbit_losses",
     "orthogonal_layers",
+    "pace_snr",
+    "pace_stack",
     "prove_agreement_spectrum",
     "prove_gauge_breaking",
     "prove_layer_spectrum",
+    "prove_pace",
     "prove_snr_criterion",
     "random_layer_ensemble",
     "residual_spectrum",
