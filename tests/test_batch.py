@@ -306,6 +306,13 @@ def test_plan_executes_a_notebook_for_all_languages_and_for_pairs(plan_of, per_p
     assert {c.capture for c in plan.cells} == {c.key for c in plan.captures}
 
 
+def test_a_notebook_with_a_corpus_of_its_own_is_executed_once_a_model(plan_of):
+    own = {"own_corpus": True, "parameters": {"languages": "en,fr"}}
+    plan = plan_of(corpora=[STORIES, DIGITS], notebooks={"third": own})
+    assert [c.parameters for c in plan.cells] == [{"model": m, "languages": "en,fr"} for m in ("a/b", "c/d")]
+    assert {c.capture for c in plan.cells} == {None}
+
+
 @pytest.mark.parametrize("per_pair", ["both", "true", 2, None])
 def test_plan_refuses_other_pairs_than_it_knows(plan_of, per_pair):
     with pytest.raises(ParameterError, match=rf"per_pair is {per_pair!r}; expected true, false or also"):

@@ -43,7 +43,7 @@ _GRID_FIELDS = {
     "notebooks": dict,
     "summary": str,
 }
-_NOTEBOOK_FIELDS = ("parameters", "per_pair")
+_NOTEBOOK_FIELDS = ("parameters", "per_pair", "own_corpus")
 
 
 @dataclass(frozen=True)
@@ -262,11 +262,17 @@ def _all_cells(folder: Path, notebooks: Mapping, models: list, corpora: list) ->
 
 
 def _cells(folder: Path, notebook: str, options: Mapping, models: list, corpora: list) -> Iterator[Cell]:
-    """Executions of one notebook: once per model × corpus (and pair) if it takes a model, else once."""
+    """Executions of one notebook: once per model × corpus (and pair) if it takes a model, else once.
+
+    One with a corpus of its own is executed once per model, and captures what it reads.
+    """
     known_names("field", options, _NOTEBOOK_FIELDS, f"notebook {notebook} of the grid")
     overrides = options.get("parameters") or {}
     if "model" not in notebook_parameters(folder / f"{notebook}.ipynb"):
         yield cell(notebook, overrides, folder=folder)
+        return
+    if options.get("own_corpus"):
+        yield from (cell(notebook, {"model": model, **overrides}, folder=folder) for model in models)
         return
     for model in models:
         for corpus, used in corpora:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ...measures.resampling import Interval, bootstrap
+from ...measures.resampling import Interval, bootstrap, interval_of
 from ...states import store
 from .. import claims
 from ..panels import PLANTED, SHUFFLED, TRAINED, VARIANTS, Panel
@@ -13,6 +13,8 @@ from ..rules import Control, Evidence
 
 N_RESAMPLES = 2000
 STANDARDISED = "each dimension divided by its standard deviation"
+
+Drawn = Mapping[str, tuple[np.ndarray, np.ndarray, int]]
 
 
 def as_evidence(panel: Panel, statistics: Mapping[str, Mapping[str, Interval]]) -> Evidence:
@@ -75,6 +77,29 @@ def shifted(interval: Interval, control: float, typical: float | None = None) ->
     """
     moved = {k: getattr(interval, k) - control for k in ("estimate", "low", "replicates")}
     return replace(interval, **moved, high=interval.high - (control if typical is None else typical))
+
+
+def excess_over(drawn: Drawn, name: str, others: Sequence[str], statistic: int) -> Interval:
+    """Excess of a statistic over the highest of the others; the upper limit is that over the lowest.
+
+    `drawn` : subject -> statistics (s,), their replicates (s, B), number of groups drawn; all subjects are
+    drawn alike, so that the interval of an excess holds the noise of the control as well.
+    """
+    one, many, n_groups = drawn[name]
+    ordered = sorted(others, key=lambda null: drawn[null][0][statistic])
+    high, low = (
+        interval_of(
+            one[statistic] - drawn[null][0][statistic], many[statistic] - drawn[null][1][statistic], n_groups
+        )
+        for null in (ordered[0], ordered[-1])
+    )
+    return replace(low, high=high.high)
+
+
+def again(rng: np.random.Generator) -> np.random.Generator:
+    """A generator that starts where this one was made, whatever was drawn or made from it since."""
+    seed = rng.bit_generator.seed_seq
+    return np.random.default_rng(np.random.SeedSequence(seed.entropy, spawn_key=seed.spawn_key))
 
 
 def remarked(claim: str, evidence: Evidence, other: Evidence, measure: str) -> Evidence:

@@ -23,7 +23,7 @@ from ...measures.resampling import Interval, bootstrap, interval_of
 from ...measures.subspaces import SplitContributions, split_contributions
 from ..panels import PERMUTED, SHUFFLED, TRAINED, Panel
 from ..rules import Evidence
-from .common import N_RESAMPLES, STANDARDISED, as_evidence, judged, present, remarked
+from .common import N_RESAMPLES, STANDARDISED, again, as_evidence, excess_over, judged, present, remarked
 
 CLAIM = "conjecture_3_in_models"
 GAPS, HELD_OUT = ("agreement_gap", "gain_gap"), "held_out_agreement"
@@ -65,7 +65,7 @@ def double_suppression(
     for panel, stream in zip(panels.values(), rng.spawn(len(panels)), strict=True):
         deciding, drawing, making = stream.spawn(3)
         measured, raw = (
-            contributions(panel, rng=_again(making), n_components=n_components, standardise=scale)
+            contributions(panel, rng=again(making), n_components=n_components, standardise=scale)
             for scale in (True, False)
         )
 
@@ -129,7 +129,7 @@ def gap_evidence(panel: Panel, measured: Measured, *, rng: np.random.Generator) 
 
     All are resampled alike, so that the interval of an excess holds the noise of the control as well.
     """
-    drawn = {n: _draws(panel, m, _again(rng)) for n, m in measured.items() if n not in panel.re_rounded}
+    drawn = {n: _draws(panel, m, again(rng)) for n, m in measured.items() if n not in panel.re_rounded}
     nulls = [*panel.twins, *present(panel, PERMUTED), ISOTROPIC, LIKE_STATE]
     built = as_evidence(panel, excess_statistics(drawn, nulls))
     positive = (replace(c, kind="positive") if c.name == PLANTED else c for c in built.controls)
@@ -147,7 +147,7 @@ def excess_statistics(
     statistics = {}
     for name in drawn:
         others = [null for null in nulls if null != name]
-        excess = {f"{gap}_excess": _excess(drawn, name, others, i) for i, gap in enumerate(GAPS)}
+        excess = {f"{gap}_excess": excess_over(drawn, name, others, i) for i, gap in enumerate(GAPS)}
         statistics[name] = {**excess, HELD_OUT: interval_of(*(d[2] for d in drawn[name][:2]), drawn[name][2])}
     return statistics
 
@@ -262,23 +262,6 @@ def _draws(panel: Panel, found: SplitContributions, rng: np.random.Generator):
     drawn = bootstrap(_sums(panel, found), scenario, n_resamples=N_RESAMPLES, rng=rng)
     one, many = (_layer_gaps(sums).mean(-1) for sums in (drawn.estimate, drawn.replicates))
     return one, many, drawn.n_groups
-
-
-def _excess(drawn: Mapping, name: str, others: Sequence[str], gap: int) -> Interval:
-    """Excess of a gap over the highest control; the upper limit is the excess over the lowest."""
-    one, many, n_groups = drawn[name]
-    ordered = sorted(others, key=lambda null: drawn[null][0][gap])
-    high, low = (
-        interval_of(one[gap] - drawn[null][0][gap], many[gap] - drawn[null][1][gap], n_groups)
-        for null in (ordered[0], ordered[-1])
-    )
-    return replace(low, high=high.high)
-
-
-def _again(rng: np.random.Generator) -> np.random.Generator:
-    """A generator that starts where this one was made, whatever was drawn or made from it since."""
-    seed = rng.bit_generator.seed_seq
-    return np.random.default_rng(np.random.SeedSequence(seed.entropy, spawn_key=seed.spawn_key))
 
 
 def _curves(

@@ -1,0 +1,95 @@
+"""Conjecture 5: slopes a level on planted stacks, the closed form's checks, and the rule's errors."""
+
+import numpy as np
+import pytest
+from zspace.errors import ParameterError
+from zspace.evidence import claims
+from zspace.evidence.experiments import activity
+from zspace.evidence.panels import PLANTED, TRAINED, simulated_panel
+
+N_SCENARIOS, N_LEVELS = 24, 3
+
+
+@pytest.fixture(scope="module")
+def panel():
+    return simulated_panel(
+        "scenarios", 1.0, rng=np.random.default_rng(1), n_scenarios=N_SCENARIOS, n_draws=N_LEVELS
+    )
+
+
+@pytest.fixture(scope="module")
+def levels():
+    return np.tile(np.arange(1, N_LEVELS + 1), N_SCENARIOS)
+
+
+@pytest.fixture(scope="module")
+def result(panel, levels):
+    return activity.activity_by_difficulty({"simulated": panel}, levels, rng=np.random.default_rng(2))
+
+
+def test_checks_of_the_closed_form_hold_and_the_conjecture_falls(rng):
+    evidence, table = activity.pace_evidence(rng=rng)
+    assert table["closed form"].tolist()[:3] == [17, 8, 5]
+    assert (table["closed form"] - table["sampled stack"]).abs().max() <= 2
+    verdict = claims.evaluate(activity.IN_THEORY, evidence)
+    assert (verdict.as_stated, verdict.as_corrected) == ("refuted", "proved")
+
+
+def test_planted_slopes_are_found(panel, levels, rng):
+    pair = activity.plant_difficulty(panel, levels, rng=rng, gain=0.2, noise=0.0)
+    drawn = activity._drawn({TRAINED: pair}, panel, levels, rng)
+    (gained, conflict, _), many, n = drawn[TRAINED]
+    assert n == len(np.unique(panel.scenario[panel.confirmation]))
+    assert many.shape == (3, 2000)
+    # contributions scaled by exp(.2 level): log sigma^2 rises by .4, up to the sampling of items
+    assert gained == pytest.approx(0.4, abs=0.1)
+    assert abs(conflict) < 0.06  # 16 scenarios: its sampling error is about .03
+    pair = activity.plant_difficulty(panel, levels, rng=rng, gain=0.0, noise=0.35)
+    (gained, conflict, snr), *_ = activity._drawn({TRAINED: pair}, panel, levels, rng)[TRAINED]
+    assert 0 < gained < 0.3  # noise is energy that one language of the two adds
+    assert conflict > 0.1
+    assert snr > 0.1
+
+
+def test_slope_is_the_least_squares_slope(rng):
+    values = rng.standard_normal((5, 4))
+    expected = [np.polyfit(np.arange(4), row, 1)[0] for row in values]
+    np.testing.assert_allclose(activity._slope(values), expected, atol=1e-12)
+
+
+def test_nothing_but_the_planted_signal_is_supported(result):
+    (evidence,) = result.evidence
+    verdict = claims.evaluate(activity.IN_MODELS, evidence)
+    assert verdict.as_corrected in ("refuted", "inconclusive")
+    assert {c["name"] for c in verdict.controls} >= {
+        PLANTED,
+        activity.ACTIVITY_ALONE,
+        activity.PERMUTED_LEVELS,
+    }
+    assert all(c["passed"] for c in verdict.controls)
+
+
+def test_activity_alone_is_activity_without_conflict(result):
+    slopes = result.slopes.set_index("subject")
+    assert slopes.loc[activity.ACTIVITY_ALONE, "activity"] > 0.1
+    assert abs(slopes.loc[activity.ACTIVITY_ALONE, "conflict"]) < 0.05
+    assert abs(slopes.loc[activity.PERMUTED_LEVELS, "activity"]) < 0.1
+
+
+def test_tables_have_every_level_and_layer(result, panel):
+    n_layers = len(panel.subjects[TRAINED][0]) - 1
+    counts = result.levels.groupby(["subject", "level"]).size()
+    assert (counts == n_layers).all()
+    assert set(result.levels["level"]) == {1, 2, 3}
+    # the mixing is exact: r' = (1 - w~) r + w~ q~
+    rows = result.levels[result.levels["subject"] == TRAINED]
+    for _, one in rows.groupby("level"):
+        after = (1 - one["w~"]) * one["snr"] + one["w~"] * one["q~"]
+        np.testing.assert_allclose(after.iloc[:-1], one["snr"].iloc[1:], rtol=1e-9)
+
+
+@pytest.mark.parametrize("wrong", ["one level", "level missing"])
+def test_levels_that_do_not_cross_scenarios_are_refused(panel, levels, wrong, rng):
+    bad = np.ones_like(levels) if wrong == "one level" else np.where(panel.scenario == "3", 1, levels)
+    with pytest.raises(ParameterError, match="every scenario at each"):
+        activity.activity_by_difficulty({"simulated": panel}, bad, rng=rng)
