@@ -16,7 +16,8 @@ import numpy as np
 from scipy import stats
 
 from ..errors import ConvergenceError
-from .resampling import TestResult, stratified_permutations
+from .resampling import stratified_permutations
+from .results import TestResult
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ def _checked(area, level, groups, covariates):
     fixed = np.empty((n, 0)) if covariates is None else np.asarray(covariates, float).reshape(n, -1)
     if area.ndim != 1 or level.shape != (n,) or groups.shape != (n,):
         raise ValueError(
-            f"area, level, groups have shapes {area.shape}, {level.shape}, {groups.shape}; expected (n,) each."
+            f"area, level, groups have shapes {area.shape}, {level.shape}, {groups.shape}; expected (n,)."
         )
     if not (np.isfinite(area).all() and np.isfinite(level).all() and np.isfinite(fixed).all()):
         raise ValueError("area, level and covariates must be finite.")

@@ -1,0 +1,151 @@
+"""Rank association and Mantel's test: published critical values, brute force, size and power."""
+
+import itertools
+
+import numpy as np
+import pytest
+from scipy import stats
+from zspace.measures import association
+from zspace.measures.resampling import mantel
+
+# two-sided .05 critical values of Spearman's rho: Ramsey (1989), J. Educational Statistics 14
+CRITICAL = {6: 0.886, 7: 0.786, 8: 0.738, 9: 0.700, 10: 0.648}
+
+
+@pytest.mark.parametrize("n", CRITICAL)
+def test_critical_values_are_the_published_ones(n):
+    _, null = association.spearman_null(range(n), range(n))
+    assert association.critical_value(null) == pytest.approx(CRITICAL[n], abs=6e-4)
+
+
+@pytest.mark.parametrize("alternative", ["two-sided", "greater", "less"])
+def test_pvalue_equals_brute_force_under_ties(alternative, rng):
+    x, y = rng.integers(0, 4, 6).astype(float), rng.integers(0, 3, 6).astype(float)
+    y[:2] = np.inf
+    found = association.exact_spearman(x, y, alternative=alternative)
+    finite = np.where(np.isinf(y), 99, y)
+    rho = stats.spearmanr(x, finite)[0]
+    null = [stats.spearmanr(x, finite[list(p)])[0] for p in itertools.permutations(range(6))]
+    extreme = {
+        "two-sided": np.abs(null) >= abs(rho) - 1e-9,
+        "greater": np.array(null) >= rho - 1e-9,
+        "less": np.array(null) <= rho + 1e-9,
+    }[alternative]
+    assert found.statistic == pytest.approx(rho, abs=1e-12)
+    assert found.pvalue == pytest.approx(extreme.mean(), abs=1e-12)
+
+
+def test_only_the_order_counts(rng):
+    x, y = rng.standard_normal((2, 8))
+    found = association.exact_spearman(x, y)
+    same = association.exact_spearman(np.exp(x), y**3)
+    assert (found.statistic, found.pvalue) == pytest.approx((same.statistic, same.pvalue))
+    other = association.exact_spearman(x, np.abs(y))  # negative control: not monotone
+    assert other.statistic != pytest.approx(found.statistic)
+
+
+def test_all_tied_is_no_association():
+    found = association.exact_spearman([1, 2, 3, 4, 5], [np.inf] * 5)
+    assert (found.statistic, found.pvalue) == (0, 1)
+    assert association.critical_value(np.zeros(120)) == np.inf
+
+
+def test_more_than_ten_languages_are_sampled(rng):
+    x = np.arange(14.0)
+    with pytest.raises(ValueError, match="too many orders"):
+        association.exact_spearman(x, x)
+    y = x + 3 * rng.standard_normal(14)
+    found = association.exact_spearman(x, y, rng=rng)
+    assert found.pvalue == pytest.approx(stats.spearmanr(x, y)[1], abs=0.02)
+
+
+def test_partial_correlation_removes_what_a_covariate_explains(rng):
+    pvalues, alone = [], []
+    for _ in range(300):
+        cause = rng.standard_normal(11)
+        x, y = cause + 0.5 * rng.standard_normal((2, 11))
+        pvalues.append(association.partial_spearman(x, y, cause, n_permutations=199, rng=rng).pvalue)
+        alone.append(association.exact_spearman(x[:7], y[:7]).pvalue)
+    size = np.mean(np.array(pvalues) < 0.05)
+    assert size < 0.12  # ranks of a covariate leave a little of it
+    assert np.mean(np.array(alone) < 0.05) > 0.3
+
+
+def test_partial_correlation_equals_the_formula_of_one_covariate(rng):
+    x, y, z = rng.standard_normal((3, 12))
+    r = {k: stats.spearmanr(*v)[0] for k, v in {"xy": (x, y), "xz": (x, z), "yz": (y, z)}.items()}
+    expected = (r["xy"] - r["xz"] * r["yz"]) / np.sqrt((1 - r["xz"] ** 2) * (1 - r["yz"] ** 2))
+    found = association.partial_spearman(x, y, z, rng=rng)
+    assert found.statistic == pytest.approx(expected, abs=1e-12)
+
+
+def symmetric(rng, n):
+    values = rng.standard_normal((n, n))
+    return values + values.T
+
+
+@pytest.mark.parametrize("n", [4, 5])
+def test_mantel_equals_brute_force(n, rng):
+    a, b = symmetric(rng, n), symmetric(rng, n)
+    upper = np.triu_indices(n, 1)
+    observed = np.corrcoef(a[upper], b[upper])[0, 1]
+    null = []
+    for p in itertools.permutations(range(n)):
+        null.append(np.corrcoef(a[upper], b[np.ix_(p, p)][upper])[0, 1])
+    found = mantel(a, b, rng=rng)
+    assert found.statistic == pytest.approx(observed, abs=1e-12)
+    assert found.pvalue == pytest.approx((np.abs(null) >= abs(observed) - 1e-9).mean(), abs=1e-12)
+    assert found.n_resamples == len(null)
+
+
+def test_mantel_holds_its_size_where_pairs_share_languages_and_the_naive_test_does_not(rng):
+    n, n_runs = 9, 300
+    upper = np.triu_indices(n, 1)
+    rejected = {"mantel": 0, "naive": 0}
+    for stream in rng.spawn(n_runs):
+        effects = 1.5 * stream.standard_normal((2, n))
+        a, b = (e[:, None] + e + symmetric(stream, n) / 2 for e in effects)
+        rejected["mantel"] += mantel(a, b, n_permutations=199, rng=stream).pvalue < 0.05
+        rejected["naive"] += stats.pearsonr(a[upper], b[upper])[1] < 0.05
+    assert stats.binomtest(rejected["mantel"], n_runs, 0.05).pvalue > 0.01
+    assert rejected["naive"] > 0.2 * n_runs
+
+
+def test_mantel_finds_a_common_part(rng):
+    common = symmetric(rng, 11)
+    a, b = (common + 0.5 * symmetric(rng, 11) for _ in range(2))
+    found = mantel(a, b, n_permutations=999, rng=rng)
+    assert found.statistic > 0.5
+    assert found.pvalue < 0.01
+
+
+@pytest.mark.parametrize(
+    ("a", "message"),
+    [
+        (np.zeros((3, 3)), "n >= 4"),
+        (np.arange(16.0).reshape(4, 4), "symmetric"),
+        (np.ones((4, 4)), "all pairs"),
+        (np.full((4, 4), np.nan), "finite"),
+    ],
+    ids=["small", "asymmetric", "constant", "nan"],
+)
+def test_mantel_refuses(a, message, rng):
+    b = symmetric(rng, len(a))
+    with pytest.raises(ValueError, match=message):
+        mantel(a, b, rng=rng)
+
+
+@pytest.mark.parametrize("x", [[1, 2, 3], [1, 2, np.nan, 4], [[1, 2, 3, 4]]], ids=["few", "nan", "shape"])
+def test_spearman_refuses(x):
+    with pytest.raises(ValueError, match="expected two"):
+        association.exact_spearman(x, np.arange(np.shape(x)[-1]))
+
+
+def test_partial_spearman_refuses_too_few_languages(rng):
+    with pytest.raises(ValueError, match="degrees of freedom"):
+        association.partial_spearman(range(6), range(6), np.zeros((6, 2)), rng=rng)
+
+
+def test_unknown_alternative_is_refused():
+    with pytest.raises(ValueError, match="unknown alternative"):
+        association.exact_spearman(range(5), range(5), alternative="both")
