@@ -63,9 +63,9 @@
 model = "gemma-3-270m"  # name in params/models.yaml, hub id, folder, or name of imported states
 corpus = "number-stories"  # name, hub id, folder or file; another one needs a column of difficulties
 version = "spelled-out"  # or "digits"; "masked" or "as-is" for other corpora
-languages = "en,zh,sw"  # the first one is the anchor
+languages = "en,zh"  # the first one is the anchor
 levels = "1,2,3"  # operations an item, each a level
-n_scenarios = 12  # scenarios of number-stories
+n_scenarios = 24  # scenarios of number-stories
 n_draws = 1  # items a scenario and level
 padding = "numbers"  # sentences that change nothing: "none", "sentences" or "numbers"
 n_items = 0  # first rows of another corpus; 0 takes all
@@ -135,7 +135,7 @@ tables.controls(verdicts[MODEL]).round(3)
 depth_plots.pace_curves(depths)
 
 # %% tags=["tol-0.02"]
-depth_plots.level_curves(result.levels, {v.language: v.as_stated for v in verdicts[MODEL][1:]})
+depth_plots.snr_by_level(result.levels, {v.language: v.as_stated for v in verdicts[MODEL][1:]})
 
 # %% tags=["tol-0.02"]
 result.slopes.pivot(index="subject", columns="language", values=list(activity.SLOPES)).round(3)

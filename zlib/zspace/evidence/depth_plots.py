@@ -1,4 +1,4 @@
-"""Figures of depth: how activity sets the pace, curves by difficulty.
+"""Figures of depth: how activity sets the pace, what difficulty does by layer.
 
 As in `plots`, a title states the finding, computed from the table that the figure shows.
 """
@@ -47,26 +47,45 @@ def pace_curves(depths: pd.DataFrame) -> go.Figure:
     )
 
 
-def level_curves(levels: pd.DataFrame, verdicts: Mapping[str, str]) -> go.Figure:
+def snr_by_level(levels: pd.DataFrame, verdicts: Mapping[str, str]) -> go.Figure:
     """The snr by layer and level of difficulty, one small panel a language, over the band of the twins."""
-    languages = list(dict.fromkeys(levels["language"]))
-    figure = small_multiples(languages, "layer", "snr r, centred (lower is better)")
-    for i, language in enumerate(languages):
-        place, rows = panel_place(i), levels[levels["language"] == language]
-        twin_band(figure, rows, "snr", place, legend=i == 0)
-        trained = rows[rows["subject"] == TRAINED]
-        for (level, one), dash in zip(trained.groupby("level"), _LEVEL_DASHES, strict=False):
-            options = {"colour": language_colour(language), "dash": dash, "legend": i == 0}
-            line(figure, one, "snr", place, name=f"level {level}", **options)
-    words = {SUPPORTED: "stays higher in", REFUTED: "does not stay higher in"}
-    said = [
-        f"{word} {', '.join(found)}"
-        for verdict, word in words.items()
-        if (found := [language for language, v in verdicts.items() if v == verdict])
-    ]
+    figure = _level_curves(levels, "snr", "snr r, centred (lower is better)")
+    said = _said(verdicts, "stays higher in", "does not stay higher in")
     slope = np.log(levels["snr"]).groupby([levels["subject"], levels["level"]]).mean()[TRAINED]
     return titled(
         figure,
-        f"The snr of harder problems {'; '.join(said) or 'cannot be told from that of easier ones'}",
+        f"The snr of harder problems {said or 'cannot be told from that of easier ones'}",
         f"mean log snr by level: {', '.join(f'{v:+.2f}' for v in slope)}; grey: twins without training",
     )
+
+
+def margin_by_level(levels: pd.DataFrame, verdicts: Mapping[str, str]) -> go.Figure:
+    """The mean margin by layer and level, one small panel a language, over the band of the twins."""
+    figure = _level_curves(levels, "margin", "margin of the own translation, cosine")
+    said = _said(verdicts, "is smaller in", "is not smaller in")
+    mean = levels[levels["subject"] == TRAINED].groupby("level")["margin"].mean()
+    return titled(
+        figure,
+        f"The margin of harder problems {said or 'cannot be told from that of easier ones'}",
+        f"mean margin by level: {', '.join(f'{v:+.3f}' for v in mean)}; grey: twins without training",
+    )
+
+
+def _level_curves(levels: pd.DataFrame, value: str, axis: str) -> go.Figure:
+    languages = list(dict.fromkeys(levels["language"]))
+    figure = small_multiples(languages, "layer", axis)
+    for i, language in enumerate(languages):
+        place, rows = panel_place(i), levels[levels["language"] == language]
+        twin_band(figure, rows, value, place, legend=i == 0)
+        trained = rows[rows["subject"] == TRAINED]
+        for (level, one), dash in zip(trained.groupby("level"), _LEVEL_DASHES, strict=False):
+            options = {"colour": language_colour(language), "dash": dash, "legend": i == 0}
+            line(figure, one, value, place, name=f"level {level}", **options)
+    return figure
+
+
+def _said(verdicts: Mapping[str, str], supported: str, refuted: str) -> str:
+    """Which languages a verdict holds in, in words."""
+    words = {SUPPORTED: supported, REFUTED: refuted}
+    found = {v: [language for language, one in verdicts.items() if one == v] for v in words}
+    return "; ".join(f"{words[v]} {', '.join(found[v])}" for v in words if found[v])

@@ -94,7 +94,7 @@ def difficulty_slope(area, level, groups, *, covariates=None) -> Slope:
         # a variance of scenarios that is estimated as zero is a fit like others: its slope is least squares'
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.simplefilter("ignore", UserWarning)
-        found = MixedLM(area / unit, design, groups).fit(reml=True, method=["bfgs", "lbfgs", "cg"])
+        found = MixedLM(area / unit, design, groups).fit(reml=True, method=["bfgs", "lbfgs", "powell", "nm"])
     slope, error = float(found.params[1]), float(found.bse[1])
     if not (found.converged and np.isfinite([slope, error]).all() and error > 0):
         raise ConvergenceError(

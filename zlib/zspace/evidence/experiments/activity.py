@@ -78,7 +78,7 @@ def activity_by_difficulty(
     levels = np.asarray(levels)
     by_level, slopes, evidence = [], [], []
     for panel, stream in zip(panels.values(), rng.spawn(len(panels)), strict=True):
-        _require_levels(panel, levels)
+        require_levels(panel, levels)
         deciding, making, drawing = stream.spawn(3)
         measured = _drawn(subjects_of(panel, levels, making), panel, levels, drawing)
 
@@ -188,7 +188,7 @@ def _depths(gain: float, q: float, rng: np.random.Generator) -> dict[str, float]
     }
 
 
-def _require_levels(panel: Panel, levels: np.ndarray) -> None:
+def require_levels(panel: Panel, levels: np.ndarray) -> None:
     counts = pd.crosstab(panel.scenario, levels)
     if counts.shape[1] < 2 or (counts == 0).to_numpy().any():
         raise ParameterError(
