@@ -1,0 +1,115 @@
+"""Predictions 5 and 6 on simulated languages: planted bridges are found, rotations and noise are not."""
+
+import numpy as np
+import pytest
+from zspace.errors import ParameterError
+from zspace.evidence import claims
+from zspace.evidence.experiments import bridging
+from zspace.evidence.panels import PLANTED, SHUFFLED, TRAINED, Panel
+
+N_SCENARIOS, N_DRAWS, N_LAYERS, DIM = 30, 4, 8, 24
+SCENARIO = np.repeat(np.arange(N_SCENARIOS), N_DRAWS)
+
+
+def items(rng) -> np.ndarray:
+    """States of one language: eight strong directions, which vary between and within scenarios, and noise."""
+    latent = rng.standard_normal((N_LAYERS, N_SCENARIOS, 8))[:, SCENARIO] / 2
+    latent = latent + rng.standard_normal((N_LAYERS, len(SCENARIO), 8))
+    readout = np.linalg.qr(rng.standard_normal((DIM, 8)))[0].T
+    return 3 * latent @ readout + 0.3 * rng.standard_normal((N_LAYERS, len(SCENARIO), DIM))
+
+
+def panel(rng, kappas=None, related=True, anchor=None, language="simulated") -> Panel:
+    x = items(rng) if anchor is None else anchor
+    train = SCENARIO < N_SCENARIOS // 3
+    kappas = np.ones(N_LAYERS) if kappas is None else kappas
+    y = bridging.plant_map(x, train, kappas, rng=rng) if related else items(rng)
+    noise = items(rng)
+    return Panel(
+        language=language,
+        subjects={
+            TRAINED: (x, y),
+            "random-0": (x, noise),
+            SHUFFLED: (x, y[:, rng.permutation(len(SCENARIO))]),
+            PLANTED: (x, x),
+        },
+        scenario=SCENARIO.astype(str),
+        group=SCENARIO.astype(str),
+        discovery=train,
+        tokens=tuple(rng.integers(0, 99, (len(SCENARIO), 5)) for _ in range(2)),
+    )
+
+
+def verdict_of(one: Panel, rng):
+    found = bridging.affine_vs_procrustes({"simulated": one}, rng=rng)
+    return claims.evaluate(bridging.AFFINE, found.evidence[0]), found
+
+
+@pytest.mark.parametrize(
+    ("kappas", "stated", "corrected"),
+    [
+        (np.full(N_LAYERS, 12.0), None, "supported"),
+        (np.geomspace(1, 20, N_LAYERS), "supported", "supported"),
+        (np.ones(N_LAYERS), "refuted", "refuted"),
+    ],
+    ids=["ill-conditioned", "worse by layer", "rotation"],
+)
+def test_planted_bridges_are_judged_as_what_they_are(kappas, stated, corrected, rng):
+    verdict, found = verdict_of(panel(rng, kappas), rng)
+    assert all(c["passed"] for c in verdict.controls)
+    assert verdict.as_corrected == corrected
+    assert stated is None or verdict.as_stated == stated
+    trained = found.curves[found.curves["subject"] == TRAINED]
+    assert len(trained) == N_LAYERS
+    assert not trained.isna().any().any()
+
+
+def test_unrelated_languages_have_nothing_to_explain(rng):
+    verdict, _ = verdict_of(panel(rng, related=False), rng)
+    assert verdict.as_corrected == "not testable"
+    assert "nothing to explain" in verdict.as_corrected_reason
+
+
+def test_rotations_are_hardly_ever_supported(rng):
+    found = [verdict_of(panel(stream), stream)[0].as_corrected for stream in rng.spawn(12)]
+    assert "supported" not in found
+
+
+@pytest.fixture(scope="module")
+def related():
+    """Seven languages behind maps of one anchor, from well to badly conditioned."""
+    rng = np.random.default_rng(4)
+    anchor = items(rng)
+    kappas = dict(zip("abcdefg", np.geomspace(1, 5, 7), strict=True))
+    return {k: panel(rng, np.full(N_LAYERS, v), anchor=anchor, language=k) for k, v in kappas.items()}
+
+
+@pytest.fixture(scope="module")
+def conditioning(related):
+    return bridging.bridge_conditioning(related, "z", rng=np.random.default_rng(5))
+
+
+def test_conditioning_is_found_where_it_is_planted(conditioning):
+    verdict = claims.evaluate(bridging.CONDITIONING, conditioning.evidence)
+    assert all(c["passed"] for c in verdict.controls)
+    assert verdict.as_stated == "supported"
+    assert verdict.as_corrected in ("supported", "inconclusive")  # eight languages: a wide jackknife
+    r = conditioning.correlations.set_index("subject")["r"]
+    assert min(r[TRAINED], r[PLANTED]) > 0.5
+
+
+def test_every_pair_has_its_numbers_from_both_halves(conditioning):
+    pairs = conditioning.pairs[conditioning.pairs["subject"] == TRAINED]
+    assert len(pairs) == 28
+    assert not pairs.isna().any().any()
+    assert (pairs["r2"] > 0).all()
+    with_anchor = pairs[pairs["first"] == "z"]
+    assert np.corrcoef(np.arange(7), with_anchor["gap_excess"])[0, 1] > 0.9  # kappa grows along the languages
+
+
+def test_fewer_languages_or_items_are_refused(related, rng):
+    with pytest.raises(ParameterError, match="at least 4"):
+        bridging.bridge_conditioning({k: related[k] for k in "ab"}, "z", rng=rng)
+    with pytest.raises(ParameterError, match="at least 8"):
+        bridging.n_components(7)
+    assert [bridging.n_components(n) for n in (8, 20, 400)] == [2, 5, 8]
