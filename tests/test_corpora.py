@@ -15,6 +15,7 @@ import yaml
 from zspace.errors import CorpusError, ParameterError
 from zspace.files import params
 from zspace.sources import corpora, stories
+from zspace.sources.languages import PROXIES
 
 ORACLES = Path(__file__).parent / "oracles"
 LANGUAGES = ("en", "bn", "de", "es", "fr", "ja", "ru", "sw", "te", "th", "zh")
@@ -767,7 +768,7 @@ def test_languages_table_describes_every_language():
     assert set(LANGUAGES) <= set(table)
     assert len(table) >= 11
     for entry in table.values():
-        assert set(entry) == {"name", "autonym", "script", "family"}
+        assert set(entry) == {"name", "autonym", "script", "family", *PROXIES}
         assert all(entry.values())
 
 

@@ -49,8 +49,7 @@ def conditioning_scatter(pairs: pd.DataFrame, correlations: pd.DataFrame) -> go.
         x=rows["log_kappa_excess"].round(3).tolist(),
         y=rows["gap_excess"].round(3).tolist(),
         text=(rows["first"] + "–" + rows["second"]).tolist(),
-        mode="markers+text" if len(rows) <= 15 else "markers",
-        textposition="top center",
+        mode="markers",
         marker={"color": INK, "size": 8},
         showlegend=False,
     )
