@@ -1,113 +1,257 @@
-"""Margins and what difficulty does to them: brute force, planted slopes, size of the test."""
+"""Margins of single items and their slope on difficulty: brute force, planted slopes, size and power."""
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import optimize, stats
+from statsmodels.tools.numdiff import approx_hess
+from zspace.errors import ConvergenceError
 from zspace.measures import alignment, margins
 
-N_SCENARIOS = 20
-GROUPS = np.repeat(np.arange(N_SCENARIOS), 3)
-LEVEL = np.tile([1.0, 2.0, 3.0], N_SCENARIOS)
+LEVELS = np.arange(1.0, 6.0)
 
 
-def areas(rng, slope=0.0, between=2.0) -> np.ndarray:
-    """Areas with unit variance within scenarios, a larger one between them, and a slope a level."""
-    own = between * rng.standard_normal(N_SCENARIOS)[GROUPS]
-    return own + slope * LEVEL + rng.standard_normal(GROUPS.size)
+def corpus(rng, *, slope=0.1, n_groups=30, scenario=0.8):
+    """Areas of five levels a scenario with noise of sd 1; the slope is per level, in units of that noise."""
+    groups, level = np.repeat(np.arange(n_groups), 5), np.tile(LEVELS, n_groups)
+    area = slope * level + scenario * rng.standard_normal(n_groups)[groups]
+    return area + rng.standard_normal(groups.size), level, groups
 
 
-def test_margins_equal_brute_force(rng):
-    scores = rng.standard_normal((2, 9, 9))
-    groups = np.repeat([0, 1, 2], 3)
-    found = margins.item_margins(scores, groups)
-    for layer in range(2):
-        for i in range(9):
-            wrong = [j for j in range(9) if groups[j] != groups[i]]
-            forward = max(scores[layer, i, j] for j in wrong)
-            backward = max(scores[layer, j, i] for j in wrong)
-            expected = scores[layer, i, i] - (forward + backward) / 2
-            assert found[layer, i] == pytest.approx(expected, abs=1e-12)
+def in_units(slope):
+    """The planted slope in standard deviations within scenarios, the part of difficulty included."""
+    return slope / np.sqrt(1 + slope**2 * LEVELS.var(ddof=1))
 
 
-def test_positive_margins_are_retrieved_items(rng):
-    x = rng.standard_normal((30, 8))
-    y = x + 0.8 * rng.standard_normal((30, 8))
-    groups = np.arange(30)
-    scores = alignment.similarity(x, y)
-    hits = alignment.outcomes_of_scores(scores)
-    found = margins.item_margins(scores, groups)
-    assert (found[hits.all(0)] > 0).all()
-    assert (found[~hits.any(0)] < 0).all()
-    # turning both languages alike changes nothing; turning one does
-    turn = np.linalg.qr(rng.standard_normal((8, 8)))[0]
-    np.testing.assert_allclose(
-        margins.item_margins(alignment.similarity(x @ turn, y @ turn), groups), found, atol=1e-9
-    )
-    assert np.abs(margins.item_margins(alignment.similarity(x @ turn, y), groups) - found).max() > 0.1
+@pytest.mark.parametrize("level", ["item", "between", "within"])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_margins_equal_a_loop_over_candidates(level, seed):
+    rng = np.random.default_rng(seed)
+    scores, groups = rng.standard_normal((2, 9, 9)), np.array(list("abcabcabc"))
+    found = margins.margins(scores, groups=groups, level=level)
+    for layer, i in np.ndindex(2, 9):
+        wrong = {
+            "item": [j for j in range(9) if j != i],
+            "between": [j for j in range(9) if groups[j] != groups[i]],
+            "within": [j for j in range(9) if j != i and groups[j] == groups[i]],
+        }[level]
+        best = max(scores[layer, i, j] for j in wrong) + max(scores[layer, j, i] for j in wrong)
+        assert found[layer, i] == pytest.approx(scores[layer, i, i] - best / 2)
 
 
-def test_planted_slope_is_covered(rng):
-    covered = 0
-    for stream in rng.spawn(200):
-        found = margins.difficulty_slope(areas(stream, slope=-0.3), LEVEL, GROUPS)
-        # the unit is the deviation within scenarios, which the slope itself adds to
-        truth = -0.3 / np.sqrt(1 + 0.3**2)
-        covered += found.low <= truth <= found.high
-    assert 0.90 <= covered / 200 <= 0.98
+def test_margins_are_positive_where_both_directions_retrieve():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((3, 40, 8))
+    y = x + rng.standard_normal(x.shape)
+    found = margins.margins(alignment.similarity(x, y))
+    hits = alignment.retrieval_outcomes(x, y).all(-2)
+    misses = ~alignment.retrieval_outcomes(x, y).any(-2)
+    assert hits.sum() > 10 < misses.sum()
+    assert (found[hits] > 0).all()
+    assert (found[misses] < 0).all()
 
 
-def test_slope_equals_least_squares_within_balanced_scenarios(rng):
-    area = areas(rng, slope=0.2)
-    found = margins.difficulty_slope(area, LEVEL, GROUPS)
-    within = area - area.reshape(-1, 3).mean(1)[GROUPS]
-    unit = np.sqrt((within**2).sum() / (GROUPS.size - N_SCENARIOS))
-    assert found.estimate == pytest.approx(np.polyfit(LEVEL, within, 1)[0] / unit, rel=1e-3)
-    assert found.n_groups == N_SCENARIOS
-    # neither shifts and scales of the area, nor what a scenario adds to all its items, change it
-    moved = 5 * area + 3 + 10 * np.arange(N_SCENARIOS)[GROUPS]
-    assert margins.difficulty_slope(moved, LEVEL, GROUPS).estimate == pytest.approx(found.estimate, rel=0.02)
-
-
-def test_a_covariate_takes_over_what_is_its_own(rng):
-    length = LEVEL + 0.3 * rng.standard_normal(LEVEL.size)
-    area = areas(rng) - 0.5 * length
-    alone = margins.difficulty_slope(area, LEVEL, GROUPS)
-    beside = margins.difficulty_slope(area, LEVEL, GROUPS, covariates=length)
-    assert alone.high < 0
-    assert beside.low < 0 < beside.high
-
-
-def test_permutation_holds_its_size_and_finds_a_slope(rng):
-    pvalues = [
-        margins.difficulty_permutation(areas(r), LEVEL, GROUPS, n_shuffles=199, rng=r).pvalue
-        for r in rng.spawn(400)
-    ]
-    rejected = sum(p < 0.05 for p in pvalues)
-    assert stats.binomtest(rejected, 400, 0.05).pvalue > 0.01
-    found = margins.difficulty_permutation(areas(rng, slope=-0.6), LEVEL, GROUPS, rng=rng)
-    assert found.pvalue < 0.01
-    assert found.statistic < 0
+def test_margin_area_is_the_mean_over_layers_and_follows_the_order_of_items():
+    rng = np.random.default_rng(0)
+    scores, order = rng.standard_normal((4, 6, 6)), np.array([3, 0, 5, 1, 4, 2])
+    area = margins.margin_area(margins.margins(scores))
+    np.testing.assert_allclose(area, sum(margins.margins(s) for s in scores) / 4)
+    shuffled = margins.margin_area(margins.margins(scores[:, order][:, :, order]))
+    np.testing.assert_allclose(shuffled, area[order])
+    with pytest.raises(ValueError, match="layers"):
+        margins.margin_area(np.zeros(5))
 
 
 @pytest.mark.parametrize(
-    ("wrong", "message"),
+    ("scores", "options", "words"),
     [
-        ({"level": np.ones(60)}, "20 scenarios and 1 levels"),
-        ({"groups": np.arange(60) // 30}, "2 scenarios"),
-        ({"area": np.full(60, np.nan)}, "finite"),
-        ({"area": np.ones(59)}, "expected"),
-        ({"covariates": np.c_[LEVEL, LEVEL]}, "repeat the level"),
-        ({"area": np.arange(20.0)[GROUPS]}, "do not vary within scenarios"),
+        (np.zeros((3, 4)), {}, "shape"),
+        (np.full((3, 3), np.nan), {}, "finite"),
+        (np.zeros((3, 3)), {"level": "beyond"}, "unknown level"),
+        (np.zeros((3, 3)), {"level": "between"}, "needs groups"),
+        (np.zeros((3, 3)), {"level": "between", "groups": ["a"] * 3}, "no wrong candidate"),
+        (np.zeros((3, 3)), {"level": "within", "groups": list("aab")}, "item 2 has no wrong"),
     ],
-    ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_bad_input_is_refused(wrong, message, rng):
-    values = {"area": areas(rng), "level": LEVEL, "groups": GROUPS} | wrong
-    with pytest.raises(ValueError, match=message):
-        margins.difficulty_slope(**values)
+def test_margins_say_what_is_wrong(scores, options, words):
+    with pytest.raises(ValueError, match=words):
+        margins.margins(scores, **options)
 
 
-@pytest.mark.parametrize("groups", [np.zeros(4), np.arange(3)], ids=["one group", "too few"])
-def test_margins_need_wrong_candidates(groups):
-    with pytest.raises(ValueError, match="one group"):
-        margins.item_margins(np.eye(4), groups)
+def deviance(parameters, area, design, groups):
+    """Minus twice the REML log-likelihood, scale profiled out, of (beta, log variance ratio)."""
+    beta, ratio = parameters[:-1], np.exp(parameters[-1])
+    members = np.eye(groups.max() + 1)[groups]
+    covariance = np.eye(area.size) + ratio * members @ members.T
+    inverse = np.linalg.inv(covariance)
+    left = area - design @ beta
+    degrees = area.size - design.shape[1]
+    logdets = np.linalg.slogdet(covariance)[1] + np.linalg.slogdet(design.T @ inverse @ design)[1]
+    return degrees * np.log(left @ inverse @ left) + logdets
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_difficulty_slope_equals_a_dense_restricted_likelihood(seed):
+    rng = np.random.default_rng(seed)
+    area, level, groups = corpus(rng, n_groups=12)
+    keep = rng.random(area.size) < 0.8  # unequal scenarios
+    area, level, groups = area[keep], level[keep], groups[keep]
+    length = level + rng.standard_normal(level.size)
+    found = margins.difficulty_slope(area, level, groups, covariates=length)
+    design = np.column_stack([np.ones(area.size), level, length])
+    start = np.append(np.linalg.lstsq(design, area)[0], 0.0)
+    best = optimize.minimize(deviance, start, args=(area, design, groups), tol=1e-10).x
+    information = approx_hess(best, deviance, args=(area, design, groups)) / 2
+    assert found.slope * found.unit == pytest.approx(best[1], rel=1e-3)
+    assert found.se * found.unit == pytest.approx(np.sqrt(np.linalg.inv(information)[1, 1]), rel=1e-3)
+    assert found.group_share == pytest.approx(1 / (1 + np.exp(-best[-1])), abs=1e-3)
+
+
+def test_difficulty_slope_does_not_depend_on_units_names_or_how_much_scenarios_differ():
+    rng = np.random.default_rng(0)
+    area, level, groups = corpus(rng)
+    plain = margins.difficulty_slope(area, level, groups)
+    scaled = margins.difficulty_slope(0.02 * area + 3, level + 10, [f"s{g}" for g in groups])
+    assert scaled.slope == pytest.approx(plain.slope, rel=1e-4)
+    assert scaled.unit == pytest.approx(0.02 * plain.unit)
+    apart = margins.difficulty_slope(area + 5 * rng.standard_normal(30)[groups], level, groups)
+    assert apart.slope == pytest.approx(plain.slope, rel=1e-3)
+    assert apart.unit == pytest.approx(plain.unit)
+    # negative control: another slope is another number
+    assert abs(margins.difficulty_slope(area + level, level, groups).slope - plain.slope) > 0.2
+    assert (plain.n_items, plain.n_groups, plain.converged) == (150, 30, True)
+
+
+def test_difficulty_slope_at_the_boundary_is_least_squares():
+    rng = np.random.default_rng(0)
+    area, level, groups = corpus(rng, scenario=0)
+    area = area - (np.bincount(groups, area) / 5)[groups]  # scenarios differ less than by chance
+    found = margins.difficulty_slope(area, level, groups)
+    line = stats.linregress(level, area / found.unit)
+    assert found.group_share < 1e-6
+    assert found.slope == pytest.approx(line.slope, rel=1e-6)
+    assert found.se == pytest.approx(line.stderr, rel=1e-4)
+
+
+@pytest.mark.parametrize("n", [200, pytest.param(1000, marks=pytest.mark.full)])
+def test_difficulty_slope_covers_and_finds_the_planted_slope(n):
+    rng = np.random.default_rng(n)
+    truth = in_units(0.3)
+    found = [margins.difficulty_slope(*corpus(rng, slope=0.3, n_groups=20)) for _ in range(n)]
+    covered = sum(f.interval[0] <= truth <= f.interval[1] for f in found)
+    assert covered / n >= 0.9
+    assert stats.binomtest(covered, n, 0.98, alternative="greater").pvalue > 0.01
+    assert np.mean([f.slope for f in found]) == pytest.approx(truth, abs=0.015)
+    assert np.mean([f.pvalue < 0.05 for f in found]) >= 0.9  # power
+
+
+def test_difficulty_slope_needs_the_scenarios():
+    """Negative control: difficulty that varies between scenarios only, with and without the intercepts."""
+    rng, false = np.random.default_rng(0), np.zeros(2)
+    for _ in range(60):
+        area, _, groups = corpus(rng, slope=0, scenario=1.5)
+        level = rng.integers(1, 6, 30)[groups].astype(float)
+        false += [
+            margins.difficulty_slope(area, level, groups).pvalue < 0.05,
+            stats.linregress(level, area).pvalue < 0.05,
+        ]
+    assert stats.binomtest(int(false[0]), 60, 0.05, alternative="greater").pvalue > 0.01
+    assert false[1] > 15
+
+
+def test_difficulty_permutation_has_size_and_power_and_depends_on_the_seed_alone():
+    rng = np.random.default_rng(0)
+    rejected = {0.0: 0, 0.3: 0}
+    for slope in rejected:
+        for _ in range(60):
+            area, level, groups = corpus(rng, slope=slope, n_groups=20)
+            length = rng.integers(2, size=level.size)
+            test = margins.difficulty_permutation(
+                area, level, groups, length, covariates=length, n_shuffles=199, rng=rng
+            )
+            rejected[slope] += test.pvalue <= 0.05
+    assert stats.binomtest(rejected[0.0], 60, 0.05, alternative="greater").pvalue > 0.01
+    assert rejected[0.3] >= 51
+    again = [
+        margins.difficulty_permutation(area, level, groups, length, rng=np.random.default_rng(s)).pvalue
+        for s in (1, 1)
+    ]
+    assert again[0] == again[1]
+
+
+def test_difficulty_permutation_statistic_is_near_the_slope_of_the_model():
+    area, level, groups = corpus(np.random.default_rng(0), slope=0.3)
+    covariate = level + np.random.default_rng(1).standard_normal(level.size)
+    slope = margins.difficulty_slope(area, level, groups, covariates=covariate)
+    test = margins.difficulty_permutation(
+        area, level, groups, groups, covariates=covariate, rng=np.random.default_rng(2)
+    )
+    assert test.statistic == pytest.approx(slope.slope, abs=0.02)
+    assert test.n_resamples == 1999
+    assert "exchangeable" in test.null
+
+
+def test_difficulty_permutation_within_strata_ignores_what_strata_explain():
+    """Areas follow the stratum, and so does the level: a full shuffle is fooled, one within strata is not."""
+    rng, false = np.random.default_rng(0), np.zeros(2)
+    for _ in range(40):
+        groups, strata = np.repeat(np.arange(20), 6), np.tile([0, 1, 2], 40)
+        level = strata + rng.integers(1, 4, 120).astype(float)
+        area = strata + rng.standard_normal(20)[groups] + rng.standard_normal(120)
+        for k, classes in enumerate((strata, np.zeros(120))):
+            test = margins.difficulty_permutation(area, level, groups, classes, n_shuffles=99, rng=rng)
+            false[k] += test.pvalue <= 0.05
+    assert stats.binomtest(int(false[0]), 40, 0.05, alternative="greater").pvalue > 0.01
+    assert false[1] > 33
+
+
+def test_a_fit_that_fails_says_why_instead_of_falling_back(monkeypatch):
+    from statsmodels.regression import mixed_linear_model
+
+    area, level, groups = corpus(np.random.default_rng(0))
+    for covariates in (2 * level, np.ones(level.size)):
+        with pytest.raises(ConvergenceError, match="design is singular: 3 columns"):
+            margins.difficulty_slope(area, level, groups, covariates=covariates)
+
+    def one_step(self, **options):
+        return plain(self, **(options | {"maxiter": 0, "method": "bfgs"}))
+
+    def broken(self, **options):
+        raise np.linalg.LinAlgError("Singular matrix")
+
+    plain = mixed_linear_model.MixedLM.fit
+    for fit, words in ((one_step, "did not converge"), (broken, "cannot be fitted: Singular matrix")):
+        monkeypatch.setattr(mixed_linear_model.MixedLM, "fit", fit)
+        with pytest.raises(ConvergenceError, match=words):
+            margins.difficulty_slope(area, level, groups)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"area": np.zeros(9)}, "shapes"),
+        ({"area": np.full(10, np.nan)}, "area holds NaN"),
+        ({"level": np.ones(10)}, "1 levels"),
+        ({"groups": np.repeat([0, 1], 5)}, "2 groups"),
+        ({"groups": np.arange(10)}, "do not vary within groups"),
+        ({"area": np.repeat(np.arange(5.0), 2)}, "do not vary within groups"),
+        ({"covariates": np.zeros((9, 2))}, "covariates have shape"),
+        ({"covariates": np.full(10, np.inf)}, "covariates holds NaN or infinite"),
+        ({"confidence": 1.0}, "confidence"),
+    ],
+)
+def test_difficulty_slope_says_what_is_wrong(change, words):
+    good = {
+        "area": np.sin(np.arange(10.0)),
+        "level": np.tile([1.0, 2.0], 5),
+        "groups": np.repeat(np.arange(5), 2),
+    }
+    with pytest.raises(ValueError, match=words):
+        margins.difficulty_slope(**(good | change))
+
+
+def test_difficulty_permutation_needs_levels_that_can_be_exchanged():
+    area, level, groups = corpus(np.random.default_rng(0))
+    with pytest.raises(ValueError, match="coarser strata"):
+        margins.difficulty_permutation(area, level, groups, level, rng=np.random.default_rng(1))
+    with pytest.raises(ValueError, match="strata has shape"):
+        margins.difficulty_permutation(area, level, groups, level[:-1], rng=np.random.default_rng(1))

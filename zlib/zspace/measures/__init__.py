@@ -1,1 +1,1 @@
-"""Numbers with their nulls: `resampling`, `alignment`, `surface`, `residual`, `accumulation`."""
+"""Numbers with their nulls: `resampling`, `alignment`, `depth`, `margins`, `residual`, `accumulation`."""

@@ -1,61 +1,66 @@
-r"""Alignment depth: from which layer on is a language, or an item, aligned?
+r"""Alignment depth: the layer from which a language's items find their translations, or never do.
 
-Symbols: `correct` (L+1, n) outcome of every item at every layer, in [0, 1] (the mean of both directions of
-retrieval, say); `groups` (n,) the scenario of each item, S groups; A_l the accuracy of layer l. Layer 0 is
-the embedding output, layer L the last block's.
+Symbols: `correct` (L, n) retrieval outcomes of n items at L layers (row 0 the embeddings), each the mean
+of both directions, hence 0, 1/2 or 1; `groups` (n,) the scenario of each item, S groups; A_l the accuracy
+at layer l, :math:`\tilde A = (A - c)/(1 - c)` its chance-corrected value, c the chance level. Depth is a
+hurdle: first whether a language is aligned at all, then where. A language that never is aligned is
+*censored*, which is a value. Thresholds and peaks come from discovery items, depth from confirmation items.
 
-A layer counts as aligned where a *simultaneous* lower band of A_l lies above the threshold: neighbouring
-layers share their items, so that the first of many layers to cross by luck is no rare event. With 20
-scenarios of 4 items and true accuracy on the threshold everywhere, the first crossing of the estimate is
-found in most cases, a run of three Wilson intervals that take items as independent in about a quarter; the
-tests measure both. Never aligned is a value (censored), not an error.
-
-Sources: Westfall & Young (1993), "Resampling-Based Multiple Testing", for max-t; Agresti & Coull (1998), The
-American Statistician 52(2), for pseudo-observations; Royston & Parmar (2013), BMC Medical Research
-Methodology 13:152, for the restricted mean as a summary that needs no crossing.
+Sources: Chernozhukov, Chetverikov & Kato (2013), "Gaussian approximations and multiplier bootstrap for
+maxima of sums of high-dimensional random vectors", Annals of Statistics 41 (max-t by Gaussian
+multipliers); Clopper & Pearson (1934), Biometrika 26 (the adverse outcome added at either end);
+Royston & Parmar (2013), BMC Medical Research Methodology 13 (restricted mean).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 from scipy import stats
-from statsmodels.stats.proportion import proportion_confint
 
 from .alignment import chance_corrected
 from .resampling import Interval, group_weights, interval_of
 
-N_RESAMPLES = 2000
-
 
 @dataclass(frozen=True)
 class Depth:
-    """Alignment depth of one language.
+    """Where the accuracy of one language passes a threshold; layers count from 0, the embeddings.
 
     Attributes
     ----------
-    layer : first layer of the first run of aligned layers, by the lower band; None where censored.
-    censored : True where no run of layers lies above the threshold for sure.
-    earliest : first layer of such a run by the upper band; None where even that has none. The true depth lies
-        from `earliest` to `layer` (or beyond, where censored) with a confidence of at least 2c - 1, c being
-        that of a band.
-    exit_layer : first layer from which on the upper band lies below the threshold up to the last layer: the
-        fall after alignment. None where censored or where accuracy does not fall for sure.
-    restricted_mean : mean over all layers of 1 - clip(A~_l, 0, 1), A~ chance-corrected: 0 aligned throughout,
-        1 never; an Interval. Needs neither a threshold nor a crossing.
-    accuracy, lower_band, upper_band : (L+1,) estimate and simultaneous one-sided limits.
-    threshold : what accuracy was compared with.
+    layer : first layer of the first run of layers whose lower band exceeds the threshold; None if none.
+    censored : True where `layer` is None: alignment was not shown at any depth.
+    restricted_mean : mean over layers of 1 - clip(corrected accuracy, 0, 1), that is its sum over L + 1
+        states divided by L + 1: the share of the depth spent unaligned. 0 is perfect from the embeddings
+        on, 1 at chance or below throughout. Defined for every language, aligned or not.
+    lower_band, upper_band : (layers,) simultaneous one-sided limits of the accuracy.
+    accuracy : (layers,) mean over items.
+    interval : (earliest, latest) layers at which the true accuracy may first enter such a run; None stands
+        for never. `latest` is `layer`. Covers with probability at least 2 x confidence - 1.
+    restricted_mean_interval : grouped-bootstrap interval of the restricted mean, two-sided.
+    exit_layer : first layer after the last run of layers whose *upper* band exceeds the threshold, so that
+        the accuracy is shown to be at or below it from there on; None if it is never shown to fall for
+        good, or is censored.
+    exit_interval : (earliest, latest) such layers for the true accuracy, the earliest from the lower band;
+        None within it stands for no fall. None where censored. Holds together with `interval`.
+    threshold, confidence : those asked for; the confidence is one-sided for each band.
+    reason : why it is censored, in words; None where it is not.
+    n_groups : number of groups behind the bands.
     """
 
     layer: int | None
     censored: bool
-    earliest: int | None
-    exit_layer: int | None
-    restricted_mean: Interval
-    accuracy: np.ndarray
+    restricted_mean: float
     lower_band: np.ndarray
     upper_band: np.ndarray
+    accuracy: np.ndarray
+    interval: tuple[int | None, int | None]
+    restricted_mean_interval: Interval
+    exit_layer: int | None
+    exit_interval: tuple[int | None, int | None] | None
     threshold: float
+    confidence: float
+    reason: str | None
+    n_groups: int
 
 
 def alignment_depth(
@@ -66,155 +71,251 @@ def alignment_depth(
     groups=None,
     confidence: float = 0.95,
     run: int = 3,
+    n_resamples: int = 2000,
     rng: np.random.Generator,
 ) -> Depth:
-    """First layer of a run whose simultaneous lower band exceeds the threshold.
+    """The first layer of a run of layers at which the accuracy is shown to exceed a threshold.
+
+    Null hypothesis that `layer` rejects: at no layer does the true accuracy exceed the threshold. The
+    bands hold at all layers together, whatever their correlation (see `lower_band`), so that every
+    run of a band is evidence; the run only keeps single layers from counting as a depth. Simulated
+    with a true accuracy equal to the threshold at all of 28 layers (10 to 30 groups of 4 to
+    40 items, thresholds .1 to .9, correlation .95 between layers, .1 to .99 within groups): a false depth
+    in at most 4 % of the runs.
 
     Parameters
     ----------
-    correct : (L+1, n) outcomes in [0, 1].
-    threshold : accuracy to exceed, in the units of `correct`; see `half_peak`.
-    chance : accuracy of a scorer that ranks at random, for the restricted mean.
-    groups : (n,) labels of what is resampled as a whole; None takes every item by itself.
-    confidence : one-sided, of each band over all layers together.
-    run : consecutive layers that have to lie above.
+    correct : (layers, items) values in [0, 1], computed once on the full pool of confirmation items.
+    threshold : accuracy to exceed, in [chance, 1); see `half_peak_threshold`.
+    chance : expected accuracy of a random ranking (`alignment.chance_level`), for the restricted mean.
+    groups : (items,) labels; None takes every item as its own group.
+    confidence : one-sided confidence of each band, two-sided of the restricted mean's interval.
+    run : number of consecutive layers that must pass.
+    n_resamples : draws of the multipliers, and resamples of the groups.
 
     Raises
     ------
-    ValueError : shapes, values outside [0, 1], a run longer than there are layers, chance outside [0, 1), a
-        threshold that is not finite, fewer than 2 groups.
-
-    Examples
-    --------
-    >>> correct = np.repeat([[0.0], [0.1], [1.0], [1.0], [1.0], [1.0]], 40, axis=1)
-    >>> alignment_depth(correct, threshold=0.5, rng=np.random.default_rng(0)).layer
-    2
+    ValueError : shapes, values, threshold, chance, confidence or run out of range; fewer layers than
+        `run`; fewer than 2 groups.
     """
-    correct, codes = _checked(correct, groups, run, threshold, chance)
-    weights = group_weights(codes, N_RESAMPLES, rng=rng)
-    lower, upper = _bands(correct, codes, confidence, rng)
-    found, earliest = (_first_run(band > threshold, run) for band in (lower, upper))
-    below = upper < threshold
-    # the layers after the last one that may lie above
-    falls = len(below) - int(np.argmin(below[::-1])) if not below.all() else 0
-    leaves = found is not None and found < falls < len(below)
-    sums, counts = _group_sums(correct, codes)
-    replicates = (weights @ sums.T) / (weights @ counts)[:, None]
-    accuracy = sums.sum(1) / counts.sum()
-    mean = interval_of(_restricted(accuracy, chance), _restricted(replicates, chance), len(counts))
+    correct = _outcomes(correct)
+    _require_rule(correct, threshold, chance, run)
+    options = {"groups": groups, "confidence": confidence, "n_resamples": n_resamples, "rng": rng}
+    lower = lower_band(correct, **options)
+    upper = 1 - lower_band(1 - correct, **options)
+    accuracy = correct.mean(1)
+    layer = first_run(lower > threshold, run)
+    leave, leave_earliest = last_run_end(upper > threshold, run), last_run_end(lower > threshold, run)
+    spread = restricted_mean_interval(correct, chance=chance, **options)
     return Depth(
-        layer=found,
-        censored=found is None,
-        earliest=earliest,
-        exit_layer=falls if leaves else None,
-        restricted_mean=mean,
-        accuracy=accuracy,
+        layer=layer,
+        censored=layer is None,
+        restricted_mean=float(spread.estimate),
         lower_band=lower,
         upper_band=upper,
+        accuracy=accuracy,
+        interval=(first_run(upper > threshold, run), layer),
+        restricted_mean_interval=spread,
+        exit_layer=None if layer is None else leave,
+        exit_interval=None if layer is None else (leave_earliest, leave),
         threshold=float(threshold),
+        confidence=float(confidence),
+        reason=_reason(accuracy, lower, threshold, run) if layer is None else None,
+        n_groups=spread.n_groups,
     )
 
 
-def half_peak(accuracy, control: float) -> float:
-    """The threshold half-way from a control's accuracy to the largest of `accuracy` (L+1,).
+def half_peak_threshold(correct_discovery, control, *, minimal_excess: float = 0.1) -> float:
+    """Accuracy halfway between the control and the language's own peak, both from discovery items.
 
-    Both from discovery items: a threshold taken from the items that are judged moves with their noise.
+    control + max(peak - control, minimal_excess) / 2, the peak being the highest accuracy of any layer.
+    The highest of many layers lies above its expectation, which raises the threshold: compute it from
+    other items than those whose depth is measured. A language that exceeds its control by less than
+    `minimal_excess` is not aligned; its threshold stays half of that above the control, so that it is
+    not crossed by chance.
+
+    Parameters
+    ----------
+    correct_discovery : (layers, items) outcomes in [0, 1].
+    control : the accuracy that alignment must exceed: the chance level, or the accuracies of the controls
+        at any number of layers, of which the highest counts.
+    minimal_excess : smallest difference that counts as aligned, in accuracy.
+
+    Raises
+    ------
+    ValueError : outcomes or control outside [0, 1], or a control too high to be exceeded by this much.
+
+    Examples
+    --------
+    >>> half_peak_threshold([[0, 0, 0, 1], [1, 1, 1, 0]], 0.25)
+    0.5
     """
-    return float(control + (np.max(accuracy) - control) / 2)
-
-
-def definitions(
-    correct,
-    *,
-    threshold: float,
-    chance: float = 0.0,
-    groups=None,
-    fixed=(0.3, 0.5),
-    run: int = 3,
-    rng: np.random.Generator,
-) -> pd.DataFrame:
-    """Depth by several definitions of the same outcomes, so that one sees how much the definition decides.
-
-    Columns: depth (layer; for the two sums a share of the layers), valid, and why not. Definitions that are
-    not valid are shown for comparison only. Parameters as `alignment_depth`; `fixed` are further thresholds.
-    """
-    options = {"chance": chance, "groups": groups, "rng": rng}
-    own = alignment_depth(correct, threshold=threshold, run=run, **options)
-    rows = {"own threshold, simultaneous band": (_layer(own.layer), True, "")}
-    for level in fixed:
-        one = alignment_depth(correct, threshold=level, run=run, **options)
-        rows[f"threshold {level:g}, simultaneous band"] = (_layer(one.layer), True, "")
-    rows["restricted mean"] = (float(own.restricted_mean.estimate), True, "")
-    naive = "crosses by luck at one of many layers"
-    first = _first_run(own.accuracy > threshold, 1)
-    rows["first crossing of the estimate"] = (_layer(first), False, naive)
-    n = np.asarray(correct).shape[1]
-    wilson, _ = proportion_confint(own.accuracy * n, n, 0.1, "wilson")
-    rows[f"Wilson limit, run of {run}"] = (
-        _layer(_first_run(wilson > threshold, run)), False, "items of a scenario are not independent",
-    )  # fmt: skip
-    peak = own.accuracy.max()
-    flat = (1 - own.accuracy / peak).mean() if peak > 0 else np.nan
-    rows["sum of 1 - A/max A"] = (float(flat), False, "a flat profile at chance scores 0, the shallowest")
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["depth", "valid", "why not"])
-
-
-def _checked(correct, groups, run: int, threshold: float, chance: float) -> tuple[np.ndarray, np.ndarray]:
-    correct = np.asarray(correct, float)
-    if correct.ndim != 2 or not correct.size or not ((correct >= 0) & (correct <= 1)).all():
+    peak = _outcomes(correct_discovery).mean(1).max()
+    control = np.asarray(control, np.float64)
+    if control.size == 0 or not ((control >= 0) & (control <= 1)).all():
+        raise ValueError(f"control must hold accuracies in [0, 1], found {control.tolist()}.")
+    floor = control.max()
+    threshold = floor + max(peak - floor, minimal_excess) / 2
+    if minimal_excess < 0 or threshold >= 1:
         raise ValueError(
-            f"correct has shape {correct.shape}; expected (layers, items) of outcomes between 0 and 1."
+            f"a control of {floor:.4g} and a minimal excess of {minimal_excess:.4g} give the threshold "
+            f"{threshold:.4g}, which no accuracy can exceed; use a harder level of retrieval."
         )
-    n_layers, n = correct.shape
-    labels = np.arange(n) if groups is None else np.asarray(groups)
-    if labels.shape != (n,):
-        raise ValueError(f"groups has shape {labels.shape}, expected ({n},): one label per item.")
-    if not 1 <= run <= n_layers:
-        raise ValueError(f"a run of {run} layers among {n_layers}; expected between 1 and {n_layers}.")
-    if not np.isfinite(threshold) or not 0 <= chance < 1:
-        raise ValueError(
-            f"threshold={threshold}, chance={chance}; expected a finite threshold, and a chance in [0, 1)."
-        )
-    return correct, np.unique(labels, return_inverse=True)[1]
+    return float(threshold)
 
 
-def _group_sums(correct: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sums (L+1, S) and sizes (S,) of the groups."""
-    members = np.eye(codes.max() + 1)[codes]
-    return correct @ members, members.sum(0)
+def lower_band(
+    correct, *, groups=None, confidence=0.95, simultaneous=True, n_resamples=2000, rng: np.random.Generator
+) -> np.ndarray:
+    r"""One-sided lower limits of the accuracy at every layer, holding at all layers together: (layers,).
 
+    .. math:: \hat A_l - t_{S-1}\left(\Phi(-q)\right) \mathrm{se}_l, \qquad
+              q = \text{quantile of } \max_l \sum_s \xi_s z_{sl} / \lVert z_l \rVert
 
-def _bands(correct: np.ndarray, codes: np.ndarray, confidence: float, rng: np.random.Generator):
-    """Simultaneous one-sided limits (L+1,) below and above the accuracy.
+    with z_sl the deviation of group s from the ratio of sums to counts, xi standard normal, and se_l the
+    cluster-robust error. The pointwise level that the normal maximum asks for is taken from Student's t,
+    for few groups. One group of mean size that fails at every layer is added before, as one failure is in
+    Clopper and Pearson's lower limit: without it a layer at which every item succeeds has no width, and the
+    limit is passed too often near 1 († up to 15 % for 5 % at a threshold of .9). Multipliers, not
+    resampled groups: resampled groups that all agree would give a maximum, and so a width, of zero.
+    Upper limits are 1 - lower_band(1 - correct).
 
-    Two pseudo-groups of half the mean size, one all wrong and one all right, keep the width of a layer
-    whose outcomes are all alike; t with S - 1 degrees of freedom widens what few groups make too short.
+    Parameters
+    ----------
+    correct, groups, confidence, n_resamples : as in `alignment_depth`.
+    simultaneous : False gives limits that hold at one layer chosen beforehand.
+
+    Raises
+    ------
+    ValueError : as `alignment_depth`.
     """
-    sums, counts = _group_sums(correct, codes)
-    n_groups, size = len(counts), counts.mean() / 2
-    pseudo = np.broadcast_to([0.0, size], (len(sums), 2))
-    sums, counts = np.concatenate([sums, pseudo], 1), np.concatenate([counts, [size, size]])
-    weights = group_weights(np.arange(len(counts)), N_RESAMPLES, rng=rng)
-    replicates = (weights @ sums.T) / (weights @ counts)[:, None]
+    sums, counts = _sums(_outcomes(correct), groups)
+    if not 0.5 < confidence < 1 or n_resamples < 2:
+        raise ValueError(f"confidence {confidence} must lie in (.5, 1), n_resamples {n_resamples} be >= 2.")
+    n_groups = counts.size
+    sums, counts = np.pad(sums, ((0, 0), (0, 1))), np.append(counts, counts.mean())
     centre = sums.sum(1) / counts.sum()
-    deviation = replicates.std(0)
-    scaled = (replicates - centre) / deviation
-    tail = 1 - confidence
-    wider = stats.t.isf(tail, n_groups - 1) / stats.norm.isf(tail) * np.sqrt(n_groups / (n_groups - 1))
-    below, above = (np.quantile(side.max(1), confidence) for side in (scaled, -scaled))
-    return centre - wider * below * deviation, centre + wider * above * deviation
+    deviation = sums - centre[:, None] * counts
+    norm = np.sqrt((deviation**2).sum(1))
+    error = np.sqrt(counts.size / n_groups) * norm / counts.sum()
+    critical = stats.norm.isf(1 - confidence)
+    if simultaneous:
+        unit = deviation / np.where(norm > 0, norm, 1.0)[:, None]
+        largest = (rng.standard_normal((n_resamples, counts.size)) @ unit.T).max(1)
+        critical = max(critical, float(np.quantile(largest, confidence)))
+    return np.maximum(centre - stats.t.isf(stats.norm.sf(critical), n_groups - 1) * error, 0.0)
 
 
-def _first_run(above: np.ndarray, run: int) -> int | None:
-    """First index of `run` consecutive True, or None."""
-    runs = np.convolve(above, np.ones(run), mode="valid") == run
-    return int(runs.argmax()) if runs.any() else None
+def restricted_mean(accuracy, *, chance: float = 0.0):
+    """Mean over layers (last axis) of 1 - clip(chance-corrected accuracy, 0, 1): (...) for (..., layers).
 
-
-def _restricted(accuracy: np.ndarray, chance: float) -> np.ndarray:
+    Examples
+    --------
+    >>> float(restricted_mean([0.25, 0.25, 1.0, 1.0], chance=0.25))
+    0.5
+    """
     return (1 - np.clip(chance_corrected(accuracy, chance), 0, 1)).mean(-1)
 
 
-def _layer(layer: int | None) -> float:
-    """NaN for censored, so that a column of depths is one of numbers."""
-    return np.nan if layer is None else float(layer)
+def restricted_mean_interval(
+    correct, *, chance=0.0, groups=None, confidence=0.95, n_resamples=2000, rng: np.random.Generator
+) -> Interval:
+    """Grouped-bootstrap interval of the restricted mean, with the widening of `resampling.bootstrap`.
+
+    It spans the interval of the sample and that of the sample with two pseudo-groups of half the mean size,
+    one with the estimated accuracies and one with their mirror image 1 - A_l, which keep an honest width
+    where outcomes agree. Simulated coverage of 95 % with 12 to 30 groups of 4 or 8 items, ramps, steps, flat
+    profiles of .05 to .8 (300 runs each): .94 to .99; at accuracies of .95 and .99 throughout, .99 to 1. The
+    sample alone covers .70 of the time at .95, and .29 at .99.
+
+    Parameters and errors as in `alignment_depth`.
+    """
+    sums, counts = _sums(_outcomes(correct), groups)
+
+    def replicates(sums, counts):
+        weights = group_weights(np.arange(counts.size), n_resamples, rng=rng)
+        return restricted_mean((weights @ sums.T) / (weights @ counts)[:, None], chance=chance)
+
+    n_groups, half = counts.size, counts.mean() / 2
+    accuracy = sums.sum(1) / counts.sum()
+    mirrored = np.hstack([sums, half * np.stack([accuracy, 1 - accuracy], 1)])
+    with_mirror = np.append(counts, [half, half])
+    centre = restricted_mean(mirrored.sum(1) / with_mirror.sum(), chance=chance)
+    estimate = restricted_mean(accuracy, chance=chance)
+    wide = interval_of(centre, replicates(mirrored, with_mirror), n_groups, confidence=confidence)
+    plain = interval_of(estimate, replicates(sums, counts), n_groups, confidence=confidence)
+    low, high = np.clip([min(wide.low, plain.low), max(wide.high, plain.high)], 0, 1)
+    return replace(plain, low=low, high=high)
+
+
+def first_run(above, run: int) -> int | None:
+    """First layer of the first `run` consecutive True of (layers,); None if there is none."""
+    starts = np.flatnonzero(np.lib.stride_tricks.sliding_window_view(np.asarray(above), run).all(-1))
+    return int(starts[0]) if starts.size else None
+
+
+def last_run_end(above, run: int) -> int | None:
+    """Layer after the last `run` consecutive True of (layers,); None if they reach the end, or are none."""
+    above = np.asarray(above)
+    from_end = first_run(above[::-1], run)
+    return above.size - from_end if from_end else None
+
+
+def _outcomes(correct) -> np.ndarray:
+    correct = np.asarray(correct, np.float64)
+    if correct.ndim != 2 or 0 in correct.shape:
+        raise ValueError(
+            f"correct has shape {correct.shape}, expected (layers, items); average the two directions of "
+            "retrieval_outcomes first, outcomes.mean(-2)."
+        )
+    if not ((correct >= 0) & (correct <= 1)).all():
+        layer, item = (int(i) for i in np.argwhere(~((correct >= 0) & (correct <= 1)))[0])
+        raise ValueError(
+            f"correct must lie in [0, 1], found {correct[layer, item]} at layer {layer}, item {item}; pass "
+            "outcomes, not scores, and leave out items without one."
+        )
+    return correct
+
+
+def _sums(correct: np.ndarray, groups) -> tuple[np.ndarray, np.ndarray]:
+    """Sums (layers, S) and counts (S,) of each group."""
+    n = correct.shape[1]
+    labels = np.arange(n) if groups is None else np.asarray(groups)
+    if labels.shape != (n,):
+        raise ValueError(f"groups has shape {labels.shape}, correct has {n} items; give one label per item.")
+    codes = np.unique(labels, return_inverse=True)[1]
+    members = np.eye(codes.max() + 1)[codes]
+    if members.shape[1] < 2:
+        raise ValueError(
+            "depth needs at least 2 groups, found 1. Give the scenario of each item, or groups=None if every "
+            "item stands for itself."
+        )
+    return correct @ members, members.sum(0)
+
+
+def _require_rule(correct, threshold, chance, run):
+    if not 0 <= chance < 1 or not chance <= threshold < 1:
+        raise ValueError(
+            f"threshold {threshold} and chance {chance} must satisfy 0 <= chance <= threshold < 1: an "
+            "accuracy at chance is no alignment, and none exceeds 1."
+        )
+    if not isinstance(run, int | np.integer) or not 1 <= run <= len(correct):
+        raise ValueError(
+            f"run is {run}, correct has {len(correct)} layers; run must be a whole number from 1 to that."
+        )
+
+
+def _reason(accuracy: np.ndarray, lower: np.ndarray, threshold: float, run: int) -> str:
+    best, sure = int(accuracy.argmax()), int(lower.argmax())
+    if accuracy[best] == 0:
+        return "no item finds its translation at any layer."
+    if accuracy[best] <= threshold:
+        return (
+            f"the accuracy nowhere exceeds the threshold {threshold:.3f}: at most {accuracy[best]:.3f}, at "
+            f"layer {best}."
+        )
+    return (
+        f"the accuracy exceeds the threshold {threshold:.3f} at {int((accuracy > threshold).sum())} layers, "
+        f"its lower band in no run of {run}: at most {lower[sure]:.3f}, at layer {sure}; more groups would "
+        "tell."
+    )

@@ -1,155 +1,269 @@
-"""Margins: by how much an item's own translation beats the best wrong one, and what difficulty does to it.
+r"""Margins: by how much an item beats its best wrong candidate, and whether harder items do so later.
 
-Symbols: `margins` (..., n), own minus best wrong score, mean of both directions; the *area* of an item is its
-mean margin over layers: large where the item is aligned early and well. Unlike the layer at which an item is
-retrieved for the first time, which has as many outcomes as there are layers and is censored for most items,
-it is a number for every item, and can be a response.
+Symbols: `scores` (..., n, n) similarities, rows items of one language, columns of the other; margin of an
+item, its own score minus the best wrong one, mean of both directions; `area` (n,) the margin averaged over
+layers, one number an item that grows the earlier and the more clearly it is aligned (the depth of a single
+item has no usable interval: its outcomes are few and bounded); `level` (n,) difficulty; `groups` (n,)
+scenario, S groups.
 
-Source: Bates, Mächler, Bolker & Walker (2015), Journal of Statistical Software 67(1), for mixed models with a
-random intercept; statsmodels' `MixedLM` fits them.
+Sources: Laird & Ware (1982), "Random-Effects Models for Longitudinal Data", Biometrics 38; Wooldridge (2010),
+"Econometric Analysis of Cross Section and Panel Data", section 10.4 (a random intercept removed by
+subtracting part of the group means).
 """
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
 
 from ..errors import ConvergenceError
-from .resampling import stratified_permutations
-from .results import TestResult
+from .alignment import Level
+from .resampling import TestResult, permutation_max, stratified_permutations
 
 
 @dataclass(frozen=True)
-class Slope:
-    """Change of the area a level of difficulty.
+class DifficultySlope:
+    """Change of the margin area per level of difficulty, in a mixed model with an intercept per scenario.
 
     Attributes
     ----------
-    estimate, low, high : slope and its 95 % limits, in standard deviations of an item's area within its
-        scenario.
-    standard_error : of the slope, same units.  n_groups : number of scenarios.
+    slope, se : standard deviations a level, and its standard error; negative where harder items align later.
+    interval : (low, high) from Student's t with S - 2 degrees of freedom.
+    pvalue : two-sided, of slope 0.
+    n_items, n_groups : numbers behind it.
+    unit : the standard deviation in the units of the area, pooled within scenarios.
+    group_share : estimated share of the scenarios in the variance not explained; 0 is the boundary, where
+        the model is least squares without scenarios.
+    converged : True; a fit that is not raises `ConvergenceError`.
     """
 
-    estimate: float
-    low: float
-    high: float
-    standard_error: float
+    slope: float
+    se: float
+    interval: tuple[float, float]
+    pvalue: float
+    n_items: int
     n_groups: int
+    unit: float
+    group_share: float
+    converged: bool
 
 
-def item_margins(scores, groups) -> np.ndarray:
-    """Own score minus the best score among items of other groups, mean of both directions: (..., n).
+def margins(scores, *, groups=None, level: Level = "item") -> np.ndarray:
+    """Own score minus the best wrong one, mean of both directions: (..., n), in the units of the scores.
+
+    Positive means that the item is retrieved, in the mean of both directions. The own score is that with
+    the item's translation, at every level; wrong are all other items ("item"), the items of other groups
+    ("between"), or the others of the own group ("within").
 
     Parameters
     ----------
-    scores : (..., n, n) as from `alignment.similarity`, rows items of one language, columns of the other.
-    groups : (n,) scenario of each item; items of one's own scenario are no wrong candidates.
+    scores : (..., n, n) as from `alignment.similarity`.
+    groups : (n,) labels; needed by the levels "between" and "within".
 
     Raises
     ------
-    ValueError : shapes do not fit, or there is one group only.
+    ValueError : scores are not square or not finite, groups do not fit, or an item has no wrong candidate.
+
+    Examples
+    --------
+    >>> margins([[0.9, 0.5], [0.1, 0.3]]).round(2).tolist()
+    [0.6, 0.0]
     """
-    scores, groups = np.asarray(scores, float), np.asarray(groups)
-    n = groups.size
-    if scores.shape[-2:] != (n, n):
-        raise ValueError(f"scores has shape {scores.shape}, expected (..., {n}, {n}): one group an item.")
-    other = groups[:, None] != groups
-    if not other.any(1).all():
-        raise ValueError("all items are of one group: there is no wrong candidate to compare with.")
+    scores = np.asarray(scores, np.float64)
+    if scores.ndim < 2 or scores.shape[-1] != scores.shape[-2] or not np.isfinite(scores).all():
+        raise ValueError(f"scores have shape {scores.shape}; expected finite values (..., n, n).")
+    wrong = _wrong_candidates(groups, level, scores.shape[-1])
+    others = np.where(wrong, scores, -np.inf)
     own = np.diagonal(scores, axis1=-2, axis2=-1)
-    wrong = np.where(other, scores, -np.inf)
-    return own - (wrong.max(-1) + wrong.max(-2)) / 2
+    return own - (others.max(-1) + others.max(-2)) / 2
 
 
-def difficulty_slope(area, level, groups, *, covariates=None) -> Slope:
-    """Slope of the area on difficulty: a linear mixed model with a random intercept a scenario.
+def margin_area(item_margins) -> np.ndarray:
+    """Margin of each item averaged over layers: (..., n) for (..., layers, n), in the units of the scores."""
+    item_margins = np.asarray(item_margins, np.float64)
+    if item_margins.ndim < 2 or item_margins.shape[-2] == 0:
+        raise ValueError(f"margins have shape {item_margins.shape}, expected (..., layers, n).")
+    return item_margins.mean(-2)
+
+
+def difficulty_slope(area, level, groups, *, covariates=None, confidence=0.95) -> DifficultySlope:
+    """Slope of the margin area on difficulty, with a random intercept per scenario (REML).
+
+    Null hypothesis of the p-value: given scenario and covariates, the expected area does not depend
+    linearly on the level. The unit is the standard deviation of the areas *within* scenarios, pooled, with
+    the part that difficulty causes included: how different the scenarios are does not change the slope. The
+    model takes the slope as equal in all scenarios; where it varies, the interval is too short.
 
     Parameters
     ----------
-    area : (n,) mean margin of each item over layers.
-    level : (n,) difficulty, a number.
-    groups : (n,) scenario.
-    covariates : (n,) or (n, p) further fixed effects, such as length; None for none.
+    area : (n,) from `margin_area`. level : (n,) numeric difficulty. groups : (n,) scenario of each item.
+    covariates : (n,) or (n, k) further fixed effects (token length, number of quantities), or None.
 
     Raises
     ------
-    ValueError : shapes, values that are not finite, fewer than 3 scenarios, one level only, covariates that
-        repeat the level or each other, or areas that do not vary within scenarios.
-    ConvergenceError : the likelihood has no maximum that the optimiser reaches.
+    ValueError : shapes differ, values are not finite, the level is constant, fewer than 3 groups, or areas
+        that do not vary within groups.
+    ConvergenceError : the design is singular, or the optimiser fails or reaches no maximum.
     """
-    area, level, groups, fixed = _checked(area, level, groups, covariates)
-    unit = _within(area, groups).std() * np.sqrt(len(area) / (len(area) - len(np.unique(groups))))
-    if not unit > 1e-12 * max(np.abs(area).max(), 1e-300):
-        raise ValueError(
-            "areas do not vary within scenarios: there is nothing that difficulty could explain."
-        )
-    from statsmodels.regression.mixed_linear_model import MixedLM
-    from statsmodels.tools.sm_exceptions import ConvergenceWarning
-
-    design = np.column_stack([np.ones(len(area)), level - level.mean(), *fixed.T])
-    if np.linalg.matrix_rank(design) < design.shape[1]:
-        raise ValueError("covariates repeat the level or each other; leave out what says the same twice.")
-    with warnings.catch_warnings():
-        # a variance of scenarios that is estimated as zero is a fit like others: its slope is least squares'
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        warnings.simplefilter("ignore", UserWarning)
-        found = MixedLM(area / unit, design, groups).fit(reml=True, method=["bfgs", "lbfgs", "powell", "nm"])
-    slope, error = float(found.params[1]), float(found.bse[1])
-    if not (found.converged and np.isfinite([slope, error]).all() and error > 0):
-        raise ConvergenceError(
-            f"the mixed model of {len(area)} items in {len(np.unique(groups))} scenarios did not converge "
-            f"(slope {slope:.3g}, standard error {error:.3g}); leave out covariates that hardly vary."
-        )
-    n_groups = len(np.unique(groups))
-    half = stats.t.isf(0.025, n_groups - 1) * error
-    return Slope(slope, slope - half, slope + half, error, n_groups)
-
-
-def difficulty_permutation(
-    area, level, strata, *, n_shuffles: int = 1999, rng: np.random.Generator
-) -> TestResult:
-    """Two-sided permutation test of the slope: difficulty exchanged within strata, such as scenarios.
-
-    The statistic is the covariance of area and level within strata.
-
-    Raises
-    ------
-    ValueError : as `difficulty_slope`; every stratum holds one item.
-    """
-    area, level, strata, _ = _checked(area, level, strata, None)
-    centred = _within(area, strata)
-    permutations = stratified_permutations(strata, n_shuffles=n_shuffles, rng=rng)
-    null = np.abs(level[permutations] @ centred) / len(area)
-    observed = float(level @ centred) / len(area)
-    # permutations that give the same covariance differ from it by rounding only
-    extreme = int((null >= abs(observed) * (1 - 1e-9)).sum())
-    return TestResult(
-        statistic=observed,
-        pvalue=(1 + extreme) / (1 + n_shuffles),
-        null="within strata, difficulty is exchangeable between items",
-        n_resamples=n_shuffles,
+    area, level, codes, covariates = _items(area, level, groups, covariates)
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence {confidence} must lie in (0, 1).")
+    unit = _spread_within(area, codes)
+    design = np.column_stack([np.ones(area.size), level - level.mean(), covariates])
+    fit = _fit_mixed_model((area - area.mean()) / unit, design, codes)
+    slope, se = float(fit.fe_params[1]), float(fit.bse_fe[1])
+    n_groups = int(codes.max()) + 1
+    half = float(stats.t.isf((1 - confidence) / 2, n_groups - 2)) * se
+    between = float(fit.cov_re[0, 0])
+    return DifficultySlope(
+        slope=slope,
+        se=se,
+        interval=(slope - half, slope + half),
+        pvalue=float(2 * stats.t.sf(abs(slope) / se, n_groups - 2)),
+        n_items=area.size,
+        n_groups=n_groups,
+        unit=unit,
+        group_share=between / (between + float(fit.scale)),
+        converged=True,
     )
 
 
-def _checked(area, level, groups, covariates):
-    area, level, groups = np.asarray(area, float), np.asarray(level, float), np.asarray(groups)
-    n = area.size
-    fixed = np.empty((n, 0)) if covariates is None else np.asarray(covariates, float).reshape(n, -1)
-    if area.ndim != 1 or level.shape != (n,) or groups.shape != (n,):
-        raise ValueError(
-            f"area, level, groups have shapes {area.shape}, {level.shape}, {groups.shape}; expected (n,)."
-        )
-    if not (np.isfinite(area).all() and np.isfinite(level).all() and np.isfinite(fixed).all()):
-        raise ValueError("area, level and covariates must be finite.")
-    if len(np.unique(groups)) < 3 or len(np.unique(level)) < 2:
-        raise ValueError(
-            f"{len(np.unique(groups))} scenarios and {len(np.unique(level))} levels; at least 3 and 2 needed."
-        )
-    return area, level, groups, fixed
+def difficulty_permutation(
+    area, level, groups, strata, *, covariates=None, n_shuffles: int = 1999, rng: np.random.Generator
+) -> TestResult:
+    """Permutation test of the difficulty slope: the levels are shuffled within strata, two-sided.
+
+    Null hypothesis: within a stratum, the levels are exchangeable between items. The statistic is the
+    generalised least-squares slope, with the variance of the scenarios estimated *without* the level, so
+    that it is the same for every shuffle and the test is exact; distances are taken from the mean of the
+    shuffles, which is not 0 where strata differ in both level and area.
+
+    Parameters
+    ----------
+    area, level, groups, covariates : as in `difficulty_slope`.
+    strata : (n,) labels within which levels may be exchanged, such as classes of length x numbers.
+    n_shuffles : number of permutations.
+
+    Returns
+    -------
+    TestResult whose statistic is the slope, in the unit of `difficulty_slope`.
+
+    Raises
+    ------
+    ValueError, ConvergenceError : as in `difficulty_slope` and `resampling.stratified_permutations`; also a
+        level that does not vary within any stratum.
+    """
+    area, level, codes, covariates = _items(area, level, groups, covariates)
+    strata = np.asarray(strata)
+    if strata.shape != area.shape:
+        raise ValueError(f"strata has shape {strata.shape}, expected {area.shape}: one label per item.")
+    outcome = (area - area.mean()) / _spread_within(area, codes)
+    fixed = np.column_stack([np.ones(area.size), covariates])
+    null_fit = _fit_mixed_model(outcome, fixed, codes)
+    ratio = float(null_fit.cov_re[0, 0]) / float(null_fit.scale)
+    basis = np.linalg.qr(_whiten(fixed.T, codes, ratio).T)[0]
+    left = _whiten(outcome, codes, ratio)
+    left = left - basis @ (basis.T @ left)
+    permutations = stratified_permutations(strata, n_shuffles=n_shuffles, rng=rng)
+    rows = np.vstack([level, level[permutations]])
+    if (rows == level).all():
+        raise ValueError("the level is the same for all items of a stratum; use coarser strata.")
+    rows = _whiten(rows - level.mean(), codes, ratio)
+    rows = rows - (rows @ basis) @ basis.T
+    slopes = (rows @ left) / (rows**2).sum(1)
+    words = "within strata, the levels of difficulty are exchangeable between items"
+    result = permutation_max(slopes[:1], slopes[1:], alternative="two-sided", hypothesis=words)
+    return replace(result, statistic=float(slopes[0]))
 
 
-def _within(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Values minus the mean of their group."""
+def _wrong_candidates(groups, level: Level, n: int) -> np.ndarray:
+    if level not in ("item", "between", "within"):
+        raise ValueError(f'unknown level {level!r}; choose "item", "between" or "within".')
+    labels = np.arange(n) if level == "item" else np.asarray(groups)
+    if labels.shape != (n,):
+        raise ValueError(f'level "{level}" needs groups of shape ({n},), one label per item.')
+    same = labels[:, None] == labels
+    wrong = same & ~np.eye(n, dtype=bool) if level == "within" else ~same
+    if not wrong.any(1).all():
+        raise ValueError(
+            f'item {int((~wrong.any(1)).argmax())} has no wrong candidate at level "{level}"; leave it out, '
+            "or use another level."
+        )
+    return wrong
+
+
+def _items(area, level, groups, covariates):
+    """Finite float arrays, group codes, and standardised covariates (n, k)."""
+    area, level, groups = np.asarray(area, np.float64), np.asarray(level, np.float64), np.asarray(groups)
+    if area.ndim != 1 or level.shape != area.shape or groups.shape != area.shape:
+        raise ValueError(
+            f"area, level and groups have shapes {area.shape}, {level.shape}, {groups.shape}; expected (n,)."
+        )
+    table = np.empty((area.size, 0)) if covariates is None else np.asarray(covariates, np.float64)
+    table = table[:, None] if table.ndim == 1 else table
+    if table.ndim != 2 or len(table) != area.size:
+        raise ValueError(f"covariates have shape {table.shape}, expected ({area.size},) or ({area.size}, k).")
+    for name, values in (("area", area), ("level", level), ("covariates", table)):
+        if not np.isfinite(values).all():
+            raise ValueError(f"{name} holds NaN or infinite values; leave out those items.")
     codes = np.unique(groups, return_inverse=True)[1]
-    return values - (np.bincount(codes, values) / np.bincount(codes))[codes]
+    if level.size == 0 or np.ptp(level) == 0 or codes.max() < 2:
+        raise ValueError(
+            f"found {np.unique(level).size} levels and {np.unique(codes).size} groups; a slope with an "
+            "intercept per group needs at least 2 levels and 3 groups."
+        )
+    spread = table.std(0)
+    return area, level, codes, (table - table.mean(0)) / np.where(spread > 0, spread, 1)
+
+
+def _spread_within(area: np.ndarray, codes: np.ndarray) -> float:
+    counts = np.bincount(codes)
+    left = area - (np.bincount(codes, area) / counts)[codes]
+    squares = float(left @ left)
+    if counts.size == area.size or squares <= 1e-24 * float(area @ area):
+        raise ValueError(
+            f"the areas of {area.size} items in {counts.size} groups do not vary within groups, so that they "
+            "have no unit; pass several items per scenario."
+        )
+    return float(np.sqrt(squares / (area.size - counts.size)))
+
+
+def _fit_mixed_model(outcome: np.ndarray, design: np.ndarray, codes: np.ndarray):
+    """REML fit with a random intercept per group, or a ConvergenceError that says why there is none."""
+    from statsmodels.regression.mixed_linear_model import MixedLM
+    from statsmodels.tools.sm_exceptions import ConvergenceWarning
+
+    rank = np.linalg.matrix_rank(design)
+    if rank < design.shape[1]:
+        raise ConvergenceError(
+            f"the design is singular: {design.shape[1]} columns (intercept, level, covariates) of rank "
+            f"{rank}. Leave out covariates that are constant or determine the level."
+        )
+    with warnings.catch_warnings():
+        # they report attempts; whether the last one succeeded is asked of the result below
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore", UserWarning)
+        try:
+            # one parameter, so a line search: gradient steps stop short of the maximum near its boundary
+            fit = MixedLM(outcome, design, groups=codes).fit(reml=True, method="powell")
+        except (np.linalg.LinAlgError, ValueError) as error:
+            raise ConvergenceError(
+                f"the mixed model cannot be fitted: {error}. Check the covariates."
+            ) from error
+    finite = np.isfinite(fit.bse_fe).all() and fit.scale > 0
+    if not fit.converged or not finite:
+        why = "the optimiser did not converge" if finite else "the information matrix is singular"
+        raise ConvergenceError(
+            f"the mixed model of {outcome.size} items in {codes.max() + 1} groups has no usable fit: {why}. "
+            "Use fewer covariates or more scenarios."
+        )
+    return fit
+
+
+def _whiten(rows: np.ndarray, codes: np.ndarray, ratio: float) -> np.ndarray:
+    """Rows (..., n) with part of each group's mean taken off, so that a random intercept is white noise."""
+    counts = np.bincount(codes)
+    members = np.eye(counts.size)[codes]
+    part = 1 - 1 / np.sqrt(1 + counts * ratio)
+    return rows - (((rows @ members) / counts) * part) @ members.T

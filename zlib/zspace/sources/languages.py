@@ -32,8 +32,8 @@ def table(codes: Sequence[str]) -> pd.DataFrame:
     for code in codes:
         if code not in known:
             raise ParameterError(
-                f"nothing is known of language {code!r}; params/languages.yaml has {', '.join(known)}. Add it "
-                "there, with its sources."
+                f"nothing is known of language {code!r}; params/languages.yaml has {', '.join(known)}. Add "
+                "it there, with its sources."
             )
         entry = known[code]
         rows[code] = {name: entry[name] for name in ("name", "script", "family")}

@@ -108,7 +108,7 @@ def associations(
 
 
 def partials(depths: pd.DataFrame, outcome: str, *, rng: np.random.Generator) -> pd.DataFrame:
-    """Partial rank correlations of the trained model, one covariate at a time; no rows with too few languages."""
+    """Partial rank correlations of the trained model, one covariate at a time (none below six languages)."""
     one = depths[depths["subject"] == TRAINED]
     if len(one) < 6:
         return pd.DataFrame(columns=["outcome", "proxy", "covariate", "rho", "p"])
@@ -130,11 +130,12 @@ def depth_of(panel: Panel, outcomes: Mapping[str, np.ndarray], subject: str, *, 
     excess = retrieval.aligned_excess(panel, outcomes, subject, rng=first)
     chance = alignment.chance_level(panel.scenario, "between")
     accuracy = outcomes[subject].mean(1)
-    peak = accuracy[:, panel.discovery].mean(1)
-    threshold = depth.half_peak(peak, float(peak.max() - excess.estimate) if excess.estimate > 0 else chance)
+    discovery = accuracy[:, panel.discovery]
+    # what has to be exceeded: the best control, as far as the peak lies above it
+    control = max(chance, discovery.mean(1).max() - max(float(excess.estimate), 0.0))
     found = depth.alignment_depth(
         accuracy[:, panel.confirmation],
-        threshold=threshold,
+        threshold=depth.half_peak_threshold(discovery, min(control, 0.9)),
         chance=chance,
         groups=panel.scenario[panel.confirmation],
         rng=second,
@@ -161,11 +162,11 @@ def _depths(panel: Panel, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.Da
                 "aligned": aligned,
                 "threshold": found.threshold,
                 "layer": np.nan if found.censored or not aligned else found.layer,
-                "earliest": np.nan if found.earliest is None else found.earliest,
+                "earliest": np.nan if found.interval[0] is None else found.interval[0],
                 "exit_layer": np.nan if found.exit_layer is None or not aligned else found.exit_layer,
-                "restricted_mean": float(found.restricted_mean.estimate),
-                "mean_low": float(found.restricted_mean.low),
-                "mean_high": float(found.restricted_mean.high),
+                "restricted_mean": found.restricted_mean,
+                "mean_low": float(found.restricted_mean_interval.low),
+                "mean_high": float(found.restricted_mean_interval.high),
                 "conflict": _conflict(panel, subject),
             }
         )
@@ -177,10 +178,13 @@ def _depths(panel: Panel, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.Da
 
 
 def _conflict(panel: Panel, subject: str) -> float:
-    """Mean over inner layers of E|delta|^2 / sigma^2, each language's mean subtracted; confirmation items."""
-    means = panel.means(subject)
+    """Mean over inner layers of E|delta|^2 / sigma^2, confirmation items; about 1 for unrelated languages.
+
+    The mean of these very items is subtracted from each language: what is left of it would stay in the difference
+    between languages, more so for languages whose states lie far from it.
+    """
     rows = panel.confirmation
-    x, y = (s[:, rows] - m for s, m in zip(panel.subjects[subject], means, strict=True))
+    x, y = (s[:, rows] - s[:, rows].mean(1, keepdims=True, dtype=float) for s in panel.subjects[subject])
     profile = residual.snr_profile(x, y, groups=panel.scenario[rows])
     q = profile.delta_sq / profile.sigma_sq
     return float((q[1:-1] if len(q) >= 4 else q).mean())
@@ -202,7 +206,7 @@ def _covariates(panels: Mapping[str, Panel], anchor: str) -> pd.DataFrame:
 
 
 def _with_error(x: np.ndarray, y: np.ndarray, critical: float, rng: np.random.Generator) -> float:
-    """Share of draws, with a normal error of `ERROR` on the proxy, in which |rho| reaches the critical value."""
+    """Share of draws, with a normal error of `ERROR` on the proxy, in which |rho| is significant."""
     ranks = pd.Series(y).rank().to_numpy()
     if np.ptp(ranks) == 0 or not np.isfinite(critical):
         return 0.0

@@ -56,7 +56,11 @@ def problem_depth(
         found = level_slopes(panel, measured, levels, rng=judging)
         strata = panel.scenario[panel.confirmation]
         test = margins.difficulty_permutation(
-            measured[TRAINED].mean(0)[panel.confirmation], levels[panel.confirmation], strata, rng=permuting
+            measured[TRAINED].mean(0)[panel.confirmation],
+            levels[panel.confirmation],
+            strata,
+            strata,
+            rng=permuting,
         )
 
         def make(subject: str, rng: np.random.Generator, panel=panel, by=found) -> Evidence:
@@ -91,8 +95,10 @@ def item_margins(panel: Panel, pair: tuple[np.ndarray, np.ndarray]) -> np.ndarra
     means = tuple(s[:, panel.discovery].mean(1, keepdims=True, dtype=float) for s in pair)
     return np.stack(
         [
-            margins.item_margins(
-                alignment.similarity(*(s[k] for s in pair), center=tuple(m[k] for m in means)), panel.scenario
+            margins.margins(
+                alignment.similarity(*(s[k] for s in pair), center=tuple(m[k] for m in means)),
+                groups=panel.scenario,
+                level="between",
             )
             for k in range(len(pair[0]))
         ]
@@ -117,8 +123,8 @@ def level_slopes(
 def slope_interval(area, level, scenario, *, covariates=None, rng: np.random.Generator) -> Interval:
     """The mixed model's slope as an interval; its replicates are draws from its sampling distribution."""
     found = margins.difficulty_slope(area, level, scenario, covariates=covariates)
-    drawn = found.estimate + found.standard_error * rng.standard_t(found.n_groups - 1, _N_DRAWS)
-    return Interval(found.estimate, found.low, found.high, drawn, 0.95, found.n_groups)
+    drawn = found.slope + found.se * rng.standard_t(found.n_groups - 2, _N_DRAWS)
+    return Interval(found.slope, *found.interval, drawn, 0.95, found.n_groups)
 
 
 def slope_evidence(panel: Panel, found: Mapping[str, Interval]) -> Evidence:
