@@ -34,7 +34,7 @@
 # | symbol | meaning | shape |
 # |---|---|---|
 # | $\kappa$ | condition number of the affine map between the leading components, both directions | scalar a pair |
-# | excess | difference to the mean over simulations of a scaled rotation plus noise, mean over inner layers | scalar a pair |
+# | excess | difference to the mean over simulations of a scaled rotation with noise in both languages, mean over inner layers | scalar a pair |
 # | $r$ | correlation of both excesses over pairs; its interval by permutation of languages leaves out 0 where $p < .05$ | scalar |
 # | size | the same $r$ with a jackknife interval over languages | scalar |
 
@@ -42,7 +42,7 @@
 # ## Assumptions
 #
 # - **A1.** Languages are exchangeable under the null. *Taken.*
-# - **A2.** $\kappa$ is estimated well enough to order pairs. *Not in general: noise hides small singular values, so that large condition numbers are all seen alike; the planted control says what is left.*
+# - **A2.** $\kappa$ is estimated well enough to order pairs. *Not in general: noise hides small singular values, so that large condition numbers are all seen alike, and with noise in both languages little is left of any; the planted control says how much.*
 
 # %% [markdown]
 # ## What would refute it

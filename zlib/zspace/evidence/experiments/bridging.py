@@ -3,10 +3,10 @@
 Both languages of a pair are reduced to as many leading principal components, fitted like the maps to the
 training items. Dimensions are left as they are: divided by its own deviation each, a turned copy of a space
 would not be one any more. The *gap* is held-out R^2 of ridge minus that of scaled Procrustes; its excess,
-and that of log kappa of the affine map, is over what the same ladder gives where a scaled rotation plus
-noise of the same covariance is true (`measures.ladders`). Prediction 6 correlates two matrices over all
-pairs of languages, whose entries come from different halves of the scenarios, by permuting languages (QAP).
-Where no map predicts held-out items there is nothing to compare.
+and that of log kappa of the affine map, is over what the same maps give where a scaled rotation with noise
+in both languages is true (`bridges.orthogonal_null`). Prediction 6 correlates two matrices over all pairs
+of languages, whose entries come from different halves of the scenarios, by permuting languages (QAP). Where
+no map predicts held-out items there is nothing to compare.
 """
 
 import itertools
@@ -18,7 +18,7 @@ import pandas as pd
 from scipy import stats
 
 from ...errors import ParameterError
-from ...measures import association, ladders
+from ...measures import association, bridges, ladders
 from ...measures.resampling import Interval, group_weights, interval_of
 from ..panels import PLANTED, SHUFFLED, TRAINED, Panel
 from ..rules import Control, Evidence
@@ -112,7 +112,7 @@ def plant_map(
     """
     states = np.asarray(states, float)
     width = n_components(int(np.sum(train)))
-    scores = ladders.principal_components(states, train, width)
+    scores = bridges.principal_components(states, train, width)
     found = []
     for layer, kappa in zip(scores, kappas, strict=True):
         turn = np.linalg.qr(rng.standard_normal((width, width)))[0]
@@ -159,7 +159,6 @@ def bridge_conditioning(
         statistics=found[TRAINED][0],
         controls=tuple(Control(name, kind, found[name][0]) for name, kind in kinds.items()),
         n_items=len(scenario),
-        n_scenarios=len(languages),
     )
     rows = [
         (name, float(one["mantel_r"].estimate), p, critical) for name, (one, p, critical) in found.items()
@@ -179,7 +178,7 @@ def pair_table(
     """
     p = n_components(int(min(part.sum() for part in parts)))
     folds = [(parts[a], parts[b]) for a, b in ((0, 1), (1, 0), (2, 3), (3, 2))]
-    scores = [{k: ladders.principal_components(s, train, p) for k, s in states.items()} for train, _ in folds]
+    scores = [{k: bridges.principal_components(s, train, p) for k, s in states.items()} for train, _ in folds]
     rows = []
     couples = list(itertools.combinations(states, 2))
     for couple, stream in zip(couples, rng.spawn(len(couples)), strict=True):
@@ -187,12 +186,12 @@ def pair_table(
         for (x, y), one in zip((couple, couple[::-1]), stream.spawn(2), strict=True):
             for k, ((train, test), by, inner) in enumerate(zip(folds, scores, one.spawn(4), strict=True)):
                 split = (by[x][:, train], by[y][:, train], by[x][:, test], by[y][:, test])
+                null = bridges.orthogonal_null(*split, noise="both", rng=inner)
                 if k < 2:
-                    kappas.append(_inner(ladders.log_kappa_excess(*split, rng=inner)))
+                    kappas.append(_inner(null.kappa_excess))
                     continue
-                found, null = ladders.climb(*split), ladders.orthogonal_null(*split, rng=inner)
-                gaps.append(_inner(found.gap - null.gap.mean(0)))
-                r2.append(_inner(found.r2["ridge"]))
+                gaps.append(_inner(null.gap_excess))
+                r2.append(_inner(bridges.fit(*split[:2], kind="ridge").r2(*split[2:])))
         rows.append((*couple, np.mean(kappas), np.mean(gaps), np.mean(r2)))
     return pd.DataFrame(rows, columns=["first", "second", "log_kappa_excess", "gap_excess", "r2"])
 
@@ -259,25 +258,30 @@ def _pearson(a: np.ndarray, b: np.ndarray, kept: np.ndarray) -> float:
     return float(np.corrcoef(one, other)[0, 1])
 
 
-def _ladder(panel: Panel, pair: tuple, rng: np.random.Generator) -> tuple[ladders.Ladder, ladders.Ladder]:
+def _ladder(
+    panel: Panel, pair: tuple, rng: np.random.Generator
+) -> tuple[ladders.Ladder, bridges.OrthogonalNull]:
     """The ladder from the first to the second language, and under orthogonal truth."""
     train, test = panel.discovery, panel.confirmation
     p = n_components(int(train.sum()))
-    x, y = (ladders.principal_components(s, train, p) for s in pair)
+    x, y = (bridges.principal_components(s, train, p) for s in pair)
     parts = (x[:, train], y[:, train], x[:, test], y[:, test])
-    return ladders.climb(*parts), ladders.orthogonal_null(*parts, rng=rng)
+    return ladders.climb(*parts), bridges.orthogonal_null(*parts, noise="both", rng=rng)
 
 
-def _gap_statistics(panel: Panel, found: ladders.Ladder, null: ladders.Ladder, rng) -> dict[str, Interval]:
+def _gap_statistics(
+    panel: Panel, found: ladders.Ladder, null: bridges.OrthogonalNull, rng
+) -> dict[str, Interval]:
     scenario = panel.scenario[panel.confirmation]
     codes = np.unique(scenario, return_inverse=True)[1]
     members = np.eye(codes.max() + 1)[codes]
     weights = group_weights(codes, N_RESAMPLES, rng=rng)
     better, spread = (found.errors[0] - found.errors[1]) @ members, found.spread @ members
     # the mean of the simulations is an estimate too
-    drawn = null.gap[rng.integers(0, len(null.gap), (N_RESAMPLES, len(null.gap)))].mean(1)
+    simulated = np.moveaxis(null.null_gap, -1, 0)
+    drawn = simulated[rng.integers(0, len(simulated), (N_RESAMPLES, len(simulated)))].mean(1)
     replicates = (weights @ better.T) / (weights @ spread.T) - drawn
-    excess = found.gap - null.gap.mean(0)
+    excess = null.gap_excess
     explained = 1 - (weights @ (found.errors[1] @ members).T) / (weights @ spread.T)
     return {
         "held_out_r2": interval_of(_inner(found.r2["ridge"]), _inner(explained), weights.shape[1]),
@@ -318,10 +322,10 @@ def _matrix(table: pd.DataFrame, languages: tuple[str, ...], value: str) -> np.n
     return matrix
 
 
-def _curve(language: str, subject: str, found: ladders.Ladder, null: ladders.Ladder) -> pd.DataFrame:
+def _curve(language: str, subject: str, found: ladders.Ladder, null: bridges.OrthogonalNull) -> pd.DataFrame:
     columns = {f"r2 {kind}": values for kind, values in found.r2.items()}
-    columns |= {"gap": found.gap, "gap, null": null.gap.mean(0)}
-    columns |= {"log_kappa": found.log_kappa, "log_kappa, null": null.log_kappa.mean(0)}
+    columns |= {"gap": found.gap, "gap, null": null.null_gap.mean(-1)}
+    columns |= {"log_kappa": found.log_kappa, "log_kappa, null": null.null_log_kappa.mean(-1)}
     return pd.DataFrame(
         {"language": language, "subject": subject, "layer": np.arange(len(found.gap)), **columns}
     )

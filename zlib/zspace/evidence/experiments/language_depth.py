@@ -5,7 +5,8 @@ layer of a run whose simultaneous lower band exceeds half of its own peak excess
 Languages that are not aligned are censored: deeper than all others, tied among each other. Over a handful
 of languages depth is correlated by ranks, with exact permutation p-values, against two proxies of a
 language's share; both have to agree. Conjecture 4's own mechanism is that contributions of rare languages
-conflict more: q, the mean of E|delta_k|^2 / sigma_k^2 over inner layers, against the same proxies.
+conflict more: q = E|delta_k|^2 / sigma_k^2 beside that of shuffled pairs, mean over inner layers, against
+the same proxies.
 """
 
 from collections.abc import Mapping
@@ -14,11 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ...measures import alignment, association, depth, residual, surface
-from ...measures.resampling import Interval
+from ...measures import alignment, association, depth, depth_definitions, residual, surface
+from ...measures.resampling import Interval, stratified_permutations
 from ...sources import languages
 from ..claims import rule
-from ..panels import PERMUTED, SHUFFLED, TRAINED, Panel
+from ..panels import PERMUTED, SHUFFLED, TRAINED, Panel, length_overlap_strata
 from ..rules import Control, Evidence, bound_of
 from . import retrieval
 from .common import present
@@ -28,6 +29,7 @@ SORTED = "depths sorted by share"
 ERROR = 0.5  # decimal log units, of a proxy
 OUTCOMES = {"depth": "layer", "conflict": "conflict"}
 _N_DRAWS = 500
+_N_SHUFFLES = 8
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,9 @@ class LanguageDepth:
     """Depth of every language, and its association with the share of training text.
 
     depths : language, subject, aligned_excess, low (its lower limit), aligned, threshold, layer (NaN:
-        censored), earliest, exit_layer, restricted_mean with mean_low and mean_high, conflict (mean q over
-        inner layers), the proxies, fertility, overlap and distance (typological, from the anchor).
+        censored), earliest, exit_layer, restricted_mean with mean_low and mean_high, conflict (mean over
+        inner layers of q over that of shuffled pairs), the proxies, fertility, overlap and distance
+        (typological, from the anchor).
     curves : language, layer, accuracy, lower_band, upper_band, threshold (trained).
     associations : outcome, proxy, subject, rho, p, critical, and share_significant (of draws with an error of
         the proxy).
@@ -124,6 +127,20 @@ def partials(depths: pd.DataFrame, outcome: str, *, rng: np.random.Generator) ->
     return pd.DataFrame(rows, columns=["outcome", "proxy", "covariate", "rho", "p"])
 
 
+def definitions_of(panel: Panel, *, rng: np.random.Generator) -> pd.DataFrame:
+    """Depth of the trained model by several definitions, side by side (`measures.depth_definitions`)."""
+    outcomes = retrieval.retrieval_outcomes(panel)
+    first, second = rng.spawn(2)
+    _, found = depth_of(panel, outcomes, TRAINED, rng=first)
+    return depth_definitions.definitions(
+        outcomes[TRAINED].mean(1)[:, panel.confirmation],
+        threshold=found.threshold,
+        chance=alignment.chance_level(panel.scenario, "between"),
+        groups=panel.scenario[panel.confirmation],
+        rng=second,
+    )
+
+
 def depth_of(panel: Panel, outcomes: Mapping[str, np.ndarray], subject: str, *, rng: np.random.Generator):
     """Excess over the best control, and depth at half of it, of one subject."""
     first, second = rng.spawn(2)
@@ -149,6 +166,7 @@ def _depths(panel: Panel, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.Da
     _, bound, _ = bound_of(
         "aligned_excess", rule(retrieval.ALIGNED)["rules"]["as_corrected"]["aligned_excess"]
     )
+    shuffles = _shuffles(panel, rng.spawn(1)[0])
     rows, curve = [], None
     for subject, stream in zip(subjects, rng.spawn(len(subjects)), strict=True):
         excess, found = depth_of(panel, outcomes, subject, rng=stream)
@@ -167,7 +185,7 @@ def _depths(panel: Panel, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.Da
                 "restricted_mean": found.restricted_mean,
                 "mean_low": float(found.restricted_mean_interval.low),
                 "mean_high": float(found.restricted_mean_interval.high),
-                "conflict": _conflict(panel, subject),
+                "conflict": _conflict(panel, subject, shuffles),
             }
         )
         if subject == TRAINED:
@@ -177,17 +195,28 @@ def _depths(panel: Panel, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.Da
     return pd.DataFrame(rows), curve
 
 
-def _conflict(panel: Panel, subject: str) -> float:
-    """Mean over inner layers of E|delta|^2 / sigma^2, confirmation items; about 1 for unrelated languages.
+def _conflict(panel: Panel, subject: str, permutations: np.ndarray) -> float:
+    """Mean over inner layers of q = E|delta|^2 / sigma^2 over that of shuffled pairs, confirmation items.
 
-    The mean of these very items is subtracted from each language: what is left of it would stay in the difference
-    between languages, more so for languages whose states lie far from it.
+    Pairs are shuffled within strata of length and token overlap, so that what these alone share, more in some
+    languages than in others, is no part of it: 1 for translations that agree no more than that.
     """
     rows = panel.confirmation
     x, y = (s[:, rows] - s[:, rows].mean(1, keepdims=True, dtype=float) for s in panel.subjects[subject])
-    profile = residual.snr_profile(x, y, groups=panel.scenario[rows])
-    q = profile.delta_sq / profile.sigma_sq
+
+    def quality(other: np.ndarray) -> np.ndarray:
+        profile = residual.snr_profile(x, other, groups=panel.scenario[rows])
+        return profile.delta_sq / profile.sigma_sq
+
+    q = quality(y) / np.mean([quality(y[:, one]) for one in permutations], axis=0)
     return float((q[1:-1] if len(q) >= 4 else q).mean())
+
+
+def _shuffles(panel: Panel, rng: np.random.Generator) -> np.ndarray:
+    """Permutations of the confirmation items, within strata of length and overlap where there are tokens."""
+    rows = panel.confirmation
+    strata = np.zeros(rows.sum()) if panel.tokens is None else length_overlap_strata(panel)[rows]
+    return stratified_permutations(strata, n_shuffles=_N_SHUFFLES, rng=rng)
 
 
 def _covariates(panels: Mapping[str, Panel], anchor: str) -> pd.DataFrame:
@@ -227,5 +256,4 @@ def _evidence(statistics: Mapping[str, Mapping[str, Interval]], panels: Mapping[
         statistics=statistics[TRAINED],
         controls=controls,
         n_items=int(first.confirmation.sum()),
-        n_scenarios=len(panels),
     )

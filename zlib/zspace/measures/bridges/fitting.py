@@ -247,10 +247,14 @@ def _finite(name: str, states) -> np.ndarray:
     return states
 
 
-def _paired(x, y, kind: Kind) -> tuple[np.ndarray, np.ndarray]:
-    """Both as float64, of shapes that the kind can be fitted to."""
+def _known_kind(kind: str) -> None:
     if kind not in get_args(Kind):
         raise ValueError(f"unknown kind {kind!r}; choose one of {', '.join(map(repr, get_args(Kind)))}.")
+
+
+def _paired(x, y, kind: Kind) -> tuple[np.ndarray, np.ndarray]:
+    """Both as float64, of shapes that the kind can be fitted to."""
+    _known_kind(kind)
     x, y = _finite("x_train", x), _finite("y_train", y)
     if x.ndim < 2 or x.shape[:-1] != y.shape[:-1] or x.shape[-2] < 2 or not x.shape[-1] * y.shape[-1]:
         raise ValueError(
