@@ -138,20 +138,22 @@ def accuracy_map(curves: pd.DataFrame, depths: pd.DataFrame) -> go.Figure:
     figure.update_layout(height=180 + 30 * len(order), margin={"b": 70})
     return titled(
         figure,
-        f"{int(trained['aligned'].sum())} of {len(trained)} languages are aligned, {len(found)} of them at a layer for sure",
+        f"{int(trained['aligned'].sum())} of {len(trained)} languages are aligned, "
+        f"{len(found)} of them at a layer for sure",
         "cross: depth; rows without one are censored",
     )
 
 
 def by_share(depths: pd.DataFrame, associations: pd.DataFrame, outcome: str, words: str) -> go.Figure:
-    """An outcome against both proxies of the share of training text; open: censored, deeper than all others."""
+    """An outcome against both proxies of the share of training text; open: censored, deeper than others."""
     trained = depths[depths["subject"] == TRAINED]
     titles = {"mc4_tokens": "log₁₀ of billion tokens in mC4", "web_pages": "log₁₀ of pages in a crawl"}
     figure = make_subplots(cols=2, shared_yaxes=True, horizontal_spacing=0.06)
     top = trained[outcome].max(skipna=True)
     ceiling = 1.0 if not np.isfinite(top) else top * 1.15 + 0.5 * (outcome == "layer")
     for i, proxy in enumerate(titles):
-        for row in trained.itertuples():
+        # names of neighbours above and below, or they cover each other
+        for j, row in enumerate(trained.sort_values(f"log_{proxy}").itertuples()):
             value = getattr(row, outcome)
             seen = np.isfinite(value)
             figure.add_scatter(
@@ -159,7 +161,7 @@ def by_share(depths: pd.DataFrame, associations: pd.DataFrame, outcome: str, wor
                 y=[value if seen else ceiling],
                 text=[row.language],
                 mode="markers+text",
-                textposition="top center",
+                textposition=("top center", "bottom center")[j % 2],
                 marker={
                     "color": language_colour(row.language),
                     "size": 9,

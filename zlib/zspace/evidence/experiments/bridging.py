@@ -229,7 +229,7 @@ def correlation(
     r, null = association.mantel_null(kappa, gap, rng=rng)
     critical = association.critical_value(null)
     # with few languages no correlation may be significant: then the interval holds all there are
-    half = min(critical, 2.0)
+    half = min(critical * (1 - 1e-9), 2.0)
     statistics = {
         "mantel_r": Interval(r, r - half, r + half, r - null, 0.95, len(languages)),
         "mantel_size": _jackknife(lambda k: _pearson(kappa, gap, k), len(languages), rng),
