@@ -112,11 +112,11 @@ def test_evaluate_lets_inconclusive_negative_controls_pass():
 )
 def test_evaluate_is_not_testable_without_a_required_control(claim, name):
     conditions = params("claims")[claim]["rules"]
-    statistics = {}
+    statistics, poor = {}, {}
     for s, bound in {**conditions["as_corrected"], **conditions.get("given", {})}.items():
-        limit = rules.bound_of(s, bound)[1]
-        statistics[s] = interval(limit + 0.1, limit + 0.2)
-    poor = {s: interval(-0.3, -0.2) for s in statistics}
+        side, limit, _ = rules.bound_of(s, bound)
+        good, bad = interval(limit + 0.1, limit + 0.2), interval(limit - 0.3, limit - 0.2)
+        statistics[s], poor[s] = (good, bad) if side == "above" else (bad, good)
     controls = required(claim, statistics, poor)
     # one more of either kind, so that no kind is missing
     spare = (Control("spare +", "positive", statistics), Control("spare -", "negative", poor))
