@@ -1,0 +1,115 @@
+"""Figures of depth and of bridges show their tables, and each title is the finding of its table."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from zspace.evidence import bridge_plots, depth_plots
+from zspace.evidence.experiments import activity
+from zspace.evidence.panels import TRAINED
+from zspace.evidence.rules import REFUTED, SUPPORTED
+
+
+def title(figure):
+    return figure.layout.title.text.replace("<br>", " ")
+
+
+@pytest.fixture
+def depths():
+    known = {"language": ["zh", "sw"], "log_mc4_tokens": [1.6, 0.0], "log_web_pages": [8.1, 5.5]}
+    return pd.DataFrame(
+        {**known, "subject": TRAINED, "layer": [2.0, np.nan], "aligned": [True, False], "conflict": [0.7, 1]}
+    )
+
+
+@pytest.fixture
+def curves():
+    layer = np.tile(np.arange(4), 2)
+    accuracy = np.array([0.1, 0.4, 0.8, 0.9, 0.1, 0.1, 0.2, 0.1])
+    bands = {"lower_band": accuracy - 0.1, "upper_band": accuracy + 0.1, "threshold": 0.5}
+    return pd.DataFrame(
+        {"language": np.repeat(["zh", "sw"], 4), "layer": layer, "accuracy": accuracy, **bands}
+    )
+
+
+def test_depth_curves_name_depths_and_mark_what_is_censored(curves, depths):
+    figure = depth_plots.depth_curves(curves, depths)
+    assert title(figure) == "Depth: zh 2"
+    assert "censored: not aligned" in {a.text for a in figure.layout.annotations}
+    nowhere = depths.assign(layer=np.nan, aligned=True)
+    figure = depth_plots.depth_curves(curves, nowhere)
+    assert title(figure) == "Depth: censored in every language"
+    assert [a.text for a in figure.layout.annotations].count("censored") == 2
+
+
+def test_accuracy_map_orders_languages_by_text_and_counts_both_hurdles(curves, depths):
+    figure = depth_plots.accuracy_map(curves, depths)
+    assert title(figure) == "1 of 2 languages are aligned, 1 of them at a layer for sure"
+    heat, crosses = figure.data
+    assert list(heat.y) == ["sw", "zh"]
+    np.testing.assert_allclose(heat.z[1], [0.1, 0.4, 0.8, 0.9])
+    assert (list(crosses.x), list(crosses.y)) == ([2.0], ["zh"])
+
+
+def test_by_share_states_both_correlations_and_leaves_censored_points_open(depths):
+    rows = [("layer", "mc4_tokens", TRAINED, -0.5, 0.04), ("layer", "web_pages", TRAINED, 0.25, 0.3)]
+    table = pd.DataFrame(rows, columns=["outcome", "proxy", "subject", "rho", "p"])
+    figure = depth_plots.by_share(depths, table, "layer", "depth")
+    assert title(figure) == "Against the share of text: ρ = -0.50 (p = 0.040), ρ = +0.25 (p = 0.300)"
+    symbols = {trace.text[0]: trace.marker.symbol for trace in figure.data}
+    assert symbols == {"zh": "circle", "sw": "circle-open"}
+    heights = {trace.text[0]: trace.y[0] for trace in figure.data}
+    assert heights["sw"] > heights["zh"]
+
+
+@pytest.mark.parametrize(("value", "words"), [("snr", "stays higher in"), ("margin", "is smaller in")])
+def test_curves_by_level_say_where_the_verdict_holds(value, words):
+    layer, level = (a.ravel() for a in np.meshgrid(np.arange(3), [1, 2], indexing="ij"))
+    one = pd.DataFrame({"layer": layer, "level": level, value: 1.0 + level, "subject": TRAINED})
+    table = pd.concat([one.assign(language=k) for k in ("zh", "sw")])
+    table = pd.concat([table, table.assign(subject="random-0")], ignore_index=True)
+    draw = {"snr": depth_plots.snr_by_level, "margin": depth_plots.margin_by_level}[value]
+    figure = draw(table, {"zh": SUPPORTED, "sw": REFUTED})
+    assert f"{words} zh; {'does not stay higher' if value == 'snr' else 'is not smaller'} in sw" in title(
+        figure
+    )
+    assert "cannot be told" in title(draw(table, {}))
+    named = {trace.name for trace in figure.data}
+    assert {"level 1", "level 2", "random twins"} <= named
+
+
+def test_pace_curves_give_the_depths_of_the_table(rng):
+    _, table = activity.pace_evidence(rng=rng)
+    figure = depth_plots.pace_curves(table)
+    assert title(figure) == "Contributions × 2: depth 5 instead of 17"
+    assert len(figure.data) == len(activity.GAINS) + 1
+    below = [int(np.argmax(np.array(trace.y) < activity.THRESHOLD)) for trace in figure.data]
+    assert below == [17, 8, 5, 20]
+
+
+def test_ladder_curves_name_the_best_bridge_and_cut_the_axis():
+    table = pd.DataFrame(
+        {
+            "language": "zh",
+            "subject": TRAINED,
+            "layer": range(3),
+            "r2 ridge": [-4.0, 0.2, 0.31],
+            "r2 scaled_procrustes": [-5.0, 0.1, 0.3],
+            "gap": [1.0, 0.1, 0.01],
+            "gap, null": [0.0, 0.05, 0.0],
+        }
+    )
+    figure = bridge_plots.ladder_curves(table)
+    assert title(figure) == "Best held-out R² of a bridge: zh 0.31"
+    drawn = {trace.name: trace.y for trace in figure.data if len(trace.y) == 3}
+    np.testing.assert_allclose(drawn["ridge"], [-1, 0.2, 0.31])
+    np.testing.assert_allclose(drawn["gap beyond orthogonal truth"], [1, 0.05, 0.01])
+
+
+def test_conditioning_scatter_has_a_point_a_pair_and_its_test():
+    columns = {"log_kappa_excess": [0.1, 0.2, 0.3], "gap_excess": [0.0, 0.1, 0.2], "r2": [0.5, 0.6, 0.7]}
+    pairs = pd.DataFrame({"subject": TRAINED, "first": list("aab"), "second": list("bcc"), **columns})
+    found = pd.DataFrame({"subject": [TRAINED], "r": [0.9], "p": [0.0123], "critical": [0.8]})
+    figure = bridge_plots.conditioning_scatter(pairs, found)
+    assert title(figure) == "Conditioning and gap over 3 pairs: r = 0.90, p = 0.012 (QAP)"
+    assert "|r| ≥ 0.80; mean held-out R² 0.60" in figure.layout.title.subtitle.text
+    assert list(figure.data[0].text) == ["a–b", "a–c", "b–c"]
