@@ -193,7 +193,7 @@ def test_gaps_do_not_depend_on_units_or_rotation(rng):
     pair = panel.subjects[TRAINED]
     moved = tuple(7 * s @ turn + 3 for s in pair)
     first, second = (
-        projections._mean_gaps(panel, split_contributions(*p, panel.discovery, 8, standardise=False))
+        projections.mean_gaps(panel, split_contributions(*p, panel.discovery, 8, standardise=False))
         for p in (pair, moved)
     )
     np.testing.assert_allclose(first, second, rtol=1e-6)

@@ -62,13 +62,14 @@ n_items = 0  # first rows of another corpus; 0 takes all
 block = 1  # neighbouring rows of another corpus that belong together
 seed = 0  # root of every random stream
 n_re_rounded = 0  # times that quantised weights are re-rounded; a verdict that flips is inconclusive
+n_simulations = 40  # simulated worlds of each kind for the operating characteristic
 
 # %%
 import numpy as np
 from IPython.display import display
 from zspace import files
 from zspace.evidence import claims, depth_plots, panels, plots, tables
-from zspace.evidence.experiments import language_depth
+from zspace.evidence.experiments import language_depth, simulated
 from zspace.sources import corpora
 
 CLAIM = language_depth.MECHANISM
@@ -81,8 +82,11 @@ plots.prepare_notebook()
 # Stated before the data of this run (`params/claims.yaml` says what was revised). With $n$ languages beside the anchor the correlation has to
 # reach the critical value in the table below; depths sorted by share, with the ties that they have, must pass, or nothing could.
 
-# %%
-tables.rules([CLAIM])
+# %% tags=["tol-0.12"]
+chosen = dict(version=version, n_scenarios=n_scenarios, n_draws=n_draws, difficulty=difficulty, padding=padding, seed=seed)
+texts = corpora.load(corpus, languages.split(","), **chosen, n_items=n_items, block=block)
+operating = simulated.operating_characteristic(CLAIM, texts, rng=np.random.default_rng(seed).spawn(9)[8], n_simulations=n_simulations)
+display(tables.rules([CLAIM]), tables.operating({CLAIM: operating}).round(3))
 
 # %% [markdown]
 # ## Assumption checks
@@ -90,8 +94,6 @@ tables.rules([CLAIM])
 # What is known of the languages beforehand, and what the texts share with the anchor's.
 
 # %% tags=["tol-0.05"]
-chosen = dict(version=version, n_scenarios=n_scenarios, n_draws=n_draws, difficulty=difficulty, padding=padding, seed=seed)
-texts = corpora.load(corpus, languages.split(","), **chosen, n_items=n_items, block=block)
 variants = panels.variants(model, n_re_rounded)
 pairs = panels.open_panels(model, texts, rng=streams[0], variants=variants, progress=False)
 result = language_depth.language_depth(pairs, texts.languages[0], rng=streams[1])
@@ -137,7 +139,7 @@ display(result.associations.query("outcome == 'conflict'").round(3), result.part
 # %% tags=["tol-0.2"]
 claims.record(
     CLAIM, verdicts, model=model, corpus=f"{texts.name}/{texts.version}",
-    provenance=files.provenance(), scope=panels.scope(texts, pairs),
+    operating=operating, provenance=files.provenance(), scope=panels.scope(texts, pairs),
 )  # fmt: skip
 display(tables.verdicts(verdicts).round(3), tables.reasons(verdicts))
 

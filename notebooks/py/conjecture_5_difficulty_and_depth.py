@@ -71,13 +71,14 @@ padding = "numbers"  # sentences that change nothing: "none", "sentences" or "nu
 n_items = 0  # first rows of another corpus; 0 takes all
 seed = 0  # root of every random stream
 n_re_rounded = 0  # times that quantised weights are re-rounded; a verdict that flips is inconclusive
+n_simulations = 40  # simulated worlds of each kind for the operating characteristic
 
 # %%
 import numpy as np
 from IPython.display import display
 from zspace import files, theory
 from zspace.evidence import claims, depth_plots, panels, plots, tables
-from zspace.evidence.experiments import activity
+from zspace.evidence.experiments import activity, simulated
 from zspace.sources import corpora
 
 PACE, MODEL = activity.IN_THEORY, activity.IN_MODELS
@@ -91,8 +92,11 @@ plots.prepare_notebook()
 # is *refuted* by a gain that makes alignment earlier and its corrected form *proved* when the residues vanish and sampled
 # stacks follow. On a model a slope has to exceed that of every twin to support; activity planted alone must not pass.
 
-# %%
-display(theory.prove_pace(), tables.rules([PACE, MODEL]))
+# %% tags=["tol-0.12"]
+options = dict(version=version, difficulty=[int(level) for level in levels.split(",")], n_scenarios=n_scenarios, n_draws=n_draws, seed=seed, n_items=n_items)
+texts, others = (corpora.load(corpus, languages.split(","), padding=one, **options) for one in (padding, "sentences"))
+operating = simulated.operating_characteristic(MODEL, texts, rng=np.random.default_rng(seed).spawn(9)[8], n_simulations=n_simulations)
+display(theory.prove_pace(), tables.rules([PACE, MODEL]), tables.operating({MODEL: operating}).round(3))
 
 # %% [markdown]
 # ## Assumption checks
@@ -100,9 +104,7 @@ display(theory.prove_pace(), tables.rules([PACE, MODEL]))
 # What the padding does: mean tokens an item by level, in the anchor and in the other language.
 
 # %% tags=["tol-0.02"]
-options = dict(version=version, difficulty=[int(level) for level in levels.split(",")], n_scenarios=n_scenarios, n_draws=n_draws, seed=seed, n_items=n_items)
-texts, others = (corpora.load(corpus, languages.split(","), padding=one, **options) for one in (padding, "sentences"))
-variants = [v for v in panels.variants(model, n_re_rounded) if v[0] != "random-blocks"]
+variants = [v for v in panels.variants(model, n_re_rounded) if v[0] in ("trained", "random", panels.RE_ROUNDED)]
 pairs = panels.open_panels(model, texts, rng=streams[0], variants=variants, progress=False)
 difficulty = texts.items["difficulty"].to_numpy()
 activity.lengths_by_level(pairs, difficulty).round(1)
@@ -154,7 +156,8 @@ activity.sensitivity(pairs, other, difficulty).round(3)
 for claim, name, place in ((PACE, "any", "any"), (MODEL, model, texts)):
     claims.record(
         claim, verdicts[claim], model=name, corpus=place if place == "any" else f"{texts.name}/{texts.version}",
-        provenance=files.provenance(), scope={} if place == "any" else panels.scope(texts, pairs),
+        operating=None if place == "any" else operating, provenance=files.provenance(),
+        scope={} if place == "any" else panels.scope(texts, pairs),
     )  # fmt: skip
     display(tables.verdicts(verdicts[claim]).round(3), tables.reasons(verdicts[claim]))
 

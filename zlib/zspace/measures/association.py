@@ -66,12 +66,11 @@ def spearman_null(x, y, *, rng: np.random.Generator | None = None) -> tuple[floa
             "a censored depth as infinite)."
         )
     ranks = [_standard(rankdata(v)) for v in (x, y)]
-    orders = _orders(x.size, rng)
     if ranks[0] is None or ranks[1] is None:
-        return 0.0, np.zeros(len(orders))
-    null = np.zeros(len(orders))
-    for value, column in zip(ranks[0], orders.T, strict=True):
-        null += value * ranks[1][column]
+        return 0.0, np.zeros(len(_orders(x.size, rng)))
+    # over all orders, only which ranks there are matters, not who has which
+    made = [tuple(np.sort(r)) for r in ranks]
+    null = _exact_null(*made) if x.size <= EXACT_UP_TO else _null(*made, _orders(x.size, rng))
     return float(ranks[0] @ ranks[1]), null
 
 
@@ -199,6 +198,19 @@ def _standard(values: np.ndarray) -> np.ndarray | None:
     centred = values - values.mean()
     length = np.linalg.norm(centred)
     return centred / length if length > 1e-12 * max(1.0, np.abs(values).max()) else None
+
+
+@functools.lru_cache(maxsize=4)
+def _exact_null(x: tuple[float, ...], y: tuple[float, ...]) -> np.ndarray:
+    return _null(x, y, _all_orders(len(x)))
+
+
+def _null(x: tuple[float, ...], y: tuple[float, ...], orders: np.ndarray) -> np.ndarray:
+    """Correlations of standardised ranks under the given orders of y."""
+    ranks, null = np.array(y), np.zeros(len(orders))
+    for value, column in zip(x, orders.T, strict=True):
+        null += value * ranks[column]
+    return null
 
 
 def _orders(n: int, rng: np.random.Generator | None) -> np.ndarray:

@@ -98,17 +98,24 @@ def associations(
             x = one[f"log_{proxy}"].to_numpy()
             # what the same depths would give if they followed the share
             values = np.sort(y)[np.argsort(np.argsort(-x))] if subject == SORTED else y
-            rho, null = association.spearman_null(x, values, rng=rng)
-            critical = association.critical_value(null)
-            # p is below .05 at the critical value itself; where none is significant, all values are left in
-            half = min(critical * (1 - 1e-9), 2.0)
-            found[f"rho_{proxy}"] = Interval(rho, rho - half, rho + half, rho - null, 0.95, len(x))
-            p = association.permutation_pvalue(rho, null, "two-sided", exact=True)
+            interval, p, critical = rank_interval(x, values, rng=rng)
+            found[f"rho_{proxy}"], rho = interval, float(interval.estimate)
             moved = _with_error(x, values, critical, rng)
             rows.append((outcome, proxy, subject, rho, p, critical, moved))
         statistics[subject] = found
     columns = ["outcome", "proxy", "subject", "rho", "p", "critical", "share_significant"]
     return pd.DataFrame(rows, columns=columns), statistics
+
+
+def rank_interval(x, y, *, rng: np.random.Generator) -> tuple[Interval, float, float]:
+    """Spearman's rho (its interval leaves out 0 where exact p is below .05), p, and the critical |rho|."""
+    rho, null = association.spearman_null(x, y, rng=rng)
+    critical = association.critical_value(null)
+    # p is below .05 at the critical value itself; where none is significant, all values are left in
+    half = min(critical * (1 - 1e-9), 2.0)
+    interval = Interval(rho, rho - half, rho + half, rho - null, 0.95, len(x))
+    p = association.permutation_pvalue(rho, null, "two-sided", exact=len(x) <= association.EXACT_UP_TO)
+    return interval, p, critical
 
 
 def partials(depths: pd.DataFrame, outcome: str, *, rng: np.random.Generator) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from .. import claims
 from ..claims import rule
 from ..panels import simulated_panel
 from ..rules import Evidence, bound_of
-from . import descent, dilution, projections, retrieval, updates
+from . import descent, dilution, operating, projections, retrieval, updates
 
 WORLDS = ("true", "false", "null", "modest")
 _N_CALIBRATION = 30
@@ -47,6 +47,8 @@ def operating_characteristic(
     the notebooks of several models share them.
     """
     size, seed = size_of(corpus), rng.bit_generator.seed_seq
+    if claim_id in operating.CLAIMS:
+        size = {"n_scenarios": size["n_scenarios"], "n_languages": len(corpus.languages)}
     stream = [seed.entropy, list(seed.spawn_key), seed.n_children_spawned]
     code = files.source_fingerprint("theory", "measures", "evidence")
     key = files.fingerprint([claim_id, rule(claim_id)["rules"], size, n_simulations, stream, code])
@@ -55,7 +57,10 @@ def operating_characteristic(
         if path.is_file():
             return claims.OperatingCharacteristic(**json.loads(path.read_text("utf-8")))
         worlds, draws = rng.spawn(2)
-        world = simulation(claim_id, **size, rng=worlds)
+        if claim_id in operating.CLAIMS:
+            world = operating.worlds(claim_id, rule(claim_id)["rules"], **size)
+        else:
+            world = simulation(claim_id, **size, rng=worlds)
         found = claims.operating_characteristic(claim_id, world, rng=draws, n_simulations=n_simulations)
         with files.atomic_write(path) as stream:
             json.dump(asdict(found), stream)
