@@ -265,9 +265,6 @@ def split_curves(curves: pd.DataFrame, verdicts: Mapping[str, str], title: str =
             colour = language_colour(language)
             line(figure, trained, value, place, colour=colour, dash=dash, legend=i == 0, name=name)
         figure.add_hline(0, line={"color": NULL_LINE, "width": 1, "dash": "dot"}, **place)
-    for trace in figure.data:  # encoded arrays can look like a path of a machine
-        trace.x = [None if v is None else float(v) for v in trace.x]
-        trace.y = [None if v is None else float(v) for v in trace.y]
     held = [language for language, verdict in verdicts.items() if verdict == SUPPORTED]
     return titled(
         figure,
