@@ -131,18 +131,24 @@ def test_verdict_map_has_a_row_per_claim_model_and_corpus_and_hides_none(ledger,
     (heat,) = figure.data
     assert list(heat.y)[::-1] == [
         "theorem x",
-        "claim a<br><i>m1, c/v</i>",
-        "claim a<br><i>m1, d/v</i>",
-        "claim a<br><i>m2, c/v</i>",
-        "claim b<br><i>m2, c/v</i>",
+        "claim a <i>m1, c/v</i>",
+        "claim a <i>m1, d/v</i>",
+        "claim a <i>m2</i>",
+        "claim b <i>m2</i>",
     ]
     assert list(heat.x) == ["all", "sw", "zh"]
     table = pd.DataFrame(heat.customdata, index=heat.y, columns=heat.x)
     for row in ledger.itertuples():
-        place = "" if row.model == "any" else f"<br><i>{row.model}, {row.corpus}</i>"
+        place = {"any": "", "m1": f" <i>m1, {row.corpus}</i>", "m2": " <i>m2</i>"}[row.model]
         cell = table.loc[row.claim.replace("_", " ") + place, {"*": "all"}.get(row.language, row.language)]
         assert cell == getattr(row, reading)
     assert (table != "").to_numpy().sum() == len(ledger)
+
+
+def test_verdict_map_of_one_model_names_it_once(ledger):
+    figure = plots.verdict_map(ledger[ledger["model"] == "m1"])
+    assert list(figure.data[0].y)[::-1] == ["claim a <i>c/v</i>", "claim a <i>d/v</i>"]
+    assert figure.layout.title.text.startswith("m1 as corrected: 2 supported")
 
 
 def test_verdict_map_writes_and_paints_each_verdict_in_its_own_way(ledger):
@@ -165,6 +171,13 @@ def test_verdict_map_title_counts_the_ledgers_rows(ledger):
     assert title(ledger, "as_stated") == f"Verdicts as stated: {stated}"
     ledger.loc[2, "as_corrected"] = "refuted"
     assert "2 supported, 2 refuted" in title(ledger)
+
+
+def test_table_without_model_has_the_claims_about_none(ledger):
+    ledger.loc[len(ledger)] = ("theorem_x", "any", "any", "zh", "refuted", "proved")
+    found = tables.without_model(ledger)
+    assert found.index.tolist() == ["theorem x"]
+    assert found.to_dict("records") == [{"as stated": "refuted", "as corrected": "proved"}]
 
 
 def test_tables_state_rules_and_controls(pairs):

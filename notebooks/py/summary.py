@@ -34,18 +34,29 @@ print(f"{table['claim'].nunique()} claims, {table['language'].nunique() - 1} lan
 tables.unmeasured(everything)
 
 # %% [markdown]
-# ## As corrected
+# ## Mathematics and synthetic worlds
 #
-# One row a claim; the column *all* holds the verdict on all languages together.
+# Claims that are about no language model.
 
 # %%
-plots.verdict_map(table, "as_corrected")
+tables.without_model(table)
 
 # %% [markdown]
-# ## As stated in the note
+# ## Language models: as corrected
+#
+# A figure a model, one row a claim; the column *all* holds the verdict on all languages together.
 
 # %%
-plots.verdict_map(table, "as_stated")
+models = table[table["model"] != "any"].groupby("model", sort=False)
+for _, verdicts in models:
+    plots.verdict_map(verdicts, "as_corrected").show()
+
+# %% [markdown]
+# ## Language models: as stated in the note
+
+# %%
+for _, verdicts in models:
+    plots.verdict_map(verdicts, "as_stated").show()
 
 # %% [markdown]
 # ## Estimates

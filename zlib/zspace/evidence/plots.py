@@ -231,24 +231,26 @@ def verdict_map(ledger: pd.DataFrame, reading: str = "as_corrected") -> go.Figur
         )
     )
     figure.update_layout(
-        height=170 + 34 * len(table), margin={"l": 300 if ledger["corpus"].nunique() > 2 else 220, "b": 40}
+        height=170 + 24 * len(table), margin={"l": 30 + 5 * table.index.str.len().max(), "b": 40}
     )
     figure.update_yaxes(tickfont={"size": 10})
     counts = ledger[reading].value_counts()
     finding = ", ".join(f"{counts[w]} {w}" for w in words if w in counts)
     key = ", ".join(f"{short} {word}" for word, short in _SHORT.items())
-    title = f"Verdicts {reading.replace('_', ' ')}: {finding}"
+    about = ledger["model"].iloc[0] if ledger["model"].nunique() == 1 else "Verdicts"
+    title = f"{about} {reading.replace('_', ' ')}: {finding}"
     titled(figure, title, f"all: every language together; {key}")
     # the names of models and corpora leave the plot too narrow for its title
     return figure.update_layout(title={"x": 0.02, "xref": "container"})
 
 
 def _row_labels(ledger: pd.DataFrame) -> pd.Series:
-    """Claim, and below it the model and corpus it was judged on (the corpus only where there are several)."""
-    claims = ledger["claim"].str.replace("_", " ")
-    several = ledger.loc[ledger["model"] != "any", "corpus"].nunique() > 1
-    places = ledger["model"] + ((", " + ledger["corpus"]) if several else "")
-    return claims + places.where(ledger["model"] != "any", "").map(lambda p: f"<br><i>{p}</i>" if p else "")
+    """Claim, the model it was judged on where there are several, the corpus where that model has several."""
+    claims, models = ledger["claim"].str.replace("_", " "), ledger["model"]
+    several = ledger.groupby(["claim", "model"])["corpus"].transform("nunique") > 1
+    named = models.where((models != "any") & (models.nunique() > 1), "")
+    places = named + ledger["corpus"].where(several, "").map(lambda c: f", {c}" if c else "")
+    return claims + places.map(lambda p: f" <i>{p.removeprefix(', ')}</i>" if p else "")
 
 
 def _of(table: pd.DataFrame, subject: str) -> pd.DataFrame:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from .claims import READINGS, OperatingCharacteristic, Verdict, rule
+from .claims import OVERALL, READINGS, OperatingCharacteristic, Verdict, rule
 
 
 def rules(claim_ids: Sequence[str]) -> pd.DataFrame:
@@ -78,6 +78,13 @@ def subjects(found: Sequence[Verdict]) -> pd.DataFrame:
         rows.append((v.language, "trained", v.estimate, v.low, v.high))
         rows += [(v.language, c["name"], c["estimate"], c["low"], c["high"]) for c in v.controls]
     return pd.DataFrame(rows, columns=["language", "subject", "estimate", "low", "high"])
+
+
+def without_model(ledger: pd.DataFrame) -> pd.DataFrame:
+    """Both verdicts of each claim that is about no language model: mathematics and synthetic worlds."""
+    rows = ledger[(ledger["model"] == "any") & (ledger["language"] == OVERALL)]
+    named = rows.assign(claim=rows["claim"].str.replace("_", " ")).set_index("claim")
+    return named[list(READINGS)].rename(columns=lambda name: name.replace("_", " "))
 
 
 def measured(ledger: pd.DataFrame) -> pd.DataFrame:

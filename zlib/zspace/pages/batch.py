@@ -219,8 +219,9 @@ def _record_unavailable(cells: Sequence[Cell], reason: str) -> None:
         corpus = corpora.label(*(str(cell.parameters.get(k, "")) for k in ("corpus", "version", "padding")))
         evidence = rules.Evidence(unavailable=f"weights unavailable: {reason}")
         for claim, entry in files.params("claims").items():
-            # a claim without a measured statistic is about no model
-            if entry["notebook"] != cell.notebook or "primary" not in entry:
+            # a claim without a measured statistic is about no model, and some others are not either
+            about_none = "primary" not in entry or entry.get("model") == "any"
+            if entry["notebook"] != cell.notebook or about_none:
                 continue
             if not claims.is_measured(claim, model=model, corpus=corpus):
                 verdicts = claims.evaluate_scope(claim, [evidence])

@@ -112,8 +112,8 @@ def rank_interval(x, y, *, rng: np.random.Generator) -> tuple[Interval, float, f
     rho, null = association.spearman_null(x, y, rng=rng)
     critical = association.critical_value(null)
     # p is below .05 at the critical value itself; where none is significant, all values are left in
-    half = min(critical * (1 - 1e-9), 2.0)
-    interval = Interval(rho, rho - half, rho + half, rho - null, 0.95, len(x))
+    half = critical * (1 - 1e-9)
+    interval = Interval(rho, max(rho - half, -1.0), min(rho + half, 1.0), rho - null, 0.95, len(x))
     p = association.permutation_pvalue(rho, null, "two-sided", exact=len(x) <= association.EXACT_UP_TO)
     return interval, p, critical
 
