@@ -1,0 +1,1 @@
+"""Series: generation steps of one layer as time series."""
