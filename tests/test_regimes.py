@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from scipy import special, stats
+from scipy import signal, special, stats
 from statsmodels.tsa.regime_switching.markov_regression import MarkovRegression
 from statsmodels.tsa.statespace.structural import UnobservedComponents
 from zspace.errors import ConvergenceError
@@ -398,7 +398,7 @@ def rejections(world, lags, n, rng):
 
 
 @pytest.mark.parametrize(("world", "lags"), [("white", 0), ("white", 1), ("autoregression", 1)])
-@pytest.mark.parametrize("n", [40, pytest.param(1000, marks=pytest.mark.full)])
+@pytest.mark.parametrize("n", [30, pytest.param(1000, marks=pytest.mark.full)])
 def test_number_of_regimes_holds_its_size(world, lags, n, rng):
     count = rejections(world, lags, n, rng)
     assert stats.binomtest(count, n, 0.05, alternative="greater").pvalue > 0.01
@@ -415,6 +415,14 @@ def test_number_of_regimes_finds_planted_regimes(world, n, rng):
 def test_number_of_regimes_takes_dependence_for_regimes_without_lags(rng):
     """Negative control: one regime that is an autoregression, tested against white noise."""
     assert rejections("autoregression", 0, 15, rng) >= 14
+
+
+def test_number_of_regimes_takes_longer_memory_for_regimes(rng):
+    """The limit that the docstring states: one regime with two lags."""
+    noise = rng.standard_normal((15, 456))
+    series = signal.lfilter([1], [1, -0.3, -0.3], noise, axis=1)[:, 200:]
+    found = [number_of_regimes(y, n_bootstrap=39, rng=rng).pvalue <= 0.05 for y in series]
+    assert sum(found) >= 8
 
 
 @pytest.mark.parametrize("lags", [0, 1])
@@ -487,6 +495,13 @@ def test_event_test_of_clusters_is_fooled_if_change_points_move_singly(rng):
         theirs = [e for problem, e in zip(steps, events, strict=True) for _ in problem]
         false += event_test(singly, theirs, n_shifts=199, rng=rng).pvalue <= 0.05
     assert stats.binomtest(false, 150, 0.05, alternative="greater").pvalue < 0.01
+
+
+def test_event_test_takes_a_common_place_for_coincidence(rng):
+    """The limit that the docstring states: both pile up, independently, in the last fifth of problems."""
+    steps = [rng.integers(160, 200, 3) for _ in range(20)]
+    events = [np.isin(np.arange(200), rng.integers(160, 200, 4)) for _ in range(20)]
+    assert event_test(steps, events, n_shifts=199, rng=rng).pvalue <= 0.01
 
 
 @pytest.mark.parametrize("clustered", [False, True])

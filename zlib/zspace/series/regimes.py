@@ -122,7 +122,7 @@ def fit_switching(
 
 
 def number_of_regimes(
-    log_y, *, lags: int = 1, n_bootstrap: int = 199, n_iterations: int = 60, rng: np.random.Generator
+    log_y, *, lags: int = 1, n_bootstrap: int = 199, n_iterations: int = 30, rng: np.random.Generator
 ) -> TestResult:
     r"""Likelihood ratio of two regimes against one, with its p-value by parametric bootstrap.
 
@@ -133,11 +133,17 @@ def number_of_regimes(
     Under the null the transition matrix is not identified, so that LR is not chi-square. With lags=0 the
     null distribution of LR is free of parameters and the p-value exact; but any dependence between steps
     then passes for regimes, so that a rejection says no more than "not white noise". With lags=1 first-order
-    dependence is allowed for; longer memory is not.
+    dependence is allowed for, at the price of power against regimes of a few steps; longer memory is not.
 
-    Both series and bootstrap series are maximised by the same EM iterations from the same five starts, the
-    variances of regimes at least 1/100 of that of one regime; the p-value does not depend on whether the
-    EM has converged, as both sides are treated alike.
+    The series and the bootstrap series are maximised by the same EM iterations from the same five starts,
+    variances of regimes at least 1/100 of that of one regime; both sides are treated alike, so that p does
+    not depend on whether the EM has converged. More iterations find more of the accidental maxima under one
+    regime and cost power.
+
+    Simulated with T=256, B=99, nominal 5 % (250 series each), lags=1: white noise .036; autoregressions with
+    phi .3, .6, .9: .060, .056, .048; **one regime with two lags (.3, .3): .836**. With lags=0 an
+    autoregression of .3 is rejected in 97 of 100 series. A rejection is therefore evidence of regimes only
+    where the residuals of the autoregression are white.
 
     Parameters
     ----------
