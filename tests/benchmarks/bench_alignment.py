@@ -1,8 +1,11 @@
 """Speed of retrieval against scikit-learn, and of CKA between all pairs against one pair after another.
 
-Sizes are those of a small model: 11 languages, d = 640, 160 items; CKA also with the 240 of the built-in
-corpus (30 scenarios of 8 draws), because the baseline's cost grows faster with the items than the Grams' that
-both need. Baselines give the same numbers from the same states: each row checks that before it is timed.
+Sizes are those of a small model and the built-in corpus: 11 languages, d = 640, 240 items (30 scenarios of 8
+draws). CKA is timed with 160 items too: both sides need Grams of n^2 d operations, the baseline also products
+of n^3, so that with 160 items it has only 19 times as many operations to do and cannot take 20 times as long.
+scikit-learn's leanest way to the same neighbours, `cosine_similarity`, does two products where one is enough and
+scales every vector twice: about that factor, and the cost of its checks, is there to be had.
+Baselines give the same numbers from the same states: each row checks that before it is timed.
 """
 
 import importlib.util
@@ -23,9 +26,10 @@ def rows(pairs: int) -> Iterator[Row | Skipped]:
     states = random_states(160)
     yield retrieval_against_neighbors(states[:2], pairs)
     yield retrieval_against_cosine_similarity(states[:2], pairs)
-    for sized in (states, random_states(240)):
-        yield cka_against_matrices(sized, pairs)
-        yield cka_against_ckatorch(sized, pairs)
+    yield cka_against_matrices(states, pairs, at_least=15)
+    larger = random_states(240)
+    yield cka_against_matrices(larger, pairs, at_least=20)
+    yield cka_against_ckatorch(larger, pairs)
 
 
 def random_states(n_items: int, seed: int = 0) -> np.ndarray:
@@ -73,10 +77,10 @@ def retrieval_against_cosine_similarity(states: np.ndarray, pairs: int) -> Row:
 
     np.testing.assert_allclose(candidate(), cosines())
     what = "scikit-learn's cosine_similarity a layer and direction / retrieval accuracy, both directions"
-    return compare(what, candidate, cosines, at_least=3.5, pairs=pairs, notes=notes(states))
+    return compare(what, candidate, cosines, at_least=2.5, pairs=pairs, notes=notes(states))
 
 
-def cka_against_matrices(states: np.ndarray, pairs: int) -> Row:
+def cka_against_matrices(states: np.ndarray, pairs: int, *, at_least: float) -> Row:
     def candidate():
         return np.array([alignment.cka_matrix(layer, unbiased=False) for layer in states.swapaxes(0, 1)])
 
@@ -93,7 +97,7 @@ def cka_against_matrices(states: np.ndarray, pairs: int) -> Row:
 
     np.testing.assert_allclose(candidate(), centring_matrices(), atol=1e-10)
     what = f"CKA of each pair by n x n products / CKA of all pairs, {states.shape[2]} items"
-    return compare(what, candidate, centring_matrices, at_least=20, pairs=pairs, notes=notes(states))
+    return compare(what, candidate, centring_matrices, at_least=at_least, pairs=pairs, notes=notes(states))
 
 
 def cka_against_ckatorch(states: np.ndarray, pairs: int) -> Row | Skipped:
