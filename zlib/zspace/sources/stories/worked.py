@@ -1,0 +1,122 @@
+"""Worked solutions of number stories, and few-shot prompts that ask for them.
+
+A worked solution retells a story one step a line, each followed by its equation in digits:
+`He sold 12 of the 64 hats on his stall. 64 - 12 = 52`. Digits are written alike in all languages, so that
+what a model computes can be checked by one rule everywhere. Two tasks with the same text to be written:
+
+    reasoning  question, then the solution; the model has to compute it
+    copying    question and solution, then the solution once more; the model only has to repeat it
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...errors import ParameterError
+from . import MAX_DIFFICULTY, _draw_names, _stream, _tell, _Told, apply, draw_numbers, scenarios, telling
+
+TASKS = ("reasoning", "copying")
+SIGNS = {"add": "+", "subtract": "-", "multiply": "*", "share": "/"}
+END = "\n\n"  # what follows a solution
+
+
+@dataclass(frozen=True)
+class Worked:
+    """A story in digits with its solution.
+
+    `item`, `scenario`, `language`; `question` the story, `solution` its lines, `answer` the last result.
+    """
+
+    item: str
+    scenario: str
+    language: str
+    question: str
+    solution: str
+    answer: str
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What a model is given, and what it should write: `expected`, a text that ends before END."""
+
+    item: str
+    scenario: str
+    language: str
+    task: str
+    text: str
+    expected: str
+    answer: str
+
+
+def solutions(
+    language: str,
+    *,
+    n_scenarios: int | None = None,
+    n_draws: int = 4,
+    difficulty: int = MAX_DIFFICULTY,
+    seed=0,
+) -> list[Worked]:
+    """Worked solutions of the stories of `generate`, the same draws in the same order.
+
+    Raises CorpusError for a language without stories, ParameterError for an impossible size.
+    """
+    if not 1 <= difficulty <= MAX_DIFFICULTY:
+        raise ParameterError(f"difficulty={difficulty!r}; expected a number from 1 to {MAX_DIFFICULTY}")
+    content = telling(language)
+    found = []
+    for scenario in scenarios()[:n_scenarios]:
+        names = _draw_names(scenario, language, content, n_draws, seed)
+        for j, numbers in enumerate(draw_numbers(scenario, n_draws, seed=seed)):
+            told = {k: _Told(n, language, "digits") for k, n in zip("abcdef", numbers, strict=True)}
+            lines, answer = _solve(content, scenario, difficulty, numbers, {**told, **names[j]})
+            question = _tell(content, scenario.name, difficulty, {**told, **names[j]})
+            item = f"{scenario.name}-{difficulty}-{j:03d}"
+            found.append(Worked(item, scenario.name, language, question, "\n".join(lines), answer))
+    return found
+
+
+def prompts(
+    worked: Sequence[Worked], task: str, *, n_shots: int = 2, rng: np.random.Generator
+) -> list[Prompt]:
+    """A few-shot prompt for each solution, with examples drawn from other scenarios of the same language.
+
+    Raises ParameterError for an unknown task or where there are fewer than `n_shots` other scenarios.
+    """
+    if task not in TASKS:
+        raise ParameterError(f"task={task!r}; expected {' or '.join(TASKS)}")
+    found = []
+    for own in worked:
+        others = [w for w in worked if w.scenario != own.scenario and w.language == own.language]
+        names = sorted({w.scenario for w in others})
+        if len(names) < n_shots:
+            raise ParameterError(
+                f"n_shots={n_shots}, but only {len(names)} scenarios beside that of {own.item}"
+            )
+        shown = []
+        for name in rng.choice(names, n_shots, replace=False):
+            candidates = [w for w in others if w.scenario == name]
+            shown.append(candidates[int(rng.integers(len(candidates)))])
+        blocks = [_block(w, task) + " " + w.solution for w in shown]
+        text = END.join([*blocks, _block(own, task)])
+        found.append(Prompt(own.item, own.scenario, own.language, task, text, own.solution, own.answer))
+    return found
+
+
+def _solve(content: dict, scenario, difficulty: int, numbers: Sequence[int], words: dict):
+    """Lines of a solution and its last result."""
+    story, quantity = content["stories"][scenario.name], numbers[0]
+    sentences = [story["opening"], *story["then"][: difficulty - 1]]
+    lines = []
+    for sentence, (operation, _, _), number in zip(sentences, scenario.steps, numbers[1:], strict=False):
+        result = apply(operation, quantity, number)
+        lines.append(f"{sentence.format(**words)} {quantity} {SIGNS[operation]} {number} = {result}")
+        quantity = result
+    return lines, str(quantity)
+
+
+def _block(worked: Worked, task: str) -> str:
+    """Everything before the text that a model has to write, without the space that follows."""
+    labels = telling(worked.language)["labels"]
+    asked = f"{labels['question']}: {worked.question}\n{labels['answer']}:"
+    return asked if task == "reasoning" else f"{asked} {worked.solution}\n{labels['answer']}:"

@@ -1,0 +1,398 @@
+"""Generation traces: what every layer adds at every token that a model writes.
+
+Symbols: L blocks, d hidden size; a trace has T steps, step t is the forward pass that reads generated token t.
+h_l (d,) the residual stream before block l at that token, f_l = h_{l+1} - h_l what block l adds.
+
+    update_energy (L, T)    ||f_l||^2 at step t
+    step_energy (L+1, T)    ||h_l at step t - h_l at step t-1||^2, step -1 being the prompt's last token
+    log_probability (T,)    of token t where it was written, nats, of the model itself (temperature 1)
+    entropy (T,)            of that distribution, nats
+
+`traces` samples with the stock `generate` of transformers; `replay` reads given tokens, so that a twin meets
+exactly what the trained model wrote. Each prompt has a random stream of its own: what is sampled does not depend
+on which prompts share its batch, beyond the rounding of float32.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import tqdm
+
+from ..errors import ModelError, ParameterError
+from ..sources import models
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# Raise it when an edit here changes numbers: part of the key of kept traces.
+CODE_VERSION = 1
+# Sequences in one batch: more only cost memory on a CPU, where reading the weights takes most of a step.
+BATCH_SIZE = {"cpu": 16, "cuda": 256}
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """What a model wrote after one prompt, and its states while it did; arrays as in the module's head.
+
+    `tokens` (T,) the ids, `text` what they spell, `n_prompt` tokens of the prompt; `stopped` is "text" (a stop
+    string came, which is not part of the trace), "eos" or "length". `vectors` holds layer -> (T, d) float32 of
+    the layers that were asked for.
+    """
+
+    tokens: np.ndarray
+    text: str
+    n_prompt: int
+    stopped: str
+    update_energy: np.ndarray
+    step_energy: np.ndarray
+    log_probability: np.ndarray
+    entropy: np.ndarray
+    vectors: dict[int, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def n_steps(self) -> int:
+        """T."""
+        return len(self.tokens)
+
+
+def traces(
+    model: models.LanguageModel,
+    prompts: Sequence[str],
+    *,
+    rng: np.random.Generator,
+    n_steps: int = 256,
+    temperature: float = 1.0,
+    stop: Sequence[str] = (),
+    vectors: Sequence[int] = (),
+    batch_size: int | None = None,
+    progress: bool = False,
+) -> list[Trace]:
+    """Sampled continuations with every layer's energies at every step, in the order of `prompts`.
+
+    Parameters
+    ----------
+    model : a loaded language model with L blocks.
+    prompts : texts, each with at least one content token.
+    rng : one stream is spawned from it for each prompt.
+    n_steps : the longest trace.
+    temperature : of the softmax sampled from, positive; log-probabilities are of the model itself.
+    stop : strings that end a trace where they begin.
+    vectors : layers, 0 to L, whose states are kept whole.
+    batch_size : prompts that are continued together; by default one that suits the device.
+    progress : show a text progress bar, counted in prompts.
+
+    Raises
+    ------
+    ParameterError : an impossible size, temperature or layer.
+    ModelError : a prompt without content or too long for the model with `n_steps`, or energies not finite.
+    """
+    _check(model, n_steps, temperature, stop, vectors, batch_size)
+    tokens = [ids for ids, _ in models.tokenize(model, prompts)]
+    _check_room(model, tokens, n_steps + 1)
+    streams = rng.spawn(len(tokens))
+    size = batch_size or BATCH_SIZE.get(model.device.type, BATCH_SIZE["cuda"])
+    order = np.argsort([-len(ids) for ids in tokens], kind="stable")
+    found: list = [None] * len(tokens)
+    with _bar(len(tokens), progress, f"{model.name} writes") as bar:
+        for start in range(0, len(order), size):
+            rows = order[start : start + size]
+            uniforms = np.stack([streams[row].random(n_steps + 1) for row in rows])
+            batch = _continue([tokens[row] for row in rows], model, uniforms, temperature, stop, vectors)
+            for row, trace in zip(rows, batch, strict=True):
+                found[row] = trace
+            bar.update(len(rows))
+    return found
+
+
+def replay(
+    model: models.LanguageModel,
+    prompts: Sequence[str],
+    continuations: Sequence[np.ndarray],
+    *,
+    vectors: Sequence[int] = (),
+    progress: bool = False,
+) -> list[Trace]:
+    """The traces of given continuations, token ids (T,) each, read by any model with the same tokens.
+
+    Of a trained model and its own traces it gives the same numbers up to rounding. One text at a time, each in a
+    single pass. Parameters and errors as in `traces`; `stopped` is "replay".
+    """
+    _check(model, 1, 1.0, (), vectors, None)
+    tokens = [ids for ids, _ in models.tokenize(model, prompts)]
+    if len(tokens) != len(continuations) or not all(len(c) for c in continuations):
+        raise ParameterError(
+            f"{len(prompts)} prompts and {len(continuations)} continuations; expected one continuation of at "
+            "least one token for each prompt."
+        )
+    found = []
+    with _bar(len(tokens), progress, f"{model.name} reads") as bar:
+        for ids, continuation in zip(tokens, continuations, strict=True):
+            _check_room(model, [ids], len(continuation))
+            found.append(_read(model, ids, np.asarray(continuation, np.int64), vectors))
+            bar.update()
+    return found
+
+
+class _Recorder:
+    """Chooses the next token of every row and keeps what the pass before it did: a logits processor.
+
+    It is called once after every forward pass. What it returns leaves a single token possible, so that the greedy
+    search of `generate` takes the one that was sampled here, without the global random stream.
+    """
+
+    def __init__(self, model, hooks, uniforms: np.ndarray, temperature: float, vectors: Sequence[int]):
+        import torch
+
+        n_rows, n_calls = uniforms.shape
+        self._hooks, self._temperature, self._kept_layers = hooks, temperature, list(vectors)
+        self._uniforms = torch.from_numpy(uniforms).to(model.device)
+        self._before: Tensor | None = None
+        self.n_calls = 0
+
+        def empty(*shape):
+            return torch.empty(n_calls, *shape, device=model.device)
+
+        self.update_energy, self.step_energy = (
+            empty(model.n_layers, n_rows),
+            empty(model.n_layers + 1, n_rows),
+        )
+        self.log_probability, self.entropy = empty(n_rows), empty(n_rows)
+        self.vectors = empty(len(self._kept_layers), n_rows, model.hidden_size)
+
+    def __call__(self, input_ids: "Tensor", scores: "Tensor") -> "Tensor":
+        import torch
+
+        states = torch.stack([h.to(input_ids.device, torch.float32) for h in self._hooks.take()])
+        if self._before is not None:
+            step = self.n_calls - 1
+            self.update_energy[step] = _energy(states[1:] - states[:-1])
+            self.step_energy[step] = _energy(states - self._before)
+            self.vectors[step] = states[self._kept_layers]
+        self._before = states
+        chosen, self.log_probability[self.n_calls], self.entropy[self.n_calls] = _sample(
+            scores, self._uniforms[:, self.n_calls], self._temperature
+        )
+        self.n_calls += 1
+        return torch.full_like(scores, -torch.inf).scatter_(1, chosen[:, None], 0.0)
+
+
+class _Stopper:
+    """Says which rows have written a stop string: a stopping criterion."""
+
+    def __init__(self, tokenizer, stop: Sequence[str], n_prompt: int):
+        self._tokenizer, self._stop, self._n_prompt = tokenizer, stop, n_prompt
+        # no token spells less than one byte
+        self._window = 1 + max((len(text.encode()) for text in stop), default=0)
+
+    def __call__(self, input_ids: "Tensor", _scores, **_) -> "Tensor":
+        import torch
+
+        if not self._stop:
+            return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
+        tails = self._tokenizer.batch_decode(input_ids[:, self._n_prompt :][:, -self._window :])
+        done = [any(text in tail for text in self._stop) for tail in tails]
+        return torch.tensor(done, device=input_ids.device)
+
+
+def _continue(prompts, model, uniforms, temperature, stop, vectors) -> list[Trace]:
+    """One batch of traces from the token ids of its prompts."""
+    import torch
+
+    width, pad = max(map(len, prompts)), model.tokenizer.pad_token_id
+    ids = np.full((len(prompts), width), pad, np.int64)
+    mask = np.zeros(ids.shape, np.int64)
+    for row, prompt in enumerate(prompts):
+        ids[row, width - len(prompt) :], mask[row, width - len(prompt) :] = prompt, 1
+    ids, mask = (torch.from_numpy(x).to(model.device) for x in (ids, mask))
+    ends = _end_tokens(model)
+
+    def last(_layer, h):
+        return h[:, -1].clone()  # a view would keep the states of the whole prompt
+
+    with torch.inference_mode(), models.ReducingHooks(model, last) as hooks:
+        recorder = _Recorder(model, hooks, uniforms, temperature, vectors)
+        written = (
+            model.network.generate(
+                input_ids=ids,
+                attention_mask=mask,
+                max_new_tokens=uniforms.shape[1],
+                logits_processor=[recorder],
+                stopping_criteria=[_Stopper(model.tokenizer, stop, width)],
+                pad_token_id=pad,
+                eos_token_id=ends or None,
+                # whatever the model's own configuration of `generate` says
+                do_sample=False,
+                num_beams=1,
+                repetition_penalty=1.0,
+                use_cache=True,
+            )[:, width:]
+            .cpu()
+            .numpy()
+        )
+        recorded = {name: getattr(recorder, name).cpu().numpy() for name in _RECORDED}
+    return [
+        _trace(
+            model,
+            written[row],
+            len(prompt),
+            {k: v[..., row] if k != "vectors" else v[:, :, row] for k, v in recorded.items()},
+            ends,
+            stop,
+            vectors,
+        )
+        for row, prompt in enumerate(prompts)
+    ]
+
+
+_RECORDED = ("update_energy", "step_energy", "log_probability", "entropy", "vectors")
+
+
+def _trace(model, written, n_prompt, recorded, ends, stop, layers) -> Trace:
+    """The trace of one row: its recordings up to where it stopped."""
+    # the last token written is never read, so that it has no step
+    length, stopped = len(written) - 1, "length"
+    at_end = np.flatnonzero(np.isin(written, ends))
+    if len(at_end):
+        length, stopped = int(at_end[0]), "eos"
+    cut = _stop_position(model.tokenizer, written[: length + 1], stop)
+    if cut is not None and cut <= length:
+        length, stopped = cut, "text"
+    parts = {name: recorded[name][:length] for name in _RECORDED}
+    return _finished(model, written[:length], n_prompt, stopped, parts, layers)
+
+
+def _finished(model, tokens, n_prompt: int, stopped: str, parts: dict, layers) -> Trace:
+    energies = parts["update_energy"]
+    if not np.isfinite(energies).all():
+        layer = int(np.isfinite(energies).all(0).argmin())
+        raise ModelError(
+            f"{model.name}: what block {layer} adds is not finite while it writes (dtype {model.dtype}). float16 "
+            "overflows in many models; use float32 or bfloat16."
+        )
+    return Trace(
+        tokens=np.array(tokens, np.int64),
+        text=model.tokenizer.decode(tokens),
+        n_prompt=n_prompt,
+        stopped=stopped,
+        update_energy=np.ascontiguousarray(parts["update_energy"].T),
+        step_energy=np.ascontiguousarray(parts["step_energy"].T),
+        log_probability=parts["log_probability"].copy(),
+        entropy=parts["entropy"].copy(),
+        vectors={layer: parts["vectors"][:, i].copy() for i, layer in enumerate(layers)},
+    )
+
+
+def _stop_position(tokenizer, written, stop: Sequence[str]) -> int | None:
+    """How many tokens lie wholly before the first stop string, or None where there is none."""
+    text = tokenizer.decode(written)
+    starts = [start for start in map(text.find, stop) if start >= 0]
+    if not starts:
+        return None
+    count = len(written)
+    while len(tokenizer.decode(written[:count])) > min(starts):
+        count -= 1
+    return count
+
+
+def _read(model, prompt, continuation, layers: Sequence[int]) -> Trace:
+    """One replayed trace."""
+    import torch
+
+    n, ids = len(continuation), torch.from_numpy(np.concatenate([prompt, continuation]))[None]
+    before: list = []
+
+    def reduce(layer, h):
+        # the last n+1 positions: the prompt's last token and the continuation
+        h = h[0, -n - 1 :].to(model.device, torch.float32)
+        update = _energy(h[1:] - before.pop()[1:]) if before else None
+        before.append(h)
+        return update, _energy(h.diff(dim=0)), h[1:].clone() if layer in layers else None
+
+    with torch.inference_mode(), models.ReducingHooks(model, reduce) as hooks:
+        ids = ids.to(model.device)
+        logits = model.network(input_ids=ids, use_cache=False, logits_to_keep=n + 1).logits[0, :-1].float()
+        kept = hooks.take()
+        log_p = logits.log_softmax(-1)
+        log_probability = log_p.gather(1, ids[0, -n:, None])[:, 0]
+        entropy = _entropy(log_p)
+        parts = {
+            "update_energy": torch.stack([update for update, _, _ in kept[1:]], 1),
+            "step_energy": torch.stack([step for _, step, _ in kept], 1),
+            "log_probability": log_probability,
+            "entropy": entropy,
+            "vectors": torch.stack([h for layer in layers for h in [kept[layer][2]]], 1)
+            if layers
+            else torch.empty(n, 0, model.hidden_size),
+        }
+        parts = {name: part.cpu().numpy() for name, part in parts.items()}
+    return _finished(model, continuation, len(prompt), "replay", parts, layers)
+
+
+def _energy(x: "Tensor") -> "Tensor":
+    import torch
+
+    return torch.linalg.vecdot(x, x)
+
+
+def _sample(logits: "Tensor", uniform: "Tensor", temperature: float) -> "tuple[Tensor, Tensor, Tensor]":
+    """A token a row by inversion of its distribution at `temperature`, its log-probability and the entropy at 1."""
+    import torch
+
+    log_p = logits.float().log_softmax(-1)
+    weights = (
+        log_p.exp() if temperature == 1 else ((log_p - log_p.amax(-1, keepdim=True)) / temperature).exp()
+    )
+    # float32 would lose the small steps of 10^5 tokens
+    cumulative = weights.cumsum(-1, dtype=torch.float64)
+    target = uniform[:, None] * cumulative[:, -1:]
+    # a vocabulary's last entries may be impossible, and u may round up to the total
+    chosen = torch.searchsorted(cumulative, target, right=True).clamp(max=logits.shape[1] - 1)
+    return chosen[:, 0], log_p.gather(1, chosen)[:, 0], _entropy(log_p)
+
+
+def _entropy(log_p: "Tensor") -> "Tensor":
+    import torch
+
+    # 0 log 0 is 0, not NaN
+    return -torch.linalg.vecdot(log_p.exp(), log_p.clamp(min=-1e4))
+
+
+def _end_tokens(model) -> list[int]:
+    """Ids that end a text, of the model's configuration or else of its tokenizer."""
+    found = model.network.generation_config.eos_token_id
+    found = model.tokenizer.eos_token_id if found is None else found
+    return [] if found is None else [int(token) for token in np.atleast_1d(found)]
+
+
+def _check(model, n_steps, temperature, stop, vectors, batch_size) -> None:
+    if n_steps < 1 or (batch_size is not None and batch_size < 1):
+        raise ParameterError(f"n_steps={n_steps}, batch_size={batch_size}; expected at least 1.")
+    if not temperature > 0:
+        raise ParameterError(
+            f"temperature={temperature}; expected a positive number, 1 for the model itself."
+        )
+    if isinstance(stop, str) or not all(stop):
+        raise ParameterError(f"stop={stop!r}; expected a list of strings that are not empty.")
+    outside = [layer for layer in vectors if not 0 <= layer <= model.n_layers]
+    if outside:
+        raise ParameterError(f"vectors of layers {outside}; {model.name} has layers 0 to {model.n_layers}.")
+
+
+def _check_room(model, tokens: Sequence, n_more: int) -> None:
+    longest = getattr(model.network.config.get_text_config(), "max_position_embeddings", None)
+    for row, ids in enumerate(tokens):
+        if longest and len(ids) + n_more > longest:
+            raise ModelError(
+                f"prompt {row}: {len(ids)} tokens and {n_more} to come, {model.name} knows {longest} positions. "
+                "Shorten the prompt or ask for fewer steps."
+            )
+
+
+def _bar(total: int, progress: bool, what: str) -> tqdm.tqdm:
+    # Where a bar is wanted tqdm still obeys TQDM_DISABLE, by which a batch run silences it.
+    silent = {} if progress else {"disable": True}
+    interval = 0.1 if sys.stderr.isatty() else 10  # seconds; a log needs no line for every batch
+    return tqdm.tqdm(total=total, unit="trace", desc=what, dynamic_ncols=True, mininterval=interval, **silent)
