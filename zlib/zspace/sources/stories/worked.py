@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...errors import ParameterError
-from . import MAX_DIFFICULTY, _draw_names, _stream, _tell, _Told, apply, draw_numbers, scenarios, telling
+from . import MAX_DIFFICULTY, _draw_names, _tell, _Told, apply, draw_numbers, scenarios, telling
 
 TASKS = ("reasoning", "copying")
 SIGNS = {"add": "+", "subtract": "-", "multiply": "*", "share": "/"}
@@ -38,7 +38,10 @@ class Worked:
 
 @dataclass(frozen=True)
 class Prompt:
-    """What a model is given, and what it should write: `expected`, a text that ends before END."""
+    """What a model is given, and what it should write: `expected`, a text that ends before END.
+
+    `shots` are the examples shown, `own` is the story asked about.
+    """
 
     item: str
     scenario: str
@@ -47,6 +50,13 @@ class Prompt:
     text: str
     expected: str
     answer: str
+    shots: tuple[Worked, ...] = ()
+    own: Worked | None = None
+
+    def copying(self, solution: str) -> str:
+        """The text that asks for a copy of any solution of this story, with the same examples."""
+        shown = Worked(**{**vars(self.own), "solution": solution})
+        return _join(self.shots, shown, "copying")
 
 
 def solutions(
@@ -97,10 +107,26 @@ def prompts(
         for name in rng.choice(names, n_shots, replace=False):
             candidates = [w for w in others if w.scenario == name]
             shown.append(candidates[int(rng.integers(len(candidates)))])
-        blocks = [_block(w, task) + " " + w.solution for w in shown]
-        text = END.join([*blocks, _block(own, task)])
-        found.append(Prompt(own.item, own.scenario, own.language, task, text, own.solution, own.answer))
+        text = _join(shown, own, task)
+        place = (own.item, own.scenario, own.language, task)
+        found.append(Prompt(*place, text, own.solution, own.answer, tuple(shown), own))
     return found
+
+
+def plain_text(language: str, *, rng: np.random.Generator) -> tuple[str, str]:
+    """A text in which nothing is computed, in two parts, its first story and the others: all of them, numbers in
+    words, none of their questions, in random order, one story a line."""
+    content = telling(language)
+    stories = []
+    for i in rng.permutation(len(scenarios())):
+        scenario = scenarios()[i]
+        seed = int(rng.integers(2**31))
+        numbers = draw_numbers(scenario, 1, seed=seed)[0]
+        words = {k: _Told(n, language, "spelled-out") for k, n in zip("abcdef", numbers, strict=True)}
+        words |= _draw_names(scenario, language, content, 1, seed)[0]
+        story = content["stories"][scenario.name]
+        stories.append(content["joiner"].join([story["opening"], *story["then"]]).format(**words))
+    return stories[0] + "\n", "\n".join(stories[1:])
 
 
 def _solve(content: dict, scenario, difficulty: int, numbers: Sequence[int], words: dict):
@@ -113,6 +139,10 @@ def _solve(content: dict, scenario, difficulty: int, numbers: Sequence[int], wor
         lines.append(f"{sentence.format(**words)} {quantity} {SIGNS[operation]} {number} = {result}")
         quantity = result
     return lines, str(quantity)
+
+
+def _join(shots: Sequence[Worked], own: Worked, task: str) -> str:
+    return END.join([*(f"{_block(w, task)} {w.solution}" for w in shots), _block(own, task)])
 
 
 def _block(worked: Worked, task: str) -> str:
