@@ -9,10 +9,11 @@ In the file energies are whole multiples of a thousandth of a natural logarithm 
 of at most .05 %; the table of series says where each begins.
 """
 
+import functools
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ import pandas as pd
 from .. import files
 from ..errors import ParameterError, StoreError
 from ..sources import models
+from ..sources.stories import stream, worked
 from ..sources.stories.worked import END, Prompt, plain_text
 from . import generation, transcripts
 
@@ -126,6 +128,124 @@ def record(
     }
     outcomes = pd.DataFrame([one.labels for one in labelled])
     return _gathered(model, kept, outcomes, range(model.n_layers) if layers is None else layers, about)
+
+
+def ensure(
+    model_name: str,
+    languages: Sequence[str],
+    *,
+    n_draws: int = 2,
+    difficulties: Sequence[int] = (5,),
+    n_shots: int = 2,
+    twin_seeds: Sequence[int] = (0, 1, 2),
+    n_samples: int = 1,
+    n_kept: int = 40,
+    n_steps: int = 224,
+    temperature: float = 0.5,
+    seed: int = 0,
+    device: str = "cpu",
+    batch_size: int | None = None,
+    progress: bool = True,
+) -> Recordings:
+    """Recordings of a model on worked stories in some languages, all layers, from the disk where they are there.
+
+    What is missing is recorded language by language, each saved when it is done, so that an interrupted recording
+    goes on at the first missing language. A language's numbers do not depend on which others are asked for.
+
+    Raises
+    ------
+    CorpusError, ModelError, WeightsUnavailableError, ParameterError : unknown or unusable input.
+    StoreError : recordings cannot be written.
+    """
+    settings = {
+        "n_draws": n_draws,
+        "difficulties": [int(k) for k in difficulties],
+        "n_shots": n_shots,
+        "twin_seeds": [int(k) for k in twin_seeds],
+        "n_samples": n_samples,
+        "n_kept": n_kept,
+        "n_steps": n_steps,
+        "temperature": temperature,
+        "seed": seed,
+    }
+    key = files.fingerprint([models.identity(model_name), settings, generation.CODE_VERSION])
+    folder = files.runs_root() / "traces" / key
+
+    @functools.cache
+    def model():
+        return models.load(model_name, device=device)
+
+    parts = []
+    with files.lock(folder):
+        for language in dict.fromkeys(languages):
+            path = folder / f"{language}.npz"
+            if not path.exists():
+                found = _record_language(model(), language, settings, batch_size, progress)
+                save(found, path)
+            parts.append(load(path))
+    return join(parts)
+
+
+def _record_language(model, language: str, settings: Mapping, batch_size, progress: bool) -> Recordings:
+    rng = stream(settings["seed"], "traces", language)
+    solutions = [
+        one
+        for difficulty in settings["difficulties"]
+        for one in worked.solutions(
+            language, n_draws=settings["n_draws"], difficulty=difficulty, seed=settings["seed"]
+        )
+    ]
+    # examples are of the same difficulty as the story asked about
+    by_difficulty: dict[str, list] = {}
+    for one in solutions:
+        by_difficulty.setdefault(one.item.split("-")[-2], []).append(one)
+    prompts = [
+        prompt
+        for same in by_difficulty.values()
+        for prompt in worked.prompts(same, "reasoning", n_shots=settings["n_shots"], rng=rng)
+    ]
+    names = ("twin_seeds", "n_samples", "n_kept", "n_steps", "temperature")
+    options = {name: settings[name] for name in names}
+    return record(model, prompts, rng=rng, batch_size=batch_size, progress=progress, **options)
+
+
+def join(parts: Sequence[Recordings]) -> Recordings:
+    """Recordings of several languages as one; raises ParameterError where their layers differ."""
+    if not parts or any(not np.array_equal(parts[0].layers, part.layers) for part in parts):
+        raise ParameterError("join needs recordings, all of the same layers.")
+    series = pd.concat([part.series for part in parts], ignore_index=True)
+    series["start"] = series["n_steps"].cumsum() - series["n_steps"]
+
+    def end_to_end(name: str) -> np.ndarray:
+        return np.concatenate([getattr(part, name) for part in parts], axis=-1)
+
+    arrays = ("update_energy", "step_energy", "log_probability", "entropy", "tokens", "classes")
+    outcomes = pd.concat([part.outcomes for part in parts], ignore_index=True)
+    return Recordings(
+        series, outcomes, parts[0].layers, *(end_to_end(name) for name in arrays), about=parts[0].about
+    )
+
+
+def select(recordings: Recordings, *, layers: Sequence[int], n_kept: int) -> Recordings:
+    """Some layers, and of each language and condition the first `n_kept` series, for a smaller file."""
+    series = recordings.series
+    rank = series.groupby(["condition", "language"]).cumcount()
+    rows = np.flatnonzero(rank < n_kept)
+    steps = np.concatenate(
+        [np.arange(recordings.steps(row).start, recordings.steps(row).stop) for row in rows]
+    )
+    at = [list(recordings.layers).index(layer) for layer in layers]
+    chosen = series.iloc[rows].reset_index(drop=True)
+    chosen["start"] = chosen["n_steps"].cumsum() - chosen["n_steps"]
+    per_layer = ("update_energy", "step_energy")
+    per_step = ("log_probability", "entropy", "tokens", "classes")
+    return replace(
+        recordings,
+        series=chosen,
+        layers=np.asarray(layers),
+        **{name: getattr(recordings, name)[at][:, steps] for name in per_layer},
+        **{name: getattr(recordings, name)[steps] for name in per_step},
+    )
 
 
 def _labels(prompt: Prompt, trace: generation.Trace, sample: int) -> dict:

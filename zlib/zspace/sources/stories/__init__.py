@@ -165,7 +165,7 @@ def generate(
 
 def draw_numbers(scenario: Scenario, n_draws: int, *, seed: int) -> list[tuple[int, ...]]:
     """First `n_draws` tuples of numbers of a scenario, with pairwise different (start, step 1)."""
-    rng = _stream(seed, scenario.name)
+    rng = stream(seed, scenario.name)
     draws: dict[tuple[int, int], tuple[int, ...]] = {}
     fruitless = 0
     while len(draws) < n_draws:
@@ -221,7 +221,7 @@ def _numbers(low: int, high: int) -> list[int]:
 def _draw_names(
     scenario: Scenario, code: str, content: dict, n_draws: int, seed: int
 ) -> list[dict[str, str]]:
-    rng = _stream(seed, scenario.name, code)
+    rng = stream(seed, scenario.name, code)
     pools = content["names"].items()
     return [{kind: pool[int(rng.integers(len(pool)))] for kind, pool in pools} for _ in range(n_draws)]
 
@@ -272,7 +272,7 @@ def _item(scenario: Scenario, level: int, draw: int, numbers: tuple[int, ...]) -
     }
 
 
-def _stream(seed: int, *names: str) -> np.random.Generator:
+def stream(seed: int, *names: str) -> np.random.Generator:
     """Generator that depends on the seed and the names alone, not on what else is drawn."""
     digest = hashlib.sha256("\n".join(names).encode()).digest()
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=tuple(np.frombuffer(digest, "<u4"))))
