@@ -121,7 +121,9 @@ def smoothed_probabilities(log_y, params: RegimeParams) -> FilteredRegimes:
         reachable = log_predicted[t + 1] > -np.inf
         ratio = np.where(reachable, smoothed[t + 1] - np.where(reachable, log_predicted[t + 1], 0), -np.inf)
         smoothed[t] += np.logaddexp.reduce(step + ratio, axis=1)
-    return FilteredRegimes(np.exp(smoothed), loglik)
+    # rounding over the steps may leave a sum of one plus a few in the sixteenth digit
+    smoothed -= np.logaddexp.reduce(smoothed, axis=1, keepdims=True)
+    return FilteredRegimes(np.exp(np.minimum(smoothed, 0.0)), loglik)
 
 
 def simulate_regimes(

@@ -1,7 +1,7 @@
 """Generation traces: what every layer adds at every token that a model writes.
 
-Symbols: L blocks, d hidden size; a trace has T steps, step t is the forward pass that reads generated token t.
-h_l (d,) the residual stream before block l at that token, f_l = h_{l+1} - h_l what block l adds.
+Symbols: L blocks, d hidden size; a trace has T steps, step t is the forward pass that reads generated token
+t. h_l (d,) the residual stream before block l at that token, f_l = h_{l+1} - h_l what block l adds.
 
     update_energy (L, T)    ||f_l||^2 at step t
     step_energy (L+1, T)    ||h_l at step t - h_l at step t-1||^2, step -1 being the prompt's last token
@@ -9,8 +9,8 @@ h_l (d,) the residual stream before block l at that token, f_l = h_{l+1} - h_l w
     entropy (T,)            of that distribution, nats
 
 `traces` samples with the stock `generate` of transformers; `replay` reads given tokens, so that a twin meets
-exactly what the trained model wrote. Each prompt has a random stream of its own: what is sampled does not depend
-on which prompts share its batch, beyond the rounding of float32.
+exactly what the trained model wrote. Each prompt has a random stream of its own: what is sampled does not
+depend on which prompts share its batch, beyond the rounding of float32.
 """
 
 import sys
@@ -23,9 +23,10 @@ import tqdm
 
 from ..errors import ModelError, ParameterError
 from ..sources import models
+from . import sampling
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    pass
 
 # Raise it when an edit here changes numbers: part of the key of kept traces.
 CODE_VERSION = 1
@@ -37,9 +38,9 @@ BATCH_SIZE = {"cpu": 16, "cuda": 256}
 class Trace:
     """What a model wrote after one prompt, and its states while it did; arrays as in the module's head.
 
-    `tokens` (T,) the ids, `text` what they spell, `n_prompt` tokens of the prompt; `stopped` is "text" (a stop
-    string came, which is not part of the trace), "eos" or "length". `vectors` holds layer -> (T, d) float32 of
-    the layers that were asked for.
+    `tokens` (T,) the ids, `text` what they spell, `n_prompt` tokens of the prompt; `stopped` is "text" (a
+    stop string came, which is not part of the trace), "eos" or "length". `vectors` holds layer -> (T, d)
+    float32 of the layers that were asked for.
     """
 
     tokens: np.ndarray
@@ -117,8 +118,8 @@ def replay(
 ) -> list[Trace]:
     """The traces of given continuations, token ids (T,) each, read by any model with the same tokens.
 
-    Of a trained model and its own traces it gives the same numbers up to rounding. One text at a time, each in a
-    single pass. Parameters and errors as in `traces`; `stopped` is "replay".
+    Of a trained model and its own traces it gives the same numbers up to rounding. One text at a time, each
+    in a single pass. Parameters and errors as in `traces`; `stopped` is "replay".
     """
     _check(model, 1, 1.0, (), vectors, None)
     tokens = [ids for ids, _ in models.tokenize(model, prompts)]
@@ -136,67 +137,6 @@ def replay(
     return found
 
 
-class _Recorder:
-    """Chooses the next token of every row and keeps what the pass before it did: a logits processor.
-
-    It is called once after every forward pass. What it returns leaves a single token possible, so that the greedy
-    search of `generate` takes the one that was sampled here, without the global random stream.
-    """
-
-    def __init__(self, model, hooks, uniforms: np.ndarray, temperature: float, vectors: Sequence[int]):
-        import torch
-
-        n_rows, n_calls = uniforms.shape
-        self._hooks, self._temperature, self._kept_layers = hooks, temperature, list(vectors)
-        self._uniforms = torch.from_numpy(uniforms).to(model.device)
-        self._before: Tensor | None = None
-        self.n_calls = 0
-
-        def empty(*shape):
-            return torch.empty(n_calls, *shape, device=model.device)
-
-        self.update_energy, self.step_energy = (
-            empty(model.n_layers, n_rows),
-            empty(model.n_layers + 1, n_rows),
-        )
-        self.log_probability, self.entropy = empty(n_rows), empty(n_rows)
-        self.vectors = empty(len(self._kept_layers), n_rows, model.hidden_size)
-
-    def __call__(self, input_ids: "Tensor", scores: "Tensor") -> "Tensor":
-        import torch
-
-        states = torch.stack([h.to(input_ids.device, torch.float32) for h in self._hooks.take()])
-        if self._before is not None:
-            step = self.n_calls - 1
-            self.update_energy[step] = _energy(states[1:] - states[:-1])
-            self.step_energy[step] = _energy(states - self._before)
-            self.vectors[step] = states[self._kept_layers]
-        self._before = states
-        chosen, self.log_probability[self.n_calls], self.entropy[self.n_calls] = _sample(
-            scores, self._uniforms[:, self.n_calls], self._temperature
-        )
-        self.n_calls += 1
-        return torch.full_like(scores, -torch.inf).scatter_(1, chosen[:, None], 0.0)
-
-
-class _Stopper:
-    """Says which rows have written a stop string: a stopping criterion."""
-
-    def __init__(self, tokenizer, stop: Sequence[str], n_prompt: int):
-        self._tokenizer, self._stop, self._n_prompt = tokenizer, stop, n_prompt
-        # no token spells less than one byte
-        self._window = 1 + max((len(text.encode()) for text in stop), default=0)
-
-    def __call__(self, input_ids: "Tensor", _scores, **_) -> "Tensor":
-        import torch
-
-        if not self._stop:
-            return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
-        tails = self._tokenizer.batch_decode(input_ids[:, self._n_prompt :][:, -self._window :])
-        done = [any(text in tail for text in self._stop) for tail in tails]
-        return torch.tensor(done, device=input_ids.device)
-
-
 def _continue(prompts, model, uniforms, temperature, stop, vectors) -> list[Trace]:
     """One batch of traces from the token ids of its prompts."""
     import torch
@@ -207,20 +147,20 @@ def _continue(prompts, model, uniforms, temperature, stop, vectors) -> list[Trac
     for row, prompt in enumerate(prompts):
         ids[row, width - len(prompt) :], mask[row, width - len(prompt) :] = prompt, 1
     ids, mask = (torch.from_numpy(x).to(model.device) for x in (ids, mask))
-    ends = _end_tokens(model)
+    ends = sampling.end_tokens(model)
 
     def last(_layer, h):
         return h[:, -1].clone()  # a view would keep the states of the whole prompt
 
     with torch.inference_mode(), models.ReducingHooks(model, last) as hooks:
-        recorder = _Recorder(model, hooks, uniforms, temperature, vectors)
+        recorder = sampling.Recorder(model, hooks, uniforms, temperature, vectors)
         written = (
             model.network.generate(
                 input_ids=ids,
                 attention_mask=mask,
                 max_new_tokens=uniforms.shape[1],
                 logits_processor=[recorder],
-                stopping_criteria=[_Stopper(model.tokenizer, stop, width)],
+                stopping_criteria=[sampling.Stopper(model.tokenizer, stop, width)],
                 pad_token_id=pad,
                 eos_token_id=ends or None,
                 # whatever the model's own configuration of `generate` says
@@ -257,7 +197,7 @@ def _trace(model, written, n_prompt, recorded, ends, stop, layers) -> Trace:
     at_end = np.flatnonzero(np.isin(written, ends))
     if len(at_end):
         length, stopped = int(at_end[0]), "eos"
-    cut = _stop_position(model.tokenizer, written[: length + 1], stop)
+    cut = sampling.stop_position(model.tokenizer, written[: length + 1], stop)
     if cut is not None and cut <= length:
         length, stopped = cut, "text"
     parts = {name: recorded[name][:length] for name in _RECORDED}
@@ -269,8 +209,8 @@ def _finished(model, tokens, n_prompt: int, stopped: str, parts: dict, layers) -
     if not np.isfinite(energies).all():
         layer = int(np.isfinite(energies).all(0).argmin())
         raise ModelError(
-            f"{model.name}: what block {layer} adds is not finite while it writes (dtype {model.dtype}). float16 "
-            "overflows in many models; use float32 or bfloat16."
+            f"{model.name}: what block {layer} adds is not finite while it writes (dtype {model.dtype}). "
+            "float16 overflows in many models; use float32 or bfloat16."
         )
     return Trace(
         tokens=np.array(tokens, np.int64),
@@ -285,18 +225,6 @@ def _finished(model, tokens, n_prompt: int, stopped: str, parts: dict, layers) -
     )
 
 
-def _stop_position(tokenizer, written, stop: Sequence[str]) -> int | None:
-    """How many tokens lie wholly before the first stop string, or None where there is none."""
-    text = tokenizer.decode(written)
-    starts = [start for start in map(text.find, stop) if start >= 0]
-    if not starts:
-        return None
-    count = len(written)
-    while len(tokenizer.decode(written[:count])) > min(starts):
-        count -= 1
-    return count
-
-
 def _read(model, prompt, continuation, layers: Sequence[int]) -> Trace:
     """One replayed trace."""
     import torch
@@ -307,9 +235,9 @@ def _read(model, prompt, continuation, layers: Sequence[int]) -> Trace:
     def reduce(layer, h):
         # the last n+1 positions: the prompt's last token and the continuation
         h = h[0, -n - 1 :].to(model.device, torch.float32)
-        update = _energy(h[1:] - before.pop()[1:]) if before else None
+        update = sampling.energy(h[1:] - before.pop()[1:]) if before else None
         before.append(h)
-        return update, _energy(h.diff(dim=0)), h[1:].clone() if layer in layers else None
+        return update, sampling.energy(h.diff(dim=0)), h[1:].clone() if layer in layers else None
 
     with torch.inference_mode(), models.ReducingHooks(model, reduce) as hooks:
         ids = ids.to(model.device)
@@ -317,7 +245,7 @@ def _read(model, prompt, continuation, layers: Sequence[int]) -> Trace:
         kept = hooks.take()
         log_p = logits.log_softmax(-1)
         log_probability = log_p.gather(1, ids[0, -n:, None])[:, 0]
-        entropy = _entropy(log_p)
+        entropy = sampling.entropy(log_p)
         parts = {
             "update_energy": torch.stack([update for update, _, _ in kept[1:]], 1),
             "step_energy": torch.stack([step for _, step, _ in kept], 1),
@@ -329,42 +257,6 @@ def _read(model, prompt, continuation, layers: Sequence[int]) -> Trace:
         }
         parts = {name: part.cpu().numpy() for name, part in parts.items()}
     return _finished(model, continuation, len(prompt), "replay", parts, layers)
-
-
-def _energy(x: "Tensor") -> "Tensor":
-    import torch
-
-    return torch.linalg.vecdot(x, x)
-
-
-def _sample(logits: "Tensor", uniform: "Tensor", temperature: float) -> "tuple[Tensor, Tensor, Tensor]":
-    """A token a row by inversion of its distribution at `temperature`, its log-probability and the entropy at 1."""
-    import torch
-
-    log_p = logits.float().log_softmax(-1)
-    weights = (
-        log_p.exp() if temperature == 1 else ((log_p - log_p.amax(-1, keepdim=True)) / temperature).exp()
-    )
-    # float32 would lose the small steps of 10^5 tokens
-    cumulative = weights.cumsum(-1, dtype=torch.float64)
-    target = uniform[:, None] * cumulative[:, -1:]
-    # a vocabulary's last entries may be impossible, and u may round up to the total
-    chosen = torch.searchsorted(cumulative, target, right=True).clamp(max=logits.shape[1] - 1)
-    return chosen[:, 0], log_p.gather(1, chosen)[:, 0], _entropy(log_p)
-
-
-def _entropy(log_p: "Tensor") -> "Tensor":
-    import torch
-
-    # 0 log 0 is 0, not NaN
-    return -torch.linalg.vecdot(log_p.exp(), log_p.clamp(min=-1e4))
-
-
-def _end_tokens(model) -> list[int]:
-    """Ids that end a text, of the model's configuration or else of its tokenizer."""
-    found = model.network.generation_config.eos_token_id
-    found = model.tokenizer.eos_token_id if found is None else found
-    return [] if found is None else [int(token) for token in np.atleast_1d(found)]
 
 
 def _check(model, n_steps, temperature, stop, vectors, batch_size) -> None:
@@ -386,8 +278,8 @@ def _check_room(model, tokens: Sequence, n_more: int) -> None:
     for row, ids in enumerate(tokens):
         if longest and len(ids) + n_more > longest:
             raise ModelError(
-                f"prompt {row}: {len(ids)} tokens and {n_more} to come, {model.name} knows {longest} positions. "
-                "Shorten the prompt or ask for fewer steps."
+                f"prompt {row}: {len(ids)} tokens and {n_more} to come, {model.name} knows {longest} "
+                "positions. Shorten the prompt or ask for fewer steps."
             )
 
 

@@ -2,8 +2,8 @@
 
 `agreement`: theorem 1, what one linear map learns from several languages. `gauge`: corollary 1, what a
 bottleneck leaves free. `layers`: conjecture 3, how the layers of a deep linear net divide the work.
-`descent`: theorem 2, when one layer improves the snr. `pace`: conjecture 5, how fast it falls. NumPy only;
-SymPy is imported by the proofs.
+`descent`: theorem 2, when one layer improves the snr. `pace`: conjecture 5, how fast it falls. `mem`:
+conjecture 6, the likelihood of its model. NumPy only; SymPy is imported by the proofs.
 """
 
 from .agreement import (
@@ -43,6 +43,7 @@ from .layers import (
     residual_spectrum,
     suppression_stack,
 )
+from .mem import prove_mem
 from .pace import first_below, pace_snr, pace_stack, prove_pace
 
 __all__ = [
@@ -69,6 +70,7 @@ __all__ = [
     "prove_agreement_spectrum",
     "prove_gauge_breaking",
     "prove_layer_spectrum",
+    "prove_mem",
     "prove_pace",
     "prove_snr_criterion",
     "random_layer_ensemble",

@@ -114,8 +114,9 @@ def prompts(
 
 
 def plain_text(language: str, *, rng: np.random.Generator) -> tuple[str, str]:
-    """A text in which nothing is computed, in two parts, its first story and the others: all of them, numbers in
-    words, none of their questions, in random order, one story a line."""
+    """A text in which nothing is computed, in two parts, its first story and the others: all of them,
+    numbers in words, none of their questions, in random order, one story a line.
+    """
     content = telling(language)
     stories = []
     for i in rng.permutation(len(scenarios())):

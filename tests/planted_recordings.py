@@ -1,0 +1,68 @@
+"""Recordings without a model: series whose clustering is known."""
+
+import numpy as np
+import pandas as pd
+from zspace.series.planted import simulate_mem
+from zspace.states.recordings import Recordings
+
+CONDITIONS = ("reasoning", "copying", "random-0", "random-1", "random-2", "plain")
+ORDER = {"omega": 0.05, "garch_alpha": 0.15, "garch_beta": 0.8}
+NONE = {"omega": 1.0, "garch_alpha": 0.0, "garch_beta": 0.0}
+
+
+def planted_recordings(
+    rng: np.random.Generator,
+    *,
+    clustering: tuple[str, ...] = ("reasoning",),
+    n_scenarios: int = 16,
+    languages: tuple[str, ...] = ("de",),
+    layers: tuple[int, ...] = (3,),
+    correct: float = 1.0,
+) -> Recordings:
+    """One solution a scenario; those of the conditions in `clustering` follow a MEM, the others have no order."""
+    rows, energies, classes = [], [], []
+    for condition in CONDITIONS:
+        lengths = np.random.default_rng(n_scenarios).integers(100, 150, n_scenarios)
+        for language in languages:
+            for i, steps in enumerate(lengths):
+                rows.append(
+                    (
+                        condition,
+                        language,
+                        f"s{i}",
+                        f"s{i}-5-000",
+                        0,
+                        i < correct * n_scenarios,
+                        False,
+                        "text",
+                        steps,
+                    )
+                )
+                kind = ORDER if condition in clustering else NONE
+                energies.append(
+                    simulate_mem((len(layers), int(steps)), rng=rng, innovations="lognormal", **kind)
+                )
+                # a class of its own level every ninth step
+                of = (np.arange(steps) % 9 == 0).astype(np.int8)
+                energies[-1] *= np.where(of, 4.0, 1.0) * rng.lognormal()
+                classes.append(of)
+    columns = [
+        "condition",
+        "language",
+        "scenario",
+        "item",
+        "sample",
+        "correct",
+        "looping",
+        "stopped",
+        "n_steps",
+    ]
+    series = pd.DataFrame(rows, columns=columns)
+    series["start"] = series["n_steps"].cumsum() - series["n_steps"]
+    energy, of = np.concatenate(energies, axis=1), np.concatenate(classes)
+    outcomes = series[series["condition"] == "reasoning"].drop(columns="start").reset_index(drop=True)
+    surprisal = rng.exponential(size=of.size)
+    tokens = rng.integers(0, 99, of.size)
+    return Recordings(
+        series, outcomes, np.array(layers), energy, energy, -surprisal, surprisal, tokens, of, {}
+    )
