@@ -19,7 +19,7 @@ def planted_recordings(
     layers: tuple[int, ...] = (3,),
     correct: float = 1.0,
 ) -> Recordings:
-    """One solution a scenario; those of the conditions in `clustering` follow a MEM, the others have no order."""
+    """One solution a scenario; the conditions in `clustering` follow a MEM, the others have no order."""
     rows, energies, classes = [], [], []
     for condition in CONDITIONS:
         lengths = np.random.default_rng(n_scenarios).integers(100, 150, n_scenarios)

@@ -3,8 +3,8 @@
 Sizes are those of a small model and the built-in corpus: 11 languages, d = 640, 240 items (30 scenarios of 8
 draws). CKA is timed with 160 items too: both sides need Grams of n^2 d operations, the baseline also products
 of n^3, so that with 160 items it has only 19 times as many operations to do and cannot take 20 times as long.
-scikit-learn's leanest way to the same neighbours, `cosine_similarity`, does two products where one is enough and
-scales every vector twice: about that factor, and the cost of its checks, is there to be had.
+scikit-learn's leanest way to the same neighbours, `cosine_similarity`, does two products where one is enough
+and scales every vector twice: about that factor, and the cost of its checks, is there to be had.
 Baselines give the same numbers from the same states: each row checks that before it is timed.
 """
 

@@ -5,7 +5,7 @@ output, h_L the last block's output before the final norm. `states` pools h_0 â€
 `ensure` reads what the store has of a corpus and captures the rest, `ensure_all` does so for a model and
 its twins with one loading of the weights. Imported states (`imports`) are read in the same way, by their
 name, and never captured. Only `ensure` and `ensure_all` touch the disk; torch is loaded
-only where something has to be captured.
+only where something has to be captured. `traces`, of models that write, is that of `generation`.
 """
 
 import functools
@@ -21,6 +21,7 @@ from .. import files
 from ..errors import CorpusError, ModelError, ParameterError, StoreError, ZspaceError
 from ..sources import models
 from . import forward, imports, pooling, store
+from .generation import traces as traces
 
 if TYPE_CHECKING:
     import torch

@@ -196,8 +196,10 @@ def _trace(model, written, n_prompt, recorded, ends, stop, layers) -> Trace:
     length, stopped = len(written) - 1, "length"
     at_end = np.flatnonzero(np.isin(written, ends))
     if len(at_end):
+        # what the end token is called is no part of the text
         length, stopped = int(at_end[0]), "eos"
-    cut = sampling.stop_position(model.tokenizer, written[: length + 1], stop)
+        written = written[:length]
+    cut = sampling.stop_position(model.tokenizer, written, stop)
     if cut is not None and cut <= length:
         length, stopped = cut, "text"
     parts = {name: recorded[name][:length] for name in _RECORDED}

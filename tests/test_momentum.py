@@ -1,0 +1,204 @@
+"""Conjecture 6 says "supported" where reasoning alone clusters, and in no other world."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from planted_recordings import CONDITIONS, planted_recordings
+from zspace import theory
+from zspace.errors import ParameterError
+from zspace.evidence import claims, trace_plots
+from zspace.evidence.experiments import garch, momentum, turns
+from zspace.series import planted
+
+TWINS = momentum.TWINS
+
+
+def verdict(clustering, *, seed=0, n_scenarios=24, claim=momentum.ALL, **options):
+    recordings = planted_recordings(
+        np.random.default_rng(seed), clustering=clustering, n_scenarios=n_scenarios, **options
+    )
+    found = momentum.momentum_by_condition(recordings, 3, rng=np.random.default_rng(seed + 1), n_shuffles=49)
+    return claims.evaluate_scope(claim, found.evidence[claim])[1]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_reasoning_that_clusters_alone_is_supported(seed):
+    found = verdict(("reasoning",), seed=seed)
+    assert (found.as_stated, found.as_corrected) == ("supported", "supported")
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize(
+    "clustering",
+    [
+        (),
+        ("reasoning", "copying"),
+        ("reasoning", *TWINS),
+        ("reasoning", "random-1"),
+        ("reasoning", "plain"),
+        ("copying",),
+        CONDITIONS,
+    ],
+)
+def test_in_no_other_world_it_is_supported(clustering, seed):
+    assert verdict(clustering, seed=seed).as_corrected != "supported"
+
+
+def test_nothing_at_all_is_refuted_and_clustering_everywhere_is_no_failure_of_the_instrument():
+    assert verdict((), n_scenarios=60).as_corrected == "refuted"
+    everywhere = verdict(CONDITIONS, n_scenarios=60)
+    assert everywhere.as_corrected == "refuted"
+    # as stated, clustering is there, but in every control as well
+    assert everywhere.as_stated == "not testable"
+    assert "'copying' is supported" in everywhere.as_stated_reason
+
+
+def test_too_few_correct_solutions_are_not_tested_and_the_number_that_would_do_is_said():
+    found = verdict(("reasoning",), claim=momentum.CORRECT, correct=0.25, n_scenarios=16)
+    assert found.as_corrected == "not testable"
+    assert "4 correct solutions" in found.as_corrected_reason
+    assert "about 32 would have to be written" in found.as_corrected_reason
+    none = verdict(("reasoning",), claim=momentum.CORRECT, correct=0.0, n_scenarios=16)
+    assert "0 correct solutions" in none.as_corrected_reason
+    assert "more than 128 would have to be written" in none.as_corrected_reason
+    assert verdict(("reasoning",), claim=momentum.CORRECT).as_corrected == "supported"
+
+
+def test_classes_profile_and_surprisal_are_no_momentum():
+    recordings = planted_recordings(np.random.default_rng(3), clustering=(), n_scenarios=24)
+    series, energy = recordings.series, recordings.update_energy.copy()
+    for i in series.index:
+        steps = recordings.steps(i)
+        energy[:, steps] *= np.exp(
+            -np.arange(series.loc[i, "n_steps"]) / 40 - recordings.log_probability[steps]
+        )
+    shaped = replace(recordings, update_energy=energy)
+    rng = np.random.default_rng(4)
+    left = momentum.momentum_by_condition(shaped, 3, rng=rng, n_shuffles=49).momenta
+    assert abs(left["reasoning"].mean()) < 0.04
+    raw = [
+        momentum.volatility.momentum(energy[0, recordings.steps(i)], n_shuffles=49, rng=rng)
+        for i in series.index[:24]
+    ]
+    assert np.mean(raw) > 0.08
+
+
+def test_adjusted_series_have_mean_one_and_the_order_of_the_table():
+    recordings = planted_recordings(np.random.default_rng(0), languages=("de", "sw"), n_scenarios=12)
+    left = momentum.adjusted(recordings, "sw", 3)
+    assert list(left) == list(CONDITIONS)
+    rows = recordings.series[
+        (recordings.series["language"] == "sw") & (recordings.series["condition"] == "plain")
+    ]
+    for (classes, y), n in zip(left["plain"], rows["n_steps"], strict=True):
+        assert y.size == classes.size == n
+        assert y.mean() == pytest.approx(1)
+    with pytest.raises(ParameterError, match="layer 5 was not kept"):
+        momentum.adjusted(recordings, "sw", 5)
+    with pytest.raises(ParameterError, match="measure 'norm'"):
+        momentum.adjusted(recordings, "sw", 3, "norm")
+
+
+def test_the_rule_holds_its_error_rate_in_worlds_on_the_bound():
+    found = claims.operating_characteristic(
+        momentum.ALL, momentum.worlds(20), rng=np.random.default_rng(0), n_simulations=200
+    )
+    assert found.null_supported <= 0.05
+    assert found.power >= 0.95
+    assert found.rates["false"].get("supported", 0) == 0
+
+
+def test_written_counts_solutions_and_scope_says_what_they_are():
+    recordings = planted_recordings(
+        np.random.default_rng(0), languages=("de", "sw"), n_scenarios=12, correct=0.5
+    )
+    table = momentum.written(recordings)
+    assert table.index.tolist() == ["de", "sw"]
+    assert table["written"].tolist() == table["kept"].tolist() == [12, 12]
+    assert table["correct"].tolist() == [6, 6]
+    lengths = recordings.series.loc[recordings.series["condition"] == "reasoning", "n_steps"][:12]
+    assert table.loc["de", "128 steps or more"] == (lengths >= 128).sum()
+    assert momentum.scope(replace(recordings, about={"model": {}, "seed": 3})) == {
+        "languages": ["de", "sw"],
+        "seed": 3,
+    }
+
+
+def test_the_likelihood_of_the_mem_is_that_of_garch():
+    assert {name: residue == 0 for name, residue in theory.prove_mem().items()} == dict.fromkeys(
+        ("same_argmax", "beta_unidentified", "score"), True
+    )
+
+
+def test_a_significant_beta_is_refuted_as_evidence():
+    evidence, numbers = garch.garch_evidence(rng=np.random.default_rng(0), n_simulations=40)
+    found = claims.evaluate(garch.CLAIM, evidence)
+    assert (found.as_stated, found.as_corrected) == ("refuted", "proved")
+    assert numbers.iloc[0] < 1e-4
+    # the checks could fail
+    failed = replace(evidence, checks=dict.fromkeys(evidence.checks, False))
+    assert claims.evaluate(garch.CLAIM, failed).as_stated == "inconclusive"
+    assert claims.evaluate(garch.CLAIM, failed).as_corrected == "not testable"
+
+
+def test_literal_garch_is_significant_without_order_too():
+    recordings = planted_recordings(np.random.default_rng(0), n_scenarios=16)
+    table = garch.literal_garch(recordings, 3, rng=np.random.default_rng(0), n_series=16)
+    assert table.index.tolist() == ["copying", "reasoning", "reasoning, shuffled"]
+    assert table.loc["reasoning, shuffled", "garch_beta significant"] > 0.2
+    assert table["series"].tolist() == [16, 16, 16]
+    few = garch.literal_garch(recordings, 3, rng=np.random.default_rng(0), n_series=3)
+    assert few["series"].tolist() == [3, 3, 3]
+
+
+def test_turns_count_regimes_and_find_planted_coincidence():
+    recordings = planted_recordings(np.random.default_rng(0), clustering=(), n_scenarios=12)
+    energy, classes = recordings.update_energy.copy(), recordings.classes.copy() * 0
+    for i in recordings.series.index[recordings.series["condition"] == "reasoning"]:
+        steps = recordings.steps(i)
+        at = 30 + 4 * (i % 9)
+        # the scale of what is added jumps where a line ends
+        part = np.arange(steps.start, steps.stop)
+        noise = np.random.default_rng(i).lognormal(0, 0.3, part.size)
+        energy[:, part] = noise * np.where(
+            (part - steps.start >= at) & (part - steps.start < at + 40), 12.0, 1.0
+        )
+        classes[steps.start + np.array([at, at + 40])] = turns.CLASSES.index("newline")
+    shaped = replace(recordings, update_energy=energy, classes=classes)
+    found = turns.regime_turns(shaped, 3, rng=np.random.default_rng(0), n_series=12, n_bootstrap=39)
+    assert found.number.loc["reasoning", "two regimes"] > 0.8
+    table = found.events.set_index(["condition", "event"])
+    assert table.loc[("reasoning", "newline"), "p"] < 0.01
+    copied = table.loc[("copying", "newline")]
+    assert np.isnan(copied["p"]) or copied["p"] > 0.05
+
+
+def test_figures_state_what_they_show():
+    recordings = planted_recordings(
+        np.random.default_rng(0), languages=("de", "sw"), layers=(3, 9), n_scenarios=12
+    )
+    recordings = replace(recordings, pieces={token: f"t{token}\n" for token in range(99)})
+    profile = momentum.layer_profile(recordings, rng=np.random.default_rng(0), n_shuffles=19)
+    assert set(profile["layer"]) == {3, 9}
+    figure = trace_plots.momentum_by_layer(profile, {"de": "supported", "sw": "refuted", "*": "refuted"})
+    assert figure.layout.title.text.replace("<br>", " ").endswith("supported: de; refuted: sw")
+    one = turns.one_trace(recordings, 3, rng=np.random.default_rng(0), language="sw", number=2)
+    assert one.label == "sw, s2-5-000"
+    steps = recordings.series.query("language == 'sw' and condition == 'reasoning'").index[2]
+    assert one.log_y.size == one.probability.size == one.volatility.size == len(one.pieces)
+    assert len(one.pieces) == recordings.series.loc[steps, "n_steps"]
+    drawn = trace_plots.one_trace(one)
+    assert drawn.data[0].customdata[0] == one.pieces[0].replace("\n", "⏎")
+    curve = planted.power_curve(
+        [64, 128],
+        garch_alpha=0.1,
+        garch_beta=0.8,
+        n_simulations=20,
+        n_shuffles=19,
+        rng=np.random.default_rng(0),
+    )
+    shown = trace_plots.power_by_length({"MEM": curve})
+    assert f"64 steps show clustering in {curve.sup_score[0]:.0%}" in shown.layout.title.text.replace(
+        "<br>", " "
+    )

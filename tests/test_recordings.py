@@ -1,0 +1,196 @@
+"""Recordings hold what a model wrote and its counterparts, survive the disk, and are made once."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from planted_recordings import planted_recordings
+from test_capture import save_tiny
+from zspace.errors import ParameterError, StoreError
+from zspace.sources import models
+from zspace.sources.stories import worked
+from zspace.states import generation, recordings, solving
+
+torch = pytest.importorskip("torch", reason="the extra `models` is not installed")
+
+SIZES = {"n_samples": 2, "n_kept": 3, "n_steps": 80, "temperature": 2.0}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    torch.set_num_threads(1)
+    return save_tiny("llama", tmp_path_factory.mktemp("solving") / "llama")
+
+
+@pytest.fixture(scope="module")
+def tiny(folder):
+    return models.load(folder)
+
+
+def stories_of(*languages):
+    rng = np.random.default_rng(0)
+    return [
+        prompt
+        for language in languages
+        for prompt in worked.prompts(
+            worked.solutions(language, n_scenarios=4, n_draws=1), "reasoning", n_shots=1, rng=rng
+        )
+    ]
+
+
+@pytest.fixture(scope="module")
+def recorded(tiny):
+    return solving.record(
+        tiny, stories_of("en", "sw"), rng=np.random.default_rng(0), twin_seeds=(0, 1), **SIZES
+    )
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch):
+    monkeypatch.setenv("ZSPACE_RUNS", str(tmp_path))
+    return tmp_path
+
+
+def test_every_kept_solution_has_its_counterparts_token_by_token(recorded):
+    conditions = ["reasoning", "copying", "random-0", "random-1", "plain"]
+    assert list(dict.fromkeys(recorded.series["condition"])) == conditions
+    tables = [recorded.series[recorded.series["condition"] == c].reset_index(drop=True) for c in conditions]
+    assert len(tables[0]) == 6
+    for table in tables[1:]:
+        pd.testing.assert_frame_equal(
+            table.drop(columns=["condition", "start"]), tables[0].drop(columns=["condition", "start"])
+        )
+    for i in tables[0].index:
+        own = [recorded.tokens[recorded.steps(i + k * 6)].tolist() for k in range(5)]
+        assert own[0] == own[1] == own[2] == own[3]
+        assert own[4] != own[0]
+    assert (recorded.series["n_steps"] >= recordings.MIN_STEPS).all()
+    assert not recorded.series["looping"].any()
+    assert len(recorded.outcomes) == 16
+
+
+def test_counterparts_are_what_replay_reads(tiny, recorded):
+    prompts = stories_of("en", "sw")
+    first = recorded.series.iloc[0]
+    own = next(p for p in prompts if p.item == first["item"] and p.language == first["language"])
+    tokens = recorded.tokens[recorded.steps(0)]
+    spelled = tiny.tokenizer.decode(tokens)
+    asked = {0: own.text, 6: own.copying(spelled.removeprefix(" "))}
+    for row, text in asked.items():
+        (trace,) = generation.replay(tiny, [text], [tokens])
+        np.testing.assert_allclose(
+            recorded.update_energy[:, recorded.steps(row)], trace.update_energy, rtol=1e-4
+        )
+    (twin,) = generation.replay(models.random_twin(tiny, 1), [own.text], [tokens])
+    np.testing.assert_allclose(recorded.update_energy[:, recorded.steps(18)], twin.update_energy, rtol=1e-4)
+
+
+def test_correct_solutions_are_kept_first(tiny, monkeypatch):
+    prompts = stories_of("en")
+    lucky = prompts[3].item
+    monkeypatch.setattr(
+        solving.transcripts, "last_result", lambda text: next(p.answer for p in prompts if p.item == lucky)
+    )
+    found = solving.record(
+        tiny, prompts, rng=np.random.default_rng(1), twin_seeds=(), **{**SIZES, "n_kept": 1}
+    )
+    written = found.outcomes[found.outcomes["item"] == lucky]
+    right = written["correct"] & ~written["looping"] & (written["n_steps"] >= recordings.MIN_STEPS)
+    # one that runs into the limit has no last word, whatever stands there
+    assert not found.outcomes.loc[found.outcomes["stopped"] == "length", "correct"].any()
+    if right.any():
+        assert found.series.loc[0, "item"] == lucky
+
+
+def test_recordings_survive_the_disk(recorded, tmp_path):
+    recordings.save(recorded, tmp_path / "r.npz")
+    back = recordings.load(tmp_path / "r.npz")
+    pd.testing.assert_frame_equal(back.series, recorded.series)
+    pd.testing.assert_frame_equal(back.outcomes, recorded.outcomes)
+    np.testing.assert_allclose(back.update_energy, recorded.update_energy, rtol=6e-4)
+    np.testing.assert_allclose(back.log_probability, recorded.log_probability, atol=0.02)
+    np.testing.assert_array_equal(back.tokens, recorded.tokens)
+    assert back.about == json.loads(json.dumps(recorded.about))
+    assert back.pieces == recorded.pieces
+    zero = replace(recorded, step_energy=np.where(recorded.step_energy > 1, recorded.step_energy, 0))
+    recordings.save(zero, tmp_path / "z.npz")
+    assert ((recordings.load(tmp_path / "z.npz").step_energy == 0) == (zero.step_energy == 0)).all()
+    (tmp_path / "bad.npz").write_bytes(b"nothing")
+    for name in ("bad.npz", "absent.npz"):
+        with pytest.raises(StoreError, match="holds no recordings"):
+            recordings.load(tmp_path / name)
+
+
+def test_select_and_join_undo_each_other(rng):
+    both = planted_recordings(rng, languages=("de", "sw"), layers=(3, 9), n_scenarios=4)
+    parts = [recordings.select(both, languages=[code]) for code in ("de", "sw")]
+    joined = recordings.join(parts)
+    again = recordings.select(joined, languages=["de", "sw"])
+    pd.testing.assert_frame_equal(again.series, both.series)
+    np.testing.assert_array_equal(again.update_energy, both.update_energy)
+    np.testing.assert_array_equal(again.tokens, both.tokens)
+    few = recordings.select(both, layers=[9], n_kept=2)
+    assert few.series.groupby(["condition", "language"]).size().eq(2).all()
+    for i in few.series.index:
+        one = few.series.loc[i]
+        keys = ["condition", "language", "item"]
+        (row,) = both.series.index[(both.series[keys] == one[keys]).all(axis=1)]
+        np.testing.assert_array_equal(
+            few.update_energy[0, few.steps(i)], both.update_energy[1, both.steps(row)]
+        )
+    with pytest.raises(ParameterError, match="same layers"):
+        recordings.join([few, both])
+
+
+def test_ensure_records_a_language_once_and_goes_on_where_it_stopped(folder, runs, monkeypatch):
+    options = {"n_draws": 1, "n_shots": 1, "twin_seeds": (0,), "progress": False, **SIZES}
+    made, record = [], solving.record
+
+    def counted(model, prompts, **more):
+        made.append(prompts[0].language)
+        if made == ["en", "sw"]:
+            raise KeyboardInterrupt
+        return record(model, prompts[:4], **more)
+
+    monkeypatch.setattr(solving, "record", counted)
+    with pytest.raises(KeyboardInterrupt):
+        solving.ensure(str(folder), ["en", "sw"], **options)
+    found = solving.ensure(str(folder), ["en", "sw"], **options)
+    assert made == ["en", "sw", "sw"]
+    monkeypatch.setattr(solving.models, "load", None)  # nothing is loaded where all is there
+    alone = solving.ensure(str(folder), ["sw"], **options)
+    chosen = recordings.select(found, languages=["sw"])
+    np.testing.assert_array_equal(alone.tokens, chosen.tokens)
+    assert found.about["temperature"] == 2.0
+
+
+def test_reread_finds_the_recording_and_notices_another_one(folder, runs):
+    options = {"n_draws": 1, "n_shots": 1, "twin_seeds": (0,), "progress": False, **SIZES}
+    found = solving.ensure(str(folder), ["sw"], **options)
+    again = solving.reread(str(folder), found, 2)
+    assert (again["largest difference of energy"] < 2e-3).all()
+    changed = replace(found, update_energy=found.update_energy * 1.05)
+    assert (solving.reread(str(folder), changed, 1)["largest difference of energy"] > 0.03).all()
+
+
+def test_read_refuses_what_is_not_in_the_file(recorded, tmp_path):
+    recordings.save(recorded, tmp_path / "r.npz")
+    found = solving.read("llama", str(tmp_path / "r.npz"), ["sw"])
+    assert found.series["language"].unique().tolist() == ["sw"]
+    assert found.outcomes["language"].unique().tolist() == ["sw"]
+    with pytest.raises(StoreError, match="holds llama in en, sw; asked for other"):
+        solving.read("other", str(tmp_path / "r.npz"), ["sw"])
+    with pytest.raises(StoreError, match="asked for llama in en, te"):
+        solving.read("llama", str(tmp_path / "r.npz"), ["en", "te"])
+
+
+def test_record_says_what_is_wrong(tiny):
+    copying = worked.prompts(
+        worked.solutions("en", n_scenarios=3, n_draws=1), "copying", n_shots=1, rng=np.random.default_rng(0)
+    )
+    with pytest.raises(ParameterError, match="'reasoning'"):
+        solving.record(tiny, copying, rng=np.random.default_rng(0))
+    with pytest.raises(ParameterError, match="none of 4 solutions has 64 steps"):
+        solving.record(tiny, stories_of("en"), rng=np.random.default_rng(0), n_steps=20)
