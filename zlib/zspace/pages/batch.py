@@ -216,7 +216,8 @@ def _record_unavailable(cells: Sequence[Cell], reason: str) -> None:
 
     for cell in cells:
         model = str(cell.parameters["model"])
-        corpus = corpora.label(*(str(cell.parameters.get(k, "")) for k in ("corpus", "version", "padding")))
+        place = [str(cell.parameters.get(k, "")) for k in ("corpus", "version", "padding")]
+        corpus = corpora.label(*place) if place[0] else "any"
         evidence = rules.Evidence(unavailable=f"weights unavailable: {reason}")
         for claim, entry in files.params("claims").items():
             # a claim without a measured statistic is about no model, and some others are not either

@@ -16,6 +16,7 @@ import typer
 
 from .. import files
 from ..errors import ParameterError, ZspaceError
+from . import making
 
 app = typer.Typer(
     name="zspace",
@@ -178,28 +179,8 @@ def states() -> None:
     typer.echo(found.to_string(index=False) if len(found) else f"no states in {files.runs_root() / 'states'}")
 
 
-@app.command()
-def sweep(
-    part: Annotated[list[str] | None, typer.Option(help="E.g. noise (repeatable); all by default.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")] = "cpu",
-    workers: Annotated[int, typer.Option(min=1, help="Processes that measure.")] = 1,
-    seed: Annotated[int, typer.Option(help="Root seed of the items measured on.")] = 0,
-    out: Annotated[Path | None, typer.Option(help="Folder; by default that of the committed parts.")] = None,
-    keep: Annotated[bool, typer.Option(help="Keep the trained networks, and read those kept.")] = False,
-) -> None:
-    """Train and measure the parts of the blind sweep that notebooks read instead of training them."""
-    from ..evidence.experiments import sweep_grid
-
-    names = list(dict.fromkeys(part or sweep_grid.PARTS))
-    unknown = [name for name in names if name not in sweep_grid.PARTS]
-    if unknown:
-        raise ParameterError(
-            f"the sweep has no part {', '.join(unknown)}. It has: {', '.join(sweep_grid.PARTS)}."
-        )
-    for name in names:
-        options = {"keep": keep, "device": device, "workers": workers, "progress": True}
-        sweep_grid.run(name, seed=seed, folder=out, **options)
-        typer.echo(f"{name}: written to {out or sweep_grid.FOLDER}")
+app.command()(making.sweep)
+app.command()(making.traces)
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

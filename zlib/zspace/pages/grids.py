@@ -43,7 +43,7 @@ _GRID_FIELDS = {
     "notebooks": dict,
     "summary": str,
 }
-_NOTEBOOK_FIELDS = ("parameters", "per_pair", "own_corpus")
+_NOTEBOOK_FIELDS = ("parameters", "per_pair", "own_corpus", "only")
 
 
 @dataclass(frozen=True)
@@ -271,6 +271,8 @@ def _cells(folder: Path, notebook: str, options: Mapping, models: list, corpora:
     if "model" not in notebook_parameters(folder / f"{notebook}.ipynb"):
         yield cell(notebook, overrides, folder=folder)
         return
+    if only := options.get("only"):
+        models = [model for model in models if model in only]
     if options.get("own_corpus"):
         yield from (cell(notebook, {"model": model, **overrides}, folder=folder) for model in models)
         return
