@@ -311,6 +311,8 @@ def test_a_notebook_with_a_corpus_of_its_own_is_executed_once_a_model(plan_of):
     plan = plan_of(corpora=[STORIES, DIGITS], notebooks={"third": own})
     assert [c.parameters for c in plan.cells] == [{"model": m, "languages": "en,fr"} for m in ("a/b", "c/d")]
     assert {c.capture for c in plan.cells} == {None}
+    some = plan_of(corpora=[STORIES], notebooks={"third": own | {"only": ["c/d"]}})
+    assert [c.parameters["model"] for c in some.cells] == ["c/d"]
 
 
 @pytest.mark.parametrize("per_pair", ["both", "true", 2, None])

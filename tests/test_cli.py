@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from planted_recordings import planted_recordings
 from zspace import files
 from zspace.errors import ParameterError, StoreError
 from zspace.evidence import claims, rules
 from zspace.evidence.experiments import sweep_grid
 from zspace.pages import batch, cli, grids, publishing
 from zspace.sources import corpora
-from zspace.states import capture, imports, store
+from zspace.states import capture, imports, recordings, solving, store
 
 PNG = b"\x89PNG picture"
 CLAIM = "prediction_1_aligned"
@@ -341,3 +342,20 @@ def test_verdict_table_names_a_model_without_weights_once():
     rows = table_rows([absent, ledger_record("m", "c/v", "refuted", zh="refuted"), dict(absent)])
     assert [row[1] for row in rows] == ["m, c/v", "far"]
     assert rows[-1] == ["every claim about a model", "far", "refuted", "not testable", reason]
+
+
+def test_traces_records_with_its_options_and_writes_the_layers_asked_for(zspace, monkeypatch, tmp_path, rng):
+    seen = []
+    found = planted_recordings(rng, languages=("de", "sw"), layers=(3, 9), n_scenarios=4)
+    monkeypatch.setattr(solving, "ensure", lambda *given, **options: seen.append((given, options)) or found)
+    path = tmp_path / "traces.npz"
+    words = ["--languages", "de, sw", "--layers", "9", "--n-samples", "3", "--out", str(path)]
+    status, out, _ = zspace("traces", "some-model", *words)
+    assert status == 0
+    assert seen[0][0] == ("some-model", ["de", "sw"])
+    assert seen[0][1]["n_samples"] == 3
+    assert recordings.load(path).layers.tolist() == [9]
+    assert "8 solutions written, 8 correct, 8 kept" in out
+    status, _, err = zspace("traces", "some-model", "--layers", "4", "--out", str(path))
+    assert status == 2
+    assert "expected some of 3, 9" in err

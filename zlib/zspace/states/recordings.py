@@ -1,8 +1,8 @@
 """Recordings: traces of one model on one task and of its controls, made once and kept in one file.
 
-What the conditions are is said in `solving`, which makes them. In the file energies are whole multiples of
-a thousandth of a natural logarithm (int16), all series end to end, an error of at most .05 %; the table of
-series says where each begins.
+What the conditions are is said in `solving`, which makes them. In the file all series stand end to end, and
+the table of series says where each begins; energies are whole multiples of 1/256 of a natural logarithm
+(int16), an error of at most .2 %.
 """
 
 import io
@@ -18,7 +18,7 @@ from .. import files
 from ..errors import ParameterError, StoreError
 
 MIN_STEPS = 64
-_UNIT = 1000  # per natural logarithm
+_UNIT = 256  # per natural logarithm
 _PER_STEP = ("log_probability", "entropy", "tokens", "classes")
 
 

@@ -170,7 +170,7 @@ def reread(model_name: str, recorded: Recordings, n: int) -> pd.DataFrame:
     """The first `n` solutions of recordings read again by the model now, beside what was recorded.
 
     Columns language, item, steps, and the largest relative difference of ||f_l||^2 over the layers kept and
-    of the log-probability. What was rounded for the file differs by up to .05 %.
+    of the log-probability. What was rounded for the file differs by up to .2 %.
     """
     model = models.load(model_name)
     rows = []
