@@ -29,61 +29,35 @@ _TICK = 6  # generated tokens between two that are written below the axis
 
 def one_trace(trace: OneTrace) -> go.Figure:
     """Log activity and the filtered probability of its upper regime; hovering shows the token."""
-    steps = list(range(len(trace.pieces)))
     shown = [piece.replace("\n", "⏎").replace("<", "‹") for piece in trace.pieces]
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.66, 0.34], vertical_spacing=0.06)
-    places = {"row": 1, "col": 1}, {"row": 2, "col": 1}
-    figure.add_scatter(
-        x=steps,
-        y=trace.log_y.round(3).tolist(),
-        customdata=shown,
-        hovertemplate="%{x}: %{customdata}<br>%{y:.2f}<extra></extra>",
-        mode="lines+markers",
-        line={"color": "#0072B2", "width": 1.2},
-        marker={"size": 3},
-        name="log ‖f‖², adjusted",
-        **places[0],
+    series = (
+        ("log ‖f‖², adjusted", trace.log_y, 1, {"color": "#0072B2", "width": 1.2}),
+        ("filtered level (particles)", trace.volatility, 1, {"color": "#D55E00", "width": 2}),
+        ("P(upper regime), filtered", trace.probability, 2, {"color": "#009E73", "width": 1.2}),
     )
-    figure.add_scatter(
-        x=steps,
-        y=trace.volatility.round(3).tolist(),
-        mode="lines",
-        line={"color": "#D55E00", "width": 2},
-        name="filtered level (particles)",
-        **places[0],
-    )
-    figure.add_scatter(
-        x=steps,
-        y=trace.probability.round(3).tolist(),
-        customdata=shown,
-        hovertemplate="%{x}: %{customdata}<br>%{y:.2f}<extra></extra>",
-        mode="lines",
-        fill="tozeroy",
-        line={"color": "#009E73", "width": 1.2},
-        name="P(upper regime), filtered",
-        **places[1],
-    )
+    for name, values, row, style in series:
+        figure.add_scatter(
+            y=values.round(3).tolist(),
+            customdata=shown,
+            hovertemplate="%{x}: %{customdata}<br>%{y:.2f}<extra></extra>",
+            mode="lines",
+            line=style,
+            fill="tozeroy" if row == 2 else None,
+            name=name,
+            row=row,
+            col=1,
+        )
     for change in trace.changes.tolist():
         figure.add_vline(change, line={"color": NULL_LINE, "width": 1, "dash": "dot"})
     figure.update_yaxes(title="log units", row=1)
     figure.update_yaxes(title="probability", range=[0, 1.02], row=2)
-    figure.update_xaxes(
-        title="generated token (every sixth)",
-        tickvals=steps[::_TICK],
-        ticktext=shown[::_TICK],
-        tickangle=-90,
-        tickfont={"size": 9},
-        row=2,
-    )
+    ticks = {"tickvals": list(range(0, len(shown), _TICK)), "ticktext": shown[::_TICK], "tickangle": -90}
+    figure.update_xaxes(title="generated token (every sixth)", tickfont={"size": 9}, row=2, **ticks)
     figure.update_layout(height=520, margin={"b": 150})
-    lasting = (
-        f"{len(trace.changes)} lasting changes of regime"
-        if len(trace.changes)
-        else "No lasting change of regime"
-    )
-    return titled(
-        figure, f"{lasting} in {trace.label}", "dotted: where the more probable regime changes and stays"
-    )
+    lasting = f"{len(trace.changes)} lasting changes" if len(trace.changes) else "No lasting change"
+    title = f"{lasting} of regime in {trace.label}"
+    return titled(figure, title, "dotted: where the more probable regime changes and stays")
 
 
 def momentum_by_layer(profile: pd.DataFrame, verdicts: Mapping[str, str]) -> go.Figure:

@@ -28,6 +28,9 @@ from . import sampling
 if TYPE_CHECKING:
     pass
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 # Raise it when an edit here changes numbers: part of the key of kept traces.
 CODE_VERSION = 1
 # Sequences in one batch: more only cost memory on a CPU, where reading the weights takes most of a step.
@@ -141,53 +144,47 @@ def _continue(prompts, model, uniforms, temperature, stop, vectors) -> list[Trac
     """One batch of traces from the token ids of its prompts."""
     import torch
 
-    width, pad = max(map(len, prompts)), model.tokenizer.pad_token_id
-    ids = np.full((len(prompts), width), pad, np.int64)
-    mask = np.zeros(ids.shape, np.int64)
-    for row, prompt in enumerate(prompts):
-        ids[row, width - len(prompt) :], mask[row, width - len(prompt) :] = prompt, 1
-    ids, mask = (torch.from_numpy(x).to(model.device) for x in (ids, mask))
-    ends = sampling.end_tokens(model)
+    pad, ends = model.tokenizer.pad_token_id, sampling.end_tokens(model)
+    ids, mask = (x.to(model.device) for x in _left_padded(prompts, pad))
+    width = ids.shape[1]
 
     def last(_layer, h):
         return h[:, -1].clone()  # a view would keep the states of the whole prompt
 
     with torch.inference_mode(), models.ReducingHooks(model, last) as hooks:
         recorder = sampling.Recorder(model, hooks, uniforms, temperature, vectors)
-        written = (
-            model.network.generate(
-                input_ids=ids,
-                attention_mask=mask,
-                max_new_tokens=uniforms.shape[1],
-                logits_processor=[recorder],
-                stopping_criteria=[sampling.Stopper(model.tokenizer, stop, width)],
-                pad_token_id=pad,
-                eos_token_id=ends or None,
-                # whatever the model's own configuration of `generate` says
-                do_sample=False,
-                num_beams=1,
-                repetition_penalty=1.0,
-                use_cache=True,
-            )[:, width:]
-            .cpu()
-            .numpy()
+        written = model.network.generate(
+            input_ids=ids,
+            attention_mask=mask,
+            max_new_tokens=uniforms.shape[1],
+            logits_processor=[recorder],
+            stopping_criteria=[sampling.Stopper(model.tokenizer, stop, width)],
+            pad_token_id=pad,
+            eos_token_id=ends or None,
+            # whatever the model's own configuration of `generate` says
+            do_sample=False,
+            num_beams=1,
+            repetition_penalty=1.0,
+            use_cache=True,
         )
-        recorded = {name: getattr(recorder, name).cpu().numpy() for name in _RECORDED}
+        recorded = recorder.by_row()
+    written = written[:, width:].cpu().numpy()
     return [
-        _trace(
-            model,
-            written[row],
-            len(prompt),
-            {k: v[..., row] if k != "vectors" else v[:, :, row] for k, v in recorded.items()},
-            ends,
-            stop,
-            vectors,
-        )
-        for row, prompt in enumerate(prompts)
+        _trace(model, tokens, len(prompt), of_row, ends, stop, vectors)
+        for tokens, prompt, of_row in zip(written, prompts, recorded, strict=True)
     ]
 
 
-_RECORDED = ("update_energy", "step_energy", "log_probability", "entropy", "vectors")
+def _left_padded(prompts: Sequence[np.ndarray], pad: int) -> "tuple[Tensor, Tensor]":
+    """Ids and attention mask (B, T), each prompt ending at the last position."""
+    import torch
+
+    width = max(map(len, prompts))
+    ids = np.full((len(prompts), width), pad, np.int64)
+    mask = np.zeros(ids.shape, np.int64)
+    for row, prompt in enumerate(prompts):
+        ids[row, width - len(prompt) :], mask[row, width - len(prompt) :] = prompt, 1
+    return torch.from_numpy(ids), torch.from_numpy(mask)
 
 
 def _trace(model, written, n_prompt, recorded, ends, stop, layers) -> Trace:
@@ -202,7 +199,7 @@ def _trace(model, written, n_prompt, recorded, ends, stop, layers) -> Trace:
     cut = sampling.stop_position(model.tokenizer, written, stop)
     if cut is not None and cut <= length:
         length, stopped = cut, "text"
-    parts = {name: recorded[name][:length] for name in _RECORDED}
+    parts = {name: values[:length] for name, values in recorded.items()}
     return _finished(model, written[:length], n_prompt, stopped, parts, layers)
 
 

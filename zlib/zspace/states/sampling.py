@@ -38,6 +38,13 @@ class Recorder:
         self.log_probability, self.entropy = empty(n_rows), empty(n_rows)
         self.vectors = empty(len(self._kept_layers), n_rows, model.hidden_size)
 
+    def by_row(self) -> list[dict[str, np.ndarray]]:
+        """What was recorded of each row: name -> (calls, ...), of which the last call has no step."""
+        names = ("update_energy", "step_energy", "log_probability", "entropy", "vectors")
+        arrays = {name: getattr(self, name).cpu().numpy() for name in names}
+        rows = {name: np.moveaxis(v, 2 if name == "vectors" else -1, 0) for name, v in arrays.items()}
+        return [{name: v[row] for name, v in rows.items()} for row in range(self._uniforms.shape[0])]
+
     def __call__(self, input_ids: "Tensor", scores: "Tensor") -> "Tensor":
         import torch
 
