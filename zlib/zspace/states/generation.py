@@ -26,9 +26,6 @@ from ..sources import models
 from . import sampling
 
 if TYPE_CHECKING:
-    pass
-
-if TYPE_CHECKING:
     from torch import Tensor
 
 # Raise it when an edit here changes numbers: part of the key of kept traces.

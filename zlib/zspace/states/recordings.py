@@ -124,6 +124,7 @@ def save(recordings: Recordings, path: Path | str) -> None:
     """Write recordings beside `path` and rename them there; raises StoreError like `files.atomic_write`."""
     tables = {"series": recordings.series, "outcomes": recordings.outcomes}
     header = {
+        "unit": _UNIT,
         "about": recordings.about,
         "pieces": {str(token): piece for token, piece in sorted(recordings.pieces.items())},
         **{name: json.loads(table.to_json(orient="split", index=False)) for name, table in tables.items()},
@@ -153,7 +154,7 @@ def load(path: Path | str) -> Recordings:
             name: pd.DataFrame(header[name]["data"], columns=header[name]["columns"])
             for name in ("series", "outcomes")
         }
-        energies = {name: _decoded(arrays[name]) for name in ("update_energy", "step_energy")}
+        energies = {name: _decoded(arrays[name], header["unit"]) for name in ("update_energy", "step_energy")}
         others = {name: arrays[name].astype(np.float64) for name in ("log_probability", "entropy")}
         return Recordings(
             **tables,
@@ -178,5 +179,5 @@ def _coded(energy: np.ndarray) -> np.ndarray:
         return np.clip(np.round(_UNIT * np.log(energy)), -32768, 32767).astype(np.int16)
 
 
-def _decoded(code: np.ndarray) -> np.ndarray:
-    return np.where(code == -32768, 0.0, np.exp(code / _UNIT))
+def _decoded(code: np.ndarray, unit: int) -> np.ndarray:
+    return np.where(code == -32768, 0.0, np.exp(code / unit))
