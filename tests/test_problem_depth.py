@@ -1,13 +1,18 @@
 """Prediction 4 on simulated panels: planted losses are found, nothing is found where nothing is."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
+from planted_recordings import planted_recordings
 from zspace.errors import ParameterError
 from zspace.evidence import claims
 from zspace.evidence.experiments import problem_depth
 from zspace.evidence.experiments.activity import PERMUTED_LEVELS
 from zspace.evidence.panels import PLANTED, TRAINED, simulated_panel
+from zspace.states import recordings
 
 N_SCENARIOS, N_LEVELS = 24, 3
 
@@ -76,3 +81,35 @@ def test_sensitivity_has_a_row_a_choice_and_category(panel, items, rng):
 def test_one_level_is_refused(panel, items, rng):
     with pytest.raises(ParameterError, match="every scenario at each"):
         problem_depth.problem_depth({"simulated": panel}, items.assign(difficulty=1), rng=rng)
+
+
+def test_slope_on_generation_length_is_found_where_it_is_planted(panel, items, tmp_path, monkeypatch, rng):
+    levels = items["difficulty"].to_numpy()
+    blurred = problem_depth.subjects_of(panel, levels, rng)[PLANTED]
+    harder = type(panel)(**{**vars(panel), "subjects": {**panel.subjects, TRAINED: blurred}})
+    texts = SimpleNamespace(items=items)
+    monkeypatch.setattr(problem_depth.corpora, "load", lambda *_, **__: texts)
+    written = items.assign(language="de", looping=False, stopped="text", n_steps=40 * 1.3**levels)
+    made = planted_recordings(rng, n_scenarios=4)
+    about = {"model": {"model": "m"}, "n_draws": 1, "difficulty": 5, "seed": 0}
+    path = tmp_path / "r.npz"
+
+    def found(pairs, outcomes):
+        monkeypatch.setattr(problem_depth, "open_panels", lambda *_, **__: {"de": pairs})
+        recordings.save(replace(made, outcomes=outcomes, about=about), path)
+        return problem_depth.by_generation_length("m", str(path), ["de"], rng=rng).loc["de"]
+
+    lost = found(harder, written)
+    assert lost["high"] < -0.5
+    assert lost["stories"] == harder.confirmation.sum()
+    # lengths that say nothing about a story
+    shuffled = written.assign(n_steps=rng.permutation(written["n_steps"]))
+    none = found(harder, shuffled)
+    assert none["low"] < 0 < none["high"]
+    # what loops, or ends at the limit, has no length
+    half = written.assign(looping=levels == 1, stopped=np.where(levels == 2, "length", "text"))
+    few = found(harder, half)
+    assert few["stories"] == (harder.confirmation & (levels == 3)).sum()
+    assert np.isnan(few["slope"])
+    assert problem_depth.by_generation_length("other", str(path), ["de"], rng=rng).empty
+    assert problem_depth.by_generation_length("m", "", ["de"], rng=rng).empty

@@ -64,6 +64,8 @@ padding = "numbers"  # sentences that change nothing: "none", "sentences" or "nu
 n_items = 0  # first rows of another corpus; 0 takes all
 seed = 0  # root of every random stream
 n_re_rounded = 0  # times that quantised weights are re-rounded; a verdict that flips is inconclusive
+recorded = "data/generation_traces.npz"  # solutions whose length is a difficulty; "" leaves that out
+written = "fr"  # languages of those solutions to read
 n_simulations = 40  # simulated worlds of each kind for the operating characteristic
 
 # %%
@@ -127,11 +129,13 @@ depth_plots.margin_by_level(result.margins, {v.language: v.as_corrected for v in
 # %% [markdown]
 # ## Sensitivity
 #
-# Slopes of the trained model (not excesses) with their intervals; categories with at least three scenarios.
+# Slopes of the trained model (not excesses) with their intervals; categories with at least three scenarios. Then the
+# slope on another measure of difficulty: how long the model writes when it tries to solve the story.
 
 # %% tags=["tol-0.1"]
 other = panels.open_if_there(model, others, variants=panels.FEW_VARIANTS, rng=streams[2], progress=False)
-problem_depth.sensitivity(pairs, texts.items, other, rng=streams[3]).round(3)
+display(problem_depth.sensitivity(pairs, texts.items, other, rng=streams[3]).round(3))
+problem_depth.by_generation_length(model, recorded, written.split(","), rng=np.random.default_rng(seed).spawn(5)[4]).round(3)
 
 # %% [markdown]
 # ## Verdict
@@ -150,8 +154,8 @@ display(tables.verdicts(verdicts).round(3), tables.reasons(verdicts))
 # their own, where easier ones are padded with what all stories may say. Matching the number of numbers, or the length, does not match
 # content, and no corpus of natural problems would. What can be said is that the predicted loss is not there.
 #
-# What would change the verdict: difficulty that does not change what is told. How many steps a model needs to answer, and how long
-# it writes, are further measures of difficulty that a reader of states alone does not have.
+# What would change the verdict: difficulty that does not change what is told. How long a model writes comes nearer to that; one that
+# mostly fails says little by it.
 
 # %% tags=["nbval-ignore-output"]
 files.provenance()

@@ -35,7 +35,7 @@ def sweep(
 
 def traces(
     model: Annotated[str, typer.Argument(help="Name of models.yaml, hub id or folder.")] = "gemma-3-270m",
-    languages: Annotated[str, typer.Option(help="Comma-separated codes.")] = "de,es,fr,ru,sw,te",
+    languages: Annotated[str, typer.Option(help="Comma-separated codes.")] = "de,fr,ru,sw,te",
     out: Annotated[Path, typer.Option(help="File to write.")] = Path(TRACES),
     layers: Annotated[str, typer.Option(help="Blocks that the file keeps, comma-separated.")] = "3,6,9,12,15",
     difficulty: Annotated[int, typer.Option(min=1, max=5, help="Steps of a story.")] = 5,

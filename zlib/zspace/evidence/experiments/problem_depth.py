@@ -6,7 +6,7 @@ model with a random intercept a scenario, in standard deviations within scenario
 padding and length do to it shows in twins without training: the loss has to exceed theirs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,9 @@ import pandas as pd
 
 from ...measures import alignment, margins
 from ...measures.resampling import Interval, stratified_permutations
-from ..panels import PERMUTED, PLANTED, SHUFFLED, TRAINED, Panel, spread
+from ...sources import corpora
+from ...states import recordings
+from ..panels import PERMUTED, PLANTED, SHUFFLED, TRAINED, Panel, open_panels, spread
 from ..rules import Evidence
 from .activity import PERMUTED_LEVELS, require_levels
 from .common import again, as_evidence, excess_over, judged, present
@@ -23,6 +25,7 @@ CLAIM = "prediction_4_problem_depth"
 _N_DRAWS = 2000
 # noise that is planted a level, in units of the states' spread
 _PLANTED_NOISE = 0.8
+_FEWEST = 12
 
 
 @dataclass(frozen=True)
@@ -184,6 +187,40 @@ def sensitivity(
     table = pd.DataFrame.from_dict(rows, orient="index")
     table.index = pd.MultiIndex.from_tuples(table.index, names=["choice", "language"])
     return table
+
+
+def by_generation_length(
+    model: str, path: str, languages: Sequence[str], *, rng: np.random.Generator
+) -> pd.DataFrame:
+    """Slope of the area on how long the model writes to solve a story, one row a language.
+
+    `path` is a file of recordings; without one, or where it is of another model, there are no rows. The
+    stories of the recordings, numbers in words, are read beside English ones; length is the logarithm of
+    the tokens of an item's solutions that neither loop nor run into the limit, in standard deviations.
+    Columns slope, low, high, stories; no slope where fewer than `_FEWEST` confirmation items have such a
+    solution, or no scenario has two.
+    """
+    columns = ["slope", "low", "high", "stories"]
+    traces = recordings.load(path) if path else None
+    if traces is None or traces.about["model"]["model"] != model:
+        return pd.DataFrame(columns=columns)
+    told = {name: traces.about[name] for name in ("n_draws", "difficulty", "seed")}
+    texts = corpora.load("number-stories", ["en", *languages], version="spelled-out", **told)
+    pairs = open_panels(model, texts, rng=rng, variants=(("trained", None),), progress=False)
+    written = traces.outcomes[~traces.outcomes["looping"] & (traces.outcomes["stopped"] != "length")]
+    rows = {}
+    for language, panel in pairs.items():
+        lengths = written[written["language"] == language].groupby("item")["n_steps"].mean()
+        length = texts.items["item"].map(lengths).to_numpy(float)
+        known = panel.confirmation & np.isfinite(length)
+        rows[language] = {"slope": np.nan, "low": np.nan, "high": np.nan, "stories": int(known.sum())}
+        if known.sum() < _FEWEST or pd.Series(panel.scenario[known]).value_counts().max() < 2:
+            continue
+        area = item_margins(panel, panel.subjects[TRAINED]).mean(0)[known]
+        scaled = np.log(length[known])
+        one = slope_interval(area, scaled / scaled.std(), panel.scenario[known], rng=again(rng))
+        rows[language] |= {"slope": one.estimate, "low": one.low, "high": one.high}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("language")
 
 
 def _areas(panel: Panel, items: pd.DataFrame, subject: str, found: np.ndarray) -> pd.DataFrame:
