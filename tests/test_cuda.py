@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from test_capture import CONFIGS, assert_close, save_tiny, words
 from zspace.sources import models
-from zspace.states import capture, pooling
+from zspace.states import capture, generation, pooling
 
 torch = pytest.importorskip("torch", reason="the extra `models` is not installed")
 pytestmark = pytest.mark.skipif(
@@ -97,3 +97,20 @@ def test_states_shrink_a_batch_that_exceeds_the_memory_of_the_device(folder, rng
     assert sizes[0] > 2 * sizes[-1], "the first batch was meant not to fit"
     for name in capture.POOLINGS:
         assert_close(found[name], expected[name], 1e-4)
+
+
+def test_what_is_written_on_cuda_is_what_the_cpu_writes(folder):
+    """Prompts of different lengths, so that there is a mask; every step of a cache is a single token."""
+    prompts, on_cpu = ["a", "bcd", "efghi" * 9], models.load(folder)
+    options = {"n_steps": 70, "temperature": 0.5}
+    expected = generation.traces(on_cpu, prompts, rng=np.random.default_rng(0), **options)
+    model = models.load(folder, device="cuda")
+    found = generation.traces(model, prompts, rng=np.random.default_rng(0), **options)
+    again = generation.replay(model, prompts, [t.tokens for t in expected])
+    for one, two, three in zip(expected, found, again, strict=True):
+        # a draw at a near tie may go the other way once, and all after it
+        same = int(np.argmax(np.append(one.tokens[: two.n_steps] != two.tokens[: one.n_steps], True)))
+        assert same >= 10
+        np.testing.assert_allclose(two.update_energy[:, :same], one.update_energy[:, :same], rtol=1e-3)
+        np.testing.assert_allclose(three.update_energy, one.update_energy, rtol=1e-3)
+        np.testing.assert_allclose(three.log_probability, one.log_probability, atol=1e-3)

@@ -148,7 +148,8 @@ def _continue(prompts, model, uniforms, temperature, stop, vectors) -> list[Trac
     def last(_layer, h):
         return h[:, -1].clone()  # a view would keep the states of the whole prompt
 
-    with torch.inference_mode(), models.ReducingHooks(model, last) as hooks:
+    exact = sampling.exact_attention(model.device)
+    with torch.inference_mode(), exact, models.ReducingHooks(model, last) as hooks:
         recorder = sampling.Recorder(model, hooks, uniforms, temperature, vectors)
         written = model.network.generate(
             input_ids=ids,
@@ -235,7 +236,8 @@ def _read(model, prompt, continuation, layers: Sequence[int]) -> Trace:
         before.append(h)
         return update, sampling.energy(h.diff(dim=0)), h[1:].clone() if layer in layers else None
 
-    with torch.inference_mode(), models.ReducingHooks(model, reduce) as hooks:
+    exact = sampling.exact_attention(model.device)
+    with torch.inference_mode(), exact, models.ReducingHooks(model, reduce) as hooks:
         ids = ids.to(model.device)
         logits = model.network(input_ids=ids, use_cache=False, logits_to_keep=n + 1).logits[0, :-1].float()
         kept = hooks.take()
@@ -247,7 +249,7 @@ def _read(model, prompt, continuation, layers: Sequence[int]) -> Trace:
             "step_energy": torch.stack([step for _, step, _ in kept], 1),
             "log_probability": log_probability,
             "entropy": entropy,
-            "vectors": torch.stack([h for layer in layers for h in [kept[layer][2]]], 1)
+            "vectors": torch.stack([kept[layer][2] for layer in layers], 1)
             if layers
             else torch.empty(n, 0, model.hidden_size),
         }
