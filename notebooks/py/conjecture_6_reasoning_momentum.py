@@ -61,7 +61,7 @@
 # %% tags=["parameters"]
 model = "gemma-3-270m"  # whose recordings these are
 recorded = "data/generation_traces.npz"  # a file of recordings; "" records anew what the runs folder lacks
-languages = "sw"  # languages of the recordings to read
+languages = "de,fr,sw"  # languages of the recordings to read
 layer = 9  # block whose contributions are tested
 n_simulations = 40  # simulated worlds of each kind for the operating characteristic
 n_live = 2  # solutions read again by the model, to compare with the recording
