@@ -33,7 +33,12 @@ def one_trace(trace: OneTrace) -> go.Figure:
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.66, 0.34], vertical_spacing=0.06)
     series = (
         ("log ‖f‖², adjusted", trace.log_y, 1, {"color": "#0072B2", "width": 1.2}),
-        ("filtered level (particles)", trace.volatility, 1, {"color": "#D55E00", "width": 2}),
+        (
+            "filtered level (particles)",
+            trace.volatility,
+            1,
+            {"color": "#D55E00", "width": 1.8, "dash": "dot"},
+        ),
         ("P(upper regime), filtered", trace.probability, 2, {"color": "#009E73", "width": 1.2}),
     )
     for name, values, row, style in series:
