@@ -93,3 +93,22 @@ def test_levels_that_do_not_cross_scenarios_are_refused(panel, levels, wrong, rn
     bad = np.ones_like(levels) if wrong == "one level" else np.where(panel.scenario == "3", 1, levels)
     with pytest.raises(ParameterError, match="every scenario at each"):
         activity.activity_by_difficulty({"simulated": panel}, bad, rng=rng)
+
+
+def test_slopes_between_shorter_and_longer_solutions_find_planted_difficulty(rng):
+    panel = simulated_panel("scenarios", 1.0, rng=rng, n_scenarios=24, n_draws=3)
+    order = np.tile([0, 1, 2], 24)
+    planted = activity.plant_difficulty(panel, order, rng=rng)
+    harder = type(panel)(**{**vars(panel), "subjects": {**panel.subjects, TRAINED: planted}})
+    lengths = 60.0 + 10 * order
+    lengths[order == 1] = np.nan
+    found = activity.by_generation_length({"de": (harder, lengths)}, rng=rng)
+    assert found.index.tolist() == [("de", slope) for slope in activity.SLOPES]
+    # two levels lie between the shortest and the longest
+    assert found.loc[("de", "activity"), "low"] > 0.3
+    assert found.loc[("de", "conflict"), "low"] > 0
+    assert (found["scenarios"] == panel.confirmation.sum() / 3).all()
+    same = activity.by_generation_length({"de": (harder, np.full(len(order), 60.0))}, rng=rng)
+    assert same.empty
+    back = activity.by_generation_length({"de": (harder, 100 - lengths)}, rng=rng)
+    assert back.loc[("de", "activity"), "high"] < -0.3

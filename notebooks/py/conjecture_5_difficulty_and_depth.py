@@ -71,6 +71,8 @@ padding = "numbers"  # sentences that change nothing: "none", "sentences" or "nu
 n_items = 0  # first rows of another corpus; 0 takes all
 seed = 0  # root of every random stream
 n_re_rounded = 0  # times that quantised weights are re-rounded; a verdict that flips is inconclusive
+recorded = "data/generation_traces.npz"  # solutions whose length is a difficulty; "" leaves that out
+written = "fr"  # languages of those solutions to read
 n_simulations = 40  # simulated worlds of each kind for the operating characteristic
 
 # %%
@@ -78,7 +80,7 @@ import numpy as np
 from IPython.display import display
 from zspace import files, theory
 from zspace.evidence import claims, depth_plots, panels, plots, tables
-from zspace.evidence.experiments import activity, simulated
+from zspace.evidence.experiments import activity, problem_depth, simulated
 from zspace.sources import corpora
 
 PACE, MODEL = activity.IN_THEORY, activity.IN_MODELS
@@ -144,10 +146,14 @@ result.slopes.pivot(index="subject", columns="language", values=list(activity.SL
 
 # %% [markdown]
 # ## Sensitivity
+#
+# Other choices; then, in place of levels, a scenario's story that the model solves in more tokens against the one that takes fewer.
 
-# %% tags=["tol-0.02"]
+# %% tags=["tol-0.03"]
 other = panels.open_if_there(model, others, variants=panels.FEW_VARIANTS, rng=streams[3], progress=False)
-activity.sensitivity(pairs, other, difficulty).round(3)
+display(activity.sensitivity(pairs, other, difficulty).round(3))
+lengths = problem_depth.read_generation_lengths(model, recorded, written.split(","), rng=np.random.default_rng(seed).spawn(5)[4])
+activity.by_generation_length(lengths, rng=np.random.default_rng(seed).spawn(6)[5]).round(3)
 
 # %% [markdown]
 # ## Verdict

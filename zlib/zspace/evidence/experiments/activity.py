@@ -18,7 +18,7 @@ import pandas as pd
 from ... import theory
 from ...errors import ParameterError
 from ...measures import residual
-from ...measures.resampling import stratified_permutations
+from ...measures.resampling import interval_of, stratified_permutations
 from ..panels import PERMUTED, PLANTED, SHUFFLED, TRAINED, Panel, spread
 from ..rules import Evidence
 from .common import N_RESAMPLES, Drawn, again, as_evidence, excess_over, judged, present
@@ -30,7 +30,7 @@ PERMUTED_LEVELS = "levels permuted"
 GAINS = (1.0, 1.5, 2.0)
 WORLD = {"r_0": 1.6, "q": 0.8, "step": 0.2}
 THRESHOLD, N_LAYERS, WORSE_Q = 0.99, 24, 0.92
-_N_ITEMS = 400
+_N_ITEMS, _FEWEST = 400, 6
 # log gain of contributions, and noise in units of the state's spread, that are planted a level
 _PLANTED_GAIN, _PLANTED_NOISE = 0.2, 0.6
 
@@ -129,6 +129,50 @@ def sensitivity(panels: Mapping[str, Panel], other: Mapping[str, Panel], levels:
                 row[language, "trained"] = means[TRAINED][i]
                 row[language, "highest twin"] = max((means[t][i] for t in panel.twins), default=np.nan)
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def by_generation_length(
+    read: Mapping[str, tuple[Panel, np.ndarray]], *, rng: np.random.Generator
+) -> pd.DataFrame:
+    """The three slopes between a scenario's story that is solved in fewer tokens and the one that takes more.
+
+    `read` : language -> panel and (n,) tokens of the solutions of each item, NaN where there is none, as
+    `problem_depth.read_generation_lengths` gives them. Of every scenario the shortest and the longest count,
+    where they differ. Rows (language, slope) with estimate, low, high and the number of confirmation
+    scenarios; no language with fewer than `_FEWEST` of them.
+    """
+    rows = {}
+    for language, (panel, lengths) in read.items():
+        ranks = _ranks(lengths, panel.scenario)
+        chosen = panel.confirmation & (ranks == 0)
+        centred = panel.discovery & (ranks == 0)
+        if chosen.sum() < _FEWEST or not centred.any():
+            continue
+        pair = panel.subjects[TRAINED]
+        found = [_replicates(panel, pair, ranks == rank, again(rng)) for rank in (0, 1)]
+        one, many = (
+            np.subtract(*(_by_layer(getattr(f, kind)).mean(-1) for f in found[::-1]))
+            for kind in ("estimate", "replicates")
+        )
+        for i, name in enumerate(SLOPES):
+            interval = interval_of(one[i], many[i], found[0].n_groups)
+            rows[language, name] = {
+                "estimate": interval.estimate,
+                "low": interval.low,
+                "high": interval.high,
+                "scenarios": int(chosen.sum()),
+            }
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["estimate", "low", "high", "scenarios"])
+
+
+def _ranks(lengths: np.ndarray, scenario: np.ndarray) -> np.ndarray:
+    """(n,) 0 for the shortest item of a scenario, 1 for the longest, -1 for all others."""
+    ranks = np.full(len(lengths), -1)
+    for name in np.unique(scenario):
+        rows = np.flatnonzero((scenario == name) & np.isfinite(lengths))
+        if len(rows) and np.ptp(lengths[rows]) > 0:
+            ranks[rows[np.argmin(lengths[rows])]], ranks[rows[np.argmax(lengths[rows])]] = 0, 1
+    return ranks
 
 
 def activity_evidence(panel: Panel, drawn: Drawn) -> Evidence:

@@ -201,17 +201,9 @@ def by_generation_length(
     solution, or no scenario has two.
     """
     columns = ["slope", "low", "high", "stories"]
-    traces = recordings.load(path) if path else None
-    if traces is None or traces.about["model"]["model"] != model:
-        return pd.DataFrame(columns=columns)
-    told = {name: traces.about[name] for name in ("n_draws", "difficulty", "seed")}
-    texts = corpora.load("number-stories", ["en", *languages], version="spelled-out", **told)
-    pairs = open_panels(model, texts, rng=rng, variants=(("trained", None),), progress=False)
-    written = traces.outcomes[~traces.outcomes["looping"] & (traces.outcomes["stopped"] != "length")]
+    read = read_generation_lengths(model, path, languages, rng=rng)
     rows = {}
-    for language, panel in pairs.items():
-        lengths = written[written["language"] == language].groupby("item")["n_steps"].mean()
-        length = texts.items["item"].map(lengths).to_numpy(float)
+    for language, (panel, length) in read.items():
         known = panel.confirmation & np.isfinite(length)
         rows[language] = {"slope": np.nan, "low": np.nan, "high": np.nan, "stories": int(known.sum())}
         if known.sum() < _FEWEST or pd.Series(panel.scenario[known]).value_counts().max() < 2:
@@ -221,6 +213,28 @@ def by_generation_length(
         one = slope_interval(area, scaled / scaled.std(), panel.scenario[known], rng=again(rng))
         rows[language] |= {"slope": one.estimate, "low": one.low, "high": one.high}
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("language")
+
+
+def read_generation_lengths(
+    model: str, path: str, languages: Sequence[str], *, rng: np.random.Generator
+) -> dict[str, tuple[Panel, np.ndarray]]:
+    """Panels of the stories of recordings, in words, and (n,) tokens of their solutions, NaN without one.
+
+    Empty without a file, or where it is of another model; solutions that loop or run into the limit have no
+    length.
+    """
+    traces = recordings.load(path) if path else None
+    if traces is None or traces.about["model"]["model"] != model:
+        return {}
+    told = {name: traces.about[name] for name in ("n_draws", "difficulty", "seed")}
+    texts = corpora.load("number-stories", ["en", *languages], version="spelled-out", **told)
+    pairs = open_panels(model, texts, rng=rng, variants=(("trained", None),), progress=False)
+    written = traces.outcomes[~traces.outcomes["looping"] & (traces.outcomes["stopped"] != "length")]
+    found = {}
+    for language, panel in pairs.items():
+        lengths = written[written["language"] == language].groupby("item")["n_steps"].mean()
+        found[language] = panel, texts.items["item"].map(lengths).to_numpy(float)
+    return found
 
 
 def _areas(panel: Panel, items: pd.DataFrame, subject: str, found: np.ndarray) -> pd.DataFrame:
