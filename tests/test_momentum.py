@@ -202,3 +202,15 @@ def test_figures_state_what_they_show():
     assert f"64 steps show clustering in {curve.sup_score[0]:.0%}" in shown.layout.title.text.replace(
         "<br>", " "
     )
+
+
+def test_recordings_without_a_control_are_not_tested():
+    recordings = planted_recordings(np.random.default_rng(0), n_scenarios=12)
+    momenta = momentum.momentum_by_condition(
+        recordings, 3, rng=np.random.default_rng(0), n_shuffles=19
+    ).momenta
+    few = momenta.drop(columns=["random-1", "random-2"])
+    found = momentum.evidence_of(few, recordings.outcomes, rng=np.random.default_rng(0))
+    verdict = claims.evaluate(momentum.ALL, found[momentum.ALL][0])
+    assert verdict.as_corrected == "not testable"
+    assert "controls missing: random-1, random-2" in verdict.as_corrected_reason

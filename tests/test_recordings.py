@@ -94,14 +94,20 @@ def test_correct_solutions_are_kept_first(tiny, monkeypatch):
         solving.transcripts, "last_result", lambda text: next(p.answer for p in prompts if p.item == lucky)
     )
     found = solving.record(
-        tiny, prompts, rng=np.random.default_rng(1), twin_seeds=(), **{**SIZES, "n_kept": 1}
+        tiny,
+        prompts,
+        rng=np.random.default_rng(1),
+        twin_seeds=(),
+        **{**SIZES, "n_kept": 1, "n_samples": 6, "n_steps": 200},
     )
-    written = found.outcomes[found.outcomes["item"] == lucky]
-    right = written["correct"] & ~written["looping"] & (written["n_steps"] >= recordings.MIN_STEPS)
+    written = found.outcomes
+    usable = ~written["looping"] & (written["n_steps"] >= recordings.MIN_STEPS)
+    # both kinds are there, and the first one that could be kept is not correct
+    assert (usable & written["correct"]).any()
+    assert not written.loc[usable.idxmax(), "correct"]
     # one that runs into the limit has no last word, whatever stands there
     assert not found.outcomes.loc[found.outcomes["stopped"] == "length", "correct"].any()
-    if right.any():
-        assert found.series.loc[0, "item"] == lucky
+    assert found.series.loc[0, "item"] == lucky
 
 
 def test_recordings_survive_the_disk(recorded, tmp_path):

@@ -162,8 +162,8 @@ for claim, found in verdicts.items():
 # %% [markdown]
 # ## What this shows, and what it does not
 #
-# A significant $\beta$ shows nothing, and most of what clusters in a layer's activity does so wherever text is read: the controls say how much.
-# What exceeds copying is that the model does not yet know what comes; surprisal was divided out only as far as it acts linearly on the log. Solutions of a model this small are mostly wrong: attempts at reasoning, not reasoning. A change of regime near a line's end in reasoning and in copying alike is a change of text.
+# A significant $\beta$ shows nothing. How much of what clusters in a layer's activity does so wherever text is read, the controls say.
+# What exceeds copying may be that the model does not yet know what comes: surprisal was divided out only as far as it acts linearly on the log. Where few solutions are correct (the table of what was written), they are attempts at reasoning, not reasoning. A change of regime near a line's end in reasoning and in copying alike is a change of text.
 #
 # What would change the verdict: a model that solves the stories, so that correct solutions can be tested; for the likelihood, nothing.
 

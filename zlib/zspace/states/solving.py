@@ -44,8 +44,7 @@ def record(
     prompts : of the task "reasoning".
     n_samples : solutions written for each prompt.
     n_kept : of each language, at most: correct ones first, then others, none that loops or has fewer than
-        MIN_STEPS
-        steps; within both in the order of the prompts. Which solutions were written is in `outcomes`.
+        MIN_STEPS steps; within both in the order of the prompts. All that were written are in `outcomes`.
     twin_seeds : of the models with random weights.
     layers : blocks to keep; all by default.
 

@@ -11,9 +11,9 @@ from ... import theory
 from ...series import planted, volatility
 from ...states.recordings import Recordings
 from ..rules import Evidence
+from .momentum import COPYING
 
 CLAIM = "conjecture_6_garch"
-COPYING = "copying"
 
 
 def garch_evidence(*, rng: np.random.Generator, n_simulations: int = 60) -> tuple[Evidence, pd.Series]:
