@@ -1,0 +1,27 @@
+r"""Cointegration through depth: rank tests, speeds of adjustment, and worlds in which both are known.
+
+What is public, in the order of use: `johansen` (one series, guarded) and `size_distortion`;
+`pooled_johansen` (many problems, one Pi); `adjustment` and `shuffled_adjustment` (speeds, and what of their
+ratio is mechanical); `simulate_shared_trends`, `size_table` and `recovery_table` (planted truth). States are
+(problems, layers, p) a language; symbols and sources stand in each module.
+"""
+
+from .adjustment import Adjustment, ShuffledAdjustment, adjustment, shuffled_adjustment
+from .johansen import JohansenRank, johansen, size_distortion
+from .pooled import PooledRank, pooled_johansen
+from .recovery import recovery_table, simulate_shared_trends, size_table
+
+__all__ = [
+    "Adjustment",
+    "JohansenRank",
+    "PooledRank",
+    "ShuffledAdjustment",
+    "adjustment",
+    "johansen",
+    "pooled_johansen",
+    "recovery_table",
+    "shuffled_adjustment",
+    "simulate_shared_trends",
+    "size_distortion",
+    "size_table",
+]
