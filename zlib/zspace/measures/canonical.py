@@ -37,7 +37,7 @@ def canonical_correlations(x, y) -> np.ndarray:
     x, y = paired(x, y)
     codes = np.zeros(x.shape[-2], int)
     require_freedom(x.shape[-2] - 1, x.shape[-1], y.shape[-1], "the sample")
-    qx, qy = (basis(name, centred_by(s, codes))[0] for name, s in (("x", x), ("y", y)))
+    qx, qy = (basis(name, s, codes)[0] for name, s in (("x", x), ("y", y)))
     return np.clip(np.linalg.svd(_t(qx) @ qy, compute_uv=False), 0, 1)
 
 
@@ -68,20 +68,27 @@ def remaining_of(correlations) -> np.ndarray:
 
 
 def remaining(products: np.ndarray) -> np.ndarray:
-    """`remaining_of` the blocks R[k:, k:] of products (..., p, q), p <= q, for k = 0 to p - 1: (..., p).
+    """What permuted variates k, ..., p - 1 have in common, as `remaining_of`, for k = 0 to p - 1: (..., p).
 
-    det(I - R R') is that of [[I, R], [R', I]], and with the variates in the order last to first the blocks'
-    determinants are leading minors: one Cholesky factor holds them all, where an SVD each would take p.
+    Variates of x as rows of products R (..., p, q), p <= q, with those of y, k of either being removed. Those
+    of y are orthogonal to the k removed and so are those of x, but no longer once permuted: they are made so
+    again, or they would have k more degrees of freedom than what they stand for, which is then found to share
+    too much. Minus log of det(I - R[k:] R[k:]') / det(I - R[k:, :k] R[k:, :k]').
     """
-    p, q = products.shape[-2:]
-    of_y = np.concatenate([q - p + 1 + 2 * (p - 1 - np.arange(p)), np.arange(q - p)])
-    of_x = of_y[:p] - 1
-    joint = np.zeros((*products.shape[:-2], p + q, p + q))
-    joint[..., of_x[:, None], of_y] = products
-    joint[..., of_y[:, None], of_x] = _t(products)
-    joint[..., np.arange(p + q), np.arange(p + q)] = 1 + _RIDGE
-    diagonal = np.diagonal(np.linalg.cholesky(joint), axis1=-2, axis2=-1)
-    return -2 * np.cumsum(np.log(diagonal), -1)[..., of_y[:p]]
+    p = products.shape[-2]
+    # from last row to first, all the numerators are leading minors: one Cholesky factor holds them
+    last_first = products[..., ::-1, :]
+    factor = np.linalg.cholesky(_complement(last_first @ _t(last_first)))
+    found = -2 * np.cumsum(np.log(np.diagonal(factor, axis1=-2, axis2=-1)), -1)[..., ::-1]
+    for k in range(1, p):
+        removed = products[..., k:, :k]
+        smaller = removed if p - k <= k else _t(removed)
+        found[..., k] += np.linalg.slogdet(_complement(smaller @ _t(smaller)))[1]
+    return found
+
+
+def _complement(product: np.ndarray) -> np.ndarray:
+    return (1 + _RIDGE) ** 2 * np.eye(product.shape[-1]) - product
 
 
 def permuted_products(x: np.ndarray, ys: np.ndarray, permutations: np.ndarray) -> np.ndarray:
@@ -100,15 +107,18 @@ def centred_by(states: np.ndarray, codes: np.ndarray) -> np.ndarray:
     return states - members.T @ means
 
 
-def basis(name: str, centred: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Orthonormal Q (..., n, p) of centred columns, and W (..., p, p) with Q = centred W.
+def basis(name: str, states: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Orthonormal Q (..., n, p) of states minus the means of groups, and W (..., p, p): Q = centred W.
 
     Raises
     ------
     ValueError : columns are constant or collinear.
     """
+    centred = centred_by(states, codes)
     norms = np.linalg.norm(centred, axis=-2, keepdims=True)
-    scale = np.where(norms > 0, norms, 1)
+    # what centring leaves of a constant is its rounding error
+    constant = norms <= 1e-12 * np.linalg.norm(states, axis=-2, keepdims=True)
+    centred, scale = np.where(constant, 0, centred), np.where(constant, 1, norms)
     q, r = np.linalg.qr(centred / scale)
     values = np.linalg.svd(r, compute_uv=False)
     if (flat := values[..., -1] <= _SINGULAR * values[..., 0]).any():
@@ -116,7 +126,7 @@ def basis(name: str, centred: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         rank = int((values[where] > _SINGULAR * values[where][0]).sum()) if values[where][0] else 0
         at = f" at leading index {where}" if where else ""
         raise ValueError(
-            f"{name}{at} varies in {rank} of its {centred.shape[-1]} columns, the others being constant or "
+            f"{name}{at} varies in {rank} of its {states.shape[-1]} columns, the others being constant or "
             f"collinear. Drop them, or set n_components to at most {rank}."
         )
     return q, np.linalg.inv(r) / _t(scale)

@@ -47,7 +47,7 @@ class DimensionProfile:
     null_band : (..., p) quantile 1 - level of the correlation of that rank under no association.
     held_out : (..., p) correlations of the directions fitted to one half of the groups on the other half,
         both ways averaged; in the order of the fit, so not always descending, and may be negative.
-    held_out_band : (..., p) quantile 1 - level of `held_out` when the scoring half's pairs are permuted.
+    held_out_band : (..., p) quantile 1 - level of `held_out` under no association.
     held_out_dimension : (...) int, leading directions with `held_out` above its band.
     n_items, n_groups : n, and the number of groups (n where items are independent).
     pairs : (pairs, 2) int, the languages of each row; None where there is one pair.
@@ -118,7 +118,8 @@ def shared_dimension(
     Null hypothesis k of the sequential test: at most k canonical correlations are not zero. The first k that
     is not rejected is the dimension, a lower confidence bound: P(dimension > dim Z) <= level. The permutation
     test removes the first k canonical variates of the sample, permutes those that remain, and compares their
-    Wilks statistic (Winkler et al. 2020, algorithm 1); its p-values are exact at k = 0.
+    Wilks statistic (Winkler et al. 2020, algorithm 1). Unlike there, what is permuted is made orthogonal to
+    the removed variates of y again. Exact at k = 0; above, as the chi-squared test, to first order.
 
     Parameters
     ----------

@@ -79,10 +79,10 @@ def design_of(n: int, groups, within: bool, n_permutations: int, level: float, r
     halves = halves_of(codes, rng)
     blocks = codes if within else np.zeros(n, int)
     settled = Design(codes, blocks, groups is None, within, level, np.empty(0), halves, ())
-    # the half that is scored is the other one; unpermuted comes first
+    # items as they are come first
     shuffled = [
         np.vstack([np.arange(len(half)), permutations_of(settled, half, n_permutations, rng)])
-        for half in halves[::-1]
+        for half in halves
     ]
     everything = permutations_of(settled, np.arange(n), n_permutations, rng)
     return Design(codes, blocks, groups is None, within, level, everything, halves, tuple(shuffled))
@@ -116,7 +116,7 @@ def reduced(states: np.ndarray, design: Design, n_components: int | None) -> np.
 
 def basis_of(name: str, states: np.ndarray, items, design: Design) -> tuple[np.ndarray, np.ndarray]:
     """`canonical.basis` of some items, their means subtracted."""
-    return canonical.basis(name, canonical.centred_by(states[..., items, :], design.blocks[items]))
+    return canonical.basis(name, states[..., items, :], design.blocks[items])
 
 
 def associations(x: Side, ys: list[Side], design: Design) -> dict[str, np.ndarray]:
@@ -124,13 +124,10 @@ def associations(x: Side, ys: list[Side], design: Design) -> dict[str, np.ndarra
     layers = []
     for k in range(len(x.basis)):
         found = in_sample(x.basis[k], np.stack([y.basis[k] for y in ys]), design.permutations)
-        held_out = 0
-        for h, permutations in enumerate(design.half_permutations):
-            fitted, scored = (np.stack([part[h][k] for part in parts]) for parts in _halves_of_all(ys))
-            held_out += _held_out(x.fitted[h][k], x.scored[h][k], fitted, scored, permutations) / 2
+        held_out = _held_out(x, ys, k, design.half_permutations)
         found["held_out"] = held_out[0]
-        found["held_out_band"] = np.quantile(held_out[1:], 1 - design.level, axis=0)
-        found["null_band"] = np.quantile(found.pop("null"), 1 - design.level, axis=0)
+        found["held_out_band"] = _band(held_out[1:], design.level)
+        found["null_band"] = _band(found.pop("null"), design.level)
         layers.append(found)
     return {name: np.stack([layer[name] for layer in layers], axis=1) for name in layers[0]}
 
@@ -139,7 +136,7 @@ def in_sample(x: np.ndarray, ys: np.ndarray, permutations: np.ndarray) -> dict[s
     """Correlations r (J, p), p-values (J, p) of the sequential permutation test, and null (B, J, p) of r.
 
     x (n, p) and ys (J, n, q) are bases. Canonical variates are orthonormal, and permuted ones still are, so
-    that the test that leaves out the first k of them needs only the block [k:, k:] of one product.
+    that the tests of all k need one product a permutation.
     """
     u, r, vt = np.linalg.svd(x.T @ ys)
     r = np.clip(r, 0, 1)
@@ -150,19 +147,31 @@ def in_sample(x: np.ndarray, ys: np.ndarray, permutations: np.ndarray) -> dict[s
     return {"r": r, "pvalues": np.maximum.accumulate(pvalues, -1), "null": null}
 
 
-def _halves_of_all(ys: list[Side]):
-    return [y.fitted for y in ys], [y.scored for y in ys]
+def _band(null: np.ndarray, level: float) -> np.ndarray:
+    """What an observed value exceeds with probability `level` if it is one more of the B values (B, ...)."""
+    rank = int(np.ceil((1 - level) * (len(null) + 1) - 1e-9))
+    return np.partition(null, rank - 1, axis=0)[rank - 1]
 
 
-def _held_out(fitted_x, scored_x, fitted_ys, scored_ys, permutations) -> np.ndarray:
-    """Correlations (1 + B, J, p) on the scored half of the directions of the fitted one, as paired first."""
-    u, r, vt = np.linalg.svd(fitted_x.T @ fitted_ys)
-    vt = vt[:, : r.shape[-1]]
-    products = canonical.permuted_products(scored_x, scored_ys, permutations)
-    covariance = ((_t(u) @ products) * vt).sum(-1)
-    of_x = np.linalg.norm(scored_x @ u, axis=-2)
-    of_y = np.linalg.norm(scored_ys @ _t(vt), axis=-2)
-    return covariance / (of_x * of_y)
+def _held_out(x: Side, ys: list[Side], layer: int, permutations) -> np.ndarray:
+    """Correlations (1 + B, J, p) on each half of the directions of the other, averaged; as paired first.
+
+    Fit and score share the permutation of a half: both ways use the same pairs, and their scores depend on
+    each other, so that directions kept from the true pairs would make the band too narrow.
+    """
+    total = 0
+    for h in (0, 1):
+        fitted, scored = (np.stack([getattr(y, part)[h][layer] for y in ys]) for part in ("fitted", "scored"))
+        products = canonical.permuted_products(x.fitted[h][layer], fitted, permutations[h])
+        u, r, vt = np.linalg.svd(products)
+        v = _t(vt)[..., : r.shape[-1]]
+        mine = x.scored[h][layer]
+        covariance = (u * (canonical.permuted_products(mine, scored, permutations[1 - h]) @ v)).sum(-2)
+        # permuting items leaves their second moments as they are
+        of_x = (u * ((mine.T @ mine) @ u)).sum(-2)
+        of_y = (v * ((_t(scored) @ scored) @ v)).sum(-2)
+        total = total + covariance / np.sqrt(of_x * of_y)
+    return total / 2
 
 
 def whole_group_permutations(groups, *, n_shuffles: int, rng: np.random.Generator) -> np.ndarray:
