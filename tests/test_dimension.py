@@ -17,6 +17,9 @@ from zspace.sources.worlds import World, replicate
 ORACLE = yaml.safe_load((Path(__file__).parent / "oracles" / "dimension.yaml").read_text())["fitness"]
 FITNESS = np.array(ORACLE["items"], float)
 SCENARIOS = np.repeat(np.arange(20), 8)
+FEW_GROUPS = pytest.mark.filterwarnings(
+    "ignore:20 groups for:UserWarning", "ignore:10 groups for:UserWarning"
+)
 
 
 def linked(rng, n=120, p=5, q=5, shared=2, strength=0.9, leading=()):
@@ -100,6 +103,7 @@ def test_bartlett_lawley_follows_its_formula(rng):
         assert found[k] == pytest.approx(chi2.sf(statistic, (p - k) * (q - k)), rel=1e-8)
 
 
+@pytest.mark.filterwarnings("ignore:12 groups for:UserWarning")
 @pytest.mark.parametrize(("p", "q"), [(4, 4), (3, 5), (5, 3)])
 @pytest.mark.parametrize("grouped", [True, False])
 def test_permutation_pvalues_equal_a_loop_over_permutations_and_blocks(rng, p, q, grouped):
@@ -133,6 +137,7 @@ def test_held_out_correlations_are_of_directions_fitted_to_the_other_half(rng):
     assert sorted(np.concatenate(design.halves)) == list(range(80))
 
 
+@FEW_GROUPS
 @pytest.mark.parametrize("seed", range(3))
 def test_result_is_invariant_to_linear_maps_and_shifts_of_either_side(rng, seed):
     rng = rng.spawn(3)[seed]
@@ -239,6 +244,7 @@ def test_unrelated_languages_share_nothing_where_items_are_independent(rng):
     assert ((false / 400 >= 0.02) & (false / 400 <= 0.09)).all()
 
 
+@FEW_GROUPS
 def test_items_of_scenarios_mislead_bartlett_but_not_the_permutation_of_groups(rng):
     bartlett, permuted, held_out = false_rates(rng, 400)
     assert bartlett > 0.5
@@ -249,22 +255,25 @@ def test_items_of_scenarios_mislead_bartlett_but_not_the_permutation_of_groups(r
 @pytest.mark.full
 @pytest.mark.parametrize("icc", [0.3, 0.5, 0.8])
 @pytest.mark.parametrize("n_groups", [12, 20, 40])
-@pytest.mark.parametrize("shared", [0, 3, 6])
+@pytest.mark.parametrize("shared", [0, 1, 2])
 def test_permuted_groups_keep_their_size_over_the_grid(rng, icc, n_groups, shared):
-    false = false_rates(rng, 500, icc=icc, n_groups=n_groups, shared=shared, p=7, n_permutations=99)[1]
+    """With as many groups as the warning asks for, a quarter of them columns on either side."""
+    options = {"icc": icc, "n_groups": n_groups, "p": n_groups // 4, "shared": shared}
+    false = false_rates(rng, 500, n_permutations=99, **options)[1]
     assert false <= 0.09
     assert shared or false >= 0.02
 
 
 def test_shared_dimensions_of_scenarios_are_found(rng):
-    """Power: three dimensions of canonical correlation .9 among ten."""
+    """Power: three dimensions of canonical correlation .8 among five."""
     found = []
     for _ in range(60):
-        x, y = scenarios(rng, shared=3)
+        x, y = scenarios(rng, p=5, shared=3, strength=0.8)
         found.append(dimension.shared_dimension(x, y, rng=rng, groups=SCENARIOS, n_permutations=99).dimension)
     assert np.mean(np.equal(found, 3)) >= 0.85
 
 
+@FEW_GROUPS
 def test_within_scenarios_only_what_is_beyond_them_counts(rng):
     """Scenarios that are alike in both languages, items that are not: shared as wholes, nothing within."""
     options = {"rng": rng, "groups": SCENARIOS, "n_permutations": 39}
@@ -285,6 +294,7 @@ def test_within_scenarios_only_what_is_beyond_them_counts(rng):
     assert np.mean(np.equal(beyond, 3)) >= 0.85
 
 
+@FEW_GROUPS
 def test_halves_of_the_groups_cover_the_dimension(rng):
     covered = []
     for _ in range(20):
@@ -335,6 +345,41 @@ def test_groups_of_unequal_sizes_only_change_places_with_their_like(rng):
     assert (orders[:, groups == 8] == np.flatnonzero(groups == 8)).all()
     with pytest.raises(ValueError, match="fewer than 20 arrangements"):
         whole_group_permutations(np.repeat(np.arange(8), np.arange(1, 9)), n_shuffles=9, rng=rng)
+
+
+@FEW_GROUPS
+def test_permuted_variates_are_to_be_orthogonal_to_the_removed_ones(rng, monkeypatch):
+    """Negative control: permuted as they are, they have more degrees of freedom and too much is found."""
+
+    def as_permuted(products):
+        found = np.empty(products.shape[:-1])
+        for k in range(found.shape[-1]):
+            values = np.linalg.svd(products[..., k:, k:], compute_uv=False)
+            found[..., k] = -np.log(1 - np.minimum(values, 1 - 1e-12) ** 2).sum(-1)
+        return found
+
+    false = np.zeros(2)
+    for seed in range(150):
+        x, y = scenarios(rng, icc=0.8, shared=3)
+        for i, statistic in enumerate((canonical.remaining, as_permuted)):
+            with monkeypatch.context() as patch:
+                patch.setattr(canonical, "remaining", statistic)
+                options = {"rng": np.random.default_rng(seed), "groups": SCENARIOS, "n_permutations": 39}
+                false[i] += dimension.shared_dimension(x, y, **options).dimension > 3
+    assert false[0] / 150 <= 0.2
+    assert false[1] >= 1.5 * false[0]
+
+
+def test_few_groups_for_many_columns_are_said(rng):
+    x, y = scenarios(rng)
+    options = {"rng": rng, "n_permutations": 19}
+    with pytest.warns(UserWarning, match="20 groups for 10 \\+ 10 columns.*n_components to at most 5"):
+        dimension.shared_dimension(x, y, groups=SCENARIOS, **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        dimension.shared_dimension(x, y, groups=SCENARIOS, n_components=5, **options)
+        dimension.shared_dimension(x, y, groups=SCENARIOS, within=True, **options)
+        dimension.shared_dimension(x, y, **options)
 
 
 def test_groups_that_never_move_are_said(rng):

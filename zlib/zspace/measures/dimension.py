@@ -43,7 +43,7 @@ class DimensionProfile:
     pvalues : (..., p) of the primary sequential test; number k is of at most k dimensions; running maximum.
     bartlett : (...) int by Bartlett and Lawley's test; None for groups, where it is wrong.
     permutation : (...) int by the sequential permutation test.
-    parallel : (...) int, leading correlations above `null_band` of their rank.
+    parallel : (...) int, leading correlations above `null_band` of their rank; too many where any is shared.
     null_band : (..., p) quantile 1 - level of the correlation of that rank under no association.
     held_out : (..., p) correlations of the directions fitted to one half of the groups on the other half,
         both ways averaged; in the order of the fit, so not always descending, and may be negative.
@@ -121,6 +121,14 @@ def shared_dimension(
     Wilks statistic (Winkler et al. 2020, algorithm 1). Unlike there, what is permuted is made orthogonal to
     the removed variates of y again. Exact at k = 0; above, as the chi-squared test, to first order.
 
+    False rates measured at a level of .05 with p = q (300 to 600 runs each). Groups unrelated: .05 to .06 for
+    12 and 20 groups of 8 and 40 of 4, intraclass correlation .3 to .8, p = 10, where Bartlett's test says .89
+    to 1. Too many where 3 of correlation .8 are shared, intraclass correlation .8: .03 for p = 10 and 40
+    groups, .04 for p = 5 and 20 groups, but .10 for p = 10 and 20 groups (.14 at a correlation of .9), hence
+    the warning. `parallel` compares number k + 1 with that rank under no association at all, and
+    `held_out_dimension` counts directions into which imprecise estimates spread what is shared: where anything
+    is, they said too much in .45 to 1 and in .05 to .25 of such worlds. Neither is a bound.
+
     Parameters
     ----------
     x, y : (n, d), (n, d_2) states; row i is the same item in both.
@@ -129,6 +137,10 @@ def shared_dimension(
     n_components : principal components that each language is first reduced to, on these items. It sees no
         pairing and so leaves the tests as they are. None where states have few columns already.
     level : of every test. n_permutations : B, at least 1 / level - 1.
+
+    Warns
+    -----
+    UserWarning : fewer groups than 2 (p + q), or some that never move (see the rates above).
 
     Raises
     ------
@@ -234,7 +246,7 @@ def subsample_dimensions(
         raise ValueError(f"states have shape {x.shape}; expected (n, d).")
     design = design_of(len(x), groups, within, n_permutations, level, rng)
     x, y = sorted((reduced(s[None], design, n_components)[0] for s in (x, y)), key=lambda s: s.shape[-1])
-    design.require_freedom(x.shape[-1], y.shape[-1])
+    design.require_freedom(x.shape[-1], y.shape[-1], design.n_groups // 2)
     found = []
     for _ in range(n_subsamples):
         items = halves_of(design.codes, rng)[0]

@@ -42,11 +42,20 @@ class Design:
     def freedom(self, items: np.ndarray) -> int:
         return len(items) - np.unique(self.blocks[items]).size
 
-    def require_freedom(self, p: int, q: int) -> None:
-        """Both halves must hold more than p + q columns can span."""
+    def require_freedom(self, p: int, q: int, n_groups: int | None = None) -> None:
+        """Both halves must hold more than p + q columns can span; warns where n_groups are few for that."""
         for half in self.halves:
             where = f"half of the items, {len(half)} of {len(self.codes)},"
             canonical.require_freedom(self.freedom(half), p, q, where)
+        n_groups = n_groups or self.n_groups
+        if not (self.independent or self.within) and n_groups < 2 * (p + q):
+            warnings.warn(
+                f"{n_groups} groups for {p} + {q} columns: where items of a group are much alike and something "
+                "is shared, too many dimensions are found in up to one of seven sets of states. Set n_components "
+                f"to at most {max(n_groups // 4, 1)}. The first p-value, of none at all, is exact all the same.",
+                UserWarning,
+                stacklevel=4,
+            )
 
 
 @dataclass(frozen=True)
