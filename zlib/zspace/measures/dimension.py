@@ -126,8 +126,8 @@ def shared_dimension(
     to 1. Too many where 3 of correlation .8 are shared, intraclass correlation .8: .03 for p = 10 and 40
     groups, .04 for p = 5 and 20 groups, but .10 for p = 10 and 20 groups (.14 at a correlation of .9), hence
     the warning. `parallel` compares number k + 1 with that rank under no association at all, and
-    `held_out_dimension` counts directions into which imprecise estimates spread what is shared: where anything
-    is, they said too much in .45 to 1 and in .05 to .25 of such worlds. Neither is a bound.
+    `held_out_dimension` counts directions into which imprecise estimates spread what is shared: where there
+    is any, they said too much in .45 to 1 and in .03 to .25 of such worlds. Neither is a bound.
 
     Parameters
     ----------
