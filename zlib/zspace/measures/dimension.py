@@ -237,7 +237,9 @@ def subsample_dimensions(
 
     Halves are drawn without replacement. A bootstrap repeats items, and a repeated item agrees with its copy
     in both languages alike: correlations rise, and unrelated languages appear to share dimensions. A half has
-    less power than the whole, so that the range extends further down than up.
+    less power than the whole, so that the range extends further down where sharing is weak: with 20 groups of
+    8 items, p = 5 and 3 shared dimensions, it held 3 in all 100 worlds for correlations of .8 and .9 (mean
+    range 3.0 to 3.7), and in .91 for .5 (.6 to 3.2), where the whole sample says 3 in half.
 
     Parameters as in `shared_dimension`; x, y (n, d). n_subsamples : R halves. Errors as there.
     """

@@ -50,10 +50,10 @@ class Design:
         n_groups = n_groups or self.n_groups
         if not (self.independent or self.within) and n_groups < 2 * (p + q):
             warnings.warn(
-                f"{n_groups} groups for {p} + {q} columns: where items of a group are much alike and there is "
-                "anything shared, too many dimensions are found in up to one of seven sets of states. Set "
-                f"n_components to at most {max(n_groups // 4, 1)}. The first p-value, of no shared dimension at "
-                "all, is exact all the same.",
+                f"{n_groups} groups for {p} + {q} columns: where items of a group are much alike and any is "
+                "shared, too many dimensions are found in up to one of seven sets of states. Set "
+                f"n_components to at most {max(n_groups // 4, 1)}. The first p-value, of none shared at all, "
+                "stays exact.",
                 UserWarning,
                 stacklevel=4,
             )
