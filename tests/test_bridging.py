@@ -96,7 +96,7 @@ def test_conditioning_is_found_where_noise_does_not_hide_it(rng):
         k: bridging.plant_map(anchor, train, np.full(N_LAYERS, v), rng=rng, noise=0.02)
         for k, v in KAPPAS.items()
     }
-    parts = bridging._quarters(SCENARIO, rng)
+    parts = bridging.quarters(SCENARIO, rng)
     table = bridging.pair_table({"z": anchor, **made}, parts, rng=rng)
     found, p, critical = bridging.correlation(table, ("z", *KAPPAS), rng=rng)
     assert found["mantel_r"].estimate > critical

@@ -41,6 +41,19 @@ def canonical_correlations(x, y) -> np.ndarray:
     return np.clip(np.linalg.svd(_t(qx) @ qy, compute_uv=False), 0, 1)
 
 
+def canonical_axes(x, y) -> tuple[np.ndarray, np.ndarray]:
+    """Axes (..., p, r) and (..., q, r) of both sides, r the smaller of p and q, in descending correlation.
+
+    Variates, the centred states times their axes, have norm 1. Errors as in `canonical_correlations`.
+    """
+    x, y = paired(x, y)
+    codes = np.zeros(x.shape[-2], int)
+    require_freedom(x.shape[-2] - 1, x.shape[-1], y.shape[-1], "the sample")
+    (qx, wx), (qy, wy) = (basis(name, s, codes) for name, s in (("x", x), ("y", y)))
+    left, _, right = np.linalg.svd(_t(qx) @ qy, full_matrices=False)
+    return wx @ left, wy @ _t(right)
+
+
 def bartlett_lawley(correlations, freedom: int, q: int) -> np.ndarray:
     r"""P-values (..., p) of the sequential test; number k (from 0) of at most k non-zero correlations.
 

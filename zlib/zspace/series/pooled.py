@@ -98,7 +98,8 @@ def pooled_johansen(
         degrees of freedom, or F; Gamma is free in each).
     demean : "layer"; "none"; "problem" also removes each problem's own mean, which makes false relations
         out of short walks (Nickell's bias), and is refused with the measured rate of it.
-    allow_distorted : go on, with a warning, under demean="problem" or with fewer groups than 4n (cells) or 2 n^2.
+    allow_distorted : go on, with a warning, under demean="problem" or with fewer groups than 4n (cells) or
+    2 n^2.
 
     Raises
     ------

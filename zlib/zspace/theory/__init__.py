@@ -3,7 +3,8 @@
 `agreement`: theorem 1, what one linear map learns from several languages. `gauge`: corollary 1, what a
 bottleneck leaves free. `layers`: conjecture 3, how the layers of a deep linear net divide the work.
 `descent`: theorem 2, when one layer improves the snr. `pace`: conjecture 5, how fast it falls. `mem`:
-conjecture 6, the likelihood of its model. NumPy only; SymPy is imported by the proofs.
+conjecture 6, the likelihood of its model. `trends`: conjecture 7, what a cointegration rank counts. NumPy
+only; SymPy is imported by the proofs.
 """
 
 from .agreement import (
@@ -45,6 +46,7 @@ from .layers import (
 )
 from .mem import prove_mem
 from .pace import first_below, pace_snr, pace_stack, prove_pace
+from .trends import n_relations, prove_trends, trend_loadings
 
 __all__ = [
     "LinearOptimum",
@@ -59,6 +61,7 @@ __all__ = [
     "layer_spectrum",
     "map_loss",
     "moments",
+    "n_relations",
     "nullity",
     "optimal_coefficients",
     "optimal_map",
@@ -73,6 +76,7 @@ __all__ = [
     "prove_mem",
     "prove_pace",
     "prove_snr_criterion",
+    "prove_trends",
     "random_layer_ensemble",
     "residual_spectrum",
     "snr_floor",
@@ -80,5 +84,6 @@ __all__ = [
     "suppression_stack",
     "swap_counterexample",
     "swap_counterexample_snr",
+    "trend_loadings",
     "whitened_pair",
 ]

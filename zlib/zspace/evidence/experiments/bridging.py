@@ -146,8 +146,8 @@ def bridge_conditioning(
         raise ParameterError(f"{len(panels) + 1} languages; at least 4 are needed to permute them.")
     splitting, planting, measuring, judging = rng.spawn(4)
     scenario = next(iter(panels.values())).scenario
-    parts = _quarters(scenario, splitting)
-    states = {name: _by_language(panels, anchor, name) for name in subjects}
+    parts = quarters(scenario, splitting)
+    states = {name: by_language(panels, anchor, name) for name in subjects}
     states[PLANTED] = planted_languages(states[TRAINED], anchor, parts[0], planting)
     tables = {name: pair_table(one, parts, rng=again(measuring)) for name, one in states.items()}
     languages = tuple(states[TRAINED])
@@ -184,14 +184,14 @@ def pair_table(
     for couple, stream in zip(couples, rng.spawn(len(couples)), strict=True):
         kappas, gaps, r2 = [], [], []
         for (x, y), one in zip((couple, couple[::-1]), stream.spawn(2), strict=True):
-            for k, ((train, test), by, inner) in enumerate(zip(folds, scores, one.spawn(4), strict=True)):
+            for k, ((train, test), by, drawing) in enumerate(zip(folds, scores, one.spawn(4), strict=True)):
                 split = (by[x][:, train], by[y][:, train], by[x][:, test], by[y][:, test])
-                null = bridges.orthogonal_null(*split, noise="both", rng=inner)
+                null = bridges.orthogonal_null(*split, noise="both", rng=drawing)
                 if k < 2:
-                    kappas.append(_inner(null.kappa_excess))
+                    kappas.append(inner(null.kappa_excess))
                     continue
-                gaps.append(_inner(null.gap_excess))
-                r2.append(_inner(bridges.fit(*split[:2], kind="ridge").r2(*split[2:])))
+                gaps.append(inner(null.gap_excess))
+                r2.append(inner(bridges.fit(*split[:2], kind="ridge").r2(*split[2:])))
         rows.append((*couple, np.mean(kappas), np.mean(gaps), np.mean(r2)))
     return pd.DataFrame(rows, columns=["first", "second", "log_kappa_excess", "gap_excess", "r2"])
 
@@ -216,13 +216,14 @@ def correlation(
     *,
     rng: np.random.Generator,
     renamed: Mapping[str, str] | None = None,
+    columns: tuple[str, str] = ("log_kappa_excess", "gap_excess"),
 ) -> tuple[dict[str, Interval], float, float]:
-    """Statistics of prediction 6, p of the correlation, and the smallest |r| with p below .05.
+    """Statistics of prediction 6, p of the correlation of two columns, and the smallest |r| with p below .05.
 
     mantel_r : its interval leaves out 0 where the QAP's p is below .05.  mantel_size : the same correlation
     with the jackknife's interval over languages.  held_out_r2 : mean over pairs, jackknife over languages.
     """
-    kappa, gap, r2 = (_matrix(table, languages, v) for v in ("log_kappa_excess", "gap_excess", "r2"))
+    kappa, gap, r2 = (_matrix(table, languages, v) for v in (*columns, "r2"))
     if renamed is not None:
         order = [languages.index(renamed[k]) for k in languages]
         gap = gap[np.ix_(order, order)]
@@ -284,13 +285,13 @@ def _gap_statistics(
     excess = null.gap_excess
     explained = 1 - (weights @ (found.errors[1] @ members).T) / (weights @ spread.T)
     return {
-        "held_out_r2": interval_of(_inner(found.r2["ridge"]), _inner(explained), weights.shape[1]),
-        "gap_excess": interval_of(_inner(excess), _inner(replicates), weights.shape[1]),
+        "held_out_r2": interval_of(inner(found.r2["ridge"]), inner(explained), weights.shape[1]),
+        "gap_excess": interval_of(inner(excess), inner(replicates), weights.shape[1]),
         "gap_growth": interval_of(_growth(excess), _growth(replicates), weights.shape[1]),
     }
 
 
-def _inner(values: np.ndarray) -> np.ndarray:
+def inner(values: np.ndarray) -> np.ndarray:
     """Mean over the inner layers (all where there are fewer than five states)."""
     return (values[..., 1:-1] if values.shape[-1] >= 5 else values).mean(-1)
 
@@ -301,13 +302,13 @@ def _growth(values: np.ndarray) -> np.ndarray:
     return values[..., -third:].mean(-1) - values[..., :third].mean(-1)
 
 
-def _quarters(scenario: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+def quarters(scenario: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
     """Four disjoint masks over whole scenarios."""
     names = rng.permutation(np.unique(scenario))
     return tuple(np.isin(scenario, part) for part in np.array_split(names, 4))
 
 
-def _by_language(panels: Mapping[str, Panel], anchor: str, subject: str) -> dict[str, np.ndarray]:
+def by_language(panels: Mapping[str, Panel], anchor: str, subject: str) -> dict[str, np.ndarray]:
     """language -> (L+1, n, d) of a subject, the anchor first."""
     first = next(iter(panels.values()))
     return {anchor: first.subjects[subject][0], **{k: p.subjects[subject][1] for k, p in panels.items()}}

@@ -1,0 +1,95 @@
+"""dim Z on simulated panels: planted dimensions are found and counted, nothing is where nothing is shared."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from zspace.evidence import claims, panels
+from zspace.evidence.experiments import shared_dimension
+from zspace.evidence.panels import PLANTED, SHUFFLED, TRAINED
+
+
+def panel(rng, n_shared=0, **size):
+    """Independent walks, and `n_shared` coordinates added to both languages of the trained model."""
+    one = panels.simulated_panel("scenarios", 0.0, rng=rng, n_layers=5, **size)
+    if n_shared:
+        planted = shared_dimension.plant_dimensions(
+            one.subjects[TRAINED], one.scenario, rng=rng, n_shared=n_shared, strength=2.0
+        )
+        one = replace(one, subjects={**one.subjects, TRAINED: planted})
+    return one
+
+
+def judged(one, rng):
+    found = shared_dimension.dimension_by_layer({"simulated": one}, rng=rng, n_halves=4)
+    return claims.evaluate(shared_dimension.CLAIM, found.evidence[0]), found
+
+
+def test_planted_dimensions_are_supported_and_counted(rng):
+    verdict, found = judged(panel(rng, n_shared=2), rng)
+    assert verdict.as_corrected == "supported", verdict.as_corrected_reason
+    assert all(c["passed"] for c in verdict.controls)
+    trained = found.curves[found.curves["subject"] == TRAINED]
+    assert (trained["dimension"] == 2).mean() > 0.8
+    assert trained["shared_variance"].between(1.2, 2.3).all()
+    assert (trained["low"] <= trained["high"]).all()
+    assert (trained["first_correlation"] > trained["first_null"]).all()
+
+
+def test_nothing_is_found_where_nothing_is_shared(rng):
+    found = [judged(panel(stream), stream) for stream in rng.spawn(4)]
+    assert {verdict.as_corrected for verdict, _ in found} <= {"refuted", "inconclusive"}
+    false = np.concatenate([one.curves.query("subject != @PLANTED")["dimension"] for _, one in found])
+    assert np.mean(false > 0) < 0.12
+    assert (
+        np.mean(np.concatenate([one.curves.query("subject == @PLANTED")["dimension"] for _, one in found]))
+        > 2
+    )
+
+
+def test_what_a_twin_shares_as_well_is_no_evidence(rng):
+    one = panel(rng, n_shared=2)
+    twin = replace(one, subjects={**one.subjects, "random-0": one.subjects[TRAINED]})
+    verdict, _ = judged(twin, rng)
+    assert verdict.as_corrected != "supported"
+
+
+def test_shared_variance_is_that_of_the_brute_force(rng):
+    one = panel(rng, n_shared=2)
+    pair = shared_dimension.reduced(one, one.subjects[TRAINED], 4)
+    found = shared_dimension.shared_variance(one, *pair)
+    weights = np.bincount(rng.integers(0, found.sums.shape[-1], found.sums.shape[-1]))
+    rows = np.repeat(np.flatnonzero(one.confirmation), weights[found.scenario])
+    from sklearn.cross_decomposition import CCA
+
+    for layer in (0, 3):
+        x, y = (s[layer] for s in pair)
+        fit = CCA(4, scale=False, max_iter=5000, tol=1e-12).fit(x[one.discovery], y[one.discovery])
+        u, v = fit.transform(x[rows], y[rows])
+        r = [np.corrcoef(u[:, k], v[:, k])[0, 1] for k in range(4)]
+        expected = (np.clip(r, 0, None) ** 2).sum()
+        assert found.by_layer(weights.astype(float))[layer] == pytest.approx(expected, abs=0.02)
+
+
+def test_all_pairs_are_those_of_the_single_pair(rng):
+    one = panel(rng, n_shared=2)
+    other = replace(panel(rng), language="other")
+    other = replace(
+        other,
+        subjects={TRAINED: (one.subjects[TRAINED][0], other.subjects[TRAINED][1])},
+        scenario=one.scenario,
+        discovery=one.discovery,
+    )
+    table = shared_dimension.all_pairs({"a": one, "b": other}, "z", rng=rng)
+    assert table.groupby(["first", "second"], sort=False).ngroups == 3
+    by = table.groupby(["first", "second"])["dimension"].mean()
+    assert by["z", "a"] > 1.5
+    assert max(by["z", "b"], by["a", "b"]) < 0.5
+
+
+def test_missing_controls_are_said(rng):
+    one = panel(rng)
+    bare = replace(one, subjects={k: v for k, v in one.subjects.items() if k not in (SHUFFLED, PLANTED)})
+    verdict, _ = judged(bare, rng)
+    assert verdict.as_corrected == "not testable"
+    assert "controls missing" in verdict.as_corrected_reason

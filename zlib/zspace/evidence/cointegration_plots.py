@@ -1,0 +1,224 @@
+"""Figures of conjecture 7: what rank tests find where there is nothing, dim Z by layer, speeds of adjustment.
+
+As in `plots`, a title states the finding, computed from the table that the figure shows.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from .experiments.sweep import TRAINED as TRAINED_NETWORK
+from .panels import PLANTED, TRAINED
+from .theme import (
+    INK,
+    NULL_LINE,
+    interval_band,
+    language_colour,
+    line,
+    panel_place,
+    small_multiples,
+    titled,
+    twin_band,
+)
+
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
+_CORRECTIONS = {"none": ("solid", "as tabulated"), "reinsel-ahn": ("dash", "Reinsel–Ahn")}
+
+
+def size_curves(sizes: pd.DataFrame) -> go.Figure:
+    """Share of independent walks in which one problem's trace test finds a relation, by length.
+
+    sizes : n_steps, n_series and a column a correction, as in `rank_meaning.RankMeaning`.
+    """
+    figure = go.Figure()
+    for colour, (n, rows) in zip(_COLOURS, sizes.groupby("n_series"), strict=False):
+        for correction, (dash, words) in _CORRECTIONS.items():
+            figure.add_scatter(
+                x=rows["n_steps"].tolist(),
+                y=rows[correction].round(3).tolist(),
+                mode="lines+markers",
+                line={"color": colour, "dash": dash, "width": 2},
+                name=f"{n} series, {words}",
+            )
+    figure.add_hline(0.05, line={"color": NULL_LINE, "width": 1, "dash": "dot"})
+    steps = sorted(sizes["n_steps"].unique())
+    figure.update_xaxes(title="layers", type="log", tickvals=steps, ticktext=[str(t) for t in steps])
+    figure.update_yaxes(title="share rejected", range=[0, 1.02])
+    figure.update_layout(height=470, margin={"b": 150})
+    worst = sizes.loc[sizes["none"].idxmax()]
+    title = (
+        f"With {worst['n_steps']:.0f} layers and {worst['n_series']:.0f} series, one problem shows relations "
+        f"of nothing in {worst['none']:.0%} of cases"
+    )
+    return titled(figure, title, "independent random walks, nominal 5 % trace test of rank 0 (dotted)")
+
+
+def recovery_bars(recovery: pd.DataFrame) -> go.Figure:
+    """Pooled test: false relations, and how often the true rank is found, with each correction left out.
+
+    recovery : variant, specific, size, recovery, true_rank, as in `rank_meaning.RankMeaning`.
+    """
+    variants = list(dict.fromkeys(recovery["variant"]))[::-1]
+    figure = make_subplots(
+        cols=2, subplot_titles=["relations of nothing", "true rank found"], shared_yaxes=True
+    )
+    walking = recovery[recovery["specific"] == "random_walk"].set_index("variant").loc[variants]
+    bar = {"orientation": "h", "y": variants}
+    figure.add_bar(x=walking["size"].round(3), marker_color=NULL_LINE, showlegend=False, row=1, col=1, **bar)
+    words = {"random_walk": "specific parts wander", "stationary": "specific parts stationary"}
+    for colour, (specific, rows) in zip(_COLOURS, recovery.groupby("specific", sort=False), strict=False):
+        rows = rows.set_index("variant").loc[variants]
+        name = f"{words[specific]}: rank {rows['true_rank'].iloc[0]}"
+        figure.add_bar(x=rows["recovery"].round(3), marker_color=colour, name=name, row=1, col=2, **bar)
+    figure.add_vline(0.05, line={"color": INK, "width": 1, "dash": "dot"}, row=1, col=1)
+    figure.update_xaxes(range=[0, 1.02], title="share of simulations")
+    figure.update_layout(height=420, margin={"l": 170})
+    full = recovery[recovery["variant"] == "all corrections"]
+    worst = walking.drop(index="all corrections")["size"]
+    title = (
+        f"With all corrections the rank is found in {full['recovery'].min():.0%} or more; "
+        f"{worst.idxmax()}, {worst.max():.0%} false relations"
+    )
+    return titled(figure, title, "problems and layers of unequal scale; dotted: the level of the test")
+
+
+def dimension_curves(curves: pd.DataFrame, verdicts: Mapping[str, str]) -> go.Figure:
+    """Shared variance and dimension by layer, one small panel a language, over the band of the twins.
+
+    curves : as in `shared_dimension.DimensionResult`; `verdicts` : language -> verdict.
+    """
+    languages = list(dict.fromkeys(curves["language"]))
+    figure = small_multiples(languages, "layer", "dimensions")
+    for i, language in enumerate(languages):
+        place, rows = panel_place(i), curves[curves["language"] == language]
+        trained = rows[rows["subject"] == TRAINED]
+        twin_band(figure, rows, "shared_variance", place, legend=i == 0, name="random twins, shared variance")
+        interval_band(figure, trained, language, place)
+        colour = language_colour(language)
+        line(figure, trained, "shared_variance", place, colour=colour, legend=i == 0, name="shared variance")
+        names = {"dash": "dot", "legend": i == 0, "name": "dimension (test)"}
+        line(figure, trained, "dimension", place, colour=colour, **names)
+        planted = rows[rows["subject"] == PLANTED]
+        line(figure, planted, "shared_variance", place, dash="dash", legend=i == 0, name="planted dimensions")
+    figure.update_yaxes(rangemode="tozero")
+    found = pd.Series({language: verdicts[language] for language in languages})
+    words = "; ".join(f"{verdict}: {' '.join(found.index[found == verdict])}" for verdict in found.unique())
+    return titled(
+        figure,
+        f"Half a dimension more than any control, {words}",
+        "shaded: range of the dimension over halves of the scenarios, which find fewer, or a few too many",
+    )
+
+
+def network_dimensions(table: pd.DataFrame) -> go.Figure:
+    """Dimension by layer of networks on worlds with known shared coordinates, means over seeds.
+
+    table : as `known_dimension.network_dimensions` gives it.
+    """
+    means = table.groupby(["shared", "subject", "layer"], sort=False)["dimension"].mean().reset_index()
+    figure = go.Figure()
+    for colour, (m, rows) in zip(_COLOURS, means.groupby("shared"), strict=False):
+        for subject, one in rows.groupby("subject", sort=False):
+            figure.add_scatter(
+                x=one["layer"].tolist(),
+                y=one["dimension"].round(2).tolist(),
+                mode="lines+markers",
+                line={"color": colour, "dash": "solid" if subject == TRAINED_NETWORK else "dot", "width": 2},
+                name=f"{m} shared, {subject}",
+            )
+        figure.add_hline(m, line={"color": colour, "width": 1, "dash": "dash"})
+    figure.update_xaxes(title="layer", dtick=1)
+    figure.update_yaxes(title="dimension", rangemode="tozero")
+    figure.update_layout(height=460, margin={"b": 150})
+    first = means[means["layer"] == 0].groupby("shared")["dimension"].mean()
+    last = means[(means["layer"] == means["layer"].max()) & (means["subject"] == TRAINED_NETWORK)]
+    title = "Shared dimensions of networks: " + ", ".join(
+        f"{m} planted, {first[m]:.1f} at layer 0 and {d:.1f} at the last"
+        for m, d in last.set_index("shared")["dimension"].items()
+    )
+    return titled(figure, title, "dashed: coordinates that the world's two languages share")
+
+
+def adjustment_speeds(pairs: pd.DataFrame, anchor: str) -> go.Figure:
+    """Log ratio of the anchor's speed to each language's, as it is and beyond shuffled pairings."""
+    rows = pairs[(pairs["subject"] == TRAINED) & (pairs["first"] == anchor)]
+    figure = go.Figure()
+    figure.add_scatter(
+        x=rows["second"].tolist(),
+        y=rows["log_ratio"].round(3).tolist(),
+        mode="markers",
+        marker={"symbol": "circle-open", "size": 9, "color": NULL_LINE},
+        name="log ratio as it is",
+    )
+    figure.add_scatter(
+        x=rows["second"].tolist(),
+        y=rows["log_ratio_excess"].round(3).tolist(),
+        error_y={
+            "type": "data",
+            "symmetric": False,
+            "array": (rows["high"] - rows["log_ratio_excess"]).round(3).tolist(),
+            "arrayminus": (rows["log_ratio_excess"] - rows["low"]).round(3).tolist(),
+            "thickness": 1.5,
+            "width": 0,
+        },
+        mode="markers",
+        marker={"size": 9, "color": [language_colour(k) for k in rows["second"]]},
+        name="beyond shuffled pairings",
+    )
+    figure.add_hline(0, line={"color": NULL_LINE, "width": 1, "dash": "dot"})
+    figure.update_yaxes(title=f"log ratio, {anchor} to language")
+    figure.update_layout(height=430)
+    apart = rows[(rows["low"] > 0) | (rows["high"] < 0)]["second"].tolist()
+    title = "Beyond what shuffled pairings give, the ratio of speeds is not 1 in " + (
+        ", ".join(apart) if apart else "no language"
+    )
+    return titled(figure, title, "bars: 95 % interval by scenario, one language at a time")
+
+
+def thickness_scatter(pairs: pd.DataFrame, correlations: pd.DataFrame) -> go.Figure:
+    """Size of the log ratio of speeds against the excess of log kappa, a point a pair of languages."""
+    rows = pairs[pairs["subject"] == TRAINED]
+    figure = go.Figure()
+    figure.add_scatter(
+        x=rows["log_kappa_excess"].round(3).tolist(),
+        y=rows["log_ratio_size"].round(3).tolist(),
+        text=(rows["first"] + "–" + rows["second"]).tolist(),
+        mode="markers",
+        marker={"color": INK, "size": 8},
+        showlegend=False,
+    )
+    figure.update_xaxes(title="excess of log κ, one half of the scenarios")
+    figure.update_yaxes(title="|log ratio of speeds|, excess, the other half")
+    figure.update_layout(height=460)
+    found = correlations.set_index("subject")
+    one, planted = found.loc[TRAINED], found.loc[PLANTED]
+    return titled(
+        figure,
+        f"Speeds and conditioning over {len(rows)} pairs: r = {one['r']:.2f}, p = {one['p']:.3f} (QAP)",
+        f"p < .05 would take |r| ≥ {one['critical']:.2f}; planted wrappers r = {planted['r']:.2f}",
+    )
+
+
+def map_curves(by_layer: pd.DataFrame) -> go.Figure:
+    """Held-out R^2 of what layers add, by one map for all layers and by maps of their own, trained model."""
+    languages = list(dict.fromkeys(by_layer["language"]))
+    figure = small_multiples(languages, "layer that adds", "held-out R²")
+    trained = by_layer[by_layer["subject"] == TRAINED]
+    for i, language in enumerate(languages):
+        place, rows = panel_place(i), trained[trained["language"] == language]
+        rows = rows.assign(**{k: rows[k].clip(lower=-1.0) for k in ("r2_own", "r2_common")})
+        colour = language_colour(language)
+        line(figure, rows, "r2_own", place, colour=colour, legend=i == 0, name="a map of its own")
+        options = {"dash": "dot", "legend": i == 0, "name": "one map for all layers"}
+        line(figure, rows, "r2_common", place, colour=colour, **options)
+        figure.add_hline(0, line={"color": NULL_LINE, "width": 1, "dash": "dot"}, **place)
+    means = trained.groupby("language", sort=False)[["r2_own", "r2_common"]].median()
+    low, high = np.round(means.min(), 2), np.round(means.max(), 2)
+    title = (
+        f"Median R² over layers: own maps {low['r2_own']:.2f} to {high['r2_own']:.2f}, one map "
+        f"{low['r2_common']:.2f} to {high['r2_common']:.2f}"
+    )
+    return titled(figure, title, "problems that no map was fitted to; cut at -1")

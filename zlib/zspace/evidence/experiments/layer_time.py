@@ -1,0 +1,278 @@
+"""Conjecture 7: may layers be read as time, and is the rank of two languages' positions then dim Z?
+
+A vector error correction model holds one map for all steps. *Common share*: how much of what a layer adds, in
+components that two languages share, one map for all layers explains on unseen problems, as a share of what
+maps of each layer's own explain; *own gain*, the difference of both. The regressors are those of the model,
+the positions of both languages and what the layer before added. Only where the map is the same at all
+layers has the *rank* of a pooled Johansen test a meaning; it is then compared with the number of dimensions
+that the last layer shares (`measures.dimension`), the *rank error*.
+
+Controls are made from the model's own fit: series of the same size, noise and beginning that follow one
+map, or each layer's own; for the rank, systems of the same size with known trends.
+"""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ...measures import dimension
+from ...measures.components import depth_components, shared_series
+from ...measures.resampling import Interval, group_weights, interval_of
+from ...series import cointegration
+from ..panels import SHUFFLED, TRAINED, Pair, Panel
+from ..rules import Control, Evidence
+from . import bridging
+from .common import N_RESAMPLES, again, judged, present
+
+TIME, RANK = "conjecture_7_layers_as_time", "conjecture_7_rank_in_models"
+ONE_MAP, OWN_MAPS = "one map planted", "maps of each layer planted"
+SHARED_TRENDS, NO_TRENDS = "shared trends planted", "no trends planted"
+N_SUBSETS, _KEPT = 20, 0.8  # subsets of the scenarios, and the share that each of them keeps
+_FOLDS, _LEVEL = 10, 0.01  # of cross-fitting; of the rank test, whose error a control would share
+
+
+@dataclass(frozen=True)
+class TimeResult:
+    """Layers as time, for every language and the anchor.
+
+    maps : language, subject, r2_common and r2_own (of what layers add, held out), common_share, constancy
+        (p-value of one map for both halves of depth), rank, dimension (of the same components at the last
+        layer).
+    by_layer : language, subject, layer (that adds), r2_common, r2_own.
+    evidence : claim (`TIME`, `RANK`) -> one a language.
+    """
+
+    maps: pd.DataFrame
+    by_layer: pd.DataFrame
+    evidence: dict[str, list[Evidence]]
+
+
+def layers_as_time(
+    panels: Mapping[str, Panel], *, rng: np.random.Generator, n_components: int = 1
+) -> TimeResult:
+    """Maps, ranks and evidence of every language; `n_components` of each language enter the system."""
+    maps, by_layer = [], []
+    evidence: dict[str, list[Evidence]] = {TIME: [], RANK: []}
+    for panel, stream in zip(panels.values(), rng.spawn(len(panels)), strict=True):
+        fitting, judging, ranking = stream.spawn(3)
+        names = (TRAINED, *panel.twins, *present(panel, SHUFFLED), *panel.re_rounded)
+        series = {name: panel_series(panel, panel.subjects[name], n_components) for name in names}
+
+        def timed(subject: str, rng: np.random.Generator, panel=panel, series=series) -> Evidence:
+            return time_evidence(panel, series[subject], rng=rng)
+
+        def ranked(subject: str, rng: np.random.Generator, panel=panel, series=series) -> Evidence:
+            return rank_evidence(panel, series[subject], rng=rng)
+
+        evidence[TIME].append(judged(TIME, panel, timed, rng=judging))
+        evidence[RANK].append(judged(RANK, panel, ranked, rng=ranking))
+        for name in names:
+            columns = {"language": panel.language, "subject": name}
+            scored = score_maps(series[name], panel)
+            maps.append({**columns, **_map_row(panel, series[name], scored, again(fitting))})
+            by_layer.append(pd.DataFrame(scored.by_layer()).assign(**columns))
+    return TimeResult(pd.DataFrame(maps), pd.concat(by_layer, ignore_index=True), evidence)
+
+
+def panel_series(panel: Panel, pair: Pair, n_components: int) -> Pair:
+    """Two (n, L+1, m) series on the components that both languages share on the discovery items."""
+    n_axes = bridging.n_components(int(panel.discovery.sum()))
+    scores = (depth_components(s, panel.discovery, n_axes) for s in pair)
+    return shared_series(*scores, panel.discovery, n_components)
+
+
+@dataclass(frozen=True)
+class Maps:
+    """Least squares of what layers add, fitted to some problems.
+
+    common : (4m, 2m) one map for all layers.  own : (T - 2, 4m, 2m) of each layer.  scale : (T - 2,) root
+    mean square of what a layer adds; noise : (2, T - 2, 2m) standard deviation of what either map leaves.
+    """
+
+    common: np.ndarray
+    own: np.ndarray
+    scale: np.ndarray
+    noise: np.ndarray
+
+
+@dataclass(frozen=True)
+class MapScores:
+    """Sums over problems and coordinates by layer and scenario, (T - 2, S): squared errors of one map, of
+    each layer's own, and of none; in units of the layer's scale."""
+
+    common: np.ndarray
+    own: np.ndarray
+    none: np.ndarray
+
+    def r2(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """R^2 of one map and of own maps (...,), scenarios weighted by `weights` (..., S)."""
+        none = weights @ self.none.sum(0)
+        return tuple(1 - weights @ one.sum(0) / none for one in (self.common, self.own))
+
+    def by_layer(self) -> dict[str, np.ndarray]:
+        none = self.none.sum(1)
+        scores = {f"r2_{n}": 1 - getattr(self, n).sum(1) / none for n in ("common", "own")}
+        return {"layer": np.arange(2, 2 + len(none)), **scores}
+
+
+def fit_maps(series: Pair, train: np.ndarray) -> Maps:
+    """Both maps by least squares on the problems in `train`; layers weigh alike.
+
+    series : two (n, T, m).
+    """
+    x, y = _regression(series)
+    x, y = x[:, train], y[:, train]
+    scale = np.sqrt((y**2).mean((1, 2)))
+    scaled = [(s / scale[:, None, None]).reshape(-1, s.shape[2]) for s in (x, y)]
+    common = np.linalg.lstsq(*scaled)[0]
+    own = np.stack([np.linalg.lstsq(a, b)[0] for a, b in zip(x, y, strict=True)])
+    noise = np.stack([(y - x @ one).std(1) for one in (common, own)])
+    return Maps(common, own, scale, noise)
+
+
+def score_maps(series: Pair, panel: Panel) -> MapScores:
+    """Errors of both maps on the confirmation scenarios, a tenth of which is left out of each fit in turn."""
+    test, scenario = panel.confirmation, panel.scenario
+    x, y = _regression(series)
+    names, codes = np.unique(scenario[test], return_inverse=True)
+    scale = np.sqrt((y[:, test] ** 2).mean((1, 2)))[:, None]
+    sums = np.zeros((3, len(y), len(names)))
+    for part in np.array_split(np.arange(len(names)), min(_FOLDS, len(names))):
+        left_out = test & np.isin(scenario, names[part])
+        maps = fit_maps(series, test & ~left_out)
+        members = np.eye(len(names))[codes[left_out[test]]]
+        a, b = x[:, left_out], y[:, left_out]
+        for total, predicted in zip(sums, (a @ maps.common, a @ maps.own, 0.0), strict=True):
+            total += (((b - predicted) / scale[..., None]) ** 2).sum(2) @ members
+    return MapScores(*sums)
+
+
+def plant_maps(series: Pair, maps: Maps, *, own: bool, rng: np.random.Generator) -> Pair:
+    """Series that begin like the given ones and follow one map, or each layer's own, with its noise."""
+    stacked = np.concatenate(series, -1)
+    made = [stacked[:, 0], stacked[:, 1]]
+    for k, noise in enumerate(maps.noise[int(own)]):
+        weight = maps.own[k] if own else maps.common
+        regressors = np.concatenate([made[-1], made[-1] - made[-2]], -1)
+        added = regressors @ weight + noise * rng.standard_normal(made[-1].shape)
+        made.append(made[-1] + added)
+    return tuple(np.split(np.stack(made, 1), 2, -1))
+
+
+def time_evidence(panel: Panel, series: Pair, *, rng: np.random.Generator) -> Evidence:
+    """Whether one map serves all layers; each planted series supports one reading and opposes the other."""
+    judging, *planting = rng.spawn(3)
+    maps = fit_maps(series, panel.confirmation)
+    statistics = {TRAINED: _time_statistics(panel, series, again(judging))}
+    for (name, own), stream in zip(((ONE_MAP, False), (OWN_MAPS, True)), planting, strict=True):
+        planted = plant_maps(series, maps, own=own, rng=stream)
+        statistics[name] = _time_statistics(panel, planted, again(judging))
+    kinds = {ONE_MAP: ("positive", "negative"), OWN_MAPS: ("negative", "positive")}
+    controls = [
+        Control(name, kind, {statistic: statistics[name][statistic]})
+        for name, both in kinds.items()
+        for statistic, kind in zip(("common_share", "own_gain"), both, strict=True)
+    ]
+    return _evidence(panel, statistics[TRAINED], controls)
+
+
+def rank_evidence(panel: Panel, series: Pair, *, rng: np.random.Generator) -> Evidence:
+    """Rank against dimension, given one map; systems of the same size with a known answer beside it.
+
+    Where all trends are shared, rank and dimension are m. Where nothing wanders and nothing is shared, the
+    rank is 2m and the dimension 0.
+    """
+    judging, *planting = rng.spawn(3)
+    test, scenario = panel.confirmation, panel.scenario[panel.confirmation]
+    h1, h2 = (s[test] for s in series)
+    statistics = _rank_statistics(h1, h2, scenario, again(judging))
+    shape, ordered = h1.shape, np.sort(scenario)
+    options = {"group_size": int(np.unique(scenario, return_counts=True)[1].max()), "specific": "stationary"}
+    controls = []
+    kinds = ((SHARED_TRENDS, "positive", shape[2]), (NO_TRENDS, "negative", 0))
+    for (name, kind, n_shared), stream in zip(kinds, planting, strict=True):
+        planted = cointegration.simulate_shared_trends(*shape, n_shared, rng=stream, **options)
+        found = _rank_statistics(*planted, ordered, again(judging))
+        controls.append(Control(name, kind, {"rank_error": found["rank_error"]}))
+    return _evidence(panel, statistics, controls)
+
+
+def _regression(series: Pair) -> tuple[np.ndarray, np.ndarray]:
+    """Regressors (T - 2, n, 4m) and what layers add (T - 2, n, 2m), centred layer by layer."""
+    stacked = np.swapaxes(np.concatenate(series, -1), 0, 1)
+    stacked = stacked - stacked.mean(1, keepdims=True)
+    steps = np.diff(stacked, axis=0)
+    return np.concatenate([stacked[1:-1], steps[:-1]], -1), steps[1:]
+
+
+def _time_statistics(panel: Panel, series: Pair, rng: np.random.Generator) -> dict[str, Interval]:
+    scores = score_maps(series, panel)
+    codes = np.unique(panel.scenario[panel.confirmation], return_inverse=True)[1]
+    weights = group_weights(codes, N_RESAMPLES, rng=rng)
+    n = weights.shape[1]
+    (common, own), (commons, owns) = (scores.r2(w) for w in (np.ones(n), weights))
+    return {
+        "own_r2": interval_of(own, owns, n),
+        "common_share": interval_of(common / own, commons / owns, n),
+        "own_gain": interval_of(own - common, owns - commons, n),
+    }
+
+
+def _rank_statistics(h1, h2, scenario: np.ndarray, rng: np.random.Generator) -> dict[str, Interval]:
+    """p of constancy, and |rank - dimension| with its range over subsets of the scenarios."""
+    drawing, counting = rng.spawn(2)
+
+    def error(kept) -> tuple[int, float]:
+        pooled = pooled_rank(h1[kept], h2[kept], scenario[kept])
+        found = last_dimension(h1[kept], h2[kept], scenario[kept], again(counting))
+        return abs(pooled.rank - found), pooled.constancy.pvalue
+
+    names = np.unique(scenario)
+    estimate, p = error(np.full(len(scenario), True))
+    subsets = (drawing.permutation(names)[: round(_KEPT * len(names))] for _ in range(N_SUBSETS))
+    errors = np.array([error(np.isin(scenario, subset))[0] for subset in subsets], float)
+    low, high = np.quantile(errors, [0.05, 0.95])
+    limits = min(low, estimate), max(high, estimate)
+    return {
+        "constancy": Interval(p, p, p, np.full(1, p), 0.95, len(names)),
+        "rank_error": Interval(estimate, *limits, errors, 0.95, len(names)),
+    }
+
+
+def pooled_rank(h1, h2, scenario: np.ndarray) -> cointegration.PooledRank:
+    """Pooled Johansen test of problems (n, T, m) by scenario; what it warns of is in the result."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return cointegration.pooled_johansen(h1, h2, groups=scenario, level=_LEVEL)
+
+
+def last_dimension(h1, h2, scenario: np.ndarray, rng: np.random.Generator) -> int:
+    """Dimensions that the last positions of two languages (n, T, m) share."""
+    found = dimension.shared_dimension(h1[:, -1], h2[:, -1], groups=scenario, rng=rng, n_permutations=99)
+    return found.dimension
+
+
+def _map_row(panel: Panel, series: Pair, scored: MapScores, rng: np.random.Generator) -> dict:
+    common, own = scored.r2(np.ones(scored.none.shape[1]))
+    test, scenario = panel.confirmation, panel.scenario[panel.confirmation]
+    h1, h2 = (s[test] for s in series)
+    found = pooled_rank(h1, h2, scenario)
+    return {
+        "r2_common": common,
+        "r2_own": own,
+        "common_share": common / own,
+        "constancy": found.constancy.pvalue,
+        "rank": found.rank,
+        "dimension": last_dimension(h1, h2, scenario, rng),
+    }
+
+
+def _evidence(panel: Panel, statistics: Mapping[str, Interval], controls) -> Evidence:
+    test = panel.confirmation
+    n_scenarios = len(np.unique(panel.scenario[test]))
+    return Evidence(
+        panel.language, statistics, tuple(controls), n_items=int(test.sum()), n_scenarios=n_scenarios
+    )
