@@ -101,7 +101,7 @@ def test_linear_probe_is_near_chance_where_a_quadratic_one_reaches_the_bound(rng
         for probe, scores in ((RidgeClassifier(), linear), (QuadraticDiscriminantAnalysis(), quadratic)):
             scores.append(probe.fit(fit.inputs, fit.language).score(held_out.inputs, held_out.language))
         bound.append(language_posterior(world, held_out.inputs).max(1).mean())
-    assert np.mean(linear) == pytest.approx(0.20, abs=0.05)
+    assert np.mean(linear) == pytest.approx(0.20, abs=0.02)
     for found, most in zip(quadratic, bound, strict=True):
         noise = np.sqrt(most * (1 - most) / 8000)
         assert most - 0.02 < found < most + 3 * noise
