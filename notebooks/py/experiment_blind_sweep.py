@@ -30,8 +30,8 @@
 # detected from a single sample; with centroids Chinese converges, with a peak of Procrustes accuracy at layer 4
 # (plain) or a monotone rise (residual).
 #
-# **As corrected:** *outputs* converge for every language with a flag, for the frequent one with centroids, for none
-# blind. States of residual blocks stay apart even then. Nothing is impossible but one case: Gaussian problems behind
+# **As corrected:** at this budget, *outputs* converge for every language with a flag, for the frequent one with
+# centroids, for none blind. States of residual blocks stay apart even then. Nothing is impossible but one case: Gaussian problems behind
 # rotations, whose language has its share as posterior. A discriminant tells the language of a single sample
 # elsewhere. Procrustes accuracy rises with nothing shared.
 #
@@ -91,15 +91,13 @@ display(tables.rules(blind.CLAIMS), tables.operating(operating).round(3))
 # ## Assumption checks
 #
 # How well can the language of one input be told at all (no network is involved)? And does any of the kept networks
-# beat its Bayes bound (A3)? The last column is the largest excess over the bound, in its standard errors; the run
-# fails above 3.
+# beat its Bayes bound (A3)? `excess_in_se` is the largest excess over the bound, in its standard errors; the run
+# fails above 3. The languages' own $R^2$ are shown and not gated: the bound is of their weighted mean.
 
 # %% tags=["tol-0.02"]
 confirmation, factorial = sweep_grid.read("confirmation"), sweep_grid.read("factorial")
 result = blind.blind_sweep(confirmation, rng=streams[1])
-tasks = confirmation.tasks.query("subject == 'trained'").eval("excess_in_se = excess / excess_se").groupby(sweep.KEY, sort=False)
-bounds = tasks[["r2", "bound"]].mean().join(tasks["excess_in_se"].max())
-display(result.identification.round(3), bounds.round(3))
+display(result.identification.round(3), sweep_views.task_table(confirmation.tasks).round(3))
 
 # %% [markdown]
 # ## Prediction
@@ -122,12 +120,13 @@ display(difference.round(3), f"private-target twins: raw accuracy at most {twins
 # ## Controls
 #
 # Every row at main size: how many of 10 networks converge at the last block (layer 4) and at the output (5), and the
-# accuracy and SNR of their private-target twins.
+# accuracy and SNR of their private-target twins. Then the depth of every language: in how many networks its output
+# converges, and from which layer on it has (median); a language that never does has none.
 
 # %%
 verdicts = {c: [claims.evaluate(c, result.evidence[c])] for c in blind.CLAIMS}
 convergence = result.convergence.reset_index().query("language in ('zh', 'es', 'sw')")
-display(convergence.set_index(list(convergence.columns[:5])).round(3))
+display(convergence.set_index(list(convergence.columns[:5])).round(3), sweep_views.depth_table(confirmation.layers))
 
 # %% [markdown]
 # ## Evidence
@@ -140,6 +139,10 @@ sweep_plots.configuration_map(factorial.layers)
 # %%
 sweep_plots.layer_profiles(factorial.layers, sweep.NOTE_ROWS)
 
+# %%
+pairs = ("affine_r2", "procrustes_r2"), ("snr", "kappa")
+display(*(sweep_plots.measure_profiles(factorial.layers, sweep.NOTE_ROWS, pair) for pair in pairs))
+
 # %% tags=["tol-0.1"]
 batch = sweep.train(sweep.NOTE_ROWS, sweep.SIZES["fast"], range(n_seeds))
 panels = {"one-hot, plain, last block": (0, 4), "one-hot, plain, output": (0, 5), "centroids, residual, last block": (4 * n_seeds, 4), "centroids, residual, output": (4 * n_seeds, 5)}
@@ -148,8 +151,8 @@ sweep_plots.clouds(sweep_views.cloud_points(batch, panels, rng=streams[3]))
 # %% [markdown]
 # ## Sensitivity
 #
-# Other shares, shares moved to other transforms, four times the steps, other noise, condition numbers, dimensions and
-# distributions of the problems.
+# Other shares, shares moved to other transforms (the language that gets the largest converges, whichever it is), four
+# times the steps (more converge, one of them blind), other noise, condition numbers, dimensions and distributions.
 
 # %%
 sweep_views.sensitivity_table().round(3)
@@ -172,10 +175,11 @@ display(*(tables.reasons(found) for found in verdicts.values()))
 # At the output convergence is success at the task, no more: a network that solves it gives translations one answer.
 # Whether the *states* converge is another question, which residual networks of this kind answer with no: what the
 # readout ignores keeps the language. That blind networks fail behind invertible maps is not a matter of what can be
-# known: they stay far below the Bayes bound, and come nearer with four times the steps (table above). Neither accuracy
+# known, but of the budget: they stay far below the Bayes bound, and with four times the steps the frequent language
+# converges in residual ones (table above). Nor does it stay alone with centroids then. Neither accuracy
 # after Procrustes, which private targets have as well, nor an SNR below 1, which blind outputs have, shows convergence.
 #
-# What would change the verdict: another reading of the note's layers (A1), or worlds in which the budget suffices.
+# What would change the verdict: another reading of the note's layers (A1), or a larger budget, which is part of the claim.
 
 # %% tags=["nbval-ignore-output"]
 files.provenance()

@@ -12,6 +12,7 @@ from .experiments.sweep import KEY, LAST_BLOCK, OUTPUT, PRIVATE, RESIDUAL, TRAIN
 from .theme import NULL_FILL, NULL_LINE, language_colour, titled
 
 _STYLES = {"raw_nn": "solid", "procrustes_nn": "dash"}
+PROFILED = {"affine_r2": "Affine R²", "procrustes_r2": "Procrustes R²", "snr": "SNR", "kappa": "κ"}
 _NAMES = {"raw_nn": "raw", "procrustes_nn": "after Procrustes"}
 
 
@@ -45,6 +46,48 @@ def layer_profiles(layers: pd.DataFrame, configurations, language: str = "zh") -
         "shared; raw accuracy tells",
         f"{language}: nearest neighbours among 256 items; bands: range over seeds; grey: private targets",
     )
+
+
+def measure_profiles(layers: pd.DataFrame, configurations, measures, language: str = "zh") -> go.Figure:
+    """Some of `PROFILED` by layer, a row each: mean and range over seeds, beside both nulls.
+
+    The title is about the first of them in the last configuration.
+    """
+    figure = make_subplots(
+        rows=len(measures),
+        cols=len(configurations),
+        column_titles=[",<br>".join(c) for c in configurations],
+        shared_yaxes=True,
+        shared_xaxes=True,
+        x_title="layer (5: output)",
+        vertical_spacing=0.07,
+        horizontal_spacing=0.02,
+    )
+    mine = layers[layers["language"] == language]
+    colours = {UNTRAINED: "#0072B2", PRIVATE: NULL_LINE, TRAINED: language_colour(language)}
+    for i, measure in enumerate(measures):
+        for j, configuration in enumerate(configurations):
+            place = {"row": i + 1, "col": j + 1}
+            rows = mine[(mine[KEY] == list(configuration)).all(axis=1)]
+            for subject, colour in colours.items():
+                here = rows[rows["subject"] == subject]
+                _profile(figure, here, measure, place, colour, "solid", subject, i == j == 0)
+        figure.update_yaxes(title={"text": PROFILED[measure], "font_size": 12}, row=i + 1, col=1)
+        if measure == "kappa":
+            figure.update_yaxes(type="log", dtick=1, row=i + 1)
+    figure.update_xaxes(dtick=1)
+    configuration, name = configurations[-1], PROFILED[measures[0]]
+    shown = mine[(mine[KEY] == list(configuration)).all(axis=1) & (mine["layer"] == LAST_BLOCK)]
+    last = shown.groupby("subject")[measures[0]].mean()
+    figure = titled(
+        figure,
+        f"{name} of the last block is {last[TRAINED]:.2f} in trained networks, {last[PRIVATE]:.2f} with "
+        f"nothing shared, {last[UNTRAINED]:.2f} in untrained ones ({', '.join(configuration)})",
+        f"{language}; on held-out items; bands: range over seeds; grey: private targets",
+    )
+    # room for the names of the columns, three lines each
+    figure.update_annotations(font_size=12)
+    return figure.update_layout(height=250 + 100 * len(measures), margin={"t": 150, "b": 100})
 
 
 def _profile(figure, rows, measure, place, colour, dash, name, legend) -> None:

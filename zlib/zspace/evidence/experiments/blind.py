@@ -35,7 +35,7 @@ from .sweep import (
 )
 from .sweep_views import identification_table
 
-RETRIEVED, PLANTED, N_DRAWS = 0.9, "planted convergence", 2000
+PLANTED, N_DRAWS = "planted convergence", 2000
 ONE_HOT, BLIND_ORTHOGONAL, BLIND_INVERTIBLE, CENTROIDS, CENTROIDS_RESIDUAL = (
     "sweep_one_hot",
     "sweep_blind_orthogonal",
@@ -71,18 +71,16 @@ class BlindResult:
 def blind_sweep(measured: sweep.Measured, *, rng: np.random.Generator) -> BlindResult:
     """Convergence, comparison with the note and evidence of all five rows, from measured networks.
 
-    Raises ValueError where a configuration or a subject is absent, and where a share-weighted R^2 lies
-    more than 3 standard errors above its Bayes bound: then the networks, the bound or the items are
-    wrong, and nothing may be concluded.
+    Raises ValueError where a configuration or a subject is absent, and ClaimError where a share-weighted
+    R^2 lies more than 3 standard errors above its Bayes bound: then the networks, the bound or the items
+    are wrong, and nothing may be concluded.
     """
-    violations = sweep.bound_violations(measured.tasks)
-    if len(violations):
-        raise ValueError(f"R^2 above its Bayes bound by more than 3 s.e. in\n{violations.to_string()}")
+    sweep.require_bounds(measured.tasks)
     _require_rows(measured.layers)
     identify, plant, draw = rng.spawn(3)
     identification = identification_table(rng=identify)
     layers = pd.concat([measured.layers, _planted(measured.layers, plant)], ignore_index=True)
-    converged = _converged(layers)
+    converged = sweep.converged(layers)
     holds = {subject: _statements(layers, converged, subject) for subject in layers["subject"].unique()}
     checks = _counterexamples(identification, holds[TRAINED])
     return BlindResult(
@@ -127,6 +125,12 @@ def share_interval(k: int, n: int, *, rng: np.random.Generator) -> Interval:
     )
 
 
+def word(k: int, n: int) -> str:
+    """What k of n seeds say of a number of the note, by Jeffreys' interval against one half."""
+    low, high = proportion_confint(k, n, method="jeffreys")
+    return "reproduces" if low > 0.5 else "does not" if high < 0.5 else "not identifiable"
+
+
 def _require_rows(layers: pd.DataFrame) -> None:
     """All that the statements are about is there: an absent network would count as a failure."""
     for subject in (TRAINED, PRIVATE, UNTRAINED):
@@ -158,18 +162,6 @@ def _planted_states(alike: list[bool], rng: np.random.Generator) -> list[np.ndar
     turned = shared @ np.stack([ortho_group.rvs(dim, random_state=rng) for _ in alike])
     blocks = [gain * turned + own for gain in (0.5, 0.8, 1.3, 2.5, 10.0)]
     return [*blocks, np.where(np.array(alike)[:, None, None], shared + 0.3 * own, own)]
-
-
-def _converged(layers: pd.DataFrame) -> pd.DataFrame:
-    """The table with a column `converged`."""
-    group = [*KEY, "layer", "language"]
-    twins = layers[layers["subject"] == PRIVATE].groupby(group)
-    limits = pd.DataFrame({"private_nn": twins["raw_nn"].max(), "private_snr": twins["snr"].min()})
-    found = layers.merge(limits, left_on=group, right_index=True)
-    own = (found["raw_nn"] >= RETRIEVED) & (found["snr"] < 1)
-    beyond = (found["raw_nn"] > found["private_nn"]) & (found["snr"] < found["private_snr"])
-    # the twins themselves are judged without being beyond themselves
-    return found.assign(converged=own & (beyond | (found["subject"] == PRIVATE)))
 
 
 def _statements(layers: pd.DataFrame, converged: pd.DataFrame, subject: str) -> pd.DataFrame:
@@ -320,10 +312,4 @@ def _compared(row: Mapping, subjects: tuple[str, ...]) -> dict:
     counts = {s: (int(row[s].sum()), len(row[s])) for s in subjects}
     values = {k: row.get(k, np.nan) for k in ("mean", "least", "most")}
     shown = {s: f"{k}/{n}" for s, (k, n) in counts.items()}
-    return {"note": row["note"], **values, **shown, "word": _word(*counts[TRAINED])}
-
-
-def _word(k: int, n: int) -> str:
-    """What k of n seeds say, by Jeffreys' interval against one half."""
-    low, high = proportion_confint(k, n, method="jeffreys")
-    return "reproduces" if low > 0.5 else "does not" if high < 0.5 else "not identifiable"
+    return {"note": row["note"], **values, **shown, "word": word(*counts[TRAINED])}

@@ -16,15 +16,19 @@ from ...measures import contributions, residual
 from ...states import networks
 from ..rules import Control, Evidence
 from . import sweep
-from .blind import share_interval
+from .blind import share_interval, word
 from .sweep import PRIVATE, TRAINED, UNTRAINED
 
 CLAIM = "experiment_orthogonality"
 FALLING, RETRACTED = "planted orthogonal layers", "planted retraction"
 ORTHOGONAL, RETRACTS = "orthogonal_and_falling", "cross_terms_beyond_untrained"
+FALLS, CONDITION = "snr falls at every layer", "every layer satisfies the condition"
 NOTE_SNR = (1.663, 1.525, 1.452, 1.373, 1.364, 1.325)
-# the note's numbers: (value, how far from it still counts as the same)
+# the note's numbers: (value, how far from it still counts as the same); 1 is "in all languages"
 NOTE = {
+    **{f"snr, layer {k}": (value, 0.1) for k, value in enumerate(NOTE_SNR)},
+    FALLS: (1.0, 0.0),
+    CONDITION: (1.0, 0.0),
     "mean |cos| off the diagonal": (0.046, 0.02),
     "largest |cos|": (0.171, 0.06),
     "cross-terms, without sign": (0.096, 0.06),
@@ -42,7 +46,8 @@ class OrthogonalityResult:
     layers : subject, seed, language, layer, snr, norm_ratio and shuffled_ratio (that of unrelated items).
     numbers : subject, seed, language and a column for each number of the note, with what unrelated
         contributions give for the cosines ("|cos|, unrelated"), and whether the snr falls at every layer.
-    comparison : the note's numbers beside the mean of every subject.
+    comparison : the note's numbers beside the mean of every subject, in how many networks of each they hold,
+        and a word on the trained ones.
     evidence : of `CLAIM`.
     """
 
@@ -101,7 +106,9 @@ def _measured(states: np.ndarray, subject: str, seed: int, rng: np.random.Genera
                 "|cos|, item by item": contributions.off_diagonal(centred.size).mean(),
                 "|cos|, unrelated": contributions.off_diagonal(centred.unrelated).mean(),
                 "|cos|, participation ratio": contributions.off_diagonal(centred.spread).mean(),
-                "snr falls at every layer": bool((np.diff(profile.snr) < 0).all()),
+                **{f"snr, layer {k}": value for k, value in enumerate(profile.snr[: len(NOTE_SNR)])},
+                FALLS: bool((np.diff(profile.snr) < 0).all()),
+                CONDITION: bool(profile.improves_orthogonal.all()),
                 "snr falls": bool(profile.snr[-1] < profile.snr[0]),
             }
         )
@@ -120,7 +127,10 @@ def _comparison(numbers: pd.DataFrame) -> pd.DataFrame:
             row[subject] = values.mean()
             if name in NOTE:
                 value, near = NOTE[name]
-                row[f"near, {subject}"] = f"{int(((values - value).abs() <= near).sum())}/{len(values)}"
+                k = int(((values - value).abs() <= near).sum())
+                row[f"near, {subject}"] = f"{k}/{len(values)}"
+                if subject == TRAINED:
+                    row["word"] = word(k, len(values))
         rows[name] = row
     return pd.DataFrame.from_dict(rows, orient="index")
 
@@ -131,7 +141,7 @@ def holds(numbers: pd.DataFrame, subject: str) -> pd.DataFrame:
     mine, null = by.loc[subject], by.loc[UNTRAINED]
     return pd.DataFrame(
         {
-            ORTHOGONAL: (mine["snr falls at every layer"] == 1)
+            ORTHOGONAL: (mine[FALLS] == 1)
             & (mine["cross-terms"].abs() < 0.1)
             & (mine["mean |cos| off the diagonal"] < 0.1),
             RETRACTS: mine["cross-terms"] < null["cross-terms"] - 0.1,

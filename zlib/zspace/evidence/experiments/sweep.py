@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from ...errors import ClaimError
 from ...measures import alignment, bridges, residual
 from ...sources import worlds as synthetic
 from ...sources.worlds import World
@@ -28,6 +29,7 @@ TRAINED, UNTRAINED, PRIVATE = "trained", "untrained", "private targets"
 N_FIT, N_SCORED, N_TASK = 256, 256, 4000
 MEASURES = ("raw_nn", "centred_nn", "snr", "procrustes_nn", "procrustes_r2", "rigid_r2", "affine_r2", "kappa")
 LAST_BLOCK, OUTPUT = 4, 5
+RETRIEVED = 0.9  # raw accuracy of a language that converges
 KEY = ["identification", "transform", "skip"]
 # the rows of the note's table, in its order
 NOTE_ROWS = (
@@ -163,8 +165,30 @@ def rows_of(table: pd.DataFrame, configuration: Configuration, layer: int | None
 
 
 def bound_violations(tasks: pd.DataFrame) -> pd.DataFrame:
-    """Rows whose share-weighted R^2 exceeds its Bayes bound by more than 3 standard errors: none may."""
-    return tasks[tasks["excess"] > 3 * tasks["excess_se"]]
+    """Rows whose share-weighted R^2 is more than 3 standard errors above its Bayes bound, or no number."""
+    return tasks[~(tasks["excess"] <= 3 * tasks["excess_se"])]
+
+
+def require_bounds(tasks: pd.DataFrame) -> None:
+    """Raise ClaimError where there are such rows: the networks, the bound or the items are wrong."""
+    violations = bound_violations(tasks)
+    if len(violations):
+        raise ClaimError(f"R^2 above its Bayes bound by more than 3 s.e. in\n{violations.to_string()}")
+
+
+def converged(layers: pd.DataFrame) -> pd.DataFrame:
+    """The table with a column `converged`: raw_nn of .9 or more, snr below 1, both beyond all private twins.
+
+    The twins are those of the same configuration, layer and language; a table without any is left empty.
+    """
+    group = [*KEY, "layer", "language"]
+    twins = layers[layers["subject"] == PRIVATE].groupby(group)
+    limits = pd.DataFrame({"private_nn": twins["raw_nn"].max(), "private_snr": twins["snr"].min()})
+    found = layers.merge(limits, left_on=group, right_index=True)
+    own = (found["raw_nn"] >= RETRIEVED) & (found["snr"] < 1)
+    beyond = (found["raw_nn"] > found["private_nn"]) & (found["snr"] < found["private_snr"])
+    # the twins themselves are judged without being beyond themselves
+    return found.assign(converged=own & (beyond | (found["subject"] == PRIVATE)))
 
 
 def _one_thread() -> None:

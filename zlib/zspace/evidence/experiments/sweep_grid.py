@@ -132,7 +132,8 @@ def evaluate(
 ) -> Measured:
     """Networks of some configurations, their untrained selves and their private-target twins, measured.
 
-    All subjects of one configuration and seed read the same items.
+    All subjects of one configuration and seed read the same items. Raises ClaimError where a share-weighted
+    R^2 lies more than 3 standard errors above its Bayes bound.
     """
     found, batch = [], None
     for subject in subjects:
@@ -142,7 +143,9 @@ def evaluate(
             batch = sweep.train(configurations, size, seeds, **options, **changes, **target)
         options = {"subject": subject, "progress": progress, "workers": workers}
         found.append(sweep.measure(batch, configurations, rng=rng, **options))
-    return sweep.joined(found)
+    measured = sweep.joined(found)
+    sweep.require_bounds(measured.tasks)
+    return measured
 
 
 def write(name: str, measured: Measured, folder: Path | None = None) -> None:

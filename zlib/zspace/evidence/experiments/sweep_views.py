@@ -1,4 +1,4 @@
-"""Views of the sweep for a notebook: who can tell the language, what is reproduced, what varies, clouds."""
+"""Views of the sweep for a notebook: who can tell the language, R^2, depth, what varies, clouds."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ import pandas as pd
 from ...sources import worlds as synthetic
 from ...states import networks
 from . import sweep, sweep_grid
-from .sweep import KEY, LAST_BLOCK, OUTPUT, TRAINED, rows_of
+from .sweep import KEY, LANGUAGES, LAST_BLOCK, OUTPUT, TRAINED, rows_of
 
 
 def identification_table(*, rng: np.random.Generator, n_worlds: int = 5, n: int = 4000) -> pd.DataFrame:
@@ -45,6 +45,34 @@ def identification_table(*, rng: np.random.Generator, n_worlds: int = 5, n: int 
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
+def task_table(tasks: pd.DataFrame) -> pd.DataFrame:
+    """Means over trained networks of R^2 and its bound, the largest excess, and R^2 by language.
+
+    `excess_in_se`, in standard errors, is what the run is gated on. The languages' own R^2 are only shown:
+    the bound is of their weighted mean, and one of them may lie above it.
+    """
+    trained = tasks[tasks["subject"] == TRAINED].eval("excess_in_se = excess / excess_se")
+    by = trained.groupby(KEY, sort=False)
+    own = [f"r2 {name}" for name in LANGUAGES]
+    return pd.concat([by[["r2", "bound"]].mean(), by["excess_in_se"].max(), by[own].mean()], axis=1)
+
+
+def depth_table(layers: pd.DataFrame) -> pd.DataFrame:
+    """Whether a language converges, and how deep: "k/n from m", a row a configuration, a column a language.
+
+    In k of n trained networks the output converges. Depth is the first layer from which on all converge, m
+    its median over those k; networks whose output does not converge have none.
+    """
+    found = sweep.converged(layers).query("subject == @TRAINED").sort_values("layer", ascending=False)
+    # 1 as long as no deeper layer fails
+    lasting = found.assign(lasts=found.groupby([*KEY, "language", "seed"])["converged"].cummin().astype(int))
+    depth = OUTPUT + 1 - lasting.groupby([*KEY, "language", "seed"])["lasts"].sum()
+    by = depth.where(depth <= OUTPUT).groupby([*KEY, "language"])
+    shown = by.agg(lambda d: f"{d.count()}/{len(d)}" + (f" from {d.median():g}" if d.count() else ""))
+    order = pd.MultiIndex.from_frame(layers[KEY].drop_duplicates())
+    return shown.unstack("language").loc[order, list(dict.fromkeys(layers["language"]))]
+
+
 def reproduced(
     live: sweep.Measured, kept: sweep.Measured, measures=("raw_nn", "procrustes_nn")
 ) -> pd.DataFrame:
@@ -63,19 +91,40 @@ def reproduced(
 
 
 def sensitivity_table() -> pd.DataFrame:
-    """Raw accuracy of zh and sw at the output and share-weighted R^2, for every committed variation."""
+    """Raw accuracy at the output, what converges, and share-weighted R^2, for every committed variation.
+
+    "raw nn frequent" is of the language with the largest share after the anchor, or the mean of several.
+    "converge" counts networks by language, where there are private-target twins to go beyond.
+    """
     tables = []
     for part in sweep_grid.PARTS:
         kept = sweep_grid.read(part)
         outputs = kept.layers[(kept.layers["layer"] == OUTPUT) & (kept.layers["subject"] == TRAINED)]
         group = ["setting", *KEY]
         wide = outputs.pivot_table("raw_nn", group, "language", sort=False)[["zh", "sw"]]
+        largest = outputs["share"] == outputs.groupby(group)["share"].transform("max")
+        frequent = outputs[largest].groupby(group, sort=False)["raw_nn"].mean().rename("raw nn frequent")
         trained = kept.tasks[kept.tasks["subject"] == TRAINED]
         tasks = trained.groupby(group, sort=False)[["r2", "bound"]].mean()
-        found = wide.add_prefix("raw nn ").join(tasks).reset_index()
+        words = _converging(kept.layers)
+        found = wide.add_prefix("raw nn ").join([frequent, words, tasks]).fillna({"converge": "no twins"})
+        found = found.reset_index()
         found["worst excess in s.e."] = float((kept.tasks["excess"] / kept.tasks["excess_se"]).max())
         tables.append(found.assign(part=part))
     return pd.concat(tables).set_index(["part", "setting", *KEY])
+
+
+def _converging(layers: pd.DataFrame) -> pd.Series:
+    """How many networks converge at the output, in words: "zh 5/5, es 2/5"; empty without twins."""
+    words = {}
+    for setting, part in layers.groupby("setting", sort=False):
+        found = sweep.converged(part).query("subject == @TRAINED and layer == @OUTPUT")
+        for key, rows in found.groupby(KEY, sort=False):
+            n, k = rows["seed"].nunique(), rows.groupby("language", sort=False)["converged"].sum()
+            some = ", ".join(f"{name} {count}/{n}" for name, count in k[k > 0].items())
+            words[(setting, *key)] = f"all {n}/{n}" if (k == n).all() else some or f"none of {n}"
+    index = pd.MultiIndex.from_tuples(words or [("",) * 4], names=["setting", *KEY])
+    return pd.Series(list(words.values()) or ["no twins"], index, name="converge")
 
 
 def cloud_points(batch, panels: Mapping[str, tuple[int, int]], *, rng: np.random.Generator, n: int = 24):
