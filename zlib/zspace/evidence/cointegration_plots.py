@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from .experiments.sweep import TRAINED as TRAINED_NETWORK
+from .experiments.thickness import KAPPA_ITSELF, SPEEDS_THEMSELVES
 from .panels import PLANTED, TRAINED
 from .theme import (
     INK,
@@ -153,29 +154,35 @@ def adjustment_speeds(pairs: pd.DataFrame, anchor: str) -> go.Figure:
         marker={"symbol": "circle-open", "size": 9, "color": NULL_LINE},
         name="log ratio as it is",
     )
+    bounded = np.isfinite(rows["low"])
     figure.add_scatter(
         x=rows["second"].tolist(),
         y=rows["log_ratio_excess"].round(3).tolist(),
         error_y={
             "type": "data",
             "symmetric": False,
-            "array": (rows["high"] - rows["log_ratio_excess"]).round(3).tolist(),
-            "arrayminus": (rows["log_ratio_excess"] - rows["low"]).round(3).tolist(),
+            "array": (rows["high"] - rows["log_ratio_excess"]).where(bounded, 0).round(3).tolist(),
+            "arrayminus": (rows["log_ratio_excess"] - rows["low"]).where(bounded, 0).round(3).tolist(),
             "thickness": 1.5,
             "width": 0,
         },
         mode="markers",
-        marker={"size": 9, "color": [language_colour(k) for k in rows["second"]]},
+        marker={
+            "size": 9,
+            "color": [language_colour(k) for k in rows["second"]],
+            "symbol": ["circle" if b else "x" for b in bounded],
+        },
         name="beyond shuffled pairings",
     )
     figure.add_hline(0, line={"color": NULL_LINE, "width": 1, "dash": "dot"})
     figure.update_yaxes(title=f"log ratio, {anchor} to language")
     figure.update_layout(height=430)
-    apart = rows[(rows["low"] > 0) | (rows["high"] < 0)]["second"].tolist()
+    apart = rows[bounded & ((rows["low"] > 0) | (rows["high"] < 0))]["second"].tolist()
     title = "Beyond what shuffled pairings give, the ratio of speeds is not 1 in " + (
         ", ".join(apart) if apart else "no language"
     )
-    return titled(figure, title, "bars: 95 % interval by scenario, one language at a time")
+    known = f"bars: 95 % interval by scenario; crosses: no interval, a speed may be 0 ({(~bounded).sum()})"
+    return titled(figure, title, known)
 
 
 def thickness_scatter(pairs: pd.DataFrame, correlations: pd.DataFrame) -> go.Figure:
@@ -194,11 +201,12 @@ def thickness_scatter(pairs: pd.DataFrame, correlations: pd.DataFrame) -> go.Fig
     figure.update_yaxes(title="|log ratio of speeds|, excess, the other half")
     figure.update_layout(height=460)
     found = correlations.set_index("subject")
-    one, planted = found.loc[TRAINED], found.loc[PLANTED]
+    one, itself = found.loc[TRAINED], found.loc[[KAPPA_ITSELF, SPEEDS_THEMSELVES], "r"]
     return titled(
         figure,
         f"Speeds and conditioning over {len(rows)} pairs: r = {one['r']:.2f}, p = {one['p']:.3f} (QAP)",
-        f"p < .05 would take |r| ≥ {one['critical']:.2f}; planted wrappers r = {planted['r']:.2f}",
+        f"each with itself from half to half: κ {itself.iloc[0]:.2f}, speeds {itself.iloc[1]:.2f}; "
+        f"p < .05 would take |r| ≥ {one['critical']:.2f}",
     )
 
 
