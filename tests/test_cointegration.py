@@ -509,6 +509,12 @@ def test_fieller_covers_the_planted_ratio(rng, scene, groups):
     assert naive.n_groups == 100
 
 
+def test_jackknife_covers_the_planted_ratio(rng):
+    beta = np.array([[1.0], [-1.0]])
+    found = [c.adjustment(*c.simulate_shared_trends(60, 20, 1, 1, rng=rng), beta=beta) for _ in range(200)]
+    assert np.mean([a.low <= 2 / 3 <= a.high for a in found]) >= 0.90
+
+
 def test_a_speed_that_may_be_zero_leaves_the_ratio_unbounded(rng):
     found = [
         c.adjustment(*c.simulate_shared_trends(30, 10, 1, 1, adjustment=(0.3, 0.0), rng=rng))
