@@ -379,7 +379,7 @@ def test_rank_and_constancy_hold_their_size_with_groups(rng, n_problems, dim, m)
 
 def test_too_few_groups_are_refused_or_said(rng):
     pair = c.simulate_shared_trends(60, 20, 2, 1, group_size=5, rng=rng)
-    with pytest.raises(ValueError, match="found 12 groups for the 16 numbers of Pi; expected 16"):
+    with pytest.raises(ValueError, match="found 12 groups for the 16 numbers of Pi; expected 20"):
         c.pooled_johansen(*pair, groups=np.arange(60) // 5)
     with pytest.warns(UserWarning, match="12 groups"):
         found = c.pooled_johansen(*pair, groups=np.arange(60) // 5, allow_distorted=True)
