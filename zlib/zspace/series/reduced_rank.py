@@ -126,6 +126,27 @@ def constancy(rows: Rows, codes: np.ndarray | None, n_parts: int, cluster: str =
     return TestResult(statistic, pvalue, null)
 
 
+def drift(now: np.ndarray, level: np.ndarray, codes: np.ndarray | None) -> TestResult:
+    r"""Test that a problem's errors add up as unpredictable ones do, with no drift of its own.
+
+    Null hypothesis: :math:`R_i = S\|\bar u_i\|^2 / \overline{\|u_{it}\|^2}` is 1 in the mean, u the whitened
+    residuals of problem i; the statistic is the t of mean R over problems (or groups), one-sided, since what
+    drifts adds up to more. Conservative (size .02 at most where it was tried), since Pi has taken some of it.
+    """
+    n_steps = now.shape[1]
+    e = residuals(now, level)
+    u = e @ np.linalg.inv(np.linalg.cholesky(np.einsum("isa,isb->ab", e, e))).T
+    ratios = n_steps * (u.mean(1) ** 2).sum(1) / (u**2).sum(2).mean(1)
+    if codes is not None:
+        ratios = grouped(ratios, codes) / np.bincount(codes)
+    statistic = (ratios.mean() - 1) / (ratios.std(ddof=1) / np.sqrt(len(ratios)))
+    return TestResult(
+        float(statistic),
+        float(stats.t.sf(statistic, len(ratios) - 1)),
+        "no problem has a drift of its own",
+    )
+
+
 def _summed(a: np.ndarray, b: np.ndarray, codes: np.ndarray, cluster: str) -> np.ndarray:
     """Products a b^T summed over the rows of each cluster: (C, width of a, width of b)."""
     if cluster == "group":

@@ -39,8 +39,8 @@ class TimeResult:
     """Layers as time, for every language and the anchor.
 
     maps : language, subject, r2_common and r2_own (of what layers add, held out), common_share, constancy
-        (p-value of one map for both halves of depth), rank, dimension (of the same components at the last
-        layer).
+        (p-value of one map for both halves of depth), drift (of none of each problem's own), rank, also
+        with three lags, dimension (of the same components at the last layer).
     by_layer : language, subject, layer (that adds), r2_common, r2_own.
     evidence : claim (`TIME`, `RANK`) -> one a language.
     """
@@ -222,31 +222,32 @@ def _time_statistics(panel: Panel, series: Pair, rng: np.random.Generator) -> di
 
 
 def _rank_statistics(h1, h2, scenario: np.ndarray, rng: np.random.Generator) -> dict[str, Interval]:
-    """p of constancy, dimension, and |rank - dimension| with its range over subsets of the scenarios."""
+    """p-values, dimension, and |rank - dimension| with its range over subsets of the scenarios."""
     drawing, counting = rng.spawn(2)
 
-    def measure(kept) -> tuple[int, int, float]:
+    def measure(kept) -> tuple[int, int, float, float]:
         pooled = pooled_rank(h1[kept], h2[kept], scenario[kept])
         found = last_dimension(h1[kept], h2[kept], scenario[kept], again(counting))
-        return abs(pooled.rank - found), found, pooled.constancy.pvalue
+        return abs(pooled.rank - found), found, pooled.constancy.pvalue, pooled.drift.pvalue
 
     names = np.unique(scenario)
-    error, shared, p = measure(np.full(len(scenario), True))
+    error, shared, constancy, drift = measure(np.full(len(scenario), True))
     subsets = (drawing.permutation(names)[: round(_KEPT * len(names))] for _ in range(N_SUBSETS))
     errors = np.array([measure(np.isin(scenario, subset))[0] for subset in subsets], float)
     low, high = np.quantile(errors, [0.05, 0.95])
-    fixed = {"constancy": p, "last_dimension": float(shared)}
+    fixed = {"constancy": constancy, "drift": drift, "last_dimension": float(shared)}
     return {
         "rank_error": Interval(error, min(low, error), max(high, error), errors, 0.95, len(names)),
         **{name: Interval(v, v, v, np.full(1, v), 0.95, len(names)) for name, v in fixed.items()},
     }
 
 
-def pooled_rank(h1, h2, scenario: np.ndarray) -> cointegration.PooledRank:
+def pooled_rank(h1, h2, scenario: np.ndarray, *, k_ar_diff: int = 1) -> cointegration.PooledRank:
     """Pooled Johansen test of problems (n, T, m) by scenario; what it warns of is in the result."""
+    options = {"groups": scenario, "level": _LEVEL, "k_ar_diff": k_ar_diff, "allow_distorted": True}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        return cointegration.pooled_johansen(h1, h2, groups=scenario, level=_LEVEL)
+        return cointegration.pooled_johansen(h1, h2, **options)
 
 
 def last_dimension(h1, h2, scenario: np.ndarray, rng: np.random.Generator) -> int:
@@ -265,7 +266,9 @@ def _map_row(panel: Panel, series: Pair, scored: MapScores, rng: np.random.Gener
         "r2_own": own,
         "common_share": common / own,
         "constancy": found.constancy.pvalue,
+        "drift": found.drift.pvalue,
         "rank": found.rank,
+        "rank, three lags": pooled_rank(h1, h2, scenario, k_ar_diff=3).rank,
         "dimension": last_dimension(h1, h2, scenario, rng),
     }
 
