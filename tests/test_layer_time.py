@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from zspace.errors import ParameterError
 from zspace.evidence import claims
 from zspace.evidence.experiments import layer_time
 from zspace.evidence.panels import TRAINED, Panel
@@ -115,6 +116,13 @@ def test_scores_are_those_of_the_brute_force(rng):
     assert by_layer["r2_own"][list(by_layer["layer"]).index(layer)] == pytest.approx(
         1 - errors / none, abs=1e-9
     )
+
+
+def test_few_scenarios_are_refused(rng):
+    one = panel(one_map(rng), rng)
+    few = replace(one, discovery=SCENARIO >= 9)
+    with pytest.raises(ParameterError, match="9 confirmation scenarios; at least 10"):
+        layer_time.layers_as_time({"simulated": few}, rng=rng)
 
 
 def test_a_language_turned_in_its_space_changes_nothing(rng):

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ...errors import ParameterError
 from ...measures.resampling import Interval, bootstrap, interval_of
 from ...states import store
 from .. import claims
@@ -60,6 +61,16 @@ def missing_controls(claim: str, panel: Panel, also: Sequence[str] = ()) -> list
     wanted = [name for name in claims.rule(claim)["rules"].get("required", ()) if name in from_states]
     absent = [name for name in (*wanted, *also) if name not in panel.subjects]
     return [*absent, "token ids"] if panel.tokens is None and absent else absent
+
+
+def require_scenarios(panel: Panel, least: int, why: str) -> None:
+    """Raises ParameterError where a panel has fewer confirmation scenarios than a test needs."""
+    found = len(np.unique(panel.scenario[panel.confirmation]))
+    if found < least:
+        raise ParameterError(
+            f"{found} confirmation scenarios; at least {least} are needed {why}. Take more scenarios, or of "
+            "another corpus more items or smaller blocks."
+        )
 
 
 def confirmed_interval(panel: Panel, values: np.ndarray, rng: np.random.Generator, bounds=None) -> Interval:

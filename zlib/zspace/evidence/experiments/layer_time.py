@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.signal import lfilter
 
 from ...measures import dimension
 from ...measures.components import depth_components, shared_series
@@ -25,12 +26,13 @@ from ...series import cointegration
 from ..panels import SHUFFLED, TRAINED, Pair, Panel
 from ..rules import Control, Evidence
 from . import bridging
-from .common import N_RESAMPLES, again, judged, present
+from .common import N_RESAMPLES, again, judged, present, require_scenarios
 
 TIME, RANK = "conjecture_7_layers_as_time", "conjecture_7_rank_in_models"
 ONE_MAP, OWN_MAPS = "one map planted", "maps of each layer planted"
 SHARED_TRENDS, NO_TRENDS = "shared trends planted", "no trends planted"
 N_SUBSETS, _KEPT = 20, 0.8  # subsets of the scenarios, and the share that each of them keeps
+MIN_SCENARIOS = 10
 _FOLDS, _LEVEL = 10, 0.01  # of cross-fitting; of the rank test, whose error a control would share
 
 
@@ -53,10 +55,14 @@ class TimeResult:
 def layers_as_time(
     panels: Mapping[str, Panel], *, rng: np.random.Generator, n_components: int = 1
 ) -> TimeResult:
-    """Maps, ranks and evidence of every language; `n_components` of each language enter the system."""
+    """Maps, ranks and evidence of every language; `n_components` of each language enter the system.
+
+    Raises ParameterError with fewer than `MIN_SCENARIOS` confirmation scenarios.
+    """
     maps, by_layer = [], []
     evidence: dict[str, list[Evidence]] = {TIME: [], RANK: []}
     for panel, stream in zip(panels.values(), rng.spawn(len(panels)), strict=True):
+        require_scenarios(panel, MIN_SCENARIOS, "to leave a fifth of them out of a rank test")
         fitting, judging, ranking = stream.spawn(3)
         names = (TRAINED, *panel.twins, *present(panel, SHUFFLED), *panel.re_rounded)
         series = {name: panel_series(panel, panel.subjects[name], n_components) for name in names}
@@ -200,6 +206,37 @@ def rank_evidence(panel: Panel, series: Pair, *, rng: np.random.Generator) -> Ev
     return _evidence(panel, statistics, controls)
 
 
+def simulated_rank(
+    world: str, rng: np.random.Generator, n_scenarios: int, n_draws: int = 4, n_steps: int = 19
+) -> Evidence:
+    """Evidence on two series that follow one trend, closely ("true") or less so, or one without a trend.
+
+    Without ("false", "null": reverting fast and slowly) both share a dimension, but the rank is 2.
+    """
+    if n_scenarios < MIN_SCENARIOS:
+        return Evidence("simulated", unavailable=f"{n_scenarios} confirmation scenarios")
+    drawing, judging = rng.spawn(2)
+    shape = (n_scenarios * n_draws, n_steps, 1)
+    scenario = np.repeat(np.arange(n_scenarios), n_draws)
+    if world in ("true", "modest"):
+        speed = (0.4, 0.4) if world == "true" else (0.15, 0.15)
+        series = cointegration.simulate_shared_trends(
+            *shape, 1, adjustment=speed, group_size=n_draws, rng=drawing
+        )
+    else:
+        slowness = 0.5 if world == "false" else 0.8
+        steps = drawing.standard_normal((shape[0], n_steps + 20, 1))
+        path = lfilter([1.0], [1.0, -slowness], steps, axis=1)[:, 20:]
+        series = tuple(path + 0.7 * drawing.standard_normal(path.shape) for _ in range(2))
+    statistics = _rank_statistics(*series, scenario, judging, n_subsets=5)
+    known = {SHARED_TRENDS: ("positive", 0.0), NO_TRENDS: ("negative", 2.0)}
+    controls = tuple(
+        Control(name, kind, {"rank_error": Interval(e, e, e, np.full(1, e), 0.95, n_scenarios)})
+        for name, (kind, e) in known.items()
+    )
+    return Evidence("simulated", statistics, controls, n_items=shape[0], n_scenarios=n_scenarios)
+
+
 def _regression(series: Pair) -> tuple[np.ndarray, np.ndarray]:
     """Regressors (T - 2, n, 4m) and what layers add (T - 2, n, 2m), centred layer by layer."""
     stacked = np.swapaxes(np.concatenate(series, -1), 0, 1)
@@ -221,7 +258,9 @@ def _time_statistics(panel: Panel, series: Pair, rng: np.random.Generator) -> di
     }
 
 
-def _rank_statistics(h1, h2, scenario: np.ndarray, rng: np.random.Generator) -> dict[str, Interval]:
+def _rank_statistics(
+    h1, h2, scenario: np.ndarray, rng: np.random.Generator, n_subsets: int = N_SUBSETS
+) -> dict[str, Interval]:
     """p-values, dimension, and |rank - dimension| with its range over subsets of the scenarios."""
     drawing, counting = rng.spawn(2)
 
@@ -232,7 +271,7 @@ def _rank_statistics(h1, h2, scenario: np.ndarray, rng: np.random.Generator) -> 
 
     names = np.unique(scenario)
     error, shared, constancy, drift = measure(np.full(len(scenario), True))
-    subsets = (drawing.permutation(names)[: round(_KEPT * len(names))] for _ in range(N_SUBSETS))
+    subsets = (drawing.permutation(names)[: round(_KEPT * len(names))] for _ in range(n_subsets))
     errors = np.array([measure(np.isin(scenario, subset))[0] for subset in subsets], float)
     low, high = np.quantile(errors, [0.05, 0.95])
     fixed = {"constancy": constancy, "drift": drift, "last_dimension": float(shared)}

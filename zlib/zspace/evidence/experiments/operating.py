@@ -14,9 +14,9 @@ import pandas as pd
 
 from ...measures.resampling import interval_of
 from ...sources import languages
-from ..panels import PLANTED, SHUFFLED, TRAINED
+from ..panels import PERMUTED, PLANTED, SHUFFLED, TRAINED
 from ..rules import Control, Evidence, bound_of
-from . import activity, bridging, language_depth, problem_depth
+from . import activity, bridging, language_depth, layer_time, problem_depth, shared_dimension, thickness
 from .common import N_RESAMPLES, excess_over
 
 _TWINS = ("random-0", "random-1", "random-2")
@@ -28,13 +28,19 @@ _ERRORS = {
     problem_depth.CLAIM: {"area_loss_excess": 0.15},
     activity.IN_MODELS: {"activity_excess": 0.02, "conflict_excess": 0.02, "snr_excess": 0.02},
     bridging.AFFINE: {"gap_excess": 0.01, "gap_growth": 0.015, "held_out_r2": 0.05},
+    layer_time.TIME: {"own_gain": 0.045, "common_share": 0.15, "own_r2": 0.07},
+    shared_dimension.CLAIM: {"shared_excess": 0.25},
 }
 _NEGATIVE = {
     problem_depth.CLAIM: (*_TWINS, SHUFFLED, activity.PERMUTED_LEVELS),
     activity.IN_MODELS: (*_TWINS, activity.PERMUTED_LEVELS, activity.ACTIVITY_ALONE),
     bridging.AFFINE: (SHUFFLED, bridging.ROTATION),
+    layer_time.TIME: (layer_time.ONE_MAP,),
+    shared_dimension.CLAIM: (*_TWINS, PERMUTED, SHUFFLED),
 }
-CLAIMS = (*_ERRORS, language_depth.DEPTH, language_depth.MECHANISM, bridging.CONDITIONING)
+_POSITIVE = {layer_time.TIME: layer_time.OWN_MAPS}  # where it is not the planted signal
+_MATRICES = (bridging.CONDITIONING, thickness.CLAIM)
+CLAIMS = (*_ERRORS, language_depth.DEPTH, language_depth.MECHANISM, *_MATRICES, layer_time.RANK)
 
 
 def worlds(
@@ -46,6 +52,10 @@ def worlds(
         return lambda world, rng: _slopes(claim, bounds, world, rng, n_scenarios)
     if claim == bridging.CONDITIONING:
         return lambda world, rng: _matrices(world, rng, n_languages)
+    if claim == thickness.CLAIM:
+        return lambda world, rng: thickness.simulated_evidence(_strength(world), rng, n_languages)
+    if claim == layer_time.RANK:
+        return lambda world, rng: layer_time.simulated_rank(world, rng, n_scenarios - n_scenarios // 3)
     # the orders of eight languages are counted many thousand times here, those of more take too long
     return lambda world, rng: _depths(world, rng, min(n_languages - 1, 8))
 
@@ -56,9 +66,9 @@ def _slopes(claim: str, bounds: dict, world: str, rng: np.random.Generator, n_sc
     names = list(_ERRORS[claim])
     errors = np.array([_ERRORS[claim][s] for s in names]) * scale
     effect = np.array([bounds.get(s, 0.5) for s in names])  # what only a condition asks for is there
-    drawn = {}
-    for subject in (TRAINED, PLANTED, *_NEGATIVE[claim]):
-        times = _TIMES[world] if subject == TRAINED else _TIMES["true"] if subject == PLANTED else 0.0
+    drawn, positive = {}, _POSITIVE.get(claim, PLANTED)
+    for subject in (TRAINED, positive, *_NEGATIVE[claim]):
+        times = _TIMES[world] if subject == TRAINED else _TIMES["true"] if subject == positive else 0.0
         true = effect * np.where([s in bounds for s in names], times, 1.0)
         one = true + errors * rng.standard_normal(len(names))
         many = one[:, None] + errors[:, None] * rng.standard_normal((len(names), N_RESAMPLES))
@@ -70,7 +80,7 @@ def _slopes(claim: str, bounds: dict, world: str, rng: np.random.Generator, n_sc
             s: excess_over(drawn, subject, others, i) if others else interval_of(one[i], many[i], n)
             for i, s in enumerate(names)
         }
-    return _with_controls(statistics, {PLANTED: "positive"})
+    return _with_controls(statistics, {positive: "positive"})
 
 
 def _depths(world: str, rng: np.random.Generator, n: int) -> Evidence:
@@ -94,7 +104,7 @@ def _matrices(world: str, rng: np.random.Generator, n: int) -> Evidence:
     names = tuple(f"language {i}" for i in range(n))
     first, second = np.triu_indices(n, 1)
     tables = {}
-    for subject, strength in ((TRAINED, abs(min(_ASSOCIATION[world], 0.0))), (PLANTED, 0.98)):
+    for subject, strength in ((TRAINED, _strength(world)), (PLANTED, 0.98)):
         kappa, other = (rng.standard_normal((n, n)) for _ in range(2))
         kappa, other = kappa + kappa.T, other + other.T
         gap = strength * kappa + np.sqrt(1 - strength**2) * other
@@ -106,6 +116,11 @@ def _matrices(world: str, rng: np.random.Generator, n: int) -> Evidence:
     shifted = bridging.correlation(tables[TRAINED], names, rng=rng, renamed=moved)
     statistics[bridging.PERMUTED_LANGUAGES] = shifted[0]
     return _with_controls(statistics, {PLANTED: "positive"})
+
+
+def _strength(world: str) -> float:
+    """Correlation of two matrices over languages in a world."""
+    return abs(min(_ASSOCIATION[world], 0.0))
 
 
 def _with_controls(statistics: dict, kinds: dict[str, str]) -> Evidence:

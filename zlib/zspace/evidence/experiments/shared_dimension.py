@@ -17,13 +17,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ...measures import bridges, dimension
+from ...measures import bridges, dimension, dimension_design
 from ...measures.canonical import canonical_axes
 from ...measures.resampling import group_weights
 from ..panels import PERMUTED, PLANTED, SHUFFLED, TRAINED, Pair, Panel, spread
 from ..rules import Evidence
 from . import bridging
-from .common import N_RESAMPLES, Drawn, again, as_evidence, excess_over, judged, present
+from .common import N_RESAMPLES, Drawn, again, as_evidence, excess_over, judged, present, require_scenarios
 
 CLAIM = "conjecture_7_dimension"
 
@@ -55,6 +55,7 @@ def dimension_by_layer(
     """Curves and evidence of every language; `n_components` None takes what the discovery items allow."""
     curves, evidence = [], []
     for panel, stream in zip(panels.values(), rng.spawn(len(panels)), strict=True):
+        require_scenarios(panel, dimension_design.MIN_GROUPS, "to exchange them")
         drawing, judging, halving, planting = stream.spawn(4)
         p = n_components or components_for(panel)
         pairs = {name: panel.subjects[name] for name in _names(panel)}

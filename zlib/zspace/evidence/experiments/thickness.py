@@ -175,3 +175,31 @@ def adjustment_table(
         rows.append((*couple, np.log(found.ratio), found.log_ratio_excess, found.low, found.high))
     columns = ["first", "second", "log_ratio", "log_ratio_excess", "low", "high"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def simulated_evidence(follows: float, rng: np.random.Generator, n_languages: int) -> Evidence:
+    """Evidence from matrices of which the speeds' correlates with the conditioning's by `follows`.
+
+    Each half adds noise of a tenth of a matrix's variance.
+    """
+    table, names = simulated_table(follows, rng, n_languages)
+    correlated = bridging.correlation(table, names, rng=again(rng), columns=MEASURES)
+    found = {TRAINED: correlated, **control_correlations(table, names, rng)}
+    return evidence_of({name: one for name, (one, *_) in found.items()})
+
+
+def simulated_table(
+    follows: float, rng: np.random.Generator, n_languages: int, *, noise: float = 0.1
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Columns of `ThicknessResult.pairs` that are correlated, and the languages' names."""
+    names = tuple(f"language {i}" for i in range(n_languages))
+    first, second = np.triu_indices(n_languages, 1)
+    kappa, other = (one + one.T for one in rng.standard_normal((2, n_languages, n_languages)))
+    speeds = follows * kappa + np.sqrt(1 - follows**2) * other
+    columns = {"first": np.array(names)[first], "second": np.array(names)[second], "r2": 0.5}
+    for measure, halves in ((kappa, _KAPPA), (speeds, _RATIO)):
+        for half in halves:
+            # off the diagonal the variance of a matrix is 2
+            blurred = measure + np.sqrt(2 * noise) * rng.standard_normal(measure.shape)
+            columns[half] = blurred[first, second]
+    return pd.DataFrame(columns), names
