@@ -81,8 +81,8 @@ def test_all_pairs_are_those_of_the_single_pair(rng):
         discovery=one.discovery,
     )
     table = shared_dimension.all_pairs({"a": one, "b": other}, "z", rng=rng)
-    assert table.groupby(["first", "second"], sort=False).ngroups == 3
-    by = table.groupby(["first", "second"])["dimension"].mean()
+    assert len(table) == 3
+    by = table.set_index(["first", "second"])["dimension"]
     assert by["z", "a"] > 1.5
     assert max(by["z", "b"], by["a", "b"]) < 0.5
 
@@ -93,3 +93,11 @@ def test_missing_controls_are_said(rng):
     verdict, _ = judged(bare, rng)
     assert verdict.as_corrected == "not testable"
     assert "controls missing" in verdict.as_corrected_reason
+
+
+def test_table_states_dimension_and_range(rng):
+    _, found = judged(panel(rng, n_shared=2), rng)
+    table = shared_dimension.dimension_table(found.curves)
+    assert list(table.columns) == ["simulated"]
+    first = found.curves.query("subject == @TRAINED and layer == 3").iloc[0]
+    assert table.loc[3, "simulated"] == f"{first['dimension']} [{first['low']:.0f}, {first['high']:.0f}]"

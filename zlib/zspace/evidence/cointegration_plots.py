@@ -16,7 +16,6 @@ from .panels import PLANTED, TRAINED
 from .theme import (
     INK,
     NULL_LINE,
-    interval_band,
     language_colour,
     line,
     panel_place,
@@ -80,37 +79,33 @@ def recovery_bars(recovery: pd.DataFrame) -> go.Figure:
     full = recovery[recovery["variant"] == "all corrections"]
     worst = walking.drop(index="all corrections")["size"]
     title = (
-        f"With all corrections the rank is found in {full['recovery'].min():.0%} or more; "
-        f"{worst.idxmax()}, {worst.max():.0%} false relations"
+        f"All corrections find the rank in {full['recovery'].min():.0%}; with one left out, up to "
+        f"{worst.max():.0%} false relations"
     )
     return titled(figure, title, "problems and layers of unequal scale; dotted: the level of the test")
 
 
 def dimension_curves(curves: pd.DataFrame, verdicts: Mapping[str, str]) -> go.Figure:
-    """Shared variance and dimension by layer, one small panel a language, over the band of the twins.
+    """Shared variance by layer, one small panel a language, over the band of the twins.
 
     curves : as in `shared_dimension.DimensionResult`; `verdicts` : language -> verdict.
     """
     languages = list(dict.fromkeys(curves["language"]))
-    figure = small_multiples(languages, "layer", "dimensions")
+    figure = small_multiples(languages, "layer", "shared variance (dimensions)")
     for i, language in enumerate(languages):
         place, rows = panel_place(i), curves[curves["language"] == language]
         trained = rows[rows["subject"] == TRAINED]
         twin_band(figure, rows, "shared_variance", place, legend=i == 0, name="random twins, shared variance")
-        interval_band(figure, trained, language, place)
         colour = language_colour(language)
         line(figure, trained, "shared_variance", place, colour=colour, legend=i == 0, name="shared variance")
-        names = {"dash": "dot", "legend": i == 0, "name": "dimension (test)"}
-        line(figure, trained, "dimension", place, colour=colour, **names)
         planted = rows[rows["subject"] == PLANTED]
-        line(figure, planted, "shared_variance", place, dash="dash", legend=i == 0, name="planted dimensions")
+        line(figure, planted, "shared_variance", place, dash="dash", legend=i == 0, name="planted")
     figure.update_yaxes(rangemode="tozero")
     found = pd.Series({language: verdicts[language] for language in languages})
     words = "; ".join(f"{verdict}: {' '.join(found.index[found == verdict])}" for verdict in found.unique())
+    title = f"Half a dimension more than any control, {words}"
     return titled(
-        figure,
-        f"Half a dimension more than any control, {words}",
-        "shaded: range of the dimension over halves of the scenarios, which find fewer, or a few too many",
+        figure, title, "of directions fitted to other scenarios; grey, dashed: three planted dimensions"
     )
 
 
@@ -134,13 +129,13 @@ def network_dimensions(table: pd.DataFrame) -> go.Figure:
     figure.update_xaxes(title="layer", dtick=1)
     figure.update_yaxes(title="dimension", rangemode="tozero")
     figure.update_layout(height=460, margin={"b": 150})
-    first = means[means["layer"] == 0].groupby("shared")["dimension"].mean()
-    last = means[(means["layer"] == means["layer"].max()) & (means["subject"] == TRAINED_NETWORK)]
-    title = "Shared dimensions of networks: " + ", ".join(
-        f"{m} planted, {first[m]:.1f} at layer 0 and {d:.1f} at the last"
-        for m, d in last.set_index("shared")["dimension"].items()
+    trained = means[means["subject"] == TRAINED_NETWORK].groupby("shared")["dimension"]
+    title = "Dimensions found over all layers of trained networks: " + ", ".join(
+        f"{one.min():.1f} to {one.max():.1f} where {m} are shared" for m, one in trained
     )
-    return titled(figure, title, "dashed: coordinates that the world's two languages share")
+    return titled(
+        figure, title, "dashed: coordinates that the world's two languages share; means over networks"
+    )
 
 
 def adjustment_speeds(pairs: pd.DataFrame, anchor: str) -> go.Figure:
@@ -223,6 +218,8 @@ def map_curves(by_layer: pd.DataFrame) -> go.Figure:
         options = {"dash": "dot", "legend": i == 0, "name": "one map for all layers"}
         line(figure, rows, "r2_common", place, colour=colour, **options)
         figure.add_hline(0, line={"color": NULL_LINE, "width": 1, "dash": "dot"}, **place)
+    # lines that cross often make large pictures
+    figure.update_layout(height=round(0.8 * figure.layout.height))
     means = trained.groupby("language", sort=False)[["r2_own", "r2_common"]].median()
     low, high = np.round(means.min(), 2), np.round(means.max(), 2)
     title = (

@@ -11,8 +11,9 @@ Controls are series of the same size that follow one map, or another one at ever
 systems of the same size with known trends.
 """
 
+import itertools
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,6 +82,33 @@ def layers_as_time(
             maps.append({**columns, **_map_row(panel, series[name], scored, again(fitting))})
             by_layer.append(pd.DataFrame(scored.by_layer()).assign(**columns))
     return TimeResult(pd.DataFrame(maps), pd.concat(by_layer, ignore_index=True), evidence)
+
+
+def pair_ranks(panels: Mapping[str, Panel], anchor: str, *, n_components: int = 1) -> pd.DataFrame:
+    """Pooled rank of every two languages, trained model: first, second, rank, constancy, drift (p-values)."""
+    panel = next(iter(panels.values()))
+    train, test = panel.discovery, panel.confirmation
+    n_axes = bridging.n_components(int(train.sum()))
+    states = bridging.by_language(panels, anchor, TRAINED)
+    scores = {k: depth_components(s, train, n_axes) for k, s in states.items()}
+    rows = []
+    for couple in itertools.combinations(states, 2):
+        h1, h2 = shared_series(*(scores[k] for k in couple), train, n_components)
+        found = pooled_rank(h1[test], h2[test], panel.scenario[test])
+        rows.append((*couple, found.rank, found.constancy.pvalue, found.drift.pvalue))
+    return pd.DataFrame(rows, columns=["first", "second", "rank", "constancy", "drift"])
+
+
+def by_components(panels: Mapping[str, Panel], counts: Sequence[int]) -> pd.DataFrame:
+    """Held-out R^2 of both kinds of maps, trained model, with more components: language, components, r2_*."""
+    rows = []
+    for language, panel in panels.items():
+        for m in counts:
+            series = panel_series(panel, panel.subjects[TRAINED], m)
+            scores = score_maps(series, panel)
+            common, own = scores.r2(np.ones(scores.none.shape[1]))
+            rows.append((language, m, common, own))
+    return pd.DataFrame(rows, columns=["language", "components", "r2_common", "r2_own"])
 
 
 def panel_series(panel: Panel, pair: Pair, n_components: int) -> Pair:

@@ -11,7 +11,7 @@ every control has it too.
 """
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,6 +76,16 @@ def dimension_by_layer(
             if name == TRAINED:
                 curves[-1] = curves[-1].assign(**_range(x, y, halving, n_halves, options))
     return DimensionResult(pd.concat(curves, ignore_index=True), p, evidence)
+
+
+def dimension_table(curves: pd.DataFrame) -> pd.DataFrame:
+    """Dimension of the trained model with its range over halves of the scenarios: a row a layer, in words."""
+    trained = curves[curves["subject"] == TRAINED]
+    numbers = trained[["dimension", "low", "high"]].astype(int).astype(str)
+    words = numbers["dimension"] + " [" + numbers["low"] + ", " + numbers["high"] + "]"
+    table = trained[["layer", "language"]].assign(words=words)
+    columns = list(dict.fromkeys(table["language"]))
+    return table.pivot(index="layer", columns="language", values="words")[columns]
 
 
 def components_for(panel: Panel) -> int:
@@ -160,7 +170,7 @@ def all_pairs(
     n_components: int | None = None,
     n_permutations: int = 99,
 ) -> pd.DataFrame:
-    """Dimension of all pairs of languages: first, second, layer, dimension, held_out_dimension."""
+    """All pairs of languages: first, second, dimension (mean over inner layers), most (at any layer)."""
     first = next(iter(panels.values()))
     states = bridging.by_language(panels, anchor, subject)
     p = n_components or components_for(first)
@@ -171,16 +181,30 @@ def all_pairs(
         scores, rng=rng, groups=first.scenario[first.confirmation], n_permutations=n_permutations
     )
     names = np.array(list(states))[found.pairs]
-    n_pairs, n_layers = found.dimension.shape
     return pd.DataFrame(
         {
-            "first": np.repeat(names[:, 0], n_layers),
-            "second": np.repeat(names[:, 1], n_layers),
-            "layer": np.tile(np.arange(n_layers), n_pairs),
-            "dimension": found.dimension.ravel(),
-            "held_out_dimension": found.held_out_dimension.ravel(),
+            "first": names[:, 0],
+            "second": names[:, 1],
+            "dimension": bridging.inner(found.dimension),
+            "most": found.dimension.max(1),
         }
     )
+
+
+def by_components(
+    panels: Mapping[str, Panel], counts: Sequence[int], *, subjects: Sequence[str] = (TRAINED, SHUFFLED)
+) -> pd.DataFrame:
+    """Shared variance, mean over inner layers, with more principal components: a row a language and count."""
+    rows = {}
+    for language, panel in panels.items():
+        for p in counts:
+            found = {
+                name: shared_variance(panel, *reduced(panel, panel.subjects[name], p)) for name in subjects
+            }
+            rows[language, p] = {
+                name: bridging.inner(one.by_layer(np.ones(one.sums.shape[-1]))) for name, one in found.items()
+            }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["language", "components"])
 
 
 def _names(panel: Panel) -> list[str]:
