@@ -30,12 +30,12 @@ class RankMeaning:
     evidence: Evidence
 
 
-def rank_meaning(*, rng: np.random.Generator, n_simulations: int = 100) -> RankMeaning:
+def rank_meaning(*, rng: np.random.Generator, n_simulations: int = 200) -> RankMeaning:
     """Checks of what a rank counts, and the tables they rest on."""
     sizing, *recovering = rng.spawn(3)
     sizes = pd.DataFrame(
         cointegration.size_table(
-            steps=(STEPS, 50, 100, 200), series=(2, 4, SERIES), rng=sizing, n_simulations=20 * n_simulations
+            steps=(STEPS, 50, 100, 200), series=(2, 4, SERIES), rng=sizing, n_simulations=10 * n_simulations
         )
     )
     tables = [

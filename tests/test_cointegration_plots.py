@@ -1,0 +1,134 @@
+"""Figures of conjecture 7 show their tables, and each title is the finding of its table."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from zspace.evidence import cointegration_plots as plots
+from zspace.evidence.experiments.thickness import KAPPA_ITSELF, SPEEDS_THEMSELVES
+from zspace.evidence.panels import PLANTED, TRAINED
+from zspace.evidence.rules import INCONCLUSIVE, SUPPORTED
+
+
+def title(figure):
+    return figure.layout.title.text.replace("<br>", " ")
+
+
+def subtitle(figure):
+    return figure.layout.title.subtitle.text
+
+
+def test_size_curves_name_the_worst_case():
+    sizes = pd.DataFrame(
+        {
+            "n_steps": [28, 100] * 2,
+            "n_series": [2, 2, 6, 6],
+            "none": [0.1, 0.06, 0.93, 0.2],
+            "reinsel-ahn": 0.04,
+        }
+    )
+    figure = plots.size_curves(sizes)
+    assert title(figure) == (
+        "With 28 layers and 6 series, one problem shows relations of nothing in 93% of cases"
+    )
+    by_name = {trace.name: list(trace.y) for trace in figure.data}
+    assert by_name["6 series, as tabulated"] == [0.93, 0.2]
+    assert len(by_name) == 4
+
+
+def test_recovery_bars_show_both_worlds_and_the_worst_omission():
+    variants = ["all corrections", "problems not scaled"]
+    rows = {"variant": variants * 2, "size": [0.05, 1.0] * 2, "mean_rank": 1.0}
+    kinds = {"specific": np.repeat(["random_walk", "stationary"], 2), "true_rank": [1, 1, 5, 5]}
+    figure = plots.recovery_bars(pd.DataFrame({**rows, **kinds, "recovery": [0.95, 0.0, 0.97, 0.4]}))
+    assert (
+        title(figure) == "All corrections find the rank in 95%; with one left out, up to 100% false relations"
+    )
+    assert [t.name for t in figure.data[1:]] == [
+        "specific parts wander: rank 1",
+        "specific parts stationary: rank 5",
+    ]
+    assert list(figure.data[0].y) == variants[::-1]
+    assert list(figure.data[0].x) == [1.0, 0.05]
+
+
+@pytest.fixture
+def curves():
+    layer = np.arange(3)
+    rows = [
+        pd.DataFrame({"language": k, "subject": s, "layer": layer, "shared_variance": v + layer})
+        for k in ("zh", "sw")
+        for s, v in ((TRAINED, 1.0), ("random-0", 0.1), ("random-1", 0.2), (PLANTED, 3.0))
+    ]
+    return pd.concat(rows, ignore_index=True)
+
+
+def test_dimension_curves_state_the_verdicts(curves):
+    figure = plots.dimension_curves(curves, {"zh": SUPPORTED, "sw": INCONCLUSIVE})
+    assert title(figure) == "Half a dimension more than any control, supported: zh; inconclusive: sw"
+    shown = [t for t in figure.data if t.name == "shared variance" and t.x[0] is not None]
+    assert [list(t.y) for t in shown] == [[1.0, 2.0, 3.0]] * 2
+    assert sum(t.fill == "toself" for t in figure.data) == 2
+
+
+def test_network_dimensions_give_the_range_over_layers():
+    table = pd.DataFrame(
+        {
+            "shared": 4,
+            "seed": [1, 1, 2, 2],
+            "subject": "trained",
+            "layer": [0, 1] * 2,
+            "dimension": [4, 5, 4, 4],
+        }
+    )
+    figure = plots.network_dimensions(table)
+    assert title(figure) == (
+        "Dimensions found over all layers of trained networks: 4.0 to 4.5 where 4 are shared"
+    )
+    assert list(figure.data[0].y) == [4.0, 4.5]
+
+
+@pytest.fixture
+def pairs():
+    return pd.DataFrame(
+        {
+            "subject": TRAINED,
+            "first": ["en", "en", "zh"],
+            "second": ["zh", "sw", "sw"],
+            "log_ratio": [0.5, -0.2, 0.1],
+            "log_ratio_excess": [0.4, -0.1, 0.2],
+            "low": [0.1, -np.inf, -1.0],
+            "high": [0.7, np.inf, 1.0],
+            "log_ratio_size": [0.4, 0.1, 0.2],
+            "log_kappa_excess": [-1.0, -0.5, -0.2],
+        }
+    )
+
+
+def test_adjustment_speeds_mark_what_has_no_interval(pairs):
+    figure = plots.adjustment_speeds(pairs, "en")
+    assert title(figure).endswith("not 1 in zh")
+    assert subtitle(figure).endswith("(1)")
+    excess = figure.data[1]
+    assert list(excess.marker.symbol) == ["circle", "x"]
+    np.testing.assert_allclose(excess.error_y.array, [0.3, 0.0])
+    apart = plots.adjustment_speeds(pairs.assign(low=-1.0, high=1.0), "en")
+    assert title(apart).endswith("not 1 in no language")
+
+
+def test_thickness_scatter_states_how_well_each_measure_repeats(pairs):
+    names = [TRAINED, KAPPA_ITSELF, SPEEDS_THEMSELVES]
+    found = pd.DataFrame({"subject": names, "r": [0.1, 0.8, 0.2], "p": 0.5, "critical": 0.6})
+    figure = plots.thickness_scatter(pairs, found)
+    assert title(figure) == "Speeds and conditioning over 3 pairs: r = 0.10, p = 0.500 (QAP)"
+    assert subtitle(figure).startswith("each with itself from half to half: κ 0.80, speeds 0.20")
+    assert list(figure.data[0].text) == ["en–zh", "en–sw", "zh–sw"]
+
+
+def test_map_curves_give_the_range_of_medians():
+    table = pd.DataFrame(
+        {"language": ["zh"] * 3 + ["sw"] * 3, "subject": TRAINED, "layer": [2, 3, 4] * 2}
+        | {"r2_own": [0.1, 0.2, 0.3, -5.0, 0.0, 0.1], "r2_common": [0.0, 0.1, 0.1, 0.0, 0.0, 0.0]}
+    )
+    figure = plots.map_curves(table)
+    assert title(figure) == "Median R² over layers: own maps 0.00 to 0.20, one map 0.00 to 0.10"
+    assert min(min(t.y) for t in figure.data if t.y[0] is not None) == -1.0
