@@ -44,23 +44,28 @@ def ladder_curves(curves: pd.DataFrame) -> go.Figure:
 def conditioning_scatter(pairs: pd.DataFrame, correlations: pd.DataFrame) -> go.Figure:
     """Excess of the gap against that of log kappa, a point a pair of languages, trained model."""
     rows = pairs[pairs["subject"] == TRAINED]
-    figure = go.Figure()
-    figure.add_scatter(
-        x=rows["log_kappa_excess"].round(3).tolist(),
-        y=rows["gap_excess"].round(3).tolist(),
-        text=(rows["first"] + "–" + rows["second"]).tolist(),
-        mode="markers",
-        marker={"color": INK, "size": 8},
-        showlegend=False,
-    )
+    figure = pair_scatter(rows, "log_kappa_excess", "gap_excess")
     for add in (figure.add_hline, figure.add_vline):
         add(0, line={"color": NULL_LINE, "width": 1, "dash": "dot"})
     figure.update_xaxes(title="excess of log κ, one half of the scenarios")
     figure.update_yaxes(title="excess of the gap, the other half")
-    figure.update_layout(height=460)
     found = correlations.set_index("subject").loc[TRAINED]
     return titled(
         figure,
         f"Conditioning and gap over {len(rows)} pairs: r = {found['r']:.2f}, p = {found['p']:.3f} (QAP)",
         f"p < .05 would take |r| ≥ {found['critical']:.2f}; mean held-out R² {rows['r2'].mean():.2f}",
     )
+
+
+def pair_scatter(rows: pd.DataFrame, x: str, y: str) -> go.Figure:
+    """A point a pair of languages (columns first, second), whose names show when hovering."""
+    figure = go.Figure()
+    figure.add_scatter(
+        x=rows[x].round(3).tolist(),
+        y=rows[y].round(3).tolist(),
+        text=(rows["first"] + "–" + rows["second"]).tolist(),
+        mode="markers",
+        marker={"color": INK, "size": 8},
+        showlegend=False,
+    )
+    return figure.update_layout(height=460)

@@ -10,6 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from .bridge_plots import pair_scatter
 from .experiments.sweep import TRAINED as TRAINED_NETWORK
 from .experiments.thickness import KAPPA_ITSELF, SPEEDS_THEMSELVES
 from .panels import PLANTED, TRAINED
@@ -183,18 +184,9 @@ def adjustment_speeds(pairs: pd.DataFrame, anchor: str) -> go.Figure:
 def thickness_scatter(pairs: pd.DataFrame, correlations: pd.DataFrame) -> go.Figure:
     """Size of the log ratio of speeds against the excess of log kappa, a point a pair of languages."""
     rows = pairs[pairs["subject"] == TRAINED]
-    figure = go.Figure()
-    figure.add_scatter(
-        x=rows["log_kappa_excess"].round(3).tolist(),
-        y=rows["log_ratio_size"].round(3).tolist(),
-        text=(rows["first"] + "–" + rows["second"]).tolist(),
-        mode="markers",
-        marker={"color": INK, "size": 8},
-        showlegend=False,
-    )
+    figure = pair_scatter(rows, "log_kappa_excess", "log_ratio_size")
     figure.update_xaxes(title="excess of log κ, one half of the scenarios")
     figure.update_yaxes(title="|log ratio of speeds|, excess, the other half")
-    figure.update_layout(height=460)
     found = correlations.set_index("subject")
     one, itself = found.loc[TRAINED], found.loc[[KAPPA_ITSELF, SPEEDS_THEMSELVES], "r"]
     return titled(

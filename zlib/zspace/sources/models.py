@@ -146,6 +146,11 @@ def identity(
     return _identity(source.name, weights.identify(source), variant, seed, dtype)
 
 
+def longest_context(model: LanguageModel) -> int | None:
+    """Positions that a model knows; None where its configuration does not say."""
+    return getattr(model.network.config.get_text_config(), "max_position_embeddings", None)
+
+
 def tokenize(model: LanguageModel, texts: Sequence[str]) -> list[tuple[np.ndarray, np.ndarray]]:
     """Token ids (T,) int64 of each text and which are content (T,) bool: False for BOS and the like.
 
@@ -155,7 +160,7 @@ def tokenize(model: LanguageModel, texts: Sequence[str]) -> list[tuple[np.ndarra
     tokenizer = model.tokenizer
     encoded = tokenizer(list(texts), padding=False, truncation=False, return_special_tokens_mask=True)
     special = np.array(sorted(set(tokenizer.all_special_ids) - _plain_unknown(tokenizer)), dtype=np.int64)
-    longest = getattr(model.network.config.get_text_config(), "max_position_embeddings", None)
+    longest = longest_context(model)
     result = []
     for row, (ids, mask) in enumerate(zip(encoded["input_ids"], encoded["special_tokens_mask"], strict=True)):
         ids = np.asarray(ids, dtype=np.int64)

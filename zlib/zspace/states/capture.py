@@ -9,12 +9,10 @@ only where something has to be captured. `traces`, of models that write, is that
 """
 
 import functools
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import tqdm
 import xarray as xr
 
 from .. import files
@@ -22,6 +20,7 @@ from ..errors import CorpusError, ModelError, ParameterError, StoreError, Zspace
 from ..sources import models
 from . import forward, imports, pooling, store
 from .generation import traces as traces
+from .progress import progress_bar
 
 if TYPE_CHECKING:
     import torch
@@ -70,7 +69,7 @@ def states(
     ZspaceError : not even a single text fits into memory.
     """
     tokens = models.tokenize(model, texts)
-    with _bar(tokens, progress) as bar:
+    with _token_bar(tokens, progress) as bar:
         return _pool(model, tokens, _known(poolings), token_budget, bar)
 
 
@@ -230,7 +229,7 @@ def _capture(model, corpus: "Corpus", fingerprints: Mapping, description: Mappin
         language: _tokenize(model, corpus.texts[language], f"corpus {corpus.name!r}, language {language}")
         for language in fingerprints
     }
-    with _bar([pair for pairs in tokens.values() for pair in pairs], progress) as bar:
+    with _token_bar([pair for pairs in tokens.values() for pair in pairs], progress) as bar:
         for language, fingerprint in fingerprints.items():
             bar.set_description(f"{model.name} {store.variant_label(model.variant, model.seed)} {language}")
             pooled = _pool(model, tokens[language], description["poolings"], None, bar)
@@ -255,14 +254,8 @@ def _tokenize(model, texts: Sequence[str], what: str) -> list[tuple[np.ndarray, 
         raise ModelError(f"{what}: {error}") from error
 
 
-def _bar(tokens: Sequence, progress: bool) -> tqdm.tqdm:
-    # Where a bar is wanted tqdm still obeys TQDM_DISABLE, by which a batch run silences it.
-    silent = {} if progress else {"disable": True}
-    total = sum(len(ids) for ids, _ in tokens)
-    interval = 0.1 if sys.stderr.isatty() else 10  # seconds; a log needs no line for every batch
-    return tqdm.tqdm(
-        total=total, unit="token", unit_scale=True, dynamic_ncols=True, mininterval=interval, **silent
-    )
+def _token_bar(tokens: Sequence, shown: bool):
+    return progress_bar(sum(len(ids) for ids, _ in tokens), "token", shown=shown, unit_scale=True)
 
 
 def _pool(

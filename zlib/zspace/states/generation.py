@@ -13,17 +13,16 @@ exactly what the trained model wrote. Each prompt has a random stream of its own
 depend on which prompts share its batch, beyond the rounding of float32.
 """
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-import tqdm
 
 from ..errors import ModelError, ParameterError
 from ..sources import models
 from . import sampling
+from .progress import progress_bar
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -97,7 +96,7 @@ def traces(
     size = batch_size or BATCH_SIZE.get(model.device.type, BATCH_SIZE["cuda"])
     order = np.argsort([-len(ids) for ids in tokens], kind="stable")
     found: list = [None] * len(tokens)
-    with _bar(len(tokens), progress, f"{model.name} writes") as bar:
+    with progress_bar(len(tokens), "trace", shown=progress, desc=f"{model.name} writes") as bar:
         for start in range(0, len(order), size):
             rows = order[start : start + size]
             uniforms = np.stack([streams[row].random(n_steps + 1) for row in rows])
@@ -129,7 +128,7 @@ def replay(
             "least one token for each prompt."
         )
     found = []
-    with _bar(len(tokens), progress, f"{model.name} reads") as bar:
+    with progress_bar(len(tokens), "trace", shown=progress, desc=f"{model.name} reads") as bar:
         for ids, continuation in zip(tokens, continuations, strict=True):
             _check_room(model, [ids], len(continuation))
             found.append(_read(model, ids, np.asarray(continuation, np.int64), vectors))
@@ -272,17 +271,10 @@ def _check(model, n_steps, temperature, stop, vectors, batch_size) -> None:
 
 
 def _check_room(model, tokens: Sequence, n_more: int) -> None:
-    longest = getattr(model.network.config.get_text_config(), "max_position_embeddings", None)
+    longest = models.longest_context(model)
     for row, ids in enumerate(tokens):
         if longest and len(ids) + n_more > longest:
             raise ModelError(
                 f"prompt {row}: {len(ids)} tokens and {n_more} to come, {model.name} knows {longest} "
                 "positions. Shorten the prompt or ask for fewer steps."
             )
-
-
-def _bar(total: int, progress: bool, what: str) -> tqdm.tqdm:
-    # Where a bar is wanted tqdm still obeys TQDM_DISABLE, by which a batch run silences it.
-    silent = {} if progress else {"disable": True}
-    interval = 0.1 if sys.stderr.isatty() else 10  # seconds; a log needs no line for every batch
-    return tqdm.tqdm(total=total, unit="trace", desc=what, dynamic_ncols=True, mininterval=interval, **silent)
