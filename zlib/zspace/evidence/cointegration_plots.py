@@ -25,6 +25,7 @@ from .theme import (
     twin_band,
 )
 
+_FLOOR = -0.5  # of the axis: R^2 of a map that does not hold has no lower end
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 _CORRECTIONS = {"none": ("solid", "as tabulated"), "reinsel-ahn": ("dash", "Reinsel–Ahn")}
 
@@ -204,18 +205,16 @@ def map_curves(by_layer: pd.DataFrame) -> go.Figure:
     trained = by_layer[by_layer["subject"] == TRAINED]
     for i, language in enumerate(languages):
         place, rows = panel_place(i), trained[trained["language"] == language]
-        rows = rows.assign(**{k: rows[k].clip(lower=-1.0) for k in ("r2_own", "r2_common")})
+        rows = rows.assign(**{k: rows[k].clip(lower=_FLOOR) for k in ("r2_own", "r2_common")})
         colour = language_colour(language)
         line(figure, rows, "r2_own", place, colour=colour, legend=i == 0, name="a map of its own")
         options = {"dash": "dot", "legend": i == 0, "name": "one map for all layers"}
         line(figure, rows, "r2_common", place, colour=colour, **options)
         figure.add_hline(0, line={"color": NULL_LINE, "width": 1, "dash": "dot"}, **place)
-    # lines that cross often make large pictures
-    figure.update_layout(height=round(0.8 * figure.layout.height))
     means = trained.groupby("language", sort=False)[["r2_own", "r2_common"]].median()
     low, high = np.round(means.min(), 2), np.round(means.max(), 2)
     title = (
         f"Median R² over layers: own maps {low['r2_own']:.2f} to {high['r2_own']:.2f}, one map "
         f"{low['r2_common']:.2f} to {high['r2_common']:.2f}"
     )
-    return titled(figure, title, "problems that no map was fitted to; cut at -1")
+    return titled(figure, title, f"problems that no map was fitted to; cut at {_FLOOR:g}")
