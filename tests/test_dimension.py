@@ -11,7 +11,7 @@ from scipy import linalg
 from scipy.stats import chi2
 from statsmodels.multivariate.cancorr import CanCorr
 from zspace.measures import canonical, dimension
-from zspace.measures.dimension_design import halves_of, whole_group_permutations
+from zspace.measures.dimension_design import equal_groups, halves_of, whole_group_permutations
 from zspace.sources.worlds import World, replicate
 
 ORACLE = yaml.safe_load((Path(__file__).parent / "oracles" / "dimension.yaml").read_text())["fitness"]
@@ -320,6 +320,17 @@ def test_a_bootstrap_finds_dimensions_in_unrelated_languages_where_halves_find_n
         halved.extend(found.dimensions > 0)
     assert np.mean(resampled) > 0.5
     assert np.mean(halved) <= 0.15
+
+
+@pytest.mark.parametrize(
+    ("sizes", "size", "n_groups"),
+    [([4] * 9 + [1], 4, 9), ([3] * 12, 3, 12), ([1] * 30 + [2] * 3, 1, 33), ([9] * 7 + [2] * 4, 2, 11)],
+    ids=["short last one", "equal already", "pairs among singles", "too few large ones"],
+)
+def test_equal_groups_keep_most_items(rng, sizes, size, n_groups):
+    groups = rng.permutation(np.repeat(np.arange(len(sizes)), sizes))
+    kept = groups[equal_groups(groups)]
+    assert np.unique(kept, return_counts=True)[1].tolist() == [size] * n_groups
 
 
 def test_whole_groups_move_and_keep_their_items_in_order(rng):

@@ -8,6 +8,7 @@ from zspace.errors import ParameterError
 from zspace.evidence import claims
 from zspace.evidence.experiments import layer_time
 from zspace.evidence.panels import TRAINED, Panel
+from zspace.measures import depth_maps
 from zspace.series import cointegration
 
 N_SCENARIOS, N_DRAWS, LAYERS, WIDTH = 36, 4, 14, 12
@@ -94,10 +95,10 @@ def test_scores_are_those_of_the_brute_force(rng):
     """Least squares of each fold written out, problem by problem."""
     one = panel(own_maps(rng), rng)
     series = layer_time.panel_series(one, one.subjects[TRAINED], 1)
-    scores = layer_time.score_maps(series, one)
-    stacked = np.concatenate(series, -1)
-    stacked = stacked - stacked.mean(0)
     test = np.flatnonzero(one.confirmation)
+    scores = depth_maps.score_maps(tuple(s[test] for s in series), one.scenario[test])
+    stacked = np.concatenate(series, -1)
+    stacked = stacked - stacked[test].mean(0)
     names = np.unique(one.scenario[test])
     layer = 5
     errors, none = 0.0, 0.0
@@ -116,6 +117,90 @@ def test_scores_are_those_of_the_brute_force(rng):
     assert by_layer["r2_own"][list(by_layer["layer"]).index(layer)] == pytest.approx(
         1 - errors / none, abs=1e-9
     )
+
+
+def gap_series(rng, speeds, n_scenarios, n_draws=4):
+    """Two languages of which both close their gap at a speed of each layer: twice (n, T, 1)."""
+    now = rng.standard_normal((2, n_scenarios * n_draws, 1))
+    made = [now]
+    for speed in speeds:
+        gap = now[0] - now[1]
+        now = now + speed * np.stack([-gap, gap]) + rng.standard_normal(now.shape)
+        made.append(now)
+    return tuple(np.moveaxis(np.array(made), 0, 2))
+
+
+def bare(n_scenarios, n_draws=4) -> Panel:
+    scenario = np.repeat(np.arange(n_scenarios), n_draws)
+    names = scenario.astype(str)
+    return Panel("simulated", {}, names, names, scenario < n_scenarios // 3, None)
+
+
+def share_of(series, one, held_out=(True, False)):
+    items = tuple(s[one.confirmation] for s in series), one.scenario[one.confirmation]
+    first, second = (depth_maps.score_maps(*items, held_out=h) for h in held_out)
+    common, own = first.midpoint(second).r2(np.ones(first.none.shape[1]))
+    return common / own
+
+
+def test_few_problems_do_not_hide_that_layers_differ(rng):
+    """Own maps of ten scenarios are worse than their truth; the midpoint with the sample is not."""
+    speeds = 0.3 + 0.15 * (-1) ** np.arange(18)
+    true = share_of(gap_series(rng, speeds, 1500), bare(1500))
+    assert 0.75 < true < 0.87
+    few, held_out, supported = [], [], 0
+    for stream in rng.spawn(12):
+        series, one = gap_series(stream, speeds, 15), bare(15)
+        few.append(share_of(series, one))
+        held_out.append(share_of(series, one, held_out=(True, True)))
+        evidence = layer_time.time_evidence(one, series, rng=stream)
+        supported += claims.evaluate(layer_time.TIME, evidence).as_stated == "supported"
+    assert np.mean(few) == pytest.approx(true, abs=0.08)
+    assert np.mean(held_out) > true + 0.2
+    assert supported <= 2
+
+
+def test_maps_that_alternate_have_no_rank(rng):
+    """Both halves of depth are alike, but no one map holds: a rank has no meaning."""
+    series = gap_series(rng, np.where(np.arange(18) % 2, 0.45, -0.15), 30)
+    verdict = claims.evaluate(layer_time.RANK, layer_time.rank_evidence(bare(30), series, rng=rng))
+    assert verdict.as_corrected == "not testable"
+    assert "own gain" in verdict.as_corrected_reason
+
+
+def test_one_item_far_off_among_those_not_judged_changes_no_score(rng):
+    one = bare(15)
+    series = gap_series(rng, np.full(18, 0.3), 15)
+    far = tuple(s.copy() for s in series)
+    for s in far:
+        s[7] *= 1000
+    assert one.discovery[7]
+    found = [layer_time.time_evidence(one, s, rng=np.random.default_rng(1)).statistics for s in (series, far)]
+    assert {k: i.estimate for k, i in found[0].items()} == {k: i.estimate for k, i in found[1].items()}
+
+
+def test_a_last_scenario_that_is_shorter_is_no_obstacle(rng):
+    full = bare(16)
+    kept = np.arange(61)
+    short = replace(
+        full, scenario=full.scenario[kept], group=full.group[kept], discovery=full.discovery[kept]
+    )
+    series = tuple(s[kept] for s in gap_series(rng, np.full(18, 0.3), 16))
+    evidence = layer_time.rank_evidence(short, series, rng=rng)
+    assert all(c.statistics for c in evidence.controls)
+    assert evidence.n_scenarios == 11
+
+
+def test_layers_that_add_nothing_are_refused(rng):
+    series = tuple(np.repeat(s[:, :1], 6, 1) for s in gap_series(rng, [0.3], 15))
+    with pytest.raises(ValueError, match="adds the same to every problem"):
+        depth_maps.score_maps(series, bare(15).scenario)
+
+
+def test_components_beyond_what_items_allow_are_left_out(rng):
+    one = panel(one_map(rng), rng)
+    few = replace(one, discovery=SCENARIO < 2)
+    assert set(layer_time.by_components({"simulated": few}, (1, 2, 3))["components"]) == {1, 2}
 
 
 def test_few_scenarios_are_refused(rng):

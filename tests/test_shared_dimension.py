@@ -95,6 +95,25 @@ def test_missing_controls_are_said(rng):
     assert "controls missing" in verdict.as_corrected_reason
 
 
+def test_sensitivity_takes_what_there_is(rng):
+    """Without a shuffled pairing, and with too few items for five components."""
+    one = panel(rng, n_scenarios=15, n_draws=2)
+    bare = replace(one, subjects={k: v for k, v in one.subjects.items() if k not in (SHUFFLED, PLANTED)})
+    table = shared_dimension.by_components({"simulated": bare}, (2, 3, 5))
+    assert list(table.columns) == [TRAINED]
+    assert list(table.index.get_level_values("components")) == [2, 3]
+
+
+def test_scenarios_of_unlike_sizes_are_tested_on_as_many_items_each(rng):
+    one = panel(rng, n_shared=2, n_scenarios=24)
+    sizes = np.resize([4, 6, 3, 2, 5], 24)
+    sizes[-1] += len(one.scenario) - sizes.sum()
+    scenario = np.repeat(np.arange(24), sizes).astype(str)
+    unlike = replace(one, scenario=scenario, discovery=np.isin(scenario.astype(int), np.arange(0, 24, 3)))
+    _, found = judged(unlike, rng)
+    assert (found.curves.query("subject == @TRAINED")["dimension"] > 0).any()
+
+
 def test_table_states_dimension_and_range(rng):
     _, found = judged(panel(rng, n_shared=2), rng)
     table = shared_dimension.dimension_table(found.curves)

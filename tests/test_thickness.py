@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from zspace.errors import ParameterError
-from zspace.evidence import claims
+from zspace.evidence import claims, cointegration_plots
 from zspace.evidence.experiments import bridging, thickness
 from zspace.evidence.panels import TRAINED, Panel
 
@@ -86,7 +85,14 @@ def test_languages_without_contact_have_no_excess(rng):
     assert covered.mean() >= 0.8
 
 
-def test_few_languages_are_refused(strangers, rng):
+def test_few_languages_are_measured_but_not_judged(strangers, rng):
     few = {k: strangers[k] for k in ("z", "a", "b")}
-    with pytest.raises(ParameterError, match="at least 4"):
-        thickness.wrapper_thickness(panels_of(few), "z", rng=rng)
+    subjects = (TRAINED, "random-0")  # a twin that is not there is left out
+    found = thickness.wrapper_thickness(panels_of(few), "z", subjects=subjects, rng=rng, n_shuffles=19)
+    assert len(found.pairs) == 3
+    assert found.correlations.empty
+    verdict = claims.evaluate(thickness.CLAIM, found.evidence)
+    assert verdict.as_corrected == "not testable"
+    assert "at least 4" in verdict.as_corrected_reason
+    figure = cointegration_plots.thickness_scatter(found.pairs, found.correlations)
+    assert "3 pairs" in figure.layout.title.text

@@ -188,6 +188,9 @@ def thickness_scatter(pairs: pd.DataFrame, correlations: pd.DataFrame) -> go.Fig
     figure = pair_scatter(rows, "log_kappa_excess", "log_ratio_size")
     figure.update_xaxes(title="excess of log κ, one half of the scenarios")
     figure.update_yaxes(title="|log ratio of speeds|, excess, the other half")
+    if correlations.empty:
+        title = f"Speeds and conditioning over {len(rows)} pairs"
+        return titled(figure, title, "too few languages to permute")
     found = correlations.set_index("subject")
     one, itself = found.loc[TRAINED], found.loc[[KAPPA_ITSELF, SPEEDS_THEMSELVES], "r"]
     return titled(

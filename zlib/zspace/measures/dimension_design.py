@@ -215,6 +215,21 @@ def whole_group_permutations(groups, *, n_shuffles: int, rng: np.random.Generato
     return places[starts[orders[:, codes]] + within]
 
 
+def equal_groups(groups) -> np.ndarray:
+    """(n,) bool: the first s items of every group that has s, with s such that most items are kept.
+
+    Groups of one size can all be exchanged. An s that leaves fewer than `MIN_GROUPS` groups is only taken
+    where every s does.
+    """
+    _, codes, sizes = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
+    counts = {int(s): int((sizes >= s).sum()) for s in sizes}
+    size = max(counts, key=lambda s: (counts[s] >= MIN_GROUPS, s * counts[s]))
+    order = np.argsort(codes, kind="stable")
+    place = np.empty_like(codes)
+    place[order] = np.arange(codes.size) - (np.cumsum(sizes) - sizes)[codes[order]]
+    return (place < size) & (sizes[codes] >= size)
+
+
 def halves_of(codes: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Items (n_1,) and (n_2,) of a random half of the groups and of the other; sizes are spread evenly."""
     sizes = np.bincount(codes)

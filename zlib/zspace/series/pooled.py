@@ -141,23 +141,10 @@ def pooled_johansen(
     remarks += _doubts(rank, y.shape[2] // 2, steady.pvalue < level, drifting.pvalue < level)
     for remark in remarks:
         warnings.warn(remark, UserWarning, stacklevel=2)
-    return PooledRank(
-        rank,
-        correlations**2,
-        statistics,
-        pvalues,
-        beta,
-        alpha,
-        alpha @ beta.T,
-        steady,
-        drifting,
-        len(y),
-        None if codes is None else int(codes.max()) + 1,
-        rows.free,
-        rows.problem_scales,
-        rows.layer_scales,
-        tuple(remarks),
-    )
+    n_groups = None if codes is None else int(codes.max()) + 1
+    found = (rank, correlations**2, statistics, pvalues, beta, alpha, alpha @ beta.T, steady, drifting)
+    data = (len(y), n_groups, rows.free, rows.problem_scales, rows.layer_scales)
+    return PooledRank(*found, *data, tuple(remarks))
 
 
 def pooled_rank(

@@ -27,6 +27,7 @@ from .common import N_RESAMPLES, again, as_evidence, judged, present
 AFFINE, CONDITIONING = "prediction_5_affine_vs_procrustes", "prediction_6_bridge_conditioning"
 ROTATION, PERMUTED_LANGUAGES = "rotation planted", "languages permuted"
 MOST_COMPONENTS, ITEMS_A_COMPONENT = 8, 4
+MIN_LANGUAGES = 4
 _PLANTED_KAPPA, _PLANTED_NOISE = 12.0, 0.3
 
 
@@ -69,6 +70,12 @@ def n_components(n_items: int) -> int:
             "scenarios or more draws of each."
         )
     return min(MOST_COMPONENTS, n_items // ITEMS_A_COMPONENT)
+
+
+def too_few(n_languages: int) -> str | None:
+    """Why so many languages cannot be permuted; None where they can."""
+    words = f"{n_languages} languages; at least {MIN_LANGUAGES} are needed to permute them."
+    return words if n_languages < MIN_LANGUAGES else None
 
 
 def affine_vs_procrustes(panels: Mapping[str, Panel], *, rng: np.random.Generator) -> BridgeResult:
@@ -142,8 +149,8 @@ def bridge_conditioning(
     Raises ParameterError with fewer than four languages, or fewer than eight items in a quarter of the
     scenarios.
     """
-    if len(panels) < 3:
-        raise ParameterError(f"{len(panels) + 1} languages; at least 4 are needed to permute them.")
+    if reason := too_few(len(panels) + 1):
+        raise ParameterError(reason)
     splitting, planting, measuring, judging = rng.spawn(4)
     scenario = next(iter(panels.values())).scenario
     parts = quarters(scenario, splitting)

@@ -1,11 +1,12 @@
 """Conjecture 7: may layers be read as time, and is the rank of two languages' positions then dim Z?
 
 A vector error correction model holds one map for all steps. *Common share*: how much of what a layer adds, in
-components that two languages share, one map for all layers explains on unseen problems, as a share of what
-maps of each layer's own explain; *own gain*, the difference of both. The regressors are those of the model,
-the positions of both languages and what the layer before added. Only where the map is the same at all
-layers has the *rank* of a pooled Johansen test a meaning; it is then compared with the number of dimensions
-that the last layer shares (`measures.dimension`), the *rank error*.
+components that two languages share, one map for all layers explains, as a share of what maps of each layer's
+own explain; *own gain*, the difference of both; either from the midpoint of R^2 in the sample and held out
+(`measures.depth_maps`), since maps of each layer's own cost more data. *Own R^2* is held out. The regressors
+are those of the model, the positions of both languages and what the layer before added. Only where the map is
+the same at all layers has the *rank* of a pooled Johansen test a meaning; it is then compared with the number
+of dimensions that the last layer shares (`measures.dimension`), the *rank error*.
 
 Controls are series of the same size that follow one map, or another one at every other layer; for the rank,
 systems of the same size with known trends.
@@ -20,8 +21,9 @@ import numpy as np
 import pandas as pd
 from scipy.signal import lfilter
 
-from ...measures import dimension
+from ...measures import depth_maps, dimension, dimension_design
 from ...measures.components import depth_components, shared_series
+from ...measures.dimension_design import equal_groups
 from ...measures.resampling import Interval, group_weights, interval_of
 from ...series import cointegration
 from ..panels import SHUFFLED, TRAINED, Pair, Panel
@@ -34,16 +36,16 @@ ONE_MAP, OWN_MAPS = "one map planted", "maps of each layer planted"
 SHARED_TRENDS, NO_TRENDS = "shared trends planted", "no trends planted"
 N_SUBSETS, _KEPT = 20, 0.8  # subsets of the scenarios, and the share that each of them keeps
 MIN_SCENARIOS = 10
-_FOLDS, _LEVEL = 10, 0.01  # of cross-fitting; of the rank test, whose error a control would share
+_LEVEL = 0.01  # of the rank test, whose error a control would share
 
 
 @dataclass(frozen=True)
 class TimeResult:
     """Layers as time, for every language and the anchor.
 
-    maps : language, subject, r2_common and r2_own (of what layers add, held out), common_share, constancy
-        (p-value of one map for both halves of depth), drift (of none of each problem's own), rank, also
-        with three lags, dimension (of the same components at the last layer).
+    maps : language, subject, r2_common and r2_own (of what layers add, held out), common_share (midpoint),
+        constancy (p-value of one map for both halves of depth), drift (of none of each problem's own),
+        rank, also with three lags, dimension (of the same components at the last layer).
     by_layer : language, subject, layer (that adds), r2_common, r2_own.
     evidence : claim (`TIME`, `RANK`) -> one a language.
     """
@@ -78,9 +80,9 @@ def layers_as_time(
         evidence[RANK].append(judged(RANK, panel, ranked, rng=ranking))
         for name in names:
             columns = {"language": panel.language, "subject": name}
-            scored = score_maps(series[name], panel)
-            maps.append({**columns, **_map_row(panel, series[name], scored, again(fitting))})
-            by_layer.append(pd.DataFrame(scored.by_layer()).assign(**columns))
+            judged_items = _confirmed(panel, series[name])
+            maps.append({**columns, **_map_row(*judged_items, again(fitting))})
+            by_layer.append(pd.DataFrame(depth_maps.score_maps(*judged_items).by_layer()).assign(**columns))
     return TimeResult(pd.DataFrame(maps), pd.concat(by_layer, ignore_index=True), evidence)
 
 
@@ -100,12 +102,15 @@ def pair_ranks(panels: Mapping[str, Panel], anchor: str, *, n_components: int = 
 
 
 def by_components(panels: Mapping[str, Panel], counts: Sequence[int]) -> pd.DataFrame:
-    """Held-out R^2 of both kinds of maps, trained model, with more components: language, components, r2_*."""
+    """Held-out R^2 of both kinds of maps, trained model, with more components: language, components, r2_*.
+
+    Counts beyond the axes that the discovery items allow are left out.
+    """
     rows = []
     for language, panel in panels.items():
-        for m in counts:
+        for m in (c for c in counts if c <= bridging.n_components(int(panel.discovery.sum()))):
             series = panel_series(panel, panel.subjects[TRAINED], m)
-            scores = score_maps(series, panel)
+            scores = depth_maps.score_maps(*_confirmed(panel, series))
             common, own = scores.r2(np.ones(scores.none.shape[1]))
             rows.append((language, m, common, own))
     return pd.DataFrame(rows, columns=["language", "components", "r2_common", "r2_own"])
@@ -116,68 +121,6 @@ def panel_series(panel: Panel, pair: Pair, n_components: int) -> Pair:
     n_axes = bridging.n_components(int(panel.discovery.sum()))
     scores = (depth_components(s, panel.discovery, n_axes) for s in pair)
     return shared_series(*scores, panel.discovery, n_components)
-
-
-@dataclass(frozen=True)
-class Maps:
-    """Least squares of what layers add, fitted to some problems.
-
-    common : (4m, 2m) one map for all layers.  own : (T - 2, 4m, 2m) of each layer.
-    """
-
-    common: np.ndarray
-    own: np.ndarray
-
-
-@dataclass(frozen=True)
-class MapScores:
-    """Sums over problems and coordinates by layer and scenario, (T - 2, S): squared errors of one map, of
-    each layer's own, and of none; in units of the layer's scale."""
-
-    common: np.ndarray
-    own: np.ndarray
-    none: np.ndarray
-
-    def r2(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """R^2 of one map and of own maps (...,), scenarios weighted by `weights` (..., S)."""
-        none = weights @ self.none.sum(0)
-        return tuple(1 - weights @ one.sum(0) / none for one in (self.common, self.own))
-
-    def by_layer(self) -> dict[str, np.ndarray]:
-        none = self.none.sum(1)
-        scores = {f"r2_{n}": 1 - getattr(self, n).sum(1) / none for n in ("common", "own")}
-        return {"layer": np.arange(2, 2 + len(none)), **scores}
-
-
-def fit_maps(series: Pair, train: np.ndarray) -> Maps:
-    """Both maps by least squares on the problems in `train`; layers weigh alike.
-
-    series : two (n, T, m).
-    """
-    x, y = _regression(series)
-    x, y = x[:, train], y[:, train]
-    scale = np.sqrt((y**2).mean((1, 2)))
-    scaled = [(s / scale[:, None, None]).reshape(-1, s.shape[2]) for s in (x, y)]
-    common = np.linalg.lstsq(*scaled)[0]
-    own = np.stack([np.linalg.lstsq(a, b)[0] for a, b in zip(x, y, strict=True)])
-    return Maps(common, own)
-
-
-def score_maps(series: Pair, panel: Panel) -> MapScores:
-    """Errors of both maps on the confirmation scenarios, a tenth of which is left out of each fit in turn."""
-    test, scenario = panel.confirmation, panel.scenario
-    x, y = _regression(series)
-    names, codes = np.unique(scenario[test], return_inverse=True)
-    scale = np.sqrt((y[:, test] ** 2).mean((1, 2)))[:, None]
-    sums = np.zeros((3, len(y), len(names)))
-    for part in np.array_split(np.arange(len(names)), min(_FOLDS, len(names))):
-        left_out = test & np.isin(scenario, names[part])
-        maps = fit_maps(series, test & ~left_out)
-        members = np.eye(len(names))[codes[left_out[test]]]
-        a, b = x[:, left_out], y[:, left_out]
-        for total, predicted in zip(sums, (a @ maps.common, a @ maps.own, 0.0), strict=True):
-            total += (((b - predicted) / scale[..., None]) ** 2).sum(2) @ members
-    return MapScores(*sums)
 
 
 def plant_series(shape: tuple[int, ...], *, own: bool, rng: np.random.Generator) -> Pair:
@@ -200,10 +143,11 @@ def plant_series(shape: tuple[int, ...], *, own: bool, rng: np.random.Generator)
 def time_evidence(panel: Panel, series: Pair, *, rng: np.random.Generator) -> Evidence:
     """Whether one map serves all layers; each planted series supports one reading and opposes the other."""
     judging, *planting = rng.spawn(3)
-    statistics = {TRAINED: _time_statistics(panel, series, again(judging))}
+    series, scenario = _confirmed(panel, series)
+    statistics = {TRAINED: _time_statistics(series, scenario, again(judging))}
     for (name, own), stream in zip(((ONE_MAP, False), (OWN_MAPS, True)), planting, strict=True):
         planted = plant_series(series[0].shape, own=own, rng=stream)
-        statistics[name] = _time_statistics(panel, planted, again(judging))
+        statistics[name] = _time_statistics(planted, scenario, again(judging))
     kinds = {ONE_MAP: ("positive", "negative"), OWN_MAPS: ("negative", "positive")}
     controls = [
         Control(name, kind, {statistic: statistics[name][statistic]})
@@ -220,11 +164,12 @@ def rank_evidence(panel: Panel, series: Pair, *, rng: np.random.Generator) -> Ev
     rank is 2m and the dimension 0.
     """
     judging, *planting = rng.spawn(3)
-    test, scenario = panel.confirmation, panel.scenario[panel.confirmation]
-    h1, h2 = (s[test] for s in series)
+    series, scenario = _confirmed(panel, series)
+    alike = equal_groups(scenario)
+    h1, h2, scenario = (a[alike] for a in (*series, scenario))
     statistics = _rank_statistics(h1, h2, scenario, again(judging))
     shape, ordered = h1.shape, np.sort(scenario)
-    options = {"group_size": int(np.unique(scenario, return_counts=True)[1].max()), "specific": "stationary"}
+    options = {"group_size": int((ordered == ordered[0]).sum()), "specific": "stationary"}
     controls = []
     kinds = ((SHARED_TRENDS, "positive", shape[2]), (NO_TRENDS, "negative", 0))
     for (name, kind, n_shared), stream in zip(kinds, planting, strict=True):
@@ -265,22 +210,20 @@ def simulated_rank(
     return Evidence("simulated", statistics, controls, n_items=shape[0], n_scenarios=n_scenarios)
 
 
-def _regression(series: Pair) -> tuple[np.ndarray, np.ndarray]:
-    """Regressors (T - 2, n, 4m) and what layers add (T - 2, n, 2m), centred layer by layer."""
-    stacked = np.swapaxes(np.concatenate(series, -1), 0, 1)
-    stacked = stacked - stacked.mean(1, keepdims=True)
-    steps = np.diff(stacked, axis=0)
-    return np.concatenate([stacked[1:-1], steps[:-1]], -1), steps[1:]
+def _confirmed(panel: Panel, series: Pair) -> tuple[Pair, np.ndarray]:
+    """Series of the confirmation items, and their scenarios."""
+    return tuple(s[panel.confirmation] for s in series), panel.scenario[panel.confirmation]
 
 
-def _time_statistics(panel: Panel, series: Pair, rng: np.random.Generator) -> dict[str, Interval]:
-    scores = score_maps(series, panel)
-    codes = np.unique(panel.scenario[panel.confirmation], return_inverse=True)[1]
-    weights = group_weights(codes, N_RESAMPLES, rng=rng)
+def _time_statistics(series: Pair, scenario: np.ndarray, rng: np.random.Generator) -> dict[str, Interval]:
+    held_out, fitted = (depth_maps.score_maps(series, scenario, held_out=h) for h in (True, False))
+    weights = group_weights(scenario, N_RESAMPLES, rng=rng)
     n = weights.shape[1]
-    (common, own), (commons, owns) = (scores.r2(w) for w in (np.ones(n), weights))
+    everyone = np.ones(n)
+    middle = held_out.midpoint(fitted)
+    (common, own), (commons, owns) = (middle.r2(w) for w in (everyone, weights))
     return {
-        "own_r2": interval_of(own, owns, n),
+        "own_r2": interval_of(held_out.r2(everyone)[1], held_out.r2(weights)[1], n),
         "common_share": interval_of(common / own, commons / owns, n),
         "own_gain": interval_of(own - common, owns - commons, n),
     }
@@ -289,8 +232,11 @@ def _time_statistics(panel: Panel, series: Pair, rng: np.random.Generator) -> di
 def _rank_statistics(
     h1, h2, scenario: np.ndarray, rng: np.random.Generator, n_subsets: int = N_SUBSETS
 ) -> dict[str, Interval]:
-    """p-values, dimension, and |rank - dimension| with its range over subsets of the scenarios."""
-    drawing, counting = rng.spawn(2)
+    """Own gain, p-values, dimension, and |rank - dimension| with its range over subsets of the scenarios.
+
+    The scenarios are of one size (`equal_groups`).
+    """
+    drawing, counting, resampling = rng.spawn(3)
 
     def measure(kept) -> tuple[int, int, float, float]:
         pooled = pooled_rank(h1[kept], h2[kept], scenario[kept])
@@ -299,11 +245,13 @@ def _rank_statistics(
 
     names = np.unique(scenario)
     error, shared, constancy, drift = measure(np.full(len(scenario), True))
-    subsets = (drawing.permutation(names)[: round(_KEPT * len(names))] for _ in range(n_subsets))
+    size = max(round(_KEPT * len(names)), dimension_design.MIN_GROUPS)
+    subsets = (drawing.permutation(names)[:size] for _ in range(n_subsets))
     errors = np.array([measure(np.isin(scenario, subset))[0] for subset in subsets], float)
     low, high = np.quantile(errors, [0.05, 0.95])
     fixed = {"constancy": constancy, "drift": drift, "last_dimension": float(shared)}
     return {
+        "own_gain": _time_statistics((h1, h2), scenario, resampling)["own_gain"],
         "rank_error": Interval(error, min(low, error), max(high, error), errors, 0.95, len(names)),
         **{name: Interval(v, v, v, np.full(1, v), 0.95, len(names)) for name, v in fixed.items()},
     }
@@ -323,15 +271,18 @@ def last_dimension(h1, h2, scenario: np.ndarray, rng: np.random.Generator) -> in
     return found.dimension
 
 
-def _map_row(panel: Panel, series: Pair, scored: MapScores, rng: np.random.Generator) -> dict:
-    common, own = scored.r2(np.ones(scored.none.shape[1]))
-    test, scenario = panel.confirmation, panel.scenario[panel.confirmation]
-    h1, h2 = (s[test] for s in series)
+def _map_row(series: Pair, scenario: np.ndarray, rng: np.random.Generator) -> dict:
+    held_out, fitted = (depth_maps.score_maps(series, scenario, held_out=h) for h in (True, False))
+    everyone = np.ones(held_out.none.shape[1])
+    common, own = held_out.r2(everyone)
+    middle = held_out.midpoint(fitted).r2(everyone)
+    alike = equal_groups(scenario)
+    h1, h2, scenario = (a[alike] for a in (*series, scenario))
     found = pooled_rank(h1, h2, scenario)
     return {
         "r2_common": common,
         "r2_own": own,
-        "common_share": common / own,
+        "common_share": middle[0] / middle[1],
         "constancy": found.constancy.pvalue,
         "drift": found.drift.pvalue,
         "rank": found.rank,

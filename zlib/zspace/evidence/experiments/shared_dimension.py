@@ -20,7 +20,7 @@ import pandas as pd
 from ...measures import bridges, dimension, dimension_design
 from ...measures.canonical import canonical_axes
 from ...measures.resampling import group_weights
-from ..panels import PERMUTED, PLANTED, SHUFFLED, TRAINED, Pair, Panel, spread
+from ..panels import PERMUTED, PLANTED, SHUFFLED, TRAINED, Pair, Panel, spread, standardised
 from ..rules import Evidence
 from . import bridging
 from .common import N_RESAMPLES, Drawn, again, as_evidence, excess_over, judged, present, require_scenarios
@@ -68,9 +68,10 @@ def dimension_by_layer(
             return variance_evidence(panel, {**by, TRAINED: by[subject]}, rng=rng)
 
         evidence.append(judged(CLAIM, panel, make, rng=judging))
-        options = {"groups": panel.scenario[panel.confirmation], "n_permutations": n_permutations}
+        tested = exchangeable(panel)
+        options = {"groups": panel.scenario[tested], "n_permutations": n_permutations}
         for name, pair in subjects.items():
-            x, y = (s[:, panel.confirmation] for s in pair)
+            x, y = (s[:, tested] for s in pair)
             found = dimension.dimension_profile(x, y, rng=again(drawing), **options)
             curves.append(_curve(panel.language, name, held_out[name], found))
             if name == TRAINED:
@@ -96,6 +97,13 @@ def components_for(panel: Panel) -> int:
     """
     n_scenarios = len(np.unique(panel.scenario[panel.confirmation]))
     return min(bridging.n_components(int(panel.discovery.sum())), max(2, n_scenarios // 4))
+
+
+def exchangeable(panel: Panel) -> np.ndarray:
+    """(n,) bool, the confirmation items that the sequential test takes: as many of every scenario."""
+    tested = panel.confirmation.copy()
+    tested[tested] = dimension_design.equal_groups(panel.scenario[tested])
+    return tested
 
 
 def reduced(panel: Panel, pair: Pair, n_components: int) -> Pair:
@@ -174,11 +182,10 @@ def all_pairs(
     first = next(iter(panels.values()))
     states = bridging.by_language(panels, anchor, subject)
     p = n_components or components_for(first)
-    scores = [
-        bridges.principal_components(s, first.discovery, p)[:, first.confirmation] for s in states.values()
-    ]
+    tested = exchangeable(first)
+    scores = [bridges.principal_components(s, first.discovery, p)[:, tested] for s in states.values()]
     found = dimension.pairwise_dimensions(
-        scores, rng=rng, groups=first.scenario[first.confirmation], n_permutations=n_permutations
+        scores, rng=rng, groups=first.scenario[tested], n_permutations=n_permutations
     )
     names = np.array(list(states))[found.pairs]
     return pd.DataFrame(
@@ -194,13 +201,18 @@ def all_pairs(
 def by_components(
     panels: Mapping[str, Panel], counts: Sequence[int], *, subjects: Sequence[str] = (TRAINED, SHUFFLED)
 ) -> pd.DataFrame:
-    """Shared variance, mean over inner layers, with more principal components: a row a language and count."""
+    """Shared variance, mean over inner layers, with more principal components: a row a language and count.
+
+    Of the subjects that are there, and of as many components as the discovery items can be fitted with; of the
+    trained model also with each dimension divided by its standard deviation, which outliers then do not fill.
+    """
     rows = {}
     for language, panel in panels.items():
-        for p in counts:
-            found = {
-                name: shared_variance(panel, *reduced(panel, panel.subjects[name], p)) for name in subjects
-            }
+        names = [name for name in subjects if name in panel.subjects]
+        for p in (c for c in counts if 2 * c < panel.discovery.sum()):
+            pairs = {name: panel.subjects[name] for name in names}
+            pairs["trained, standardised"] = standardised(panel).subjects[TRAINED]
+            found = {name: shared_variance(panel, *reduced(panel, pair, p)) for name, pair in pairs.items()}
             rows[language, p] = {
                 name: bridging.inner(one.by_layer(np.ones(one.sums.shape[-1]))) for name, one in found.items()
             }

@@ -50,7 +50,7 @@ def operating_characteristic(
     if claim_id in operating.CLAIMS:
         size = {"n_scenarios": size["n_scenarios"], "n_languages": len(corpus.languages)}
     stream = [seed.entropy, list(seed.spawn_key), seed.n_children_spawned]
-    code = files.source_fingerprint("theory", "measures", "evidence")
+    code = files.source_fingerprint("theory", "measures", "series", "evidence")
     key = files.fingerprint([claim_id, rule(claim_id)["rules"], size, n_simulations, stream, code])
     path = files.runs_root() / "operating" / f"{key}.json"
     with files.lock(path):

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ...errors import ParameterError
 from ...measures.components import depth_components, shared_series
 from ...measures.resampling import Interval
 from ...series import cointegration
@@ -42,7 +41,8 @@ class ThicknessResult:
         first's speed to the second's), log_ratio_excess, low, high (its 95 % limits by scenario; infinite
         where a speed may be 0), log_ratio_size (its absolute value; all half B; "..._other" half A),
         r2 (of bridges, held out).
-    correlations : subject, r, p (two-sided, QAP), critical (smallest |r| with p below .05).
+    correlations : subject, r, p (two-sided, QAP), critical (smallest |r| with p below .05); empty with too
+        few languages.
     evidence : of `CLAIM`.
     """
 
@@ -60,22 +60,26 @@ def wrapper_thickness(
     n_components: int = 1,
     n_shuffles: int = 99,
 ) -> ThicknessResult:
-    """Both measures over all pairs of languages, for the model and further subjects.
+    """Both measures over all pairs of languages, for the model and further subjects, where they are there.
 
-    Raises ParameterError with fewer than four languages or too few scenarios for four parts.
+    With fewer than `bridging.MIN_LANGUAGES` languages both are measured and the evidence is unavailable.
+    Raises ParameterError with too few scenarios for four parts.
     """
-    if len(panels) < 3:
-        raise ParameterError(f"{len(panels) + 1} languages; at least 4 are needed to permute them.")
     splitting, measuring, judging = rng.spawn(3)
     scenario = next(iter(panels.values())).scenario
     parts = bridging.quarters(scenario, splitting)
-    states = {name: bridging.by_language(panels, anchor, name) for name in subjects}
+    there = [name for name in subjects if all(name in panel.subjects for panel in panels.values())]
+    states = {name: bridging.by_language(panels, anchor, name) for name in there}
     options = {"n_components": n_components, "n_shuffles": n_shuffles}
     tables = {
         name: measure_pairs(one, parts, scenario, rng=again(measuring), **options)
         for name, one in states.items()
     }
+    pairs = pd.concat([table.assign(subject=name) for name, table in tables.items()], ignore_index=True)
     languages = tuple(states[TRAINED])
+    if reason := bridging.too_few(len(languages)):
+        none = pd.DataFrame(columns=["subject", "r", "p", "critical"])
+        return ThicknessResult(pairs, none, Evidence(unavailable=reason, n_items=len(scenario)))
     found = {
         name: bridging.correlation(table, languages, rng=again(judging), columns=MEASURES)
         for name, table in tables.items()
@@ -84,7 +88,6 @@ def wrapper_thickness(
     rows = [
         (name, float(one["mantel_r"].estimate), p, critical) for name, (one, p, critical) in found.items()
     ]
-    pairs = pd.concat([table.assign(subject=name) for name, table in tables.items()], ignore_index=True)
     return ThicknessResult(
         pairs,
         pd.DataFrame(rows, columns=["subject", "r", "p", "critical"]),
