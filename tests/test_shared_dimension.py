@@ -100,7 +100,7 @@ def test_sensitivity_takes_what_there_is(rng):
     one = panel(rng, n_scenarios=15, n_draws=2)
     bare = replace(one, subjects={k: v for k, v in one.subjects.items() if k not in (SHUFFLED, PLANTED)})
     table = shared_dimension.by_components({"simulated": bare}, (2, 3, 5))
-    assert list(table.columns) == [TRAINED]
+    assert list(table.columns) == [TRAINED, "trained, standardised"]
     assert list(table.index.get_level_values("components")) == [2, 3]
 
 

@@ -104,8 +104,8 @@ time.maps[time.maps["subject"] == "trained"].set_index("language").drop(columns=
 # ## Prediction
 #
 # Before looking at a model: one problem shows relations of nothing; many problems show the rank, if all corrections are made; and canonical correlations
-# find the shared coordinates of a world, and of networks trained on it, whatever the layer. Ranks of the networks' positions stand beside: their layers
-# are not alike (constancy 0), so they mean nothing.
+# find the shared coordinates of a world, and of networks trained on it, whatever the layer. Ranks of the networks' positions stand beside; where constancy
+# is rejected they mean nothing.
 
 # %% tags=["tol-0.1"]
 meaning = rank_meaning.rank_meaning(rng=streams[2])

@@ -211,9 +211,10 @@ def map_curves(by_layer: pd.DataFrame) -> go.Figure:
         rows = rows.assign(**{k: rows[k].clip(lower=_FLOOR) for k in ("r2_own", "r2_common")})
         colour = language_colour(language)
         line(figure, rows, "r2_own", place, colour=colour, legend=i == 0, name="a map of its own")
-        options = {"dash": "dot", "legend": i == 0, "name": "one map for all layers"}
-        line(figure, rows, "r2_common", place, colour=colour, **options)
+        line(figure, rows, "r2_common", place, legend=i == 0, name="one map for all layers")
         figure.add_hline(0, line={"color": NULL_LINE, "width": 1, "dash": "dot"}, **place)
+    # jagged lines make large pictures
+    figure.update_layout(height=round(0.9 * figure.layout.height))
     means = trained.groupby("language", sort=False)[["r2_own", "r2_common"]].median()
     low, high = np.round(means.min(), 2), np.round(means.max(), 2)
     title = (

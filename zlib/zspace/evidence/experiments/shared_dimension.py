@@ -203,8 +203,9 @@ def by_components(
 ) -> pd.DataFrame:
     """Shared variance, mean over inner layers, with more principal components: a row a language and count.
 
-    Of the subjects that are there, and of as many components as the discovery items can be fitted with; of the
-    trained model also with each dimension divided by its standard deviation, which outliers then do not fill.
+    Of the subjects that are there, and of as many components as the discovery items can be fitted with; of
+    the trained model also with each dimension divided by its standard deviation, which outliers then do not
+    fill.
     """
     rows = {}
     for language, panel in panels.items():
