@@ -131,3 +131,10 @@ def test_fewer_languages_or_items_are_refused(related, rng):
     with pytest.raises(ParameterError, match="at least 8"):
         bridging.n_components(7)
     assert [bridging.n_components(n) for n in (8, 20, 400)] == [2, 5, 8]
+
+
+def test_intervals_of_correlations_are_within_what_correlations_can_be(conditioning):
+    for control in (conditioning.evidence, *conditioning.evidence.controls):
+        for name in ("mantel_r", "mantel_size"):
+            one = control.statistics[name]
+            assert -1 <= one.low <= one.estimate <= one.high <= 1

@@ -11,7 +11,7 @@ no map predicts held-out items there is nothing to compare.
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -239,14 +239,19 @@ def correlation(
     # with few languages no correlation may be significant: then the interval holds all there are
     half = min(critical * (1 - 1e-9), 2.0)
     statistics = {
-        "mantel_r": Interval(r, r - half, r + half, r - null, 0.95, len(languages)),
-        "mantel_size": _jackknife(lambda k: _pearson(kappa, gap, k), len(languages), rng),
+        "mantel_r": _within(Interval(r, r - half, r + half, r - null, 0.95, len(languages))),
+        "mantel_size": _within(_jackknife(lambda k: _pearson(kappa, gap, k), len(languages), rng)),
         "held_out_r2": _jackknife(
             lambda k: r2[np.ix_(k, k)][np.triu_indices(len(k), 1)].mean(), len(languages), rng
         ),
     }
     exact = len(null) < 9999
     return statistics, association.permutation_pvalue(r, null, "two-sided", exact=exact), critical
+
+
+def _within(interval: Interval) -> Interval:
+    """The interval of a correlation, within what correlations can be."""
+    return replace(interval, low=max(interval.low, -1.0), high=min(interval.high, 1.0))
 
 
 def _jackknife(statistic, n: int, rng: np.random.Generator) -> Interval:
