@@ -173,7 +173,8 @@ for claim, found in verdicts.items():
 #
 # A rank is a statement about relations in a linear model that holds at all layers. Where that model fails, the rank is a number without a meaning, and what fails may also be
 # the reduction to few components. Shared dimensions say that both languages tell problems apart alike, not that they do so in the same
-# directions: canonical correlations do not see a rotation or a stretch, and what an untrained model shares is its text. The dimension is a lower bound by a test; weak ones are missed.
+# directions: canonical correlations do not see a rotation or a stretch, and what an untrained model shares is its text. The dimension is a lower bound by a test; weak ones are missed, and it cannot
+# exceed the number of components.
 #
 # What would change the verdict: more scenarios, which allow more components and narrower intervals; for the rank, a model whose layers all do the same (one with shared weights).
 

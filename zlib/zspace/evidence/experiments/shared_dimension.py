@@ -26,6 +26,7 @@ from . import bridging
 from .common import N_RESAMPLES, Drawn, again, as_evidence, excess_over, judged, present, require_scenarios
 
 CLAIM = "conjecture_7_dimension"
+_MOST_COMPONENTS = 24
 
 
 @dataclass(frozen=True)
@@ -92,11 +93,13 @@ def dimension_table(curves: pd.DataFrame) -> pd.DataFrame:
 def components_for(panel: Panel) -> int:
     """Components that the items of a panel allow: four discovery items and four confirmation scenarios each.
 
-    2 to 8. With fewer scenarios a component the sequential test finds too many dimensions where some are
-    shared.
+    2 to 24, and the dimension is at most as many. With fewer scenarios a component the sequential test
+    finds too many dimensions where some are shared. Raises ParameterError below eight discovery items.
     """
+    n_items = int(panel.discovery.sum())
+    bridging.n_components(n_items)
     n_scenarios = len(np.unique(panel.scenario[panel.confirmation]))
-    return min(bridging.n_components(int(panel.discovery.sum())), max(2, n_scenarios // 4))
+    return min(_MOST_COMPONENTS, n_items // bridging.ITEMS_A_COMPONENT, max(2, n_scenarios // 4))
 
 
 def exchangeable(panel: Panel) -> np.ndarray:
