@@ -173,6 +173,16 @@ def test_verdict_map_title_counts_the_ledgers_rows(ledger):
     assert "2 supported, 2 refuted" in title(ledger)
 
 
+def test_other_corpora_have_a_table_of_their_own():
+    rows = [("a", "any", "any"), ("b", "m", "number-stories/digits"), ("c", "m", "flores/masked")]
+    rows += [
+        ("b", "k", "number-stories-padded-numbers/spelled-out"),
+        ("d", "m", "worked number-stories/digits"),
+    ]
+    found = tables.by_model(pd.DataFrame(rows, columns=["claim", "model", "corpus"]))
+    assert [one["claim"].tolist() for one in found] == [["b", "d"], ["c"], ["b"]]
+
+
 def test_table_without_model_has_the_claims_about_none(ledger):
     ledger.loc[len(ledger)] = ("theorem_x", "any", "any", "zh", "refuted", "proved")
     found = tables.without_model(ledger)

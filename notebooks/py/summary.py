@@ -44,18 +44,17 @@ tables.without_model(table)
 # %% [markdown]
 # ## Language models: as corrected
 #
-# A figure a model, one row a claim; the column *all* holds the verdict on all languages together.
+# A figure a model, and one more where it was read on other corpora than the built-in one; one row a claim; the column *all* holds the verdict on all languages together.
 
 # %%
-models = table[table["model"] != "any"].groupby("model", sort=False)
-for _, verdicts in models:
+for verdicts in tables.by_model(table):
     plots.verdict_map(verdicts, "as_corrected").show()
 
 # %% [markdown]
 # ## Language models: as stated in the note
 
 # %%
-for _, verdicts in models:
+for verdicts in tables.by_model(table):
     plots.verdict_map(verdicts, "as_stated").show()
 
 # %% [markdown]

@@ -238,6 +238,8 @@ def verdict_map(ledger: pd.DataFrame, reading: str = "as_corrected") -> go.Figur
     finding = ", ".join(f"{counts[w]} {w}" for w in words if w in counts)
     key = ", ".join(f"{short} {word}" for word, short in _SHORT.items())
     about = ledger["model"].iloc[0] if ledger["model"].nunique() == 1 else "Verdicts"
+    if ledger["corpus"].nunique() == 1 < ledger["claim"].nunique():
+        about = f"{about} on {ledger['corpus'].iloc[0]}"
     title = f"{about} {reading.replace('_', ' ')}: {finding}"
     titled(figure, title, f"all: every language together; {key}")
     # the names of models and corpora leave the plot too narrow for its title

@@ -87,6 +87,13 @@ def without_model(ledger: pd.DataFrame) -> pd.DataFrame:
     return named[list(READINGS)].rename(columns=lambda name: name.replace("_", " "))
 
 
+def by_model(ledger: pd.DataFrame) -> list[pd.DataFrame]:
+    """Rows about language models, one table a model, other corpora apart from the built-in one."""
+    rows = ledger[ledger["model"] != "any"]
+    built_in = rows["corpus"].str.contains("number-stories")
+    return [one for _, one in rows.groupby([rows["model"], ~built_in], sort=False)]
+
+
 def measured(ledger: pd.DataFrame) -> pd.DataFrame:
     """The ledger's rows of mathematics and of models that anything was measured on."""
     counts = ledger.groupby("model")["estimate"].transform("count")
