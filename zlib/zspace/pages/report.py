@@ -297,10 +297,11 @@ def _interval(values: dict) -> str:
 
 
 def _number(value: float | None) -> str:
-    """Two decimals, or three significant digits where that says more; a true minus sign."""
+    """Two decimals, one significant digit below .01, three from 1000 on; a true minus sign."""
     if not _finite(value):
         return "–"
-    text = f"{value:.2f}" if 0.01 <= abs(value) < 1000 or value == 0 else f"{value:.3g}"
+    tiny = 0 < abs(value) < 0.01
+    text = f"{value:.1g}" if tiny else f"{value:.3g}" if abs(value) >= 1000 else f"{value:.2f}"
     return text.replace("-", "−")
 
 
