@@ -65,10 +65,11 @@ def test_dimension_of_many_worlds_is_the_planted_one(rng):
 def test_networks_keep_what_their_worlds_share(rng, tmp_path, monkeypatch):
     monkeypatch.setenv("ZSPACE_RUNS", str(tmp_path))
     recipe = Recipe(depth=5, width=40, steps=100)
-    table = known_dimension.network_dimensions(rng=rng, shared=(4, 12), seeds=(400,), recipe=recipe)
+    table = known_dimension.network_dimensions(rng=rng, shared=(0, 4, 12), seeds=(400,), recipe=recipe)
     assert set(table["subject"]) == {TRAINED, UNTRAINED}
     assert set(table["layer"]) == set(range(6))
     found = table[table["layer"] == 0].groupby("shared")["dimension"].mean()
+    assert table.loc[table["shared"] == 0, "dimension"].mean() < 0.5  # the negative control
     assert abs(found[4] - 4) <= 1
     assert abs(found[12] - 12) <= 1
     assert table["constancy"].between(0, 1).all()

@@ -72,7 +72,14 @@ import numpy as np
 from IPython.display import display
 from zspace import files, theory
 from zspace.evidence import claims, cointegration_plots, panels, plots, tables
-from zspace.evidence.experiments import known_dimension, layer_time, rank_meaning, shared_dimension, simulated, thickness
+from zspace.evidence.experiments import (
+    known_dimension,
+    layer_time,
+    rank_meaning,
+    shared_dimension,
+    simulated,
+    thickness,
+)
 from zspace.sources import corpora
 
 RULES = [layer_time.TIME, layer_time.RANK, shared_dimension.CLAIM, thickness.CLAIM]

@@ -106,9 +106,7 @@ def dimension_curves(curves: pd.DataFrame, verdicts: Mapping[str, str]) -> go.Fi
     found = pd.Series({language: verdicts[language] for language in languages})
     words = "; ".join(f"{verdict}: {' '.join(found.index[found == verdict])}" for verdict in found.unique())
     title = f"Half a dimension more than any control, {words}"
-    return titled(
-        figure, title, "of directions fitted to other scenarios; grey, dashed: three planted dimensions"
-    )
+    return titled(figure, title, "of directions fitted to other scenarios; grey, dashed: planted dimensions")
 
 
 def network_dimensions(table: pd.DataFrame) -> go.Figure:

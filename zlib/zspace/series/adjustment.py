@@ -26,7 +26,7 @@ from .pooled import require_pairs
 from .reduced_rank import grouped
 
 MIN_GROUPS = 6  # nominal 95 % intervals cover .91 to .98 with 6 to 8 groups of 4 (300 simulations each)
-FEW_GROUPS = 20  # below, intervals from sums over groups are wider than they say
+FEW_GROUPS = 20  # below, intervals from sums over groups are rough
 
 
 @dataclass(frozen=True)

@@ -215,12 +215,17 @@ def _confirmed(panel: Panel, series: Pair) -> tuple[Pair, np.ndarray]:
     return tuple(s[panel.confirmation] for s in series), panel.scenario[panel.confirmation]
 
 
-def _time_statistics(series: Pair, scenario: np.ndarray, rng: np.random.Generator) -> dict[str, Interval]:
+def _scores(series: Pair, scenario: np.ndarray) -> tuple[depth_maps.MapScores, depth_maps.MapScores]:
+    """Scores of both maps held out, and midway between those and the scores in the sample."""
     held_out, fitted = (depth_maps.score_maps(series, scenario, held_out=h) for h in (True, False))
+    return held_out, held_out.midpoint(fitted)
+
+
+def _time_statistics(series: Pair, scenario: np.ndarray, rng: np.random.Generator) -> dict[str, Interval]:
+    held_out, middle = _scores(series, scenario)
     weights = group_weights(scenario, N_RESAMPLES, rng=rng)
     n = weights.shape[1]
     everyone = np.ones(n)
-    middle = held_out.midpoint(fitted)
     (common, own), (commons, owns) = (middle.r2(w) for w in (everyone, weights))
     return {
         "own_r2": interval_of(held_out.r2(everyone)[1], held_out.r2(weights)[1], n),
@@ -272,10 +277,8 @@ def last_dimension(h1, h2, scenario: np.ndarray, rng: np.random.Generator) -> in
 
 
 def _map_row(series: Pair, scenario: np.ndarray, rng: np.random.Generator) -> dict:
-    held_out, fitted = (depth_maps.score_maps(series, scenario, held_out=h) for h in (True, False))
-    everyone = np.ones(held_out.none.shape[1])
-    common, own = held_out.r2(everyone)
-    middle = held_out.midpoint(fitted).r2(everyone)
+    everyone = np.ones(len(np.unique(scenario)))
+    (common, own), middle = (scores.r2(everyone) for scores in _scores(series, scenario))
     alike = equal_groups(scenario)
     h1, h2, scenario = (a[alike] for a in (*series, scenario))
     found = pooled_rank(h1, h2, scenario)
