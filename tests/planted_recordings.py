@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 from zspace.series.planted import simulate_mem
-from zspace.states.recordings import Recordings
+from zspace.states.generation.recordings import Recordings
 
 CONDITIONS = ("reasoning", "copying", "random-0", "random-1", "random-2", "plain")
 ORDER = {"omega": 0.05, "garch_alpha": 0.15, "garch_beta": 0.8}

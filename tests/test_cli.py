@@ -15,7 +15,8 @@ from zspace.evidence import claims, rules
 from zspace.evidence.experiments import sweep_grid
 from zspace.pages import batch, cli, grids, publishing
 from zspace.sources import corpora
-from zspace.states import capture, imports, recordings, solving, store
+from zspace.states import capture, imported, store
+from zspace.states.generation import recordings, solving
 
 PNG = b"\x89PNG picture"
 CLAIM = "prediction_1_aligned"
@@ -170,9 +171,9 @@ def test_import_takes_padded_stories_and_blocks_of_rows(zspace, project, saved):
     assert zspace(*words, *FEW, "--padding=numbers")[0] == 0
     size = {"n_scenarios": 2, "n_draws": 2}
     padded = corpora.load("number-stories", ["en", "sw"], padding="numbers", **size)
-    assert imports.find("mine", padded).corpus == "number-stories-padded-numbers"
+    assert imported.find("mine", padded).corpus == "number-stories-padded-numbers"
     with pytest.raises(StoreError, match=r"belong to number-stories-padded-numbers/spelled-out, not to"):
-        imports.find("mine", corpora.load("number-stories", ["en", "sw"], **size))
+        imported.find("mine", corpora.load("number-stories", ["en", "sw"], **size))
     (project / "texts").mkdir()
     for code in saved:
         rows = [f"{word} in {code}" for word in ("Apples", "Boats", "Kites", "Wells")]
@@ -199,7 +200,7 @@ def test_import_refuses_in_one_line_and_keeps_nothing(zspace, project, saved, wo
     status, _, err = zspace("import", str(project / "mine.npz"), *words)
     assert (status, err.count("\n")) == (2, 1)
     assert all(word in err for word in named)
-    assert not imports.is_imported("mine")
+    assert not imported.is_imported("mine")
     assert not len(store.listing())
 
 

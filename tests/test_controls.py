@@ -9,7 +9,7 @@ import xarray as xr
 from zspace.evidence import panels
 from zspace.evidence.experiments import controls
 from zspace.sources import corpora, stories
-from zspace.states import capture, imports
+from zspace.states import capture, imported
 
 N_SCENARIOS, N_DRAWS, DIM = 15, 2, 16
 N = N_SCENARIOS * N_DRAWS
@@ -418,7 +418,7 @@ def test_open_poolings_take_the_imported_ones_that_are_there(corpus, tmp_path, m
         for pooling in ("mean", "median")
     }
     np.savez(tmp_path / "mine.npz", **arrays)
-    imports.add(tmp_path / "mine.npz", "mine", corpus)
+    imported.add(tmp_path / "mine.npz", "mine", corpus)
     for capture_missing in (False, True):
         opened = controls.open_poolings("mine", corpus, rng=rng, capture_missing=capture_missing)
         assert list(opened) == ["median"]

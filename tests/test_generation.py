@@ -6,7 +6,8 @@ from scipy import stats
 from test_capture import CONFIGS, save_tiny
 from zspace.errors import ModelError, ParameterError
 from zspace.sources import models
-from zspace.states import capture, generation, sampling
+from zspace.states import capture, generation
+from zspace.states.generation import sampling
 
 torch = pytest.importorskip("torch", reason="the extra `models` is not installed")
 

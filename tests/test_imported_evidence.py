@@ -14,7 +14,7 @@ from zspace import files
 from zspace.evidence import claims, panels, plots
 from zspace.evidence.experiments import descent, retrieval, simulated, updates
 from zspace.sources import corpora
-from zspace.states import capture, imports, store
+from zspace.states import capture, imported, store
 
 torch = pytest.importorskip("torch", reason="the extra `models` is not installed")
 pytest.importorskip("transformers", reason="the extra `models` is not installed")
@@ -93,7 +93,7 @@ def exported(captured: SimpleNamespace, *, twins=TWINS, tokens=True, poolings=("
         for pooling in poolings
     }
     ids = captured.datasets["trained"]["token_ids"]
-    content |= {f"{imports.TOKEN_IDS}/{code}": ids.sel(language=code) for code in ("en", "sw") if tokens}
+    content |= {f"{imported.TOKEN_IDS}/{code}": ids.sel(language=code) for code in ("en", "sw") if tokens}
     return {name: array.to_numpy() for name, array in content.items()}
 
 
@@ -106,15 +106,15 @@ def save(content: Mapping, path: Path) -> Path:
 
 
 @pytest.fixture
-def imported(captured, tmp_path, monkeypatch):
-    """imported(...) brings `exported` arrays into an empty store as "colleague"; nothing can be captured."""
+def bring_in(captured, tmp_path, monkeypatch):
+    """bring_in(...) brings `exported` arrays into an empty store as "colleague"; nothing can be captured."""
     monkeypatch.setenv("ZSPACE_RUNS", str(tmp_path / "runs"))
     forbid_loading(monkeypatch)
 
-    def bring(suffix: str = ".npz", change=lambda content: None, **options) -> imports.Imported:
+    def bring(suffix: str = ".npz", change=lambda content: None, **options) -> imported.Imported:
         content = exported(captured, **options)
         change(content)
-        return imports.add(save(content, tmp_path / f"states{suffix}"), "colleague", captured.corpus)
+        return imported.add(save(content, tmp_path / f"states{suffix}"), "colleague", captured.corpus)
 
     return bring
 
@@ -143,15 +143,15 @@ def check_same_panels(found: Mapping, expected: Mapping) -> None:
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
 
 
-def test_states_saved_by_torch_make_the_very_panels_of_captured_ones(captured, imported):
-    imported(".pt")
+def test_states_saved_by_torch_make_the_very_panels_of_captured_ones(captured, bring_in):
+    bring_in(".pt")
     pairs, last = opened("colleague", captured.corpus)
     check_same_panels(pairs, captured.pairs)
     check_same_panels(last, captured.last)
 
 
-def test_states_saved_by_numpy_have_exactly_the_verdicts_of_captured_ones(captured, imported):
-    imported(".npz")
+def test_states_saved_by_numpy_have_exactly_the_verdicts_of_captured_ones(captured, bring_in):
+    bring_in(".npz")
     pairs, last = opened("colleague", captured.corpus)
     check_same_panels(pairs, captured.pairs)
     check_same_panels(last, captured.last)
@@ -166,14 +166,14 @@ def test_states_saved_by_numpy_have_exactly_the_verdicts_of_captured_ones(captur
             pd.testing.assert_frame_equal(getattr(other, name), table, check_exact=True)
 
 
-def test_imported_states_in_another_order_are_not_aligned(captured, imported):
+def test_imported_states_in_another_order_are_not_aligned(captured, bring_in):
     """Control: what makes the verdict is in the arrays."""
 
     def turn(content):
         for name, array in content.items():
             content[name] = np.roll(array, 2, axis=1) if name.startswith("trained/sw") else array
 
-    imported(change=turn)
+    bring_in(change=turn)
     pairs, _ = opened("colleague", captured.corpus)
     result = retrieval.retrieval_by_layer(pairs, rng=np.random.default_rng(1))
     assert claims.evaluate(ALIGNED, result.evidence[ALIGNED][0]).as_corrected in ("refuted", "inconclusive")
@@ -211,8 +211,8 @@ def check_untestable(verdicts: Iterable[Mapping], reason: str) -> None:
         ("random-blocks-0", (RISES,)),
     ],
 )
-def test_claims_are_not_testable_without_any_one_of_their_twins(captured, imported, missing, untestable):
-    imported(poolings=("mean",), twins=[twin for twin in TWINS if twin != missing])
+def test_claims_are_not_testable_without_any_one_of_their_twins(captured, bring_in, missing, untestable):
+    bring_in(poolings=("mean",), twins=[twin for twin in TWINS if twin != missing])
     pairs, _ = opened("colleague", captured.corpus)
     verdicts = verdicts_of([retrieval.retrieval_by_layer(pairs, rng=np.random.default_rng(1))])
     for claim in (ALIGNED, RISES):
@@ -255,9 +255,9 @@ def few_simulations(monkeypatch):
 
 @pytest.mark.parametrize(("options", "absent"), ABSENT.values(), ids=ABSENT)
 def test_notebooks_without_controls_show_what_there_is_and_say_what_is_missing(
-    captured, imported, few_simulations, options, absent
+    captured, bring_in, few_simulations, options, absent
 ):
-    imported(poolings=("mean",), **options)
+    bring_in(poolings=("mean",), **options)
     for name, judged in SCRIPTS_OF.items():
         space = run_script(name, model="colleague", languages="en,sw", **SIZE)
         (panel,) = space["pairs"].values()
@@ -277,8 +277,8 @@ def test_notebooks_without_controls_show_what_there_is_and_say_what_is_missing(
 
 @pytest.mark.parametrize("name", ["controls", "explore"])
 @pytest.mark.parametrize("options", [options for options, _ in ABSENT.values()], ids=ABSENT)
-def test_notebooks_without_verdicts_show_what_there_is(imported, few_simulations, capsys, options, name):
-    imported(poolings=("mean",), **options)
+def test_notebooks_without_verdicts_show_what_there_is(bring_in, few_simulations, capsys, options, name):
+    bring_in(poolings=("mean",), **options)
     space = run_script(name, model="colleague", languages="en,sw", **SIZE)
     assert capsys.readouterr().out.startswith("colleague, number-stories/spelled-out: 30 items in en, sw")
     assert space["pairs"]["sw"].subjects.keys() >= {"trained"}

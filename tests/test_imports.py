@@ -11,7 +11,7 @@ import yaml
 from zspace.errors import StoreError
 from zspace.pages import cli
 from zspace.sources import corpora
-from zspace.states import arrays, capture, imports, store
+from zspace.states import arrays, capture, imported, store
 
 torch = pytest.importorskip("torch", reason="the extra `models` is not installed")
 pytest.importorskip("transformers", reason="the extra `models` is not installed")
@@ -211,7 +211,7 @@ def test_add_names_a_missing_file(tmp_path, corpus):
     with pytest.raises(
         StoreError, match=r"no file .*absent.npz; expected one of .npz, .* or a .yaml mapping"
     ):
-        imports.add(tmp_path / "absent.npz", "mine", corpus)
+        imported.add(tmp_path / "absent.npz", "mine", corpus)
 
 
 def rows_of(dataset, code: str) -> list[list[int]]:
@@ -221,7 +221,7 @@ def rows_of(dataset, code: str) -> list[list[int]]:
 
 @every_format
 def test_add_then_ensure_gives_the_arrays_back(tmp_path, corpus, saved, write, monkeypatch):
-    found = imports.add(write(tmp_path, saved), "mine", corpus)
+    found = imported.add(write(tmp_path, saved), "mine", corpus)
     assert (found.variants, found.languages, found.poolings) == (
         ("trained", "random-0"),
         LANGUAGES,
@@ -246,7 +246,7 @@ def test_add_then_ensure_gives_the_arrays_back(tmp_path, corpus, saved, write, m
 def test_add_keeps_poolings_apart_by_name(tmp_path, corpus, rng):
     names = [f"trained/{code}/{pooling}" for code in LANGUAGES for pooling in ("trimmed", "mean")]
     content = {name: random_states(rng) for name in names}
-    found = imports.add(write_npz(tmp_path, content), "mine", corpus, pooling="last")
+    found = imported.add(write_npz(tmp_path, content), "mine", corpus, pooling="last")
     assert found.poolings == ("mean", "trimmed")
     dataset = capture.ensure("mine", corpus, poolings=["trimmed"])
     for name, states in content.items():
@@ -255,13 +255,13 @@ def test_add_keeps_poolings_apart_by_name(tmp_path, corpus, rng):
 
 
 def test_add_takes_the_pooling_that_names_do_not_say(tmp_path, corpus, saved):
-    assert imports.add(write_npz(tmp_path, saved), "mine", corpus, pooling="last").poolings == ("last",)
+    assert imported.add(write_npz(tmp_path, saved), "mine", corpus, pooling="last").poolings == ("last",)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float64, ">f4"])
 def test_add_takes_any_floating_point_numbers(tmp_path, corpus, saved, dtype):
     saved["en"] = saved["en"].astype(dtype)
-    imports.add(write_npz(tmp_path, saved), "mine", corpus)
+    imported.add(write_npz(tmp_path, saved), "mine", corpus)
     states = capture.ensure("mine", corpus, poolings=["mean"])["states"].sel(language="en", pooling="mean")
     assert states.dtype == np.float32
     np.testing.assert_array_equal(states, saved["en"].astype(np.float32))
@@ -270,22 +270,22 @@ def test_add_takes_any_floating_point_numbers(tmp_path, corpus, saved, dtype):
 def test_add_refuses_token_ids_of_some_languages(tmp_path, corpus, saved):
     content = {name: array for name, array in saved.items() if name != "token_ids/sw"}
     with pytest.raises(StoreError, match="has token ids of en, but none of sw; give those of every language"):
-        imports.add(write_npz(tmp_path, content), "mine", corpus)
+        imported.add(write_npz(tmp_path, content), "mine", corpus)
 
 
 def test_add_without_token_ids_has_none(tmp_path, corpus, saved):
     content = {name: array for name, array in saved.items() if not name.startswith("token_ids/")}
-    assert not imports.add(write_npz(tmp_path, content), "mine", corpus).has_tokens
+    assert not imported.add(write_npz(tmp_path, content), "mine", corpus).has_tokens
     dataset = capture.ensure("mine", corpus, poolings=["mean"])
     assert (dataset["token_ids"].values == store.NO_TOKEN).all()
     assert (dataset["n_tokens"].values == 0).all()
-    assert imports.add(write_npz(tmp_path, saved), "mine", corpus).has_tokens
+    assert imported.add(write_npz(tmp_path, saved), "mine", corpus).has_tokens
 
 
 def test_add_after_norm_leaves_out_the_last_layer(tmp_path, corpus, saved):
     path = write_npz(tmp_path, saved)
     for last_layer, layers in (("before-norm", LAYERS), ("after-norm", LAYERS - 1)):
-        imports.add(path, "mine", corpus, last_layer=last_layer)
+        imported.add(path, "mine", corpus, last_layer=last_layer)
         states = capture.ensure("mine", corpus, poolings=["mean"])["states"].sel(pooling="mean")
         assert states.sizes["layer"] == layers
         np.testing.assert_array_equal(states.sel(language="sw"), saved["sw"][:layers])
@@ -295,9 +295,9 @@ def test_add_takes_one_embedding_for_all_items_where_only_the_last_token_counts(
     for code in LANGUAGES:
         saved[code][0] = saved[code][0, 0]
     path = write_npz(tmp_path, saved)
-    assert imports.add(path, "mine", corpus, pooling="last").poolings == ("last",)
+    assert imported.add(path, "mine", corpus, pooling="last").poolings == ("last",)
     with pytest.raises(StoreError, match="trained/en/mean: layer 0 is the same for all items"):
-        imports.add(path, "mine", corpus)
+        imported.add(path, "mine", corpus)
 
 
 def with_value(name, place, value):
@@ -433,16 +433,16 @@ def test_add_says_what_is_wrong_with_an_array_and_imports_nothing(
 ):
     change(saved)
     with pytest.raises(StoreError, match=words):
-        imports.add(write_npz(tmp_path, saved), "mine", corpus)
-    assert not imports.is_imported("mine")
+        imported.add(write_npz(tmp_path, saved), "mine", corpus)
+    assert not imported.is_imported("mine")
     assert not list(runs.rglob("*.zarr"))
 
 
 def test_add_after_norm_needs_a_layer_more(tmp_path, corpus, rng):
     path = write_npz(tmp_path, {code: random_states(rng)[:2] for code in LANGUAGES})
     with pytest.raises(StoreError, match=r"shape \(2, 5, 6\); expected .* and at least 3 layers"):
-        imports.add(path, "mine", corpus, last_layer="after-norm")
-    imports.add(path, "mine", corpus)
+        imported.add(path, "mine", corpus, last_layer="after-norm")
+    imported.add(path, "mine", corpus)
 
 
 @pytest.mark.parametrize("name", ["gemma-3-270m", "", "a/b", "a b", "a:b", "a\\b"])
@@ -450,7 +450,7 @@ def test_add_refuses_a_name_that_is_taken_or_no_name(tmp_path, corpus, saved, na
     with pytest.raises(
         StoreError, match=r"cannot be imported as '.*take a name without .*models.yaml does not use"
     ):
-        imports.add(write_npz(tmp_path, saved), name, corpus)
+        imported.add(write_npz(tmp_path, saved), name, corpus)
 
 
 @pytest.mark.parametrize("option", [{"pooling": "max"}, {"last_layer": "normed"}])
@@ -460,53 +460,53 @@ def test_add_refuses_unknown_options(tmp_path, corpus, saved, option):
         rf"{name}='{value}'.*; expected one of mean, last, median, trimmed and one of before-norm, after-norm"
     )
     with pytest.raises(StoreError, match=words):
-        imports.add(write_npz(tmp_path, saved), "mine", corpus, **option)
+        imported.add(write_npz(tmp_path, saved), "mine", corpus, **option)
 
 
 def test_add_again_replaces_what_the_name_stood_for(tmp_path, corpus, saved, rng):
-    first = imports.add(write_npz(tmp_path, saved), "mine", corpus)
+    first = imported.add(write_npz(tmp_path, saved), "mine", corpus)
     content = {code: random_states(rng) for code in LANGUAGES}
-    second = imports.add(write_npz(tmp_path, content), "mine", corpus)
-    assert imports.find("mine", corpus) == second != first
+    second = imported.add(write_npz(tmp_path, content), "mine", corpus)
+    assert imported.find("mine", corpus) == second != first
     states = capture.ensure("mine", corpus, poolings=["mean"])["states"].sel(pooling="mean")
     np.testing.assert_array_equal(states.sel(language="en"), content["en"])
     with pytest.raises(StoreError, match="lack random-0"):  # the twin is gone with the rest
         capture.ensure("mine", corpus, poolings=["mean"], variant="random", seed=0)
-    assert imports.add(write_npz(tmp_path, saved), "mine", corpus) == first
+    assert imported.add(write_npz(tmp_path, saved), "mine", corpus) == first
 
 
 def test_add_that_fails_leaves_the_earlier_import(tmp_path, corpus, saved):
-    first = imports.add(write_npz(tmp_path, saved), "mine", corpus)
+    first = imported.add(write_npz(tmp_path, saved), "mine", corpus)
     with pytest.raises(StoreError):
-        imports.add(write_npz(tmp_path, {**saved, "xx": saved["en"]}), "mine", corpus)
-    assert imports.find("mine", corpus) == first
+        imported.add(write_npz(tmp_path, {**saved, "xx": saved["en"]}), "mine", corpus)
+    assert imported.find("mine", corpus) == first
     np.testing.assert_array_equal(
         capture.ensure("mine", corpus, poolings=["mean"])["states"][0, 0], saved["en"]
     )
 
 
 def test_add_under_one_name_for_two_corpora_keeps_both(tmp_path, corpus, saved, rng):
-    first = imports.add(write_npz(tmp_path, saved), "mine", corpus)
+    first = imported.add(write_npz(tmp_path, saved), "mine", corpus)
     digits = replace(corpus, version="digits")
-    second = imports.add(write_npz(tmp_path, {c: random_states(rng) for c in LANGUAGES}), "mine", digits)
-    assert (imports.find("mine", corpus), imports.find("mine", digits)) == (first, second)
+    second = imported.add(write_npz(tmp_path, {c: random_states(rng) for c in LANGUAGES}), "mine", digits)
+    assert (imported.find("mine", corpus), imported.find("mine", digits)) == (first, second)
 
 
 def test_find_knows_only_what_was_imported(tmp_path, corpus, saved):
-    assert imports.find("mine", corpus) is None
-    assert not imports.is_imported("mine")
+    assert imported.find("mine", corpus) is None
+    assert not imported.is_imported("mine")
     every = [("trained", None), ("random", 0), ("random", 1)]
-    assert imports.available("mine", corpus, every) == every  # a model that is captured has them all
-    found = imports.add(write_npz(tmp_path, saved), "mine", corpus)
-    assert imports.find("mine", corpus) == found
-    assert imports.is_imported("mine")
-    assert not imports.is_imported("other")
-    assert imports.available("mine", corpus, every) == every[:2]
+    assert imported.available("mine", corpus, every) == every  # a model that is captured has them all
+    found = imported.add(write_npz(tmp_path, saved), "mine", corpus)
+    assert imported.find("mine", corpus) == found
+    assert imported.is_imported("mine")
+    assert not imported.is_imported("other")
+    assert imported.available("mine", corpus, every) == every[:2]
 
 
 @pytest.mark.parametrize("change", [{"name": "others"}, {"version": "digits"}])
 def test_ensure_names_the_corpus_that_imported_states_belong_to(tmp_path, corpus, saved, change, monkeypatch):
-    imports.add(write_npz(tmp_path, saved), "mine", corpus)
+    imported.add(write_npz(tmp_path, saved), "mine", corpus)
     forbid_loading(monkeypatch)
     asked = replace(corpus, **change)
     words = (
@@ -536,7 +536,7 @@ def test_ensure_names_the_corpus_that_imported_states_belong_to(tmp_path, corpus
     ],
 )
 def test_ensure_never_captures_what_was_not_imported(tmp_path, saved, asked, words, monkeypatch):
-    imports.add(write_npz(tmp_path, saved), "mine", sample_corpus(LANGUAGES))
+    imported.add(write_npz(tmp_path, saved), "mine", sample_corpus(LANGUAGES))
     forbid_loading(monkeypatch)
     with pytest.raises(StoreError, match=words):
         capture.ensure(
@@ -547,7 +547,7 @@ def test_ensure_never_captures_what_was_not_imported(tmp_path, saved, asked, wor
 
 
 def test_ensure_all_names_the_missing_twin(tmp_path, corpus, saved, monkeypatch):
-    imports.add(write_npz(tmp_path, saved), "mine", corpus)
+    imported.add(write_npz(tmp_path, saved), "mine", corpus)
     forbid_loading(monkeypatch)
     wanted = [("trained", None), ("random", 0), ("permuted-embeddings", 0)]
     with pytest.raises(StoreError, match="lack permuted-embeddings-0; they have trained, random-0"):
@@ -556,13 +556,13 @@ def test_ensure_all_names_the_missing_twin(tmp_path, corpus, saved, monkeypatch)
 
 @pytest.mark.parametrize("other", [{"change": "sw"}, {"n": 4}])
 def test_ensure_refuses_imported_states_of_other_texts(tmp_path, corpus, saved, other):
-    imports.add(write_npz(tmp_path, saved), "mine", corpus)
+    imported.add(write_npz(tmp_path, saved), "mine", corpus)
     with pytest.raises(StoreError, match=r"lack these texts and items; .* as it was loaded then"):
         capture.ensure("mine", sample_corpus(LANGUAGES, **other), poolings=["mean"])
 
 
 def test_listing_shows_imported_states_by_their_name(tmp_path, corpus, saved):
-    imports.add(write_npz(tmp_path, saved), "mine", corpus)
+    imported.add(write_npz(tmp_path, saved), "mine", corpus)
     table = store.listing()
     assert set(table["model"]) == {"mine"}
     assert list(zip(table["variant"], table["language"], strict=True)) == [
@@ -607,7 +607,9 @@ def test_command_imports_states_of_the_corpus_that_it_is_told(tmp_path, rng, mon
 def test_command_passes_every_choice_of_the_corpus_on(tmp_path, monkeypatch, capsys):
     seen = {}
     monkeypatch.setattr(corpora, "load", lambda *words, **options: seen.update(load=(words, options)))
-    monkeypatch.setattr(imports, "add", lambda *words, **options: seen.update(add=(words, options)) or made())
+    monkeypatch.setattr(
+        imported, "add", lambda *words, **options: seen.update(add=(words, options)) or made()
+    )
     given = {"version": "digits", "n-items": 7, "difficulty": 3, "padding": "numbers", "block": 2, "seed": 1}
     words = [f"--{name}={value}" for name, value in given.items()]
     assert zspace(monkeypatch, capsys, "import", "a.npz", "--name=mine", "--corpus=texts", *words)[0] == 0
@@ -615,8 +617,8 @@ def test_command_passes_every_choice_of_the_corpus_on(tmp_path, monkeypatch, cap
     assert seen["add"] == ((Path("a.npz"), "mine", None), {"pooling": "mean", "last_layer": "before-norm"})
 
 
-def made() -> imports.Imported:
-    return imports.Imported("mine", "texts", "digits", "0", ("trained",), LANGUAGES, ("mean",), True)
+def made() -> imported.Imported:
+    return imported.Imported("mine", "texts", "digits", "0", ("trained",), LANGUAGES, ("mean",), True)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,8 @@ transformers = pytest.importorskip("transformers", reason="the extra `models` is
 import tiny_gguf  # noqa: E402
 from zspace import files  # noqa: E402
 from zspace.errors import ModelError, StoreError, WeightsUnavailableError  # noqa: E402
-from zspace.sources import blocks, fetching, models, twins, verification, weights  # noqa: E402
+from zspace.sources import models  # noqa: E402
+from zspace.sources.models import baselines, blocks, fetching, verification, weights  # noqa: E402
 
 L, D, VOCAB = 3, 32, 120
 COMMON = {
@@ -712,8 +713,8 @@ def test_permuted_embeddings_twin_shares_all_but_the_input_rows(tiny, name):
 
 
 def test_permuted_embeddings_twin_stays_within_bins(tiny, monkeypatch):
-    monkeypatch.setattr(twins, "_BIN", 16)
-    order = twins._binned_permutation(tiny, VOCAB, np.random.default_rng(0))
+    monkeypatch.setattr(baselines, "_BIN", 16)
+    order = baselines._binned_permutation(tiny, VOCAB, np.random.default_rng(0))
     assert sorted(order) == list(range(VOCAB))
     assert np.array_equal(order // 16, np.arange(VOCAB) // 16)
     assert np.any(order != np.arange(VOCAB))

@@ -12,7 +12,7 @@ from zspace.evidence import claims
 from zspace.evidence.experiments import problem_depth
 from zspace.evidence.experiments.activity import PERMUTED_LEVELS
 from zspace.evidence.panels import PLANTED, TRAINED, simulated_panel
-from zspace.states import recordings
+from zspace.states.generation import recordings
 
 N_SCENARIOS, N_LEVELS = 24, 3
 

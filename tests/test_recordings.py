@@ -11,7 +11,8 @@ from test_capture import save_tiny
 from zspace.errors import ParameterError, StoreError
 from zspace.sources import models
 from zspace.sources.stories import worked
-from zspace.states import generation, recordings, solving
+from zspace.states import generation
+from zspace.states.generation import recordings, solving
 
 torch = pytest.importorskip("torch", reason="the extra `models` is not installed")
 

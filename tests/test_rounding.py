@@ -12,7 +12,8 @@ gguf = pytest.importorskip("gguf", reason="the extra `models` is not installed")
 
 import tiny_gguf  # noqa: E402
 from zspace.errors import ModelError  # noqa: E402
-from zspace.sources import models, rounding, weights  # noqa: E402
+from zspace.sources import models  # noqa: E402
+from zspace.sources.models import rounding, weights  # noqa: E402
 
 Kind = gguf.GGMLQuantizationType
 D = 256  # the smallest width of the K layouts

@@ -7,7 +7,7 @@ import pytest
 from zspace.errors import CorpusError, ParameterError
 from zspace.sources import stories
 from zspace.sources.stories import worked
-from zspace.states import transcripts
+from zspace.states.generation import transcripts
 
 LINE = "He sold 12 of the 64 hats. 64 - 12 = 52\n"
 

@@ -74,7 +74,7 @@ from zspace import files, theory
 from zspace.evidence import claims, plots, tables, trace_plots
 from zspace.evidence.experiments import garch, momentum, turns
 from zspace.series import planted
-from zspace.states import solving
+from zspace.states.generation import solving
 
 GARCH, CORRECT, ALL = garch.CLAIM, momentum.CORRECT, momentum.ALL
 streams = np.random.default_rng(seed).spawn(9)

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 from harness import Row, Skipped, compare, median_interval
-from zspace.sources import blocks, models
+from zspace.sources import models
+from zspace.sources.models import blocks
 from zspace.states import capture
 
 SHAPE = {

@@ -16,9 +16,9 @@ import pandas as pd
 from ..errors import ParameterError, StoreError
 from ..measures.resampling import stratified_permutations
 from ..measures.subspaces import standardise
-from ..sources import weights
 from ..sources.corpora import Corpus
-from ..states import capture, imports
+from ..sources.models import weights
+from ..states import capture, imported
 
 TRAINED, SHUFFLED, PLANTED = "trained", "shuffled pairing", "planted signal"
 RANDOM_BLOCKS, PERMUTED = "random-blocks-0", "permuted-embeddings-0"
@@ -83,7 +83,7 @@ class Panel:
 
 def variants(model: str, n_re_rounded: int = 0) -> tuple[tuple[str, int | None], ...]:
     """VARIANTS, and the model with its weights re-rounded that many times if they are quantised."""
-    if imports.is_imported(model) or weights.find(model).is_gguf:
+    if imported.is_imported(model) or weights.find(model).is_gguf:
         return (*VARIANTS, *((RE_ROUNDED, seed) for seed in range(n_re_rounded)))
     return VARIANTS
 
@@ -112,13 +112,13 @@ def open_panels(
         raise ParameterError(
             f"{corpus.name}: found one language ({anchor}); a pair needs an anchor and at least one more."
         )
-    found = imports.find(model, corpus)
+    found = imported.find(model, corpus)
     kept = capture.POOLINGS if found is None else found.poolings
     captured = capture.ensure_all(
         model,
         corpus,
         corpus.languages,
-        variants=imports.available(model, corpus, variants),
+        variants=imported.available(model, corpus, variants),
         poolings=kept if pooling in kept else (together or [pooling]),
         progress=progress,
     )
@@ -151,7 +151,7 @@ def open_if_there(model: str, corpus: Corpus, **options) -> dict[str, Panel]:
     try:
         return open_panels(model, corpus, **options)
     except StoreError:
-        if imports.is_imported(model):
+        if imported.is_imported(model):
             return {}
         raise
 

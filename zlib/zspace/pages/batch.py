@@ -22,7 +22,8 @@ import filelock
 
 from .. import files
 from ..errors import WeightsUnavailableError
-from ..sources import corpora, fetching, weights
+from ..sources import corpora
+from ..sources.models import fetching, weights
 from . import grids, parameters
 from .grids import Capture, Cell, Plan
 

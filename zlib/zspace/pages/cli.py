@@ -102,14 +102,14 @@ def import_(
 ) -> None:
     """Bring saved states (arrays of layer × item × hidden a language) into the store, checked."""
     from ..sources import corpora
-    from ..states import imports
+    from ..states import imported
 
     given = {"version": version, "n_scenarios": n_scenarios, "n_draws": n_draws, "n_items": n_items}
     given |= {"difficulty": difficulty, "padding": padding, "block": block, "seed": seed}
     texts = corpora.load(
         corpus, _names(languages) or None, **{k: v for k, v in given.items() if v is not None}
     )
-    found = imports.add(path, name, texts, pooling=pooling, last_layer=last_layer)
+    found = imported.add(path, name, texts, pooling=pooling, last_layer=last_layer)
     tokens = "with" if found.has_tokens else "without"
     typer.echo(f"{name}: {', '.join(found.variants)} in {', '.join(found.languages)}, {tokens} token ids")
 

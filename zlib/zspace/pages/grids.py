@@ -14,8 +14,8 @@ import yaml
 
 from .. import files
 from ..errors import ParameterError
-from ..sources import weights
 from ..sources.corpora import BUILT_IN
+from ..sources.models import weights
 from ..states.pooling import NAMES as POOLINGS
 from .parameters import check_parameters, known_names, listed, located, notebook_parameters
 

@@ -48,7 +48,7 @@ def traces(
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")] = "cpu",
 ) -> None:
     """Let a model write solutions of stories, and record every layer at every token, with controls."""
-    from ..states import recordings, solving
+    from ..states.generation import recordings, solving
 
     codes = [code.strip() for code in languages.split(",") if code.strip()]
     options = {"difficulty": difficulty, "n_draws": n_draws, "n_samples": n_samples, "n_kept": n_kept}

@@ -18,7 +18,7 @@ import xarray as xr
 from .. import files
 from ..errors import CorpusError, ModelError, ParameterError, StoreError, ZspaceError
 from ..sources import models
-from . import forward, imports, pooling, store
+from . import forward, imported, pooling, store
 from .generation import traces as traces
 from .progress import progress_bar
 
@@ -186,8 +186,8 @@ def _request(
             f"corpus {corpus.name!r} was loaded without {', '.join(unknown) or 'any language'}; it has "
             f"{', '.join(corpus.languages)}. Name the languages in corpora.load."
         )
-    if found := imports.find(model_name, corpus):
-        description = imports.request(found, corpus, languages, poolings, variant, seed)
+    if found := imported.find(model_name, corpus):
+        description = imported.request(found, corpus, languages, poolings, variant, seed)
     else:
         identity = models.identity(model_name, variant=variant, seed=seed, dtype=dtype)
         description = store.describe(identity, corpus, _known(poolings), capture=CODE_VERSION)

@@ -16,7 +16,7 @@ from ...files import params
 from ...measures import alignment, identity, surface
 from ...measures.resampling import Interval
 from ...sources import corpora, stories
-from ...states import capture, imports
+from ...states import capture, imported
 from .. import panels
 from ..panels import PERMUTED, RANDOM_BLOCKS, SHUFFLED, TRAINED, Panel, own_overlap
 from . import retrieval
@@ -148,7 +148,7 @@ def open_poolings(
     model: str, corpus: corpora.Corpus, *, rng: np.random.Generator, capture_missing: bool = False
 ) -> dict[str, dict[str, Panel]]:
     """Panels of the trained model by pooling of SINK_POOLINGS; those not there are left out, or captured."""
-    is_there = imports.is_imported(model) or capture.is_stored(model, corpus, poolings=SINK_POOLINGS)
+    is_there = imported.is_imported(model) or capture.is_stored(model, corpus, poolings=SINK_POOLINGS)
     if not is_there and not capture_missing:
         return {}
     options = {"variants": panels.VARIANTS[:1], "together": SINK_POOLINGS, "progress": False}

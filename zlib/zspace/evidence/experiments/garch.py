@@ -9,7 +9,7 @@ from scipy import optimize
 
 from ... import theory
 from ...series import planted, volatility
-from ...states.recordings import Recordings
+from ...states.generation.recordings import Recordings
 from ..rules import Evidence
 from .momentum import COPYING
 

@@ -18,7 +18,7 @@ from scipy.signal import lfilter
 from ...errors import ParameterError
 from ...measures.resampling import Interval, bootstrap, interval_of
 from ...series import profiles, volatility
-from ...states.recordings import MIN_STEPS, Recordings
+from ...states.generation.recordings import MIN_STEPS, Recordings
 from ..panels import PLANTED
 from ..rules import Control, Evidence
 from .common import N_RESAMPLES, excess_over

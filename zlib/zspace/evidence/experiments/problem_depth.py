@@ -15,7 +15,7 @@ import pandas as pd
 from ...measures import alignment, margins
 from ...measures.resampling import Interval, stratified_permutations
 from ...sources import corpora
-from ...states import recordings
+from ...states.generation import recordings
 from ..panels import PERMUTED, PLANTED, SHUFFLED, TRAINED, Panel, open_panels, spread
 from ..rules import Evidence
 from .activity import PERMUTED_LEVELS, require_levels

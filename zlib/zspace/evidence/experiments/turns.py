@@ -15,8 +15,8 @@ import pandas as pd
 
 from ...errors import ConvergenceError
 from ...series import regimes
-from ...states.recordings import Recordings
-from ...states.transcripts import CLASSES
+from ...states.generation.recordings import Recordings
+from ...states.generation.transcripts import CLASSES
 from .momentum import COPYING, adjusted
 
 EVENTS = ("newline", "digit", "operator")

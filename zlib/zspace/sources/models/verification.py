@@ -8,7 +8,7 @@ name; what the last child of a branch gives is added to the stream.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..errors import ModelError
+from ...errors import ModelError
 from .blocks import Anatomy, ReducingHooks, first_of, hidden_size, is_tensor, run_trunk, stream_in, token_ids
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .. import files
-from ..errors import ParameterError, StoreError
+from ... import files
+from ...errors import ParameterError, StoreError
 
 MIN_STEPS = 64
 _UNIT = 256  # per natural logarithm

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from tqdm import TqdmWarning
 
-from .. import files
-from ..errors import ModelError, WeightsUnavailableError
+from ... import files
+from ...errors import ModelError, WeightsUnavailableError
 
 FORMS = (
     'a name of params/models.yaml ({names}), a Hugging Face id "owner/name" or "owner/name@revision", '

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import ModelError, ParameterError
-from ..sources import models
+from ...errors import ModelError, ParameterError
+from ...sources import models
+from ..progress import progress_bar
 from . import sampling
-from .progress import progress_bar
 
 if TYPE_CHECKING:
     from torch import Tensor

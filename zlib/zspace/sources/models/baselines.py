@@ -14,20 +14,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import ModelError
+from ...errors import ModelError
 from . import blocks, rounding, weights
+from .language_model import VARIANTS, LanguageModel, check_variant
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from .models import LanguageModel
-
-VARIANTS = ("trained", "random", "random-blocks", "permuted-embeddings", "re-rounded")
-CONSTRUCTION = 1  # part of every twin's identity; raise when a change below changes a twin's weights
 _BIN = 256  # token ids in one frequency bin of `permuted_embeddings_twin`
 
 
-def twin(model: "LanguageModel", variant: str, seed: int | None) -> "LanguageModel":
+def twin(model: LanguageModel, variant: str, seed: int | None) -> LanguageModel:
     """The named variant of a trained model: "trained" (itself, seed None) or one of its twins."""
     check_variant(variant, seed)
     if variant == "trained":
@@ -36,7 +33,7 @@ def twin(model: "LanguageModel", variant: str, seed: int | None) -> "LanguageMod
     return dict(zip(VARIANTS[1:], makers, strict=True))[variant](model, seed)
 
 
-def random_twin(model: "LanguageModel", seed: int) -> "LanguageModel":
+def random_twin(model: LanguageModel, seed: int) -> LanguageModel:
     """Same architecture and tokenizer, all weights freshly initialised from the configuration.
 
     Initialised in float32 on the CPU from a generator of its own and then rounded and moved, so a seed
@@ -45,7 +42,7 @@ def random_twin(model: "LanguageModel", seed: int) -> "LanguageModel":
     return _as_twin(model, _fresh(model, seed), "random", seed)
 
 
-def random_blocks_twin(model: "LanguageModel", seed: int) -> "LanguageModel":
+def random_blocks_twin(model: LanguageModel, seed: int) -> LanguageModel:
     """Trained embeddings (all that makes h_0, shared in memory), fresh blocks and final norm."""
     network = _fresh(model, seed)
     parts = blocks.anatomy(network)
@@ -56,7 +53,7 @@ def random_blocks_twin(model: "LanguageModel", seed: int) -> "LanguageModel":
     return _as_twin(model, network, "random-blocks", seed)
 
 
-def permuted_embeddings_twin(model: "LanguageModel", seed: int) -> "LanguageModel":
+def permuted_embeddings_twin(model: LanguageModel, seed: int) -> LanguageModel:
     """Trained blocks (shared in memory); rows of the input embedding permuted within frequency bins.
 
     Vocabularies of BPE and SentencePiece are ordered by merge rank, a proxy of frequency: a bin is 256
@@ -75,7 +72,7 @@ def permuted_embeddings_twin(model: "LanguageModel", seed: int) -> "LanguageMode
     return _as_twin(model, network, "permuted-embeddings", seed)
 
 
-def re_rounded_twin(model: "LanguageModel", seed: int) -> "LanguageModel":
+def re_rounded_twin(model: LanguageModel, seed: int) -> LanguageModel:
     """Weights drawn uniformly from those that round to the codes of the quantised file (`rounding`).
 
     An output layer tied to the embedding keeps the stored rows (it is never run).
@@ -97,27 +94,18 @@ def re_rounded_twin(model: "LanguageModel", seed: int) -> "LanguageModel":
     return _as_twin(model, network, "re-rounded", seed)
 
 
-def check_variant(variant: str, seed: int | None) -> None:
-    """Raise ModelError for an unknown variant, or a seed where none belongs or none where one does."""
-    if variant not in VARIANTS:
-        raise ModelError(f"no variant {variant!r}; there are {', '.join(VARIANTS)}.")
-    if (seed is None) != (variant == "trained"):
-        wanted = "no seed" if variant == "trained" else "an integer seed"
-        raise ModelError(f"variant {variant!r} takes {wanted}, got {seed!r}.")
-
-
-def _as_twin(model: "LanguageModel", network: "nn.Module", variant: str, seed: int) -> "LanguageModel":
+def _as_twin(model: LanguageModel, network: "nn.Module", variant: str, seed: int) -> LanguageModel:
     network.eval().requires_grad_(False)
     parts = blocks.anatomy(network)
     return replace(model, network=network, variant=variant, seed=seed, **vars(parts))
 
 
-def _require_trained(model: "LanguageModel") -> None:
+def _require_trained(model: LanguageModel) -> None:
     if model.variant != "trained":
         raise ModelError(f"a twin is made of the trained model, this one is {model.variant!r}.")
 
 
-def _fresh(model: "LanguageModel", seed: int) -> "nn.Module":
+def _fresh(model: LanguageModel, seed: int) -> "nn.Module":
     """A network initialised from the model's configuration, on its devices and in its dtype."""
     import torch
     from transformers import AutoModelForCausalLM
@@ -157,7 +145,7 @@ def _assign(network: "nn.Module", name: str, tensor: "Tensor") -> None:
     setattr(network.get_submodule(owner), leaf, tensor)
 
 
-def _binned_permutation(model: "LanguageModel", n_rows: int, rng: np.random.Generator) -> np.ndarray:
+def _binned_permutation(model: LanguageModel, n_rows: int, rng: np.random.Generator) -> np.ndarray:
     """Permutation of the embedding's rows that moves ordinary tokens within bins of contiguous ids."""
     order = np.arange(n_rows)
     fixed = _tokens_in_place(model.tokenizer, n_rows)

@@ -14,13 +14,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from .. import files
-from ..errors import ParameterError, StoreError
-from ..sources import models
-from ..sources.stories import stream, worked
-from ..sources.stories.worked import END, Prompt, plain_text
-from . import generation, recordings, transcripts
+from ... import files
+from ...errors import ParameterError, StoreError
+from ...sources import models
+from ...sources.stories import stream, worked
+from ...sources.stories.worked import END, Prompt, plain_text
+from . import recordings, transcripts
 from .recordings import MIN_STEPS, Recordings
+from .traces import CODE_VERSION, Trace, replay, traces
 
 
 def record(
@@ -57,7 +58,7 @@ def record(
     sampling, plain = rng.spawn(2)
     asked = [p for p in prompts for _ in range(n_samples)]
     options = {"n_steps": n_steps, "temperature": temperature, "batch_size": batch_size, "progress": progress}
-    written = generation.traces(model, [p.text for p in asked], rng=sampling, stop=[END], **options)
+    written = traces(model, [p.text for p in asked], rng=sampling, stop=[END], **options)
     labelled = [
         _Kept(_labels(p, trace, i % n_samples), trace)
         for i, (p, trace) in enumerate(zip(asked, written, strict=True))
@@ -119,7 +120,7 @@ def ensure(
         "temperature": temperature,
         "seed": seed,
     }
-    key = files.fingerprint([models.identity(model_name), settings, generation.CODE_VERSION])
+    key = files.fingerprint([models.identity(model_name), settings, CODE_VERSION])
     folder = files.runs_root() / "traces" / key
 
     @functools.cache
@@ -178,7 +179,7 @@ def reread(model_name: str, recorded: Recordings, n: int) -> pd.DataFrame:
         language, settings = one["language"], recorded.about
         asked = _prompts(language, settings, stream(settings["seed"], "traces", language))
         text = next(p.text for p in asked if p.item == one["item"])
-        (trace,) = generation.replay(model, [text], [recorded.tokens[steps]])
+        (trace,) = replay(model, [text], [recorded.tokens[steps]])
         energy = trace.update_energy[recorded.layers]
         rows.append(
             {
@@ -206,10 +207,10 @@ class _Kept:
     """One trace with what the table says of it."""
 
     labels: dict
-    trace: generation.Trace
+    trace: Trace
 
 
-def _labels(prompt: Prompt, trace: generation.Trace, sample: int) -> dict:
+def _labels(prompt: Prompt, trace: Trace, sample: int) -> dict:
     return {
         "condition": "reasoning",
         "language": prompt.language,
@@ -245,10 +246,10 @@ def _controls(model, prompts, reasoning: Sequence[_Kept], twin_seeds, rng, progr
     tokens = [one.trace.tokens for one in reasoning]
     # the example solutions follow their label by a space, which the model wrote itself where it had to
     copies = [p.copying(one.trace.text.removeprefix(" ")) for p, one in zip(prompts, reasoning, strict=True)]
-    found = _relabelled("copying", reasoning, generation.replay(model, copies, tokens, progress=progress))
+    found = _relabelled("copying", reasoning, replay(model, copies, tokens, progress=progress))
     for seed in twin_seeds:
         twin = models.random_twin(model, seed)
-        read = generation.replay(twin, [p.text for p in prompts], tokens, progress=progress)
+        read = replay(twin, [p.text for p in prompts], tokens, progress=progress)
         found += _relabelled(f"random-{seed}", reasoning, read)
         del twin
     texts = [
@@ -258,13 +259,11 @@ def _controls(model, prompts, reasoning: Sequence[_Kept], twin_seeds, rng, progr
     prose = [text[: 12 * len(t)] for (_, text), t in zip(texts, tokens, strict=True)]
     words = [ids[content] for ids, content in models.tokenize(model, prose)]
     cut = [w[: len(t)] for w, t in zip(words, tokens, strict=True)]
-    read = generation.replay(model, [first for first, _ in texts], cut, progress=progress)
+    read = replay(model, [first for first, _ in texts], cut, progress=progress)
     return found + _relabelled("plain", reasoning, read)
 
 
-def _relabelled(
-    condition: str, reasoning: Sequence[_Kept], traces: Sequence[generation.Trace]
-) -> list[_Kept]:
+def _relabelled(condition: str, reasoning: Sequence[_Kept], traces: Sequence[Trace]) -> list[_Kept]:
     return [
         _Kept({**one.labels, "condition": condition, "n_steps": trace.n_steps}, trace)
         for one, trace in zip(reasoning, traces, strict=True)

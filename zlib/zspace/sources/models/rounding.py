@@ -15,7 +15,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import ModelError
+from ...errors import ModelError
 from . import fetching, weights
 from .weights import Source
 

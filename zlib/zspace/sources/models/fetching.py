@@ -11,8 +11,8 @@ import tempfile
 from importlib import metadata
 from pathlib import Path
 
-from .. import files
-from ..errors import ModelError
+from ... import files
+from ...errors import ModelError
 from . import weights
 from .weights import Source
 

@@ -1,0 +1,150 @@
+"""A language model in memory: its parts, what identifies its numbers, and its tokens.
+
+A `LanguageModel` holds a decoder-only transformer with L blocks and hidden size d, its tokenizer and the
+parts that `capture` hooks. `VARIANTS` are the trained model and its baselines. Importing this module imports
+neither torch nor transformers.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...errors import ModelError
+from . import blocks, weights
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+VARIANTS = ("trained", "random", "random-blocks", "permuted-embeddings", "re-rounded")
+CONSTRUCTION = 1  # part of every baseline's identity; raise when a change of `baselines` changes its weights
+_DTYPES = ("float32", "bfloat16")
+
+
+@dataclass(frozen=True, eq=False)
+class LanguageModel:
+    """A decoder-only transformer in evaluation mode, its tokenizer and its anatomy.
+
+    `network` is the whole causal language model; `trunk` yields its last hidden state without the LM
+    head; `blocks` are its L blocks; `final_norm` follows h_L. `variant` is one of VARIANTS, `seed` that
+    of a twin (None if trained). `dtype` is "float32" or "bfloat16"; `device` is where token ids go.
+    `source` identifies the weights, `origin` says where they lie (None for a network made in memory).
+    """
+
+    name: str
+    revision: str
+    variant: str
+    seed: int | None
+    network: "nn.Module"
+    tokenizer: object
+    trunk: "nn.Module"
+    blocks: tuple["nn.Module", ...]
+    final_norm: "nn.Module"
+    dtype: str
+    device: "torch.device"
+    source: dict = field(repr=False)
+    origin: weights.Source | None = field(default=None, repr=False)
+
+    @property
+    def n_layers(self) -> int:
+        """L; states have L+1 layers."""
+        return len(self.blocks)
+
+    @property
+    def hidden_size(self) -> int:
+        """d, the width of the residual stream."""
+        return blocks.hidden_size(self.network)
+
+    def identity(self) -> dict:
+        """All that decides this model's numbers, JSON-serialisable; equals `identity(name, ...)`."""
+        return _identity(self.name, self.source, self.variant, self.seed, self.dtype)
+
+
+def identity(
+    name_or_path: str | os.PathLike,
+    *,
+    variant: str = "trained",
+    seed: int | None = None,
+    dtype: str | None = None,
+) -> dict:
+    """All that decides a model's numbers, without loading it (no torch); equals `load(...).identity()`.
+
+    Raises ModelError for an unknown name, variant or dtype, or a seed that does not fit the variant.
+    """
+    source = weights.find(name_or_path)
+    check_variant(variant, seed)
+    dtype = checked_dtype(dtype or source.dtype)
+    return _identity(source.name, weights.identify(source), variant, seed, dtype)
+
+
+def longest_context(model: LanguageModel) -> int | None:
+    """Positions that a model knows; None where its configuration does not say."""
+    return getattr(model.network.config.get_text_config(), "max_position_embeddings", None)
+
+
+def tokenize(model: LanguageModel, texts: Sequence[str]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Token ids (T,) int64 of each text and which are content (T,) bool: False for BOS and the like.
+
+    Nothing is truncated. Raises ModelError naming the row of a text without a content token, or longer
+    than the positions the model knows.
+    """
+    tokenizer = model.tokenizer
+    encoded = tokenizer(list(texts), padding=False, truncation=False, return_special_tokens_mask=True)
+    special = np.array(sorted(set(tokenizer.all_special_ids) - _plain_unknown(tokenizer)), dtype=np.int64)
+    longest = longest_context(model)
+    result = []
+    for row, (ids, mask) in enumerate(zip(encoded["input_ids"], encoded["special_tokens_mask"], strict=True)):
+        ids = np.asarray(ids, dtype=np.int64)
+        content = ~(np.asarray(mask, dtype=bool) | np.isin(ids, special))
+        if not content.any():
+            raise ModelError(f"row {row}: {texts[row]!r} has no content token for {model.name}.")
+        if longest and len(ids) > longest:
+            raise ModelError(
+                f"row {row}: {len(ids)} tokens, {model.name} knows {longest} positions. Split it."
+            )
+        result.append((ids, content))
+    return result
+
+
+def check_variant(variant: str, seed: int | None) -> None:
+    """Raise ModelError for an unknown variant, or a seed where none belongs or none where one does."""
+    if variant not in VARIANTS:
+        raise ModelError(f"no variant {variant!r}; there are {', '.join(VARIANTS)}.")
+    if (seed is None) != (variant == "trained"):
+        wanted = "no seed" if variant == "trained" else "an integer seed"
+        raise ModelError(f"variant {variant!r} takes {wanted}, got {seed!r}.")
+
+
+def checked_dtype(dtype: str) -> str:
+    """The dtype, if states can be captured in it; raises ModelError where they would overflow."""
+    if dtype == "float16":
+        raise ModelError(
+            "float16 overflows at 65504 and residual streams come close (Gemma's reaches 4e4). "
+            "Use bfloat16 for speed or float32 as the reference."
+        )
+    if dtype not in _DTYPES:
+        raise ModelError(f"no dtype {dtype!r}; there are {', '.join(_DTYPES)}.")
+    return dtype
+
+
+def _identity(name: str, source: dict, variant: str, seed: int | None, dtype: str) -> dict:
+    versions = {package: weights.version_of(package) for package in ("torch", "transformers")}
+    construction = {} if variant == "trained" else {"construction": CONSTRUCTION}
+    return {
+        "model": name,
+        **source,
+        "variant": variant,
+        "seed": seed,
+        **construction,
+        "dtype": dtype,
+        "versions": versions,
+    }
+
+
+def _plain_unknown(tokenizer) -> set[int]:
+    """The id of an unknown word: it is content, unless the same token also plays BOS, EOS or padding."""
+    others = {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id}
+    return {tokenizer.unk_token_id} - others
