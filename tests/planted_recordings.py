@@ -2,7 +2,7 @@
 
 import numpy as np
 import pandas as pd
-from zspace.series.planted import simulate_mem
+from zspace.series.volatility.planted import simulate_mem
 from zspace.states.generation.recordings import Recordings
 
 CONDITIONS = ("reasoning", "copying", "random-0", "random-1", "random-2", "plain")

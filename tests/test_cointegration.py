@@ -12,10 +12,10 @@ from statsmodels.datasets import interest_inflation
 from statsmodels.tsa.coint_tables import c_sjt
 from statsmodels.tsa.vector_ar.vecm import VECM, coint_johansen
 from zspace.errors import ParameterError
-from zspace.series import adjustment as speeds_module
 from zspace.series import cointegration as c
-from zspace.series import pooled, reduced_rank
-from zspace.series.johansen import traces
+from zspace.series.cointegration import pooled, reduced_rank
+from zspace.series.cointegration import speeds as speeds_module
+from zspace.series.cointegration.trace_test import traces
 
 ORACLES = yaml.safe_load((Path(__file__).parent / "oracles" / "cointegration.yaml").read_text())
 MESSY = {"problem_scale": 1.0, "layer_growth": 10.0, "common": 1.0}

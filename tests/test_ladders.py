@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import ortho_group
 from sklearn.metrics import r2_score
-from zspace.measures import bridges, ladders
+from zspace.measures import bridges
+from zspace.measures.bridges import ladders
 
 N_TRAIN, N_TEST, P = 40, 80, 8
 

@@ -8,7 +8,7 @@ from zspace.errors import ParameterError
 from zspace.evidence import claims
 from zspace.evidence.experiments import layer_time
 from zspace.evidence.panels import TRAINED, Panel
-from zspace.measures import depth_maps
+from zspace.measures import layer_maps
 from zspace.series import cointegration
 
 N_SCENARIOS, N_DRAWS, LAYERS, WIDTH = 36, 4, 14, 12
@@ -96,7 +96,7 @@ def test_scores_are_those_of_the_brute_force(rng):
     one = panel(own_maps(rng), rng)
     series = layer_time.panel_series(one, one.subjects[TRAINED], 1)
     test = np.flatnonzero(one.confirmation)
-    scores = depth_maps.score_maps(tuple(s[test] for s in series), one.scenario[test])
+    scores = layer_maps.score_maps(tuple(s[test] for s in series), one.scenario[test])
     stacked = np.concatenate(series, -1)
     stacked = stacked - stacked[test].mean(0)
     names = np.unique(one.scenario[test])
@@ -138,7 +138,7 @@ def bare(n_scenarios, n_draws=4) -> Panel:
 
 def share_of(series, one, held_out=(True, False)):
     items = tuple(s[one.confirmation] for s in series), one.scenario[one.confirmation]
-    first, second = (depth_maps.score_maps(*items, held_out=h) for h in held_out)
+    first, second = (layer_maps.score_maps(*items, held_out=h) for h in held_out)
     common, own = first.midpoint(second).r2(np.ones(first.none.shape[1]))
     return common / own
 
@@ -194,7 +194,7 @@ def test_a_last_scenario_that_is_shorter_is_no_obstacle(rng):
 def test_layers_that_add_nothing_are_refused(rng):
     series = tuple(np.repeat(s[:, :1], 6, 1) for s in gap_series(rng, [0.3], 15))
     with pytest.raises(ValueError, match="adds the same to every problem"):
-        depth_maps.score_maps(series, bare(15).scenario)
+        layer_maps.score_maps(series, bare(15).scenario)
 
 
 def test_components_beyond_what_items_allow_are_left_out(rng):

@@ -9,7 +9,7 @@ from zspace import theory
 from zspace.errors import ParameterError
 from zspace.evidence import claims, trace_plots
 from zspace.evidence.experiments import garch, momentum, turns
-from zspace.series import planted
+from zspace.series.volatility import planted
 
 TWINS = momentum.TWINS
 

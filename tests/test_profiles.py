@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import statsmodels.api as sm
 from scipy import stats
-from zspace.series import planted, profiles, volatility
+from zspace.series import volatility
+from zspace.series.volatility import planted, profiles
 
 
 def problems(rng, n=20, *, profile=lambda t: 1.0, draw=None):

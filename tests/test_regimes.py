@@ -10,7 +10,7 @@ from scipy import signal, special, stats
 from statsmodels.tsa.regime_switching.markov_regression import MarkovRegression
 from statsmodels.tsa.statespace.structural import UnobservedComponents
 from zspace.errors import ConvergenceError
-from zspace.series import hamilton, regimes
+from zspace.series.regimes import switching
 from zspace.series.regimes import (
     LinearGaussian,
     RegimeModel,
@@ -21,7 +21,8 @@ from zspace.series.regimes import (
     filtered_probabilities,
     fit_stochastic_volatility,
     fit_switching,
-    likelihood_ratios,
+    hamilton,
+
     number_of_regimes,
     particle_filter,
     simulate_regimes,
@@ -339,7 +340,7 @@ def test_volatility_fit_refuses_a_boundary(rng):
 @pytest.mark.parametrize("lags", [0, 1])
 def test_likelihood_ratio_is_that_of_statsmodels(lags, rng):
     series = FEDFUNDS if lags == 0 else simulate_regimes(256, PLANTED, rng=rng)[0]
-    ours = likelihood_ratios(series[:, None], lags=lags, n_iterations=300)[0]
+    ours = switching.likelihood_ratios(series[:, None], lags=lags, n_iterations=300)[0]
     if lags == 0:
         theirs = fit_switching(series, n_starts=4, rng=rng).loglik
         one = stats.norm.logpdf(series, series.mean(), series.std()).sum()
@@ -361,7 +362,7 @@ def test_likelihood_of_the_fast_recursion_is_exact(rng):
     values = (*PLANTED.means, *PLANTED.variances, 0.05, 0.9, 0.0)
     state = tuple(np.full((1, 1), v) for v in values)
     z = log_y[:, None, None]
-    loglik, smoothed, moved, chances = regimes._forward_backward(z, np.zeros_like(z), state)
+    loglik, smoothed, moved, chances = switching._forward_backward(z, np.zeros_like(z), state)
     assert loglik[0, 0] == pytest.approx(filtered_probabilities(log_y, PLANTED).loglik, abs=1e-9)
     exact = hamilton.smoothed_probabilities(log_y, PLANTED).probabilities
     np.testing.assert_allclose(smoothed[:, 0, 0], exact[:, 1], atol=1e-12)
@@ -428,7 +429,7 @@ def test_number_of_regimes_takes_longer_memory_for_regimes(rng):
 @pytest.mark.parametrize("lags", [0, 1])
 def test_ratio_is_not_chi_square(lags, rng):
     """Two regimes have four parameters more than one; a chi-square with four degrees rejects too often."""
-    ratios = likelihood_ratios(rng.standard_normal((128, 600)), lags=lags, n_iterations=200)
+    ratios = switching.likelihood_ratios(rng.standard_normal((128, 600)), lags=lags, n_iterations=200)
     for degrees in (2, 3, 4):
         false = int((stats.chi2.sf(ratios, degrees) <= 0.05).sum())
         assert stats.binomtest(false, 600, 0.05, alternative="greater").pvalue < 0.01

@@ -11,7 +11,8 @@ from scipy import stats
 from statsmodels.regression.linear_model import OLS
 from zspace.errors import ConvergenceError, ParameterError
 from zspace.measures.resampling import bootstrap
-from zspace.series import planted, volatility
+from zspace.series import volatility
+from zspace.series.volatility import mem, planted
 
 ORACLES = yaml.safe_load((Path(__file__).parent / "oracles" / "volatility.yaml").read_text())
 MARKETS = ["sp500", "nasdaq", "wti", "vix", "crude", "frenchdata", "core_cpi"]
@@ -156,7 +157,7 @@ def test_fit_mem_keeps_the_best_start_and_says_when_none_converges(monkeypatch, 
         model.fit = lambda **o: fit(**(o | {"options": {"maxiter": 1}}))
         return model
 
-    monkeypatch.setattr(volatility, "arch_model", stopped)
+    monkeypatch.setattr(mem, "arch_model", stopped)
     with pytest.raises(ConvergenceError, match="5 of 5 fits of the MEM did not converge"):
         volatility.fit_mem(y)
 
@@ -297,7 +298,7 @@ def test_surrogates_with_the_spectrum_of_y_have_the_clustering_that_is_tested(rn
     for y in clustered(rng, (40, 256)):
         by_shuffle = volatility.sup_score_test(y, n_shuffles=99, rng=rng)
         rows = np.vstack([y, [iaaft(y, rng) for _ in range(39)], [rng.permutation(y) for _ in range(39)]])
-        scores = volatility._sup_scores(rows / y.mean() - 1)
+        scores = mem._sup_scores(rows / y.mean() - 1)
         rejected += by_shuffle.pvalue <= 0.05, (1 + (scores[1:40] >= scores[0]).sum()) / 40 <= 0.05
         means += scores[0], scores[1:40].mean(), scores[40:].mean()
     assert rejected[0] >= 26

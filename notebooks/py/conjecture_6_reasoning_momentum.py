@@ -73,7 +73,7 @@ from IPython.display import display
 from zspace import files, theory
 from zspace.evidence import claims, plots, tables, trace_plots
 from zspace.evidence.experiments import garch, momentum, turns
-from zspace.series import planted
+from zspace.series.volatility import planted
 from zspace.states.generation import solving
 
 GARCH, CORRECT, ALL = garch.CLAIM, momentum.CORRECT, momentum.ALL

@@ -10,7 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from ..series.planted import PowerCurve
+from ..series.volatility.planted import PowerCurve
 from .experiments.momentum import COPYING, PLAIN
 from .experiments.turns import OneTrace
 from .theme import (

@@ -19,7 +19,6 @@ from .. import files
 from ..errors import CorpusError, ModelError, ParameterError, StoreError, ZspaceError
 from ..sources import models
 from . import forward, imported, pooling, store
-from .generation import traces as traces
 from .progress import progress_bar
 
 if TYPE_CHECKING:

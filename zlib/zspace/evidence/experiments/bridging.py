@@ -18,7 +18,8 @@ import pandas as pd
 from scipy import stats
 
 from ...errors import ParameterError
-from ...measures import association, bridges, ladders
+from ...measures import association, bridges
+from ...measures.bridges import ladders
 from ...measures.resampling import Interval, group_weights, interval_of
 from ..panels import PLANTED, SHUFFLED, TRAINED, Panel
 from ..rules import Control, Evidence

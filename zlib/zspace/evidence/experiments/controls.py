@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ...files import params
-from ...measures import alignment, identity, surface
+from ...measures import alignment, language_probe, text_baselines
 from ...measures.resampling import Interval
 from ...sources import corpora, stories
 from ...states import capture, imported
@@ -46,7 +46,7 @@ def surface_by_language(corpus: corpora.Corpus, pairs: Mapping[str, Panel]) -> p
     for language, panel in pairs.items():
         if language in lengths:
             own, other = lengths[language]
-            overlap = surface.mean_token_overlap(*panel.tokens)
+            overlap = text_baselines.mean_token_overlap(*panel.tokens)
             rows[language] = _fertility(corpus, language, other, own) | {
                 "own token overlap": float(np.mean(own_overlap(panel))),
                 "weighted overlap, translations": overlap.matched,
@@ -73,7 +73,7 @@ def overlap_matrix(pairs: Mapping[str, Panel], anchor: str = "anchor") -> pd.Dat
     codes = [anchor, *pairs]
     table = pd.DataFrame(np.nan, index=codes, columns=codes)
     for one, other in combinations(token_ids, 2):
-        found = surface.mean_token_overlap(token_ids[one], token_ids[other])
+        found = text_baselines.mean_token_overlap(token_ids[one], token_ids[other])
         table.loc[one, other] = table.loc[other, one] = found.matched - found.unmatched
     return table
 
@@ -136,8 +136,8 @@ def language_identity(pairs: Mapping[str, Panel]) -> pd.DataFrame:
             outcomes = retrieval_outcomes(replace(panel, subjects={subject: pair}, tokens=None, texts=None))
             columns = {
                 "layer": np.arange(len(pair[0])),
-                "probe": identity.language_probe(pair, panel.discovery),
-                "probe_centred": identity.language_probe(pair, panel.discovery, center=True),
+                "probe": language_probe.language_probe(pair, panel.discovery),
+                "probe_centred": language_probe.language_probe(pair, panel.discovery, center=True),
                 "retrieval": outcomes[subject][..., panel.confirmation].mean((1, 2)),
             }
             tables.append(pd.DataFrame({"language": panel.language, "subject": subject, **columns}))
@@ -213,7 +213,7 @@ def _limits(interval: Interval) -> tuple[float, float, float]:
 
 def _fertility(corpus: corpora.Corpus, language: str, own: np.ndarray, reference: np.ndarray) -> dict:
     script = params("languages").get(language, {}).get("script", "")
-    found = surface.fertility(corpus.texts[language], own, reference, spaced=script not in UNSPACED)
+    found = text_baselines.fertility(corpus.texts[language], own, reference, spaced=script not in UNSPACED)
     return {
         "tokens": found.tokens,
         "tokens per word": found.per_word,

@@ -8,7 +8,8 @@ import pandas as pd
 from scipy import optimize
 
 from ... import theory
-from ...series import planted, volatility
+from ...series import volatility
+from ...series.volatility import planted
 from ...states.generation.recordings import Recordings
 from ..rules import Evidence
 from .momentum import COPYING

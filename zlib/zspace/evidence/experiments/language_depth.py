@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ...measures import alignment, association, depth, depth_definitions, residual, surface
+from ...measures import alignment, association, depth, depth_definitions, residual, text_baselines
 from ...measures.resampling import Interval, stratified_permutations
 from ...sources import languages
 from ..claims import rule
@@ -237,7 +237,7 @@ def _covariates(panels: Mapping[str, Panel], anchor: str) -> pd.DataFrame:
         rows[code] = {"fertility": np.nan, "overlap": np.nan, "distance": distance}
         if panel.tokens is not None:
             first, own = panel.lengths()
-            overlap = surface.mean_token_overlap(*panel.tokens)
+            overlap = text_baselines.mean_token_overlap(*panel.tokens)
             rows[code] |= {"fertility": own.mean() / first.mean(), "overlap": overlap.matched}
     return known[[f"log_{p}" for p in languages.PROXIES]].join(pd.DataFrame.from_dict(rows, orient="index"))
 

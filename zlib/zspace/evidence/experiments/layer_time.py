@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from scipy.signal import lfilter
 
-from ...measures import depth_maps, dimension, dimension_design
+from ...measures import dimension, dimension_design, layer_maps
 from ...measures.components import depth_components, shared_series
 from ...measures.dimension_design import equal_groups
 from ...measures.resampling import Interval, group_weights, interval_of
@@ -82,7 +82,7 @@ def layers_as_time(
             columns = {"language": panel.language, "subject": name}
             judged_items = _confirmed(panel, series[name])
             maps.append({**columns, **_map_row(*judged_items, again(fitting))})
-            by_layer.append(pd.DataFrame(depth_maps.score_maps(*judged_items).by_layer()).assign(**columns))
+            by_layer.append(pd.DataFrame(layer_maps.score_maps(*judged_items).by_layer()).assign(**columns))
     return TimeResult(pd.DataFrame(maps), pd.concat(by_layer, ignore_index=True), evidence)
 
 
@@ -110,7 +110,7 @@ def by_components(panels: Mapping[str, Panel], counts: Sequence[int]) -> pd.Data
     for language, panel in panels.items():
         for m in (c for c in counts if c <= bridging.n_components(int(panel.discovery.sum()))):
             series = panel_series(panel, panel.subjects[TRAINED], m)
-            scores = depth_maps.score_maps(*_confirmed(panel, series))
+            scores = layer_maps.score_maps(*_confirmed(panel, series))
             common, own = scores.r2(np.ones(scores.none.shape[1]))
             rows.append((language, m, common, own))
     return pd.DataFrame(rows, columns=["language", "components", "r2_common", "r2_own"])
@@ -215,9 +215,9 @@ def _confirmed(panel: Panel, series: Pair) -> tuple[Pair, np.ndarray]:
     return tuple(s[panel.confirmation] for s in series), panel.scenario[panel.confirmation]
 
 
-def _scores(series: Pair, scenario: np.ndarray) -> tuple[depth_maps.MapScores, depth_maps.MapScores]:
+def _scores(series: Pair, scenario: np.ndarray) -> tuple[layer_maps.MapScores, layer_maps.MapScores]:
     """Scores of both maps held out, and midway between those and the scores in the sample."""
-    held_out, fitted = (depth_maps.score_maps(series, scenario, held_out=h) for h in (True, False))
+    held_out, fitted = (layer_maps.score_maps(series, scenario, held_out=h) for h in (True, False))
     return held_out, held_out.midpoint(fitted)
 
 

@@ -17,7 +17,8 @@ from scipy.signal import lfilter
 
 from ...errors import ParameterError
 from ...measures.resampling import Interval, bootstrap, interval_of
-from ...series import profiles, volatility
+from ...series import volatility
+from ...series.volatility import profiles
 from ...states.generation.recordings import MIN_STEPS, Recordings
 from ..panels import PLANTED
 from ..rules import Control, Evidence

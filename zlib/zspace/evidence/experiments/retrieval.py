@@ -14,7 +14,7 @@ import pandas as pd
 from ...errors import ParameterError
 from ...measures import alignment
 from ...measures.resampling import Interval, holm, permutation_max, stratified_permutations
-from ...measures.surface import lexical_outcomes, ngram_outcomes
+from ...measures.text_baselines import lexical_outcomes, ngram_outcomes
 from ..panels import (
     PERMUTED,
     PLANTED,

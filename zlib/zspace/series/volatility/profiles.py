@@ -15,8 +15,8 @@ from collections.abc import Sequence
 import numpy as np
 import statsmodels.api as sm
 
-from ..errors import ConvergenceError
-from .volatility import require_series
+from ...errors import ConvergenceError
+from .mem import require_series
 
 MIN_PROBLEMS = 10
 

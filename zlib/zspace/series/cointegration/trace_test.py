@@ -18,7 +18,7 @@ import numpy as np
 from statsmodels.tsa.coint_tables import c_sjt
 from statsmodels.tsa.vector_ar.vecm import coint_johansen
 
-from ..errors import ParameterError
+from ...errors import ParameterError
 
 CORRECTIONS = ("none", "reinsel-ahn", "bootstrap")
 WARN_SIZE, REFUSE_SIZE = 0.10, 0.20  # false rejections of a nominal 5 % test from which nobody is silent

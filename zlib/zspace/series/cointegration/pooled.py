@@ -18,8 +18,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from ..errors import ParameterError
-from ..measures.results import TestResult
+from ...errors import ParameterError
+from ...measures.results import TestResult
 from .reduced_rank import (
     Rows,
     canonical,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import bridges
+from .. import bridges
 
 LADDER = ("procrustes", "scaled_procrustes", "ridge")
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from scipy.stats import norm
-from zspace.measures import identity
+from zspace.measures.language_probe import language_probe
 
 Z = 4.5  # standard errors that an accuracy may be off
 
@@ -22,7 +22,7 @@ def assert_chance(accuracy, chance: float, n_told: int) -> None:
 def test_language_probe_is_at_chance_on_identical_distributions(n_languages, center, rng):
     n, d, n_layers = 900, 8, 3
     states = rng.normal(size=(n_languages, n_layers, n, d))
-    accuracy = identity.language_probe(states, split(n, 300), center=center)
+    accuracy = language_probe(states, split(n, 300), center=center)
     assert accuracy.shape == (n_layers,)
     assert_chance(accuracy, 1 / n_languages, 600 * n_languages)
 
@@ -34,7 +34,7 @@ def test_language_probe_reaches_the_best_error_rate_of_two_gaussians(offset, rng
     x, y = rng.normal(size=(2, 2, n, 3))
     y[1, :, 2] += offset
     x, y = 5 * x - 40, 5 * y - 40  # the unit and the origin do not matter
-    accuracy = identity.language_probe([x, y], split(n, 3000))
+    accuracy = language_probe([x, y], split(n, 3000))
     best = np.array([0.5, norm.cdf(offset / 2)])
     np.testing.assert_allclose(accuracy, best, rtol=0, atol=Z * np.sqrt(0.25 / 12000) + 0.002)
 
@@ -45,10 +45,10 @@ def test_language_probe_finds_an_offset_and_centring_removes_it(d, rng):
     shared = rng.normal(size=(2, n, d))
     states = shared + 0.3 * rng.normal(size=(3, 2, n, d))
     states[:, 1] += 30 * np.eye(3, d)[:, None]  # from layer 1 on, each language has a direction of its own
-    accuracy = identity.language_probe(states, split(n, 30))
+    accuracy = language_probe(states, split(n, 30))
     assert accuracy[1] == 1.0
     assert accuracy[0] < 0.6
-    centred = identity.language_probe(states, split(n, 30), center=True)
+    centred = language_probe(states, split(n, 30), center=True)
     assert_chance(centred, 1 / 3, 180)
 
 
@@ -60,13 +60,13 @@ def test_language_probe_tells_by_spread_only_where_it_is_centred(rng):
     y[1, :, 5:10] *= 4
     y[2] *= 2  # another size
     told = 400 * 2
-    linear = identity.language_probe([x, y], split(n, 200))
+    linear = language_probe([x, y], split(n, 200))
     # its weights follow the chance difference of the training means, of which the told items know nothing
     assert_chance(linear, 0.5, told)
-    spread = identity.language_probe([x, y], split(n, 200), center=True)
+    spread = language_probe([x, y], split(n, 200), center=True)
     assert_chance(spread[0], 0.5, told)
     assert np.all(spread[1:] > 0.9)
-    shifted = identity.language_probe([x, y + 50 * rng.normal(size=d)], split(n, 200), center=True)
+    shifted = language_probe([x, y + 50 * rng.normal(size=d)], split(n, 200), center=True)
     np.testing.assert_allclose(shifted, spread, rtol=0, atol=2 / told)  # whatever the offset
 
 
@@ -77,12 +77,14 @@ def test_language_probe_does_not_depend_on_the_scales_of_dimensions(center, rng)
     states[1] = 1.5 * states[1] + 0.4
     scales = 2.0 ** rng.integers(-12, 13, d)  # powers of two, which cost no rounding
     train = split(n, 40)
-    accuracy = identity.language_probe(states, train, center=center)
-    np.testing.assert_array_equal(accuracy, identity.language_probe(states * scales, train, center=center))
+    accuracy = language_probe(states, train, center=center)
+    np.testing.assert_array_equal(
+        accuracy, language_probe(states * scales, train, center=center)
+    )
     assert accuracy.min() > 0.55
     # a dimension of no use cannot drown the others, however large; nor can one that never varies
     loud = np.concatenate([states, 1e6 * rng.normal(size=(2, 3, n, 1)), np.full((2, 3, n, 1), 7.0)], axis=3)
-    assert identity.language_probe(loud, train, center=center).min() > 0.55
+    assert language_probe(loud, train, center=center).min() > 0.55
 
 
 def test_language_probe_with_fewer_items_than_dimensions_is_judged_on_others(rng):
@@ -95,9 +97,11 @@ def test_language_probe_with_fewer_items_than_dimensions_is_judged_on_others(rng
         fitted = np.concatenate([x[layer, train], y[layer, train]])
         weights = np.linalg.lstsq(fitted, labels, rcond=None)[0]
         assert np.all(np.sign(fitted @ weights) == labels)
-    assert_chance(identity.language_probe([x, y], train), 0.5, 2 * (n - n_train))
+    assert_chance(language_probe([x, y], train), 0.5, 2 * (n - n_train))
     both = np.concatenate([x, x], axis=1), np.concatenate([y, y], axis=1)  # told what it was fitted on
-    again = identity.language_probe([b[:, np.r_[:n_train, n : n + n_train]] for b in both], split(40, 20))
+    again = language_probe(
+        [b[:, np.r_[:n_train, n : n + n_train]] for b in both], split(40, 20)
+    )
     np.testing.assert_array_equal(again, 1.0)
 
 
@@ -108,7 +112,7 @@ def test_language_probe_is_fitted_on_the_training_items_alone(rng):
     y[:, train] += 20
     x[1, ~train] += 20
     # what is learnt is of no use in layer 0, whose other items lack the offset, and misleads in layer 1
-    np.testing.assert_array_equal(identity.language_probe([x, y], train), [0.5, 0.0])
+    np.testing.assert_array_equal(language_probe([x, y], train), [0.5, 0.0])
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
@@ -117,9 +121,9 @@ def test_language_probe_takes_stored_precision(dtype, rng):
     states[1, 1] += 10
     exact = states.astype(dtype).astype(float)
     for center in (False, True):
-        found = identity.language_probe(states.astype(dtype), split(60, 20), center=center)
+        found = language_probe(states.astype(dtype), split(60, 20), center=center)
         np.testing.assert_allclose(
-            found, identity.language_probe(exact, split(60, 20), center=center), atol=2 / 80
+            found, language_probe(exact, split(60, 20), center=center), atol=2 / 80
         )
 
 
@@ -127,17 +131,17 @@ def test_language_probe_refuses_states_that_do_not_match(rng):
     x = rng.normal(size=(3, 10, 4))
     train = split(10, 5)
     with pytest.raises(ValueError, match=r"shapes \[\(3, 10, 4\)\]; expected at least two arrays"):
-        identity.language_probe([x], train)
+        language_probe([x], train)
     with pytest.raises(ValueError, match=r"\(3, 10, 4\), \(3, 9, 4\)\]; expected at least two .* of one"):
-        identity.language_probe([x, x[:, :9]], train)
+        language_probe([x, x[:, :9]], train)
     with pytest.raises(ValueError, match=r"\(10, 4\), \(10, 4\)\]; expected .* \(layers, items, hidden\)"):
-        identity.language_probe([x[0], x[0]], train)
+        language_probe([x[0], x[0]], train)
 
 
 def test_language_probe_refuses_a_split_without_two_sides(rng):
     x, y = rng.normal(size=(2, 3, 10, 4))
     for n_train in (0, 10):
         with pytest.raises(ValueError, match=f"train marks {n_train} of 10 items; expected some of 10"):
-            identity.language_probe([x, y], split(10, n_train))
+            language_probe([x, y], split(10, n_train))
     with pytest.raises(ValueError, match="train marks 5 of 12 items; expected some of 10"):
-        identity.language_probe([x, y], split(12, 5))
+        language_probe([x, y], split(12, 5))

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from ..errors import ParameterError
+from ...errors import ParameterError
 from .pooled import require_pairs
 from .reduced_rank import grouped
 

@@ -10,9 +10,9 @@ Source: Johansen (1991), Econometrica 59 (Granger's representation: n - rank com
 
 import numpy as np
 
-from ..errors import ParameterError
-from .johansen import size_distortion
+from ...errors import ParameterError
 from .pooled import pooled_rank
+from .trace_test import size_distortion
 
 SPECIFIC = ("random_walk", "stationary")
 _BURN = 20  # steps before the first layer: levels spread, transients at their stationary law

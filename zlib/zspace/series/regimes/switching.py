@@ -1,9 +1,7 @@
 r"""Regimes: two levels of log y in turn, fitted, and tested against one.
 
 Symbols: `log_y` (T,) log of :math:`y_t = \|f_l\|^2` over the generation steps of one problem; k regimes
-ordered by mean; LR, twice the log-likelihood ratio of two regimes over one; B bootstrap series. Parameters
-and the exact filter lie in `hamilton`, the particle filter in `particles`, change points in `changes`;
-their public names are also found here.
+ordered by mean; LR, twice the log-likelihood ratio of two regimes over one; B bootstrap series.
 
 Sources: Hamilton (1990), "Analysis of Time Series Subject to Changes in Regime", Journal of Econometrics 45
 (EM); Hansen (1992), Journal of Applied Econometrics 7, and Garcia (1998), International Economic Review 39
@@ -16,19 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import ConvergenceError
-from ..measures.results import TestResult
-from .changes import change_points as change_points
-from .changes import event_test as event_test
+from ...errors import ConvergenceError
+from ...measures.results import TestResult
 from .hamilton import SHORTEST, FilteredRegimes, RegimeParams, require_series, smoothed_probabilities
-from .hamilton import filtered_probabilities as filtered_probabilities
-from .hamilton import simulate_regimes as simulate_regimes
-from .particles import LinearGaussian as LinearGaussian
-from .particles import ParticleFilter as ParticleFilter
-from .particles import RegimeModel as RegimeModel
-from .particles import StochasticVolatility as StochasticVolatility
-from .particles import fit_stochastic_volatility as fit_stochastic_volatility
-from .particles import particle_filter as particle_filter
 
 _FLAT = 1e-4  # largest slope of the log-likelihood per step, in standard units, that counts as a maximum
 _LEAST_VARIANCE, _LEAST_STEPS = 1e-3, 5.0  # below them (share of the variance, steps) a regime is an artefact

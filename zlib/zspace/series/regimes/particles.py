@@ -17,7 +17,7 @@ from typing import Protocol
 import numpy as np
 from scipy import optimize, special
 
-from ..errors import ConvergenceError
+from ...errors import ConvergenceError
 from .hamilton import SHORTEST, RegimeParams, require_series
 
 

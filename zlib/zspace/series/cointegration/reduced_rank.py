@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from ..measures.results import TestResult
+from ...measures.results import TestResult
 
 
 @dataclass(frozen=True)

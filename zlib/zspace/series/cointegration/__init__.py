@@ -6,10 +6,10 @@ ratio is mechanical); `simulate_shared_trends`, `size_table` and `recovery_table
 (problems, layers, p) a language; symbols and sources stand in each module.
 """
 
-from .adjustment import Adjustment, ShuffledAdjustment, adjustment, shuffled_adjustment
-from .johansen import JohansenRank, johansen, size_distortion
 from .pooled import PooledRank, pooled_johansen
 from .recovery import recovery_table, simulate_shared_trends, size_table
+from .speeds import Adjustment, ShuffledAdjustment, adjustment, shuffled_adjustment
+from .trace_test import JohansenRank, johansen, size_distortion
 
 __all__ = [
     "Adjustment",

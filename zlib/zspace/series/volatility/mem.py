@@ -21,9 +21,9 @@ from arch import arch_model
 from scipy.signal import lfilter
 from statsmodels.stats.diagnostic import acorr_ljungbox, het_arch
 
-from ..errors import ConvergenceError, ParameterError
-from ..measures.resampling import stratified_permutations
-from ..measures.results import TestResult
+from ...errors import ConvergenceError, ParameterError
+from ...measures.resampling import stratified_permutations
+from ...measures.results import TestResult
 
 MIN_STEPS = 64
 DECAYS = (0.0, 0.3, 0.6, 0.8, 0.9, 0.95)  # where the score is taken: the last one looks back some 20 tokens

@@ -11,7 +11,7 @@ Processes of Several Types of Points", Journal of the Royal Statistical Society 
 
 import numpy as np
 
-from ..measures.results import TestResult
+from ...measures.results import TestResult
 
 
 def change_points(probabilities, *, minimum_run: int = 8) -> np.ndarray:

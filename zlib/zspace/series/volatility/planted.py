@@ -13,8 +13,8 @@ from typing import Literal
 
 import numpy as np
 
-from ..errors import ParameterError
-from .volatility import fit_mem, ljung_box_test, sup_score_test
+from ...errors import ParameterError
+from .mem import fit_mem, ljung_box_test, sup_score_test
 
 _BURN_IN = 300
 Innovations = Literal["exponential", "chi2", "lognormal"]

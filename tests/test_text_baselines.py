@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from zspace.measures import surface
+from zspace.measures import text_baselines
 
 SEEDS = (0, 1, 2)
 
@@ -27,13 +27,13 @@ def test_token_overlap_equals_the_weighted_cosine_of_counts():
         for i, j in np.ndindex(3, 3):
             a, b = bag(IDS_X[i], weight), bag(IDS_Y[j], weight)
             expected[i, j] = a @ b / np.linalg.norm(a) / np.linalg.norm(b)
-        np.testing.assert_allclose(surface.token_overlap(IDS_X, IDS_Y, idf=idf), expected, atol=1e-12)
+        np.testing.assert_allclose(text_baselines.token_overlap(IDS_X, IDS_Y, idf=idf), expected, atol=1e-12)
 
 
 def test_token_overlap_ignores_what_every_text_holds_unless_unweighted():
-    assert surface.token_overlap(IDS_X, IDS_Y)[2, 0] == 0  # they share token 5 only
-    assert surface.token_overlap(IDS_X, IDS_Y, idf=False)[2, 0] > 0
-    summary = surface.mean_token_overlap(IDS_X, IDS_Y)
+    assert text_baselines.token_overlap(IDS_X, IDS_Y)[2, 0] == 0  # they share token 5 only
+    assert text_baselines.token_overlap(IDS_X, IDS_Y, idf=False)[2, 0] > 0
+    summary = text_baselines.mean_token_overlap(IDS_X, IDS_Y)
     assert summary.matched > 0.3 > 0.1 > summary.unmatched
 
 
@@ -41,11 +41,11 @@ def test_lexical_outcomes_find_shared_tokens_and_shared_length_and_nothing_else(
     n = 60
     numbers = rng.integers(100, 400, (n, 3))
     own = [np.hstack([rng.integers(low, low + 20, (n, 9)), numbers]) for low in (0, 20)]
-    assert surface.lexical_outcomes(*own).mean() > 0.9
+    assert text_baselines.lexical_outcomes(*own).mean() > 0.9
     foreign = [ids[:, :9] for ids in own]
-    assert surface.lexical_outcomes(*foreign).mean() < 0.1
+    assert text_baselines.lexical_outcomes(*foreign).mean() < 0.1
     length = rng.integers(10, 400, n)
-    by_length = surface.lexical_outcomes(*foreign, lengths_x=length, lengths_y=2 * length)
+    by_length = text_baselines.lexical_outcomes(*foreign, lengths_x=length, lengths_y=2 * length)
     assert by_length.mean() > 0.5
     assert by_length.shape == (2, n)
 
@@ -53,9 +53,9 @@ def test_lexical_outcomes_find_shared_tokens_and_shared_length_and_nothing_else(
 def test_lexical_outcomes_count_ids_that_are_not_padding():
     ids_x = np.where(np.arange(9) < np.arange(1, 7)[:, None], 1, -1)
     ids_y = np.where(np.arange(18) < 3 * np.arange(1, 7)[:, None], 2, -1)
-    assert surface.lexical_outcomes(ids_x, ids_y).all()
+    assert text_baselines.lexical_outcomes(ids_x, ids_y).all()
     groups = np.repeat([0, 1], 3)
-    assert surface.lexical_outcomes(ids_x, ids_y, groups=groups, level="within").all()
+    assert text_baselines.lexical_outcomes(ids_x, ids_y, groups=groups, level="within").all()
 
 
 TEXTS = ["Three red birds", "a  b\n", "太阳 从东方"]  # of 3, 2 and 2 words; of 13, 2 and 5 characters
@@ -63,18 +63,18 @@ N_TOKENS, N_REFERENCE = [6, 2, 10], [3, 4, 8]
 
 
 def test_fertility_equals_counts_by_hand():
-    found = surface.fertility(TEXTS, N_TOKENS, N_REFERENCE)
+    found = text_baselines.fertility(TEXTS, N_TOKENS, N_REFERENCE)
     assert found.tokens == 6  # (6 + 2 + 10) / 3
     assert found.per_word == pytest.approx(18 / 7)  # of all texts, not the mean over texts
     assert found.per_character == pytest.approx(18 / 20)
     assert found.premium == pytest.approx((2 + 0.5 + 1.25) / 3)  # mean of ratios, not 18 / 15
-    tripled = surface.fertility(TEXTS, 3 * np.array(N_TOKENS), N_REFERENCE)
+    tripled = text_baselines.fertility(TEXTS, 3 * np.array(N_TOKENS), N_REFERENCE)
     assert (tripled.per_word, tripled.premium) == pytest.approx((54 / 7, 3.75))
 
 
 def test_fertility_has_no_words_in_scripts_that_write_none():
-    unspaced = surface.fertility(TEXTS, N_TOKENS, N_REFERENCE, spaced=False)
-    spaced = surface.fertility(TEXTS, N_TOKENS, N_REFERENCE)
+    unspaced = text_baselines.fertility(TEXTS, N_TOKENS, N_REFERENCE, spaced=False)
+    spaced = text_baselines.fertility(TEXTS, N_TOKENS, N_REFERENCE)
     assert np.isnan(unspaced.per_word)
     kept = ("tokens", "per_character", "premium")
     assert [getattr(unspaced, name) for name in kept] == [getattr(spaced, name) for name in kept]
@@ -83,10 +83,12 @@ def test_fertility_has_no_words_in_scripts_that_write_none():
 def test_fertility_of_a_language_against_itself_has_premium_one(rng):
     n_tokens = rng.integers(1, 50, 30)
     texts = ["w " * k for k in rng.integers(1, 20, 30)]
-    assert surface.fertility(texts, n_tokens, n_tokens).premium == 1.0
+    assert text_baselines.fertility(texts, n_tokens, n_tokens).premium == 1.0
     # the mean of ratios is at least one over the mean of their inverses
     other = rng.integers(1, 50, 30)
-    there, back = (surface.fertility(texts, *pair).premium for pair in ((n_tokens, other), (other, n_tokens)))
+    there, back = (
+        text_baselines.fertility(texts, *pair).premium for pair in ((n_tokens, other), (other, n_tokens))
+    )
     assert there * back > 1
 
 
@@ -104,4 +106,4 @@ def test_fertility_of_a_language_against_itself_has_premium_one(rng):
 )
 def test_fertility_refuses_counts_that_do_not_fit_the_texts(texts, n_tokens, n_reference, message):
     with pytest.raises(ValueError, match=message):
-        surface.fertility(texts, n_tokens, n_reference)
+        text_baselines.fertility(texts, n_tokens, n_reference)
