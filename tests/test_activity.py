@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from zspace.errors import ParameterError
 from zspace.evidence import claims
-from zspace.evidence.experiments import activity
-from zspace.evidence.panels import PLANTED, TRAINED, simulated_panel
+from zspace.evidence.alignment_depth import activity
+from zspace.evidence.language_pairs import PLANTED, TRAINED, simulated_panel
 
 N_SCENARIOS, N_LEVELS = 24, 3
 

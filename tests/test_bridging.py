@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from zspace.errors import ParameterError
 from zspace.evidence import claims
-from zspace.evidence.experiments import bridging
-from zspace.evidence.panels import PLANTED, SHUFFLED, TRAINED, Panel
+from zspace.evidence.bridges import bridging
+from zspace.evidence.language_pairs import PLANTED, SHUFFLED, TRAINED, Panel
 
 N_SCENARIOS, N_DRAWS, N_LAYERS, DIM = 30, 4, 8, 24
 SCENARIO = np.repeat(np.arange(N_SCENARIOS), N_DRAWS)

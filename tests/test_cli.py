@@ -12,7 +12,7 @@ from planted_recordings import planted_recordings
 from zspace import files
 from zspace.errors import ParameterError, StoreError
 from zspace.evidence import claims, rules
-from zspace.evidence.experiments import sweep_grid
+from zspace.evidence.blind_sweep import grid
 from zspace.pages import batch, cli, grids, publishing
 from zspace.sources import corpora
 from zspace.states import capture, imported, store
@@ -229,7 +229,7 @@ def test_report_prints_the_page_last_and_tells_when_it_is_not_finished(zspace, p
 
 def test_sweep_runs_each_part_once_with_its_options(zspace, monkeypatch, tmp_path):
     seen = []
-    monkeypatch.setattr(sweep_grid, "run", lambda name, **options: seen.append((name, options)))
+    monkeypatch.setattr(grid, "run", lambda name, **options: seen.append((name, options)))
     parts = ["--part=noise", "--part=equal shares", "--part=noise"]
     words = ["--device=cuda", "--workers=3", "--seed=7", f"--out={tmp_path}", "--keep"]
     status, out, _ = zspace("sweep", *parts, *words)
@@ -241,11 +241,11 @@ def test_sweep_runs_each_part_once_with_its_options(zspace, monkeypatch, tmp_pat
 
 def test_sweep_takes_all_parts_into_the_committed_folder_by_default(zspace, monkeypatch):
     seen = []
-    monkeypatch.setattr(sweep_grid, "run", lambda name, **options: seen.append((name, options)))
+    monkeypatch.setattr(grid, "run", lambda name, **options: seen.append((name, options)))
     _, out, _ = zspace("sweep")
     options = {"seed": 0, "folder": None, "keep": False, "device": "cpu", "workers": 1, "progress": True}
-    assert seen == [(name, options) for name in sweep_grid.PARTS]
-    assert str(sweep_grid.FOLDER) in out
+    assert seen == [(name, options) for name in grid.PARTS]
+    assert str(grid.FOLDER) in out
 
 
 def test_verify_runs_tests_and_notebooks_on_one_thread_each(zspace, project, monkeypatch):

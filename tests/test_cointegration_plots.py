@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
-from zspace.evidence import cointegration_plots as plots
-from zspace.evidence.experiments.thickness import KAPPA_ITSELF, SPEEDS_THEMSELVES
-from zspace.evidence.panels import PLANTED, TRAINED
+from zspace.evidence.cointegration import figures as plots
+from zspace.evidence.cointegration.thickness import KAPPA_ITSELF, SPEEDS_THEMSELVES
+from zspace.evidence.language_pairs import PLANTED, TRAINED
 from zspace.evidence.rules import INCONCLUSIVE, SUPPORTED
 
 

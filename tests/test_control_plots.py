@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
-from zspace.evidence import control_plots, theme
-from zspace.evidence.panels import TRAINED
+from zspace.evidence import theme
+from zspace.evidence.language_pairs import TRAINED
+from zspace.evidence.retrieval import control_figures
 
 LAYERS = 4
 
@@ -40,23 +41,23 @@ def overlap():
 
 
 def test_overlap_map_shows_the_table_and_names_the_largest(overlap):
-    figure = control_plots.overlap_map(overlap)
+    figure = control_figures.overlap_map(overlap)
     table, text = shown(figure)
     pd.testing.assert_frame_equal(table, overlap, check_names=False)
     assert text.tolist() == [["", "0.12", "-0.01"], ["0.12", "", "0.31"], ["-0.01", "0.31", ""]]
     assert title(figure) == "Translations share most tokens in fr and es: 0.31 beyond unrelated items"
     overlap.loc["en", "fr"] = overlap.loc["fr", "en"] = 0.47
-    again = control_plots.overlap_map(overlap)
+    again = control_figures.overlap_map(overlap)
     assert title(again) == "Translations share most tokens in en and fr: 0.47 beyond unrelated items"
     assert again.data[0].zmax == 0.47  # no value beyond the end of the scale
 
 
 def test_overlap_map_says_so_where_nothing_is_known(overlap):
-    figure = control_plots.overlap_map(overlap * np.nan)
+    figure = control_figures.overlap_map(overlap * np.nan)
     assert "unknown" in title(figure)
     assert set(shown(figure)[1].ravel()) == {""}
     overlap.loc["es"] = overlap["es"] = np.nan  # one language without token ids
-    assert "in en and fr: 0.12" in title(control_plots.overlap_map(overlap))
+    assert "in en and fr: 0.12" in title(control_figures.overlap_map(overlap))
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ def subjects():
 
 
 def test_subject_map_shows_every_estimate_the_model_on_top(subjects):
-    table, text = shown(control_plots.subject_map(subjects))
+    table, text = shown(control_figures.subject_map(subjects))
     assert list(table.columns) == ["zh", "fr", "sw"]
     assert list(table.index) == ["surface overlap", "random-0", TRAINED]  # a map's first row is the lowest
     for row in subjects.itertuples():
@@ -80,16 +81,16 @@ def test_subject_map_shows_every_estimate_the_model_on_top(subjects):
 
 
 def test_subject_map_title_names_the_languages_above_each_control(subjects):
-    found = title(control_plots.subject_map(subjects))
+    found = title(control_figures.subject_map(subjects))
     assert found == "The trained model is above each of its controls in zh"  # neither below nor equal to one
     subjects.loc[3, "estimate"] = 0.51
-    assert title(control_plots.subject_map(subjects)).endswith("controls in zh, fr")
+    assert title(control_figures.subject_map(subjects)).endswith("controls in zh, fr")
     subjects.loc[[0, 3], "estimate"] = 0.0
-    assert title(control_plots.subject_map(subjects)).endswith("controls in no language")
+    assert title(control_figures.subject_map(subjects)).endswith("controls in no language")
 
 
 def test_subject_map_without_controls_does_not_speak_of_any(subjects):
-    found = title(control_plots.subject_map(subjects[subjects["subject"] == TRAINED]))
+    found = title(control_figures.subject_map(subjects[subjects["subject"] == TRAINED]))
     assert "without any control" in found
     assert "above" not in found
 
@@ -107,7 +108,7 @@ def identity(lowest):
 
 def test_identity_curves_draw_every_line_in_its_languages_colour():
     table = identity(0.9)
-    figure = control_plots.identity_curves(table)
+    figure = control_figures.identity_curves(table)
     for code in ("zh", "sw"):
         rows = table[(table["language"] == code) & (table["subject"] == TRAINED)]
         drawn = [t for t in figure.data if t.line.color == theme.language_colour(code)]
@@ -120,11 +121,11 @@ def test_identity_curves_draw_every_line_in_its_languages_colour():
 
 
 def test_identity_curves_title_says_whether_the_language_can_be_told():
-    told = title(control_plots.identity_curves(identity(0.9)))
+    told = title(control_figures.identity_curves(identity(0.9)))
     assert told == "The language can be told at every layer: probe at least 0.90 (sw)"
-    not_told = title(control_plots.identity_curves(identity(0.5)))
+    not_told = title(control_figures.identity_curves(identity(0.5)))
     assert not_told == "The language cannot be told at every layer: probe at least 0.50 (sw)"
-    assert title(control_plots.identity_curves(identity(1.0))).endswith("at least 0.97 (zh)")
+    assert title(control_figures.identity_curves(identity(1.0))).endswith("at least 0.97 (zh)")
 
 
 def sinks(moved, poolings=("mean", "median", "trimmed")):
@@ -139,7 +140,7 @@ def sinks(moved, poolings=("mean", "median", "trimmed")):
 
 def test_sink_curves_draw_every_pooling():
     table = sinks(0.3)
-    figure = control_plots.sink_curves(table)
+    figure = control_figures.sink_curves(table)
     drawn = [t for t in figure.data if t.x[0] is not None]
     expected = {key: rows["retrieval"].tolist() for key, rows in table.groupby(["language", "pooling"])}
     colours = {theme.language_colour(code): code for code in ("zh", "sw")}
@@ -150,20 +151,21 @@ def test_sink_curves_draw_every_pooling():
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_sink_curves_title_names_the_largest_move_up_or_down(sign):
-    found = title(control_plots.sink_curves(sinks(sign * 0.2)))
+    found = title(control_figures.sink_curves(sinks(sign * 0.2)))
     assert found == "Best accuracy moves by at most 0.20 (sw, median)"
-    found = title(control_plots.sink_curves(sinks(sign * 0.01)))
+    found = title(control_figures.sink_curves(sinks(sign * 0.01)))
     assert found == "Best accuracy moves by at most 0.05 (zh, trimmed)"
 
 
 def test_sink_curves_without_other_poolings_say_so():
-    found = title(control_plots.sink_curves(sinks(0.3, ["mean"])))
+    found = title(control_figures.sink_curves(sinks(0.3, ["mean"])))
     assert found == "Other poolings were not captured in this run"
 
 
 def test_colours_stay_with_their_language_whatever_is_drawn_beside_it():
     table = sinks(0.3)
-    both, alone = (control_plots.sink_curves(t) for t in (table.iloc[::-1], table[table["language"] == "sw"]))
+    tables = table.iloc[::-1], table[table["language"] == "sw"]
+    both, alone = (control_figures.sink_curves(t) for t in tables)
     for figure in (both, alone):
         assert {t.line.color for t in figure.data} >= {theme.LANGUAGE_COLOURS["sw"]}
     assert theme.LANGUAGE_COLOURS["zh"] not in {t.line.color for t in alone.data}

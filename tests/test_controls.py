@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from zspace.evidence import panels
-from zspace.evidence.experiments import controls
+from zspace.evidence import language_pairs
+from zspace.evidence.retrieval import controls
 from zspace.sources import corpora, stories
 from zspace.states import capture, imported
 
@@ -18,15 +18,15 @@ Z = 4.5  # standard errors that an accuracy may be off
 
 
 def simulated(share, rng, language="fr"):
-    return replace(panels.simulated_panel("scenarios", share, rng=rng, **SIZE), language=language)
+    return replace(language_pairs.simulated_panel("scenarios", share, rng=rng, **SIZE), language=language)
 
 
 def hand_made(pair, *, language="fr", tokens=None, twins=(), **others):
     """A panel of 15 scenarios with two items each, the first five for discovery."""
     scenario = np.repeat(np.arange(N_SCENARIOS).astype(str), N_DRAWS)
-    subjects = {panels.TRAINED: pair, **{f"random-{i}": twin for i, twin in enumerate(twins)}}
+    subjects = {language_pairs.TRAINED: pair, **{f"random-{i}": twin for i, twin in enumerate(twins)}}
     discovery = np.arange(N) < 10
-    return panels.Panel(language, subjects, scenario, scenario, discovery, tokens, **others)
+    return language_pairs.Panel(language, subjects, scenario, scenario, discovery, tokens, **others)
 
 
 def noise_pair(rng, n_layers=3):
@@ -84,7 +84,8 @@ def counted():
     )
     scenario = np.array(list("abcd"))
     discovery = np.array([True, False, False, False])
-    return corpus, panels.Panel("zh", {}, scenario, scenario, discovery, tokens, texts=tuple(texts.values()))
+    panel = language_pairs.Panel("zh", {}, scenario, scenario, discovery, tokens, texts=tuple(texts.values()))
+    return corpus, panel
 
 
 def test_surface_by_language_counts_tokens_premium_and_overlap(counted):
@@ -203,10 +204,10 @@ def test_lengths_by_difficulty_of_no_language_is_empty():
 def test_subjects_at_peak_put_the_model_above_its_controls_only_with_a_signal(share, seed):
     rng = np.random.default_rng(seed)
     table = controls.subjects_at_peak({"fr": simulated(share, rng)}, rng=rng).set_index("subject")
-    twins = ["random-0", "random-1", "random-2", panels.RANDOM_BLOCKS, panels.PERMUTED]
-    assert list(table.index) == [panels.TRAINED, *twins, panels.SHUFFLED, controls.SURFACE]
-    best = table["estimate"].drop(panels.TRAINED).max()
-    assert (table.loc[panels.TRAINED, "low"] > best) == (share == 1.0)
+    twins = ["random-0", "random-1", "random-2", language_pairs.RANDOM_BLOCKS, language_pairs.PERMUTED]
+    assert list(table.index) == [language_pairs.TRAINED, *twins, language_pairs.SHUFFLED, controls.SURFACE]
+    best = table["estimate"].drop(language_pairs.TRAINED).max()
+    assert (table.loc[language_pairs.TRAINED, "low"] > best) == (share == 1.0)
     assert (table["low"] <= table["estimate"]).all()
     assert (table["estimate"] <= table["high"]).all()
     assert table["chance"].to_numpy() == pytest.approx(1 / N_SCENARIOS)
@@ -219,11 +220,11 @@ def test_subjects_at_peak_choose_the_layer_on_discovery_items(rng):
     place = {0: np.zeros(N, bool), 1: panel.discovery, 2: panel.confirmation}
     aligned = np.array([place[layer] for layer in range(3)])[..., None]
     pair = tuple(np.where(aligned, s, n) for s, n in zip(shared, noise, strict=True))
-    panel = replace(panel, subjects={panels.TRAINED: pair, "random-0": shared})
+    panel = replace(panel, subjects={language_pairs.TRAINED: pair, "random-0": shared})
     table = controls.subjects_at_peak({"fr": panel}, rng=rng).set_index("subject")
     found = accuracy_by_hand(pair, panel, panel.confirmation)
-    assert table.loc[panels.TRAINED, "layer"] == 1
-    assert table.loc[panels.TRAINED, "estimate"] == pytest.approx(found[1])
+    assert table.loc[language_pairs.TRAINED, "layer"] == 1
+    assert table.loc[language_pairs.TRAINED, "estimate"] == pytest.approx(found[1])
     assert found[1] < 0.3 < 0.9 < found[2]
     twin = accuracy_by_hand(shared, panel, panel.confirmation)
     assert table.loc["random-0", "estimate"] == pytest.approx(twin[table.loc["random-0", "layer"]])
@@ -233,7 +234,7 @@ def test_subjects_at_peak_keep_languages_apart_and_do_without_controls(rng):
     bare = hand_made(scenario_pair(rng), language="zh")
     table = controls.subjects_at_peak({"fr": simulated(0.0, rng), "zh": bare}, rng=rng)
     assert table.groupby("language", sort=False).size().to_dict() == {"fr": 8, "zh": 1}
-    assert table.iloc[-1]["subject"] == panels.TRAINED
+    assert table.iloc[-1]["subject"] == language_pairs.TRAINED
     assert table.iloc[-1]["estimate"] > 0.9
 
 
@@ -264,16 +265,16 @@ def test_language_identity_finds_an_offset_and_chance_without(rng):
 def test_language_identity_stands_beside_retrieval_of_model_and_twins(rng):
     pair, twin = scenario_pair(rng, strength=1.5), noise_pair(rng)
     panel = hand_made(pair, twins=[twin])
-    panel = replace(panel, subjects={**panel.subjects, panels.RANDOM_BLOCKS: twin})
+    panel = replace(panel, subjects={**panel.subjects, language_pairs.RANDOM_BLOCKS: twin})
     table = controls.language_identity({"fr": panel, "sw": replace(panel, language="sw")})
     assert table.groupby(["language", "subject"], sort=False).size().to_dict() == {
-        (code, name): 3 for code in ("fr", "sw") for name in (panels.TRAINED, "random-0")
+        (code, name): 3 for code in ("fr", "sw") for name in (language_pairs.TRAINED, "random-0")
     }
     found = table[table["language"] == "fr"].set_index("subject")["retrieval"]
-    for name, states in ((panels.TRAINED, pair), ("random-0", twin)):
+    for name, states in ((language_pairs.TRAINED, pair), ("random-0", twin)):
         expected = accuracy_by_hand(states, panel, panel.confirmation)
         assert found[name].to_numpy() == pytest.approx(expected)
-    assert found[panels.TRAINED].min() > found["random-0"].max()
+    assert found[language_pairs.TRAINED].min() > found["random-0"].max()
 
 
 def test_sinks_of_identical_states_are_at_distance_zero(rng):
@@ -283,7 +284,7 @@ def test_sinks_of_identical_states_are_at_distance_zero(rng):
     assert (table["distance"] == 0).all()
     retrieval = by_pooling(table, "retrieval")
     for name in ("mean", "median", "trimmed"):
-        expected = accuracy_by_hand(panel.subjects[panels.TRAINED], panel, panel.confirmation)
+        expected = accuracy_by_hand(panel.subjects[language_pairs.TRAINED], panel, panel.confirmation)
         assert retrieval[name] == pytest.approx(expected)
 
 
@@ -299,7 +300,7 @@ def test_sinks_show_a_huge_direction_in_the_average(shares, rng):
     lengths = rng.uniform(0.3, 1.0, (2, N, 1)) if shares == "by length" else np.ones((2, N, 1))
     dominated = tuple(s + one * sink for s, one in zip(clean, lengths, strict=True))
     panel = hand_made(dominated)
-    trimmed = replace(panel, subjects={panels.TRAINED: clean})
+    trimmed = replace(panel, subjects={language_pairs.TRAINED: clean})
     table = controls.sinks({"fr": panel}, {"trimmed": {"fr": trimmed}})
     retrieval, distance = by_pooling(table, "retrieval"), by_pooling(table, "distance")
     assert retrieval["trimmed"].min() > 0.9
@@ -347,7 +348,7 @@ def test_re_roundings_have_the_excess_of_each_over_the_best_control(rounded, rng
     table = controls.re_roundings({"fr": rounded}, rng=rng).set_index("weights")
     assert list(table.index) == ["as stored", "re-rounded-0", "re-rounded-1"]
     best = max(peak_by_hand(rounded, "random-0"), peak_by_hand(rounded, "random-1"))
-    for words, name in (("as stored", panels.TRAINED), ("re-rounded-1", "re-rounded-1")):
+    for words, name in (("as stored", language_pairs.TRAINED), ("re-rounded-1", "re-rounded-1")):
         assert table.loc[words, "estimate"] == pytest.approx(peak_by_hand(rounded, name) - best)
     assert table.loc["re-rounded-0", "estimate"] == table.loc["as stored", "estimate"] > 0.5
     assert table.loc["re-rounded-1", "estimate"] < 0.1
@@ -357,7 +358,7 @@ def test_re_roundings_have_the_excess_of_each_over_the_best_control(rounded, rng
 
 def test_re_roundings_need_the_controls_of_the_claim(rounded, rng):
     stored = {name: pair for name, pair in rounded.subjects.items() if not name.startswith("re-rounded")}
-    alone = {panels.TRAINED: rounded.subjects[panels.TRAINED]}
+    alone = {language_pairs.TRAINED: rounded.subjects[language_pairs.TRAINED]}
     pairs = {
         "fr": replace(rounded, subjects=stored),
         "zh": replace(rounded, subjects=alone, language="zh"),
@@ -378,7 +379,7 @@ def no_model(tmp_path, monkeypatch):
     identity = {"model": "m", "variant": "trained", "seed": None}
     monkeypatch.setattr(capture.models, "identity", lambda *_, **__: identity)
     asked = []
-    monkeypatch.setattr(panels.capture, "ensure_all", lambda *_, **options: asked.append(options))
+    monkeypatch.setattr(language_pairs.capture, "ensure_all", lambda *_, **options: asked.append(options))
     return asked
 
 
@@ -394,14 +395,16 @@ def test_open_poolings_read_what_is_stored_or_capture_it(stored, corpus, no_mode
     states = rng.normal(size=(3, 2, 2, N, DIM))
     coords = {"language": list(corpus.languages), "pooling": list(controls.SINK_POOLINGS)}
     ids = (("language", "item", "position"), rng.integers(0, 99, (3, N, 5)))
-    found = {panels.TRAINED: xr.Dataset({"states": (dims, states), "token_ids": ids}, coords)}
-    monkeypatch.setattr(panels.capture, "ensure_all", lambda *_, **options: no_model.append(options) or found)
+    found = {language_pairs.TRAINED: xr.Dataset({"states": (dims, states), "token_ids": ids}, coords)}
+    monkeypatch.setattr(
+        language_pairs.capture, "ensure_all", lambda *_, **given: no_model.append(given) or found
+    )
     monkeypatch.setattr(capture, "is_stored", lambda *_, **__: stored)
     opened = controls.open_poolings("m", corpus, rng=rng, capture_missing=not stored)
     assert list(opened) == ["median", "trimmed"]
     for i, pairs in enumerate(opened.values()):
         assert list(pairs) == ["fr", "sw"]
-        for at, side in enumerate(pairs["sw"].subjects[panels.TRAINED]):
+        for at, side in enumerate(pairs["sw"].subjects[language_pairs.TRAINED]):
             np.testing.assert_array_equal(side, states[2 * at, i])  # of en and sw
     for options in no_model:
         assert options["variants"] == [("trained", None)]
@@ -422,6 +425,6 @@ def test_open_poolings_take_the_imported_ones_that_are_there(corpus, tmp_path, m
     for capture_missing in (False, True):
         opened = controls.open_poolings("mine", corpus, rng=rng, capture_missing=capture_missing)
         assert list(opened) == ["median"]
-        x, y = opened["median"]["fr"].subjects[panels.TRAINED]
+        x, y = opened["median"]["fr"].subjects[language_pairs.TRAINED]
         np.testing.assert_array_equal(x, arrays["trained/en/median"])
         np.testing.assert_array_equal(y, arrays["trained/fr/median"])

@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
-from zspace.evidence import bridge_plots, depth_plots
-from zspace.evidence.experiments import activity
-from zspace.evidence.panels import TRAINED
+from zspace.evidence.alignment_depth import activity, figures
+from zspace.evidence.bridges import figures as bridge_figures
+from zspace.evidence.language_pairs import TRAINED
 from zspace.evidence.rules import REFUTED, SUPPORTED
 
 
@@ -32,17 +32,17 @@ def curves():
 
 
 def test_depth_curves_name_depths_and_mark_what_is_censored(curves, depths):
-    figure = depth_plots.depth_curves(curves, depths)
+    figure = figures.depth_curves(curves, depths)
     assert title(figure) == "Depth: zh 2"
     assert "censored: not aligned" in {a.text for a in figure.layout.annotations}
     nowhere = depths.assign(layer=np.nan, aligned=True)
-    figure = depth_plots.depth_curves(curves, nowhere)
+    figure = figures.depth_curves(curves, nowhere)
     assert title(figure) == "Depth: censored in every language"
     assert [a.text for a in figure.layout.annotations].count("censored") == 2
 
 
 def test_accuracy_map_orders_languages_by_text_and_counts_both_hurdles(curves, depths):
-    figure = depth_plots.accuracy_map(curves, depths)
+    figure = figures.accuracy_map(curves, depths)
     assert title(figure) == "1 of 2 languages are aligned, 1 of them at a layer for sure"
     heat, crosses = figure.data
     assert list(heat.y) == ["sw", "zh"]
@@ -53,7 +53,7 @@ def test_accuracy_map_orders_languages_by_text_and_counts_both_hurdles(curves, d
 def test_by_share_states_both_correlations_and_leaves_censored_points_open(depths):
     rows = [("layer", "mc4_tokens", TRAINED, -0.5, 0.04), ("layer", "web_pages", TRAINED, 0.25, 0.3)]
     table = pd.DataFrame(rows, columns=["outcome", "proxy", "subject", "rho", "p"])
-    figure = depth_plots.by_share(depths, table, "layer", "depth")
+    figure = figures.by_share(depths, table, "layer", "depth")
     assert title(figure) == "Against the share of text: ρ = -0.50 (p = 0.040), ρ = +0.25 (p = 0.300)"
     symbols = {trace.text[0]: trace.marker.symbol for trace in figure.data}
     assert symbols == {"zh": "circle", "sw": "circle-open"}
@@ -67,7 +67,7 @@ def test_curves_by_level_say_where_the_verdict_holds(value, words):
     one = pd.DataFrame({"layer": layer, "level": level, value: 1.0 + level, "subject": TRAINED})
     table = pd.concat([one.assign(language=k) for k in ("zh", "sw")])
     table = pd.concat([table, table.assign(subject="random-0")], ignore_index=True)
-    draw = {"snr": depth_plots.snr_by_level, "margin": depth_plots.margin_by_level}[value]
+    draw = {"snr": figures.snr_by_level, "margin": figures.margin_by_level}[value]
     figure = draw(table, {"zh": SUPPORTED, "sw": REFUTED})
     assert f"{words} zh; {'does not stay higher' if value == 'snr' else 'is not smaller'} in sw" in title(
         figure
@@ -79,7 +79,7 @@ def test_curves_by_level_say_where_the_verdict_holds(value, words):
 
 def test_pace_curves_give_the_depths_of_the_table(rng):
     _, table = activity.pace_evidence(rng=rng)
-    figure = depth_plots.pace_curves(table)
+    figure = figures.pace_curves(table)
     assert title(figure) == "Contributions × 2: depth 5 instead of 17"
     assert len(figure.data) == len(activity.GAINS) + 1
     below = [int(np.argmax(np.array(trace.y) < activity.THRESHOLD)) for trace in figure.data]
@@ -98,7 +98,7 @@ def test_ladder_curves_name_the_best_bridge_and_cut_the_axis():
             "gap, null": [0.0, 0.05, 0.0],
         }
     )
-    figure = bridge_plots.ladder_curves(table)
+    figure = bridge_figures.ladder_curves(table)
     assert title(figure) == "Best held-out R² of a bridge: zh 0.31"
     drawn = {trace.name: trace.y for trace in figure.data if len(trace.y) == 3}
     np.testing.assert_allclose(drawn["ridge"], [-1, 0.2, 0.31])
@@ -109,7 +109,7 @@ def test_conditioning_scatter_has_a_point_a_pair_and_its_test():
     columns = {"log_kappa_excess": [0.1, 0.2, 0.3], "gap_excess": [0.0, 0.1, 0.2], "r2": [0.5, 0.6, 0.7]}
     pairs = pd.DataFrame({"subject": TRAINED, "first": list("aab"), "second": list("bcc"), **columns})
     found = pd.DataFrame({"subject": [TRAINED], "r": [0.9], "p": [0.0123], "critical": [0.8]})
-    figure = bridge_plots.conditioning_scatter(pairs, found)
+    figure = bridge_figures.conditioning_scatter(pairs, found)
     assert title(figure) == "Conditioning and gap over 3 pairs: r = 0.90, p = 0.012 (QAP)"
     assert "|r| ≥ 0.80; mean held-out R² 0.60" in figure.layout.title.subtitle.text
     assert list(figure.data[0].text) == ["a–b", "a–c", "b–c"]

@@ -6,8 +6,9 @@ import types
 import numpy as np
 import pytest
 from zspace import theory
-from zspace.evidence import claims, panels, rules
-from zspace.evidence.experiments import common, descent, dilution, retrieval, simulated, updates
+from zspace.evidence import claims, error_rates, language_pairs, rules, study
+from zspace.evidence.retrieval import by_layer, updates
+from zspace.evidence.snr_descent import descent, dilution
 from zspace.measures import alignment, residual
 from zspace.measures.resampling import Interval
 from zspace.sources import corpora
@@ -23,12 +24,12 @@ SEEDS = (0, 1, 2)
 
 
 def retrieval_evidence(panel, rng, claim="prediction_1_aligned"):
-    return retrieval.EVIDENCE[claim](panel, retrieval.retrieval_outcomes(panel), rng=rng)
+    return by_layer.EVIDENCE[claim](panel, by_layer.retrieval_outcomes(panel), rng=rng)
 
 
 @pytest.mark.parametrize("claim", EMPIRICAL)
 def test_rule_tells_true_false_and_null_apart(claim, rng):
-    worlds = simulated.simulation(claim, n_scenarios=30, n_draws=2, rng=rng)
+    worlds = error_rates.simulation(claim, n_scenarios=30, n_draws=2, rng=rng)
     found = claims.operating_characteristic(claim, worlds, rng=rng, n_simulations=6)
     assert found.power >= 5 / 6
     assert found.rates["false"].get("supported", 0) == 0
@@ -39,7 +40,7 @@ def test_rule_tells_true_false_and_null_apart(claim, rng):
 @pytest.mark.full
 @pytest.mark.parametrize("claim", EMPIRICAL)
 def test_rule_supports_the_null_in_at_most_one_of_twenty(claim, rng):
-    worlds = simulated.simulation(claim, n_scenarios=30, n_draws=4, rng=rng)
+    worlds = error_rates.simulation(claim, n_scenarios=30, n_draws=4, rng=rng)
     found = claims.operating_characteristic(claim, worlds, rng=rng, n_simulations=400)
     assert found.null_supported <= 0.05
     assert found.power >= 0.95
@@ -51,7 +52,7 @@ def test_rule_supports_the_null_in_at_most_one_of_twenty(claim, rng):
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_no_subject_without_training_is_ever_supported(seed):
-    panel = panels.simulated_panel("scenarios", 0.0, rng=np.random.default_rng(seed))
+    panel = language_pairs.simulated_panel("scenarios", 0.0, rng=np.random.default_rng(seed))
     rng = np.random.default_rng(seed + 10)
     for claim in ("prediction_1_aligned", "prediction_1_rises"):
         verdict = claims.evaluate(claim, retrieval_evidence(panel, rng, claim))
@@ -62,7 +63,7 @@ def test_no_subject_without_training_is_ever_supported(seed):
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_signal_planted_in_the_trained_model_is_supported(seed):
-    panel = panels.simulated_panel("scenarios", 1.0, rng=np.random.default_rng(seed))
+    panel = language_pairs.simulated_panel("scenarios", 1.0, rng=np.random.default_rng(seed))
     rng = np.random.default_rng(seed + 10)
     for claim in ("prediction_1_aligned", "prediction_1_rises"):
         assert claims.evaluate(claim, retrieval_evidence(panel, rng, claim)).as_corrected == "supported"
@@ -71,8 +72,8 @@ def test_signal_planted_in_the_trained_model_is_supported(seed):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_signal_in_a_twin_too_is_not_supported(seed):
     """The control that matters: what a random model does as well is no evidence."""
-    panel = panels.simulated_panel("scenarios", 1.0, rng=np.random.default_rng(seed))
-    panel.subjects["random-1"] = panel.subjects[panels.TRAINED]
+    panel = language_pairs.simulated_panel("scenarios", 1.0, rng=np.random.default_rng(seed))
+    panel.subjects["random-1"] = panel.subjects[language_pairs.TRAINED]
     verdict = claims.evaluate("prediction_1_aligned", retrieval_evidence(panel, np.random.default_rng(seed)))
     assert verdict.as_corrected == "not testable"
     assert "random-1" in verdict.as_corrected_reason
@@ -83,12 +84,17 @@ def test_a_signal_in_a_twin_too_is_not_supported(seed):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_null_model_of_theorem_2_falls_and_is_never_aligned(seed):
     rng = np.random.default_rng(seed)
-    panel = panels.simulated_panel("scenarios", 0.0, rng=rng)
+    panel = language_pairs.simulated_panel("scenarios", 0.0, rng=rng)
     stacks = {
         name: theory.accumulation_null(len(panel.scenario), rng=rng)
-        for name in (*panel.twins, panels.TRAINED, panels.PERMUTED, panels.RANDOM_BLOCKS)
+        for name in (
+            *panel.twins,
+            language_pairs.TRAINED,
+            language_pairs.PERMUTED,
+            language_pairs.RANDOM_BLOCKS,
+        )
     }
-    null = panels.with_controls(panels.replace(panel, subjects=stacks), rng=rng)
+    null = language_pairs.with_controls(language_pairs.replace(panel, subjects=stacks), rng=rng)
     result = descent.snr_descent({"zh": null}, rng=rng)
     falls = result.criteria.set_index("subject")
     assert (falls.loc["trained", ["falls", "exact"]] == falls.loc["trained", "layers"]).all()
@@ -103,7 +109,7 @@ def test_the_null_model_of_theorem_2_falls_and_is_never_aligned(seed):
 def test_accumulation_tells_dilution_from_cross_terms(rng):
     scenario = np.repeat(np.arange(20), 4)
     worlds = dilution.accumulation_worlds(scenario, rng=rng)
-    shares = {w: worlds(w, rng).statistics["accumulation_share"].estimate for w in simulated.WORLDS}
+    shares = {w: worlds(w, rng).statistics["accumulation_share"].estimate for w in error_rates.WORLDS}
     assert shares["true"] == pytest.approx(1, abs=0.1)
     assert shares["null"] == pytest.approx(0.5, abs=0.07)
     assert shares["modest"] == pytest.approx(0.75, abs=0.07)
@@ -123,52 +129,52 @@ def test_theorem_evidence_rests_on_numbers_that_could_fail(rng):
 
 def test_discovery_items_never_reach_the_verdict(rng):
     """Ruining the discovery outcomes may move the layer but not which items the interval counts."""
-    panel = panels.simulated_panel("scenarios", 1.0, rng=rng)
-    outcomes = retrieval.retrieval_outcomes(panel)
-    first = retrieval.aligned_excess(panel, outcomes, panels.TRAINED, rng=np.random.default_rng(0))
-    peak = retrieval.peak_layer(panel, outcomes[panels.TRAINED])
+    panel = language_pairs.simulated_panel("scenarios", 1.0, rng=rng)
+    outcomes = by_layer.retrieval_outcomes(panel)
+    first = by_layer.aligned_excess(panel, outcomes, language_pairs.TRAINED, rng=np.random.default_rng(0))
+    peak = by_layer.peak_layer(panel, outcomes[language_pairs.TRAINED])
     ruined = {name: found.copy() for name, found in outcomes.items()}
     for found in ruined.values():
         found[:, :, panel.discovery] = False
-    ruined[panels.TRAINED][peak][:, panel.discovery] = True
-    second = retrieval.aligned_excess(panel, ruined, panels.TRAINED, rng=np.random.default_rng(0))
-    controls = [retrieval.peak_layer(panel, outcomes[c]) for c in (*panel.twins, panels.PERMUTED)]
+    ruined[language_pairs.TRAINED][peak][:, panel.discovery] = True
+    second = by_layer.aligned_excess(panel, ruined, language_pairs.TRAINED, rng=np.random.default_rng(0))
+    controls = [by_layer.peak_layer(panel, outcomes[c]) for c in (*panel.twins, language_pairs.PERMUTED)]
     assert second.estimate >= first.estimate - 0.1
     assert any(controls)  # the controls' layers do come from discovery
     flipped = {name: found.copy() for name, found in outcomes.items()}
-    flipped[panels.TRAINED][:, :, panel.confirmation] = False
-    third = retrieval.aligned_excess(panel, flipped, panels.TRAINED, rng=np.random.default_rng(0))
+    flipped[language_pairs.TRAINED][:, :, panel.confirmation] = False
+    third = by_layer.aligned_excess(panel, flipped, language_pairs.TRAINED, rng=np.random.default_rng(0))
     assert third.estimate < 0
 
 
 def test_layer_zero_peak_has_no_drop_and_no_rise(rng):
-    panel = panels.simulated_panel("scenarios", 0.0, rng=rng)
+    panel = language_pairs.simulated_panel("scenarios", 0.0, rng=rng)
     n = len(panel.scenario)
     outcomes = np.zeros((4, 2, n), bool)
     outcomes[0] = True
-    drop = retrieval.largest_drop(panel, outcomes, rng=rng)
+    drop = by_layer.largest_drop(panel, outcomes, rng=rng)
     assert (drop.estimate, drop.low, drop.high) == (0, 0, 0)
 
 
 def test_largest_drop_finds_a_dip_before_the_peak(rng):
-    panel = panels.simulated_panel("scenarios", 0.0, rng=rng)
+    panel = language_pairs.simulated_panel("scenarios", 0.0, rng=rng)
     outcomes = np.zeros((5, 2, len(panel.scenario)), bool)
     for layer, share in enumerate((0.2, 0.6, 0.3, 0.9, 0.1)):
         outcomes[layer] = rng.random((2, len(panel.scenario))) < share
-    drop = retrieval.largest_drop(panel, outcomes, rng=rng)
+    drop = by_layer.largest_drop(panel, outcomes, rng=rng)
     assert drop.low > 0.02  # from .6 to .3; the fall after the peak does not count
     rising = np.sort(outcomes, axis=0)
-    assert retrieval.largest_drop(panel, rising, rng=rng).high <= 0.02
+    assert by_layer.largest_drop(panel, rising, rng=rng).high <= 0.02
 
 
 def test_length_overlap_strata_hold_several_items_and_keep_ties_together(rng):
-    panel = panels.simulated_panel("scenarios", 0.0, rng=rng)
-    equal = panels.length_overlap_strata(panel)
+    panel = language_pairs.simulated_panel("scenarios", 0.0, rng=rng)
+    equal = language_pairs.length_overlap_strata(panel)
     assert len(np.unique(equal)) <= 2  # all lengths are equal: only overlap may part items
     lengths = rng.integers(4, 13, len(panel.scenario))
     keep = np.arange(12) < lengths[:, None]
-    ragged = panels.replace(panel, tokens=tuple(np.where(keep, t, -1) for t in panel.tokens))
-    strata = panels.length_overlap_strata(ragged)
+    ragged = language_pairs.replace(panel, tokens=tuple(np.where(keep, t, -1) for t in panel.tokens))
+    strata = language_pairs.length_overlap_strata(ragged)
     assert np.unique(strata, return_counts=True)[1].min() >= 4
     longest = [lengths[strata // 2 == s].max() for s in np.unique(strata // 2)]
     shortest = [lengths[strata // 2 == s].min() for s in np.unique(strata // 2)]
@@ -176,8 +182,8 @@ def test_length_overlap_strata_hold_several_items_and_keep_ties_together(rng):
 
 
 def test_planted_updates_agree_where_states_hardly_do(rng):
-    panel = panels.simulated_panel("updates", 1.0, rng=rng)
-    states, found = updates.update_auc(panel, panel.subjects[panels.TRAINED])
+    panel = language_pairs.simulated_panel("updates", 1.0, rng=rng)
+    states, found = updates.update_auc(panel, panel.subjects[language_pairs.TRAINED])
     twin_states, twin = updates.update_auc(panel, panel.subjects["random-0"])
     assert found.mean() > states.mean() + 0.2
     assert abs(twin.mean() - twin_states.mean()) < 0.1
@@ -195,7 +201,9 @@ BOTH = ((0.2, 0.2), (0.8, 0.4), (0.2, 1.0), (0.2, 0.2))  # .4 by its discovery p
 @pytest.fixture
 def panel(rng):
     """Twelve scenarios of five items, four of them for discovery: 20 items and 40."""
-    return panels.simulated_panel("scenarios", 0.0, rng=rng, n_scenarios=12, n_draws=5, n_layers=3, dim=8)
+    return language_pairs.simulated_panel(
+        "scenarios", 0.0, rng=rng, n_scenarios=12, n_draws=5, n_layers=3, dim=8
+    )
 
 
 def outcomes_of(panel, layers):
@@ -211,14 +219,14 @@ def outcomes_of(panel, layers):
 def made_outcomes(panel, **subjects):
     """Outcomes of every subject, low but for those given (names with _ for - and spaces)."""
     names = {n.replace("-", "_").replace(" ", "_"): n for n in panel.subjects}
-    texts = {"surface_overlap": retrieval.SURFACE, "shared_spelling": retrieval.SPELLING}
+    texts = {"surface_overlap": by_layer.SURFACE, "shared_spelling": by_layer.SPELLING}
     outcomes = {n: outcomes_of(panel, LOW) for n in names.values()}
     outcomes |= {n: outcomes_of(panel, LOW[:1]) for n in texts.values()}
     return outcomes | {(names | texts)[n]: outcomes_of(panel, layers) for n, layers in subjects.items()}
 
 
 def test_peak_layer_is_chosen_on_discovery(panel):
-    assert retrieval.peak_layer(panel, outcomes_of(panel, BOTH)) == 1
+    assert by_layer.peak_layer(panel, outcomes_of(panel, BOTH)) == 1
 
 
 @pytest.mark.parametrize(
@@ -228,9 +236,9 @@ def test_peak_layer_is_chosen_on_discovery(panel):
 def test_aligned_excess_is_over_the_best_of_every_control(panel, rng, best):
     layers = ((0.6, 0.6),) if best in ("surface_overlap", "shared_spelling") else (*LOW[:1], (0.6, 0.6))
     outcomes = made_outcomes(panel, trained=(*LOW[:1], (0.9, 0.9)), **{best: layers})
-    found = retrieval.aligned_excess(panel, outcomes, panels.TRAINED, rng=rng)
+    found = by_layer.aligned_excess(panel, outcomes, language_pairs.TRAINED, rng=rng)
     assert found.estimate == pytest.approx(0.9 - 0.6)
-    evidence = retrieval.aligned_evidence(panel, outcomes, rng=rng)
+    evidence = by_layer.aligned_evidence(panel, outcomes, rng=rng)
     assert evidence.statistics["aligned_excess"].estimate == pytest.approx(0.9 - 0.6)
 
 
@@ -239,26 +247,26 @@ def test_aligned_excess_leaves_out_what_is_no_control_of_it(panel, rng):
     outcomes = made_outcomes(
         panel, trained=high, random_blocks_0=high, shuffled_pairing=high, planted_signal=high
     )
-    found = retrieval.aligned_excess(panel, outcomes, panels.TRAINED, rng=rng)
+    found = by_layer.aligned_excess(panel, outcomes, language_pairs.TRAINED, rng=rng)
     assert found.estimate == pytest.approx(0.8 - 0.1)
     twin = made_outcomes(panel, random_1=high)
-    assert retrieval.aligned_excess(panel, twin, "random-1", rng=rng).estimate == pytest.approx(0.8 - 0.1)
+    assert by_layer.aligned_excess(panel, twin, "random-1", rng=rng).estimate == pytest.approx(0.8 - 0.1)
 
 
 def test_aligned_excess_chooses_every_layer_on_discovery(panel, rng):
     trained = made_outcomes(panel, trained=BOTH)
-    found = retrieval.aligned_excess(panel, trained, panels.TRAINED, rng=rng)
+    found = by_layer.aligned_excess(panel, trained, language_pairs.TRAINED, rng=rng)
     assert found.estimate == pytest.approx(0.4 - 0.1)
     control = made_outcomes(panel, trained=((0.9, 0.9),), random_2=BOTH)
-    found = retrieval.aligned_excess(panel, control, panels.TRAINED, rng=rng)
+    found = by_layer.aligned_excess(panel, control, language_pairs.TRAINED, rng=rng)
     assert found.estimate == pytest.approx(0.9 - 0.4)
 
 
 def test_aligned_excess_has_its_lower_limit_over_the_best_control_and_its_upper_over_the_mean(panel):
     outcomes = made_outcomes(panel, trained=((0.5, 0.5),), random_1=((0.7, 0.7),))
-    found = retrieval.aligned_excess(panel, outcomes, panels.TRAINED, rng=np.random.default_rng(0))
-    values = outcomes[panels.TRAINED][0].mean(0)[panel.confirmation]
-    own = common.confirmed_interval(panel, values, np.random.default_rng(0), bounds=(0, 1))
+    found = by_layer.aligned_excess(panel, outcomes, language_pairs.TRAINED, rng=np.random.default_rng(0))
+    values = outcomes[language_pairs.TRAINED][0].mean(0)[panel.confirmation]
+    own = study.confirmed_interval(panel, values, np.random.default_rng(0), bounds=(0, 1))
     controls = [0.1, 0.7, 0.1, 0.1, 0.1, 0.1]  # three twins, permuted embeddings, two from the texts
     assert found.low == pytest.approx(own.low - 0.7)
     assert found.high == pytest.approx(own.high - np.mean(controls))
@@ -269,19 +277,19 @@ def test_aligned_excess_has_its_lower_limit_over_the_best_control_and_its_upper_
 def test_rise_excess_is_over_the_own_layer_zero_and_random_blocks(panel, rng, best):
     layers = {"trained": (*LOW[:1], (0.9, 0.9)), "random_blocks_0": LOW}
     layers[best] = ((0.6, 0.6), *layers[best][1:])
-    found = retrieval.rise_excess(panel, made_outcomes(panel, **layers), panels.TRAINED, rng=rng)
+    found = by_layer.rise_excess(panel, made_outcomes(panel, **layers), language_pairs.TRAINED, rng=rng)
     assert found.estimate == pytest.approx(0.9 - 0.6)
     # what the blocks add is compared with no other subject
     layers |= dict.fromkeys(("random_0", "permuted_embeddings_0", "surface_overlap"), ((0.8, 0.8),))
-    same = retrieval.rise_excess(panel, made_outcomes(panel, **layers), panels.TRAINED, rng=rng)
+    same = by_layer.rise_excess(panel, made_outcomes(panel, **layers), language_pairs.TRAINED, rng=rng)
     assert same.estimate == found.estimate
 
 
 def test_rise_excess_chooses_every_layer_on_discovery(panel, rng):
-    found = retrieval.rise_excess(panel, made_outcomes(panel, trained=BOTH), panels.TRAINED, rng=rng)
+    found = by_layer.rise_excess(panel, made_outcomes(panel, trained=BOTH), language_pairs.TRAINED, rng=rng)
     assert found.estimate == pytest.approx(0.4 - 0.2)
     outcomes = made_outcomes(panel, trained=(*LOW[:1], (0.9, 0.9)), random_blocks_0=BOTH)
-    found = retrieval.rise_excess(panel, outcomes, panels.TRAINED, rng=rng)
+    found = by_layer.rise_excess(panel, outcomes, language_pairs.TRAINED, rng=rng)
     assert found.estimate == pytest.approx(0.9 - 0.4)
 
 
@@ -290,16 +298,16 @@ def test_rise_excess_of_a_control_is_over_its_layer_zero_and_the_other_twins(pan
     outcomes = made_outcomes(
         panel, planted_signal=peak, random_2=((0.5, 0.5),), random_blocks_0=((0.8, 0.8),)
     )
-    found = retrieval.rise_excess(panel, outcomes, panels.PLANTED, rng=rng)
+    found = by_layer.rise_excess(panel, outcomes, language_pairs.PLANTED, rng=rng)
     assert found.estimate == pytest.approx(0.9 - 0.5)
-    own = retrieval.rise_excess(panel, outcomes, "random-2", rng=rng)
+    own = by_layer.rise_excess(panel, outcomes, "random-2", rng=rng)
     assert own.estimate == pytest.approx(0)  # its own layer 0, never itself as a control
 
 
 def test_largest_drop_chooses_its_layers_on_discovery(panel, rng):
     # on discovery from layer 0 to 1, on the others (and over all) from 2 to 3; the peak is the last
     layers = ((0.7, 0.5), (0.2, 0.4), (0.3, 1.0), (0.3, 0.0), (0.9, 1.0))
-    found = retrieval.largest_drop(panel, outcomes_of(panel, layers), rng=rng)
+    found = by_layer.largest_drop(panel, outcomes_of(panel, layers), rng=rng)
     assert found.estimate == pytest.approx(0.5 - 0.4)
 
 
@@ -308,26 +316,26 @@ def test_retrieval_outcomes_hold_the_baselines_from_the_texts(panel):
     scenario = panel.scenario.astype(int)
     tokens = tuple(np.stack([100 + scenario, k + np.arange(60)], 1) for k in (200, 300))
     words = [" ".join(chr(97 + int(s)) * 4 for _ in range(3)) for s in scenario]
-    readable = panels.replace(panel, texts=(words, names), tokens=tokens)
-    found = retrieval.retrieval_outcomes(readable)
-    assert found[retrieval.SURFACE].shape == found[retrieval.SPELLING].shape == (1, 2, 60)
-    assert found[retrieval.SURFACE].all()  # a token per scenario
-    assert not found[retrieval.SPELLING].all()  # nothing in common
-    same = retrieval.retrieval_outcomes(panels.replace(readable, texts=(words, words)))
-    assert same[retrieval.SPELLING].all()
-    assert retrieval.SPELLING not in retrieval.retrieval_outcomes(panel)  # simulated: no texts
+    readable = language_pairs.replace(panel, texts=(words, names), tokens=tokens)
+    found = by_layer.retrieval_outcomes(readable)
+    assert found[by_layer.SURFACE].shape == found[by_layer.SPELLING].shape == (1, 2, 60)
+    assert found[by_layer.SURFACE].all()  # a token per scenario
+    assert not found[by_layer.SPELLING].all()  # nothing in common
+    same = by_layer.retrieval_outcomes(language_pairs.replace(readable, texts=(words, words)))
+    assert same[by_layer.SPELLING].all()
+    assert by_layer.SPELLING not in by_layer.retrieval_outcomes(panel)  # simulated: no texts
     few = {"zh": readable}
-    table = retrieval.sensitivity(few, few, few)
+    table = by_layer.sensitivity(few, few, few)
     assert table.iloc[0]["zh", "best control"] == 1
-    spelled = {"zh": panels.replace(panel, texts=(words, words))}
-    assert retrieval.sensitivity(spelled, spelled, spelled).iloc[0]["zh", "best control"] == 1
+    spelled = {"zh": language_pairs.replace(panel, texts=(words, words))}
+    assert by_layer.sensitivity(spelled, spelled, spelled).iloc[0]["zh", "best control"] == 1
 
 
 def moved(panel, distance=6.0):
     """The panel whose trained confirmation items lie elsewhere in one language than the discovery items."""
-    x, y = (s.copy() for s in panel.subjects[panels.TRAINED])
+    x, y = (s.copy() for s in panel.subjects[language_pairs.TRAINED])
     y[:, panel.confirmation] += distance * np.eye(8)[0]
-    return panels.replace(panel, subjects={**panel.subjects, panels.TRAINED: (x, y)})
+    return language_pairs.replace(panel, subjects={**panel.subjects, language_pairs.TRAINED: (x, y)})
 
 
 def centred(panel, pair):
@@ -337,10 +345,10 @@ def centred(panel, pair):
 
 def test_states_are_centred_by_the_discovery_items(panel, rng):
     panel = moved(panel)
-    pair = panel.subjects[panels.TRAINED]
+    pair = panel.subjects[language_pairs.TRAINED]
     options = {"groups": panel.scenario, "level": "between"}
     expected = alignment.retrieval_outcomes(*centred(panel, pair), center=False, **options)
-    assert (retrieval.retrieval_outcomes(panel)[panels.TRAINED] == expected).all()
+    assert (by_layer.retrieval_outcomes(panel)[language_pairs.TRAINED] == expected).all()
     assert (alignment.retrieval_outcomes(*pair, center=True, **options) != expected).any()
     steps = [np.diff(s, axis=0) for s in pair]
     for found, states in zip(updates.update_auc(panel, pair), (pair, steps), strict=True):
@@ -350,7 +358,7 @@ def test_states_are_centred_by_the_discovery_items(panel, rng):
 
 def test_standardised_updates_are_updates_of_the_states(panel):
     """Dividing states first would let a dimension that grows from layer to layer fake another update."""
-    pair = panel.subjects[panels.TRAINED]
+    pair = panel.subjects[language_pairs.TRAINED]
     scale = np.geomspace(0.01, 100, pair[0].shape[-1])
     larger = [s * scale for s in pair]
     found, scaled = (updates.update_auc(panel, p, standardise=True) for p in (pair, larger))
@@ -364,7 +372,7 @@ def test_standardised_updates_are_updates_of_the_states(panel):
 
 
 def test_updates_are_centred_by_the_discovery_items(panel):
-    x, y = (s.copy() for s in panel.subjects[panels.TRAINED])
+    x, y = (s.copy() for s in panel.subjects[language_pairs.TRAINED])
     y[:, panel.confirmation] += 6 * np.arange(4)[:, None, None] * np.eye(8)[0]  # every update moves
     steps = [np.diff(s, axis=0) for s in (x, y)]
     options = {"groups": panel.scenario, "level": "between"}
@@ -384,14 +392,14 @@ def aligned_states(panel, rng, noise):
 NOISE, CLEAR = (3.0, 3.0), (0.1, 0.1)
 
 
-@pytest.mark.parametrize("best", [*TWINS, panels.PERMUTED])
+@pytest.mark.parametrize("best", [*TWINS, language_pairs.PERMUTED])
 def test_matched_excess_is_over_the_best_of_every_control(panel, rng, best):
     subjects = dict.fromkeys(panel.subjects, aligned_states(panel, rng, (NOISE, NOISE)))
-    subjects |= {name: aligned_states(panel, rng, (NOISE, CLEAR)) for name in (panels.TRAINED, best)}
-    found = descent.matched_evidence(panels.replace(panel, subjects=subjects), rng=rng)
+    subjects |= {name: aligned_states(panel, rng, (NOISE, CLEAR)) for name in (language_pairs.TRAINED, best)}
+    found = descent.matched_evidence(language_pairs.replace(panel, subjects=subjects), rng=rng)
     assert found.statistics["matched_excess"].estimate == pytest.approx(0, abs=0.02)
-    subjects[best] = subjects[panels.SHUFFLED]
-    free = descent.matched_evidence(panels.replace(panel, subjects=subjects), rng=rng)
+    subjects[best] = subjects[language_pairs.SHUFFLED]
+    free = descent.matched_evidence(language_pairs.replace(panel, subjects=subjects), rng=rng)
     assert free.statistics["matched_excess"].estimate > 0.7
 
 
@@ -399,9 +407,11 @@ def test_matched_excess_chooses_its_layer_on_discovery_and_centres_by_it(panel, 
     noise = ((1.0, 3.0), (3.0, 0.1), (3.0, 3.0))  # layer 0 matches on discovery, layer 1 on the others
     pair = aligned_states(panel, rng, noise)
     pair[1][:, panel.confirmation] += 2.0  # and the others lie apart from the discovery items
-    states = {**panel.subjects, panels.TRAINED: pair}
-    states |= dict.fromkeys((*TWINS, panels.PERMUTED), aligned_states(panel, rng, (NOISE, NOISE, NOISE)))
-    made = panels.replace(panel, subjects=states)
+    states = {**panel.subjects, language_pairs.TRAINED: pair}
+    states |= dict.fromkeys(
+        (*TWINS, language_pairs.PERMUTED), aligned_states(panel, rng, (NOISE, NOISE, NOISE))
+    )
+    made = language_pairs.replace(panel, subjects=states)
     rows = panel.confirmation
 
     def matched(name, layer):
@@ -415,15 +425,17 @@ def test_matched_excess_chooses_its_layer_on_discovery_and_centres_by_it(panel, 
         return matched(name, int(np.argmax(1 - profile.d_same / profile.d_cross)))
 
     found = descent.matched_evidence(made, rng=rng).statistics["matched_excess"].estimate
-    expected = matched(panels.TRAINED, 0) - max(chosen(c) for c in ("random-0", panels.PERMUTED))
+    expected = matched(language_pairs.TRAINED, 0) - max(
+        chosen(c) for c in ("random-0", language_pairs.PERMUTED)
+    )
     assert found == pytest.approx(expected)
-    assert matched(panels.TRAINED, 1) > matched(panels.TRAINED, 0) + 0.1
+    assert matched(language_pairs.TRAINED, 1) > matched(language_pairs.TRAINED, 0) + 0.1
 
 
 def test_largest_rise_chooses_its_layer_on_discovery(panel, rng):
     # log r rises most from layer 0 to 1 on discovery, from 1 to 2 on the others
     pair = aligned_states(panel, rng, ((0.1, 0.5), (0.8, 0.5), (0.8, 2.0)))
-    made = panels.replace(panel, subjects={**panel.subjects, panels.TRAINED: pair})
+    made = language_pairs.replace(panel, subjects={**panel.subjects, language_pairs.TRAINED: pair})
     found = descent.matched_evidence(made, rng=rng).statistics["largest_rise"]
     assert abs(found.estimate) < 0.5
     rises = np.diff(np.log(residual.snr_profile(*(s[:, panel.confirmation] for s in pair)).snr))
@@ -445,7 +457,7 @@ def test_update_gain_is_the_mean_over_inner_layers(panel):
 @pytest.mark.parametrize("best", TWINS)
 def test_update_gain_excess_is_over_the_best_twin(panel, rng, best):
     measured = {name: made_auc(panel, 0.01) for name in updates.update_subjects(panel, rng)}
-    measured |= {panels.TRAINED: made_auc(panel, 0.3), best: made_auc(panel, 0.1)}
+    measured |= {language_pairs.TRAINED: made_auc(panel, 0.3), best: made_auc(panel, 0.1)}
     found = updates.update_evidence(panel, measured, rng=rng)
     assert found.statistics["update_gain"].estimate == pytest.approx(0.3)
     assert found.statistics["update_gain_excess"].estimate == pytest.approx(0.3 - 0.1)
@@ -456,12 +468,12 @@ def test_update_gain_excess_is_over_the_best_twin(panel, rng, best):
 
 def test_updates_are_judged_beside_every_other_subject(panel, rng):
     found = set(updates.update_subjects(panel, rng))
-    assert found == set(panel.subjects) - {panels.RANDOM_BLOCKS}
+    assert found == set(panel.subjects) - {language_pairs.RANDOM_BLOCKS}
 
 
 def test_update_gain_excess_counts_confirmation_items_only(panel, rng):
     measured = {name: made_auc(panel, 0.0) for name in updates.update_subjects(panel, rng)}
-    measured[panels.TRAINED][1][:, panel.discovery] += 0.4
+    measured[language_pairs.TRAINED][1][:, panel.discovery] += 0.4
     for name, share in (("random-0", (0.3, 0.0)), ("random-1", (0.0, 0.1))):
         measured[name][1][:] += np.where(panel.discovery, *share)
     found = updates.update_evidence(panel, measured, rng=rng)
@@ -469,13 +481,13 @@ def test_update_gain_excess_counts_confirmation_items_only(panel, rng):
 
 
 def test_every_claim_has_the_controls_that_its_rule_requires(panel, rng):
-    outcomes = retrieval.retrieval_outcomes(panel)
-    found = {claim: make(panel, outcomes, rng=rng) for claim, make in retrieval.EVIDENCE.items()}
+    outcomes = by_layer.retrieval_outcomes(panel)
+    found = {claim: make(panel, outcomes, rng=rng) for claim, make in by_layer.EVIDENCE.items()}
     measured = {n: updates.update_auc(panel, p) for n, p in updates.update_subjects(panel, rng).items()}
     found["prediction_2_update_agnosticism"] = updates.update_evidence(panel, measured, rng=rng)
     found["theorem_2_every_layer"] = descent.every_layer_evidence(panel, rng=rng)
     replicates = residual.snr_replicates(
-        *(s[:, panel.confirmation] for s in panel.subjects[panels.TRAINED]),
+        *(s[:, panel.confirmation] for s in panel.subjects[language_pairs.TRAINED]),
         panel.scenario[panel.confirmation],
         rng=rng,
     )
@@ -495,7 +507,7 @@ def test_every_claim_has_the_controls_that_its_rule_requires(panel, rng):
 def test_confirmed_interval_resamples_scenarios(panel):
     """Outcomes that agree within a scenario are eight observations, not forty."""
     values = np.isin(panel.scenario, np.unique(panel.scenario[panel.confirmation])[:4])[panel.confirmation]
-    found = common.confirmed_interval(panel, values, np.random.default_rng(0), bounds=(0, 1))
+    found = study.confirmed_interval(panel, values, np.random.default_rng(0), bounds=(0, 1))
     deviation = found.replicates.std()
     assert deviation == pytest.approx(np.sqrt(0.25 / 8), rel=0.1)  # sqrt(.25 / 40) by item
 
@@ -509,20 +521,20 @@ def test_simulation_puts_null_on_the_bound_and_modest_on_twice_the_bound(claim, 
         estimate = -0.05 + 0.8 * share
         return rules.Evidence("zh", {primary: Interval(estimate, 0, 0, np.zeros(2), 0.95, 20)})
 
-    monkeypatch.setattr(simulated, "_evidence", linear)
-    worlds = simulated.simulation(claim, n_scenarios=30, n_draws=4, rng=rng)
-    found = {w: worlds(w, rng).statistics[primary].estimate for w in simulated.WORLDS}
+    monkeypatch.setattr(error_rates, "_evidence", linear)
+    worlds = error_rates.simulation(claim, n_scenarios=30, n_draws=4, rng=rng)
+    found = {w: worlds(w, rng).statistics[primary].estimate for w in error_rates.WORLDS}
     assert found == pytest.approx({"true": 0.75, "false": -0.05, "null": bound, "modest": 2 * bound})
 
 
 def test_remarked_speaks_only_where_the_verdict_differs(panel, rng):
     high = made_outcomes(panel, trained=(*LOW[:1], (0.9, 0.9)), planted_signal=(*LOW[:1], (0.9, 0.9)))
     claim = "prediction_1_aligned"
-    one = retrieval.aligned_evidence(panel, high, rng=rng)
+    one = by_layer.aligned_evidence(panel, high, rng=rng)
     low = made_outcomes(panel, planted_signal=(*LOW[:1], (0.9, 0.9)))
-    other = retrieval.aligned_evidence(panel, low, rng=rng)
-    assert common.remarked(claim, one, one, "m").remark == ""
-    found = common.remarked(claim, one, other, "m")
+    other = by_layer.aligned_evidence(panel, low, rng=rng)
+    assert study.remarked(claim, one, one, "m").remark == ""
+    found = study.remarked(claim, one, other, "m")
     assert found.statistics is one.statistics
     assert found.remark.startswith("Depends on the measure: m, as corrected ")
     assert found.remark in claims.evaluate(claim, found).as_corrected_reason
@@ -530,14 +542,16 @@ def test_remarked_speaks_only_where_the_verdict_differs(panel, rng):
 
 def test_experiments_remark_on_a_verdict_that_standardising_changes(rng):
     """The signal lies in two large dimensions, which the others outvote once all weigh the same."""
-    base = panels.simulated_panel("scenarios", 0.0, rng=rng, n_scenarios=30, n_draws=2, n_layers=3, dim=24)
+    base = language_pairs.simulated_panel(
+        "scenarios", 0.0, rng=rng, n_scenarios=30, n_draws=2, n_layers=3, dim=24
+    )
     scenario = np.unique(base.scenario, return_inverse=True)[1]
     signal = 60.0 * rng.standard_normal((30, 2))[scenario]
-    pair = tuple(s.copy() for s in base.subjects[panels.TRAINED])
+    pair = tuple(s.copy() for s in base.subjects[language_pairs.TRAINED])
     for s in pair:
         s[1:, :, :2] += signal
-    made = panels.replace(base, subjects={**base.subjects, panels.TRAINED: pair})
-    result = retrieval.retrieval_by_layer({"zh": made}, rng=rng, n_shuffles=20)
+    made = language_pairs.replace(base, subjects={**base.subjects, language_pairs.TRAINED: pair})
+    result = by_layer.retrieval_by_layer({"zh": made}, rng=rng, n_shuffles=20)
     remark = result.evidence["prediction_1_aligned"][0].remark
     assert claims.evaluate(
         "prediction_1_aligned", result.evidence["prediction_1_aligned"][0]
@@ -554,46 +568,48 @@ def test_every_claim_on_a_model_is_judged_under_the_other_measure_too(panel, rng
         primary = claims.rule(claim)["primary"]
         one, two = ([e.statistics[primary].estimate, *estimates(e, primary)] for e in (evidence, other))
         assert one != two
-        return panels.replace(evidence, remark=f"{claim}: {measure}")
+        return language_pairs.replace(evidence, remark=f"{claim}: {measure}")
 
-    for module in (retrieval, updates, descent):
+    for module in (by_layer, updates, descent):
         monkeypatch.setattr(module, "remarked", compare)
     evidence = {
-        **retrieval.retrieval_by_layer({"zh": panel}, rng=rng, n_shuffles=20).evidence,
+        **by_layer.retrieval_by_layer({"zh": panel}, rng=rng, n_shuffles=20).evidence,
         **updates.update_agnosticism({"zh": panel}, rng=rng).evidence,
         **descent.snr_descent({"zh": panel}, rng=rng).evidence,
     }
     # observation A is about distances as they are, which no scale of dimensions leaves alone
-    judged = {claim for claim, (one,) in evidence.items() if one.remark == f"{claim}: {common.STANDARDISED}"}
+    judged = {claim for claim, (one,) in evidence.items() if one.remark == f"{claim}: {study.STANDARDISED}"}
     assert judged == set(EMPIRICAL) - {"theorem_2_accumulation"}
 
 
 def without(panel, *names):
     """The panel without some subjects; "token ids" takes those."""
     subjects = {name: pair for name, pair in panel.subjects.items() if name not in names}
-    return panels.replace(panel, subjects=subjects, tokens=None if "token ids" in names else panel.tokens)
+    return language_pairs.replace(
+        panel, subjects=subjects, tokens=None if "token ids" in names else panel.tokens
+    )
 
 
 @pytest.mark.parametrize("claim", EMPIRICAL)
 def test_missing_controls_are_the_required_subjects_that_a_panel_lacks(panel, claim):
-    assert common.missing_controls(claim, panel) == []
+    assert study.missing_controls(claim, panel) == []
     required = claims.rule(claim)["rules"]["required"]
     own = [name for name in required if name in panel.subjects]
     assert (own == []) == (claim == "theorem_2_accumulation")  # whose controls are stacks made by itself
     for name in panel.subjects:
         expected = [name] if name in required else []
-        assert common.missing_controls(claim, without(panel, name)) == expected
-        lacking = common.missing_controls(claim, without(panel, name), also=("random-blocks-0",))
+        assert study.missing_controls(claim, without(panel, name)) == expected
+        lacking = study.missing_controls(claim, without(panel, name), also=("random-blocks-0",))
         assert lacking == ([name] if name in (*required, "random-blocks-0") else [])
     # without token ids neither the shuffled pairing nor the planted signal is made
-    bare = without(panel, panels.SHUFFLED, panels.PLANTED, "random-2", "token ids")
-    expected = [n for n in own if n in ("random-2", panels.SHUFFLED, panels.PLANTED)]
-    assert common.missing_controls(claim, bare) == ([*expected, "token ids"] if own else [])
+    bare = without(panel, language_pairs.SHUFFLED, language_pairs.PLANTED, "random-2", "token ids")
+    expected = [n for n in own if n in ("random-2", language_pairs.SHUFFLED, language_pairs.PLANTED)]
+    assert study.missing_controls(claim, bare) == ([*expected, "token ids"] if own else [])
 
 
 def with_roundings(panel, *pairs):
     again = {f"re-rounded-{i}": pair for i, pair in enumerate(pairs)}
-    return panels.replace(panel, subjects={**panel.subjects, **again})
+    return language_pairs.replace(panel, subjects={**panel.subjects, **again})
 
 
 def test_judged_measures_the_model_and_each_re_rounding_of_it(panel):
@@ -602,7 +618,7 @@ def test_judged_measures_the_model_and_each_re_rounding_of_it(panel):
 
     noise = panel.subjects["random-0"]
     found = [
-        common.judged("prediction_1_aligned", made, make, rng=np.random.default_rng(0))
+        study.judged("prediction_1_aligned", made, make, rng=np.random.default_rng(0))
         for made in (panel, with_roundings(panel, noise), with_roundings(panel, noise, noise))
     ]
     assert [e.language for e in found] == ["trained"] * 3
@@ -621,20 +637,20 @@ def test_judged_measures_nothing_where_a_control_is_missing(panel):
         raise AssertionError("measured without a control")
 
     rng = np.random.default_rng(0)
-    made = without(with_roundings(panel, panel.subjects["random-0"]), "random-1", panels.PERMUTED)
-    found = common.judged("prediction_1_aligned", made, make, rng=rng, also=("random-blocks-0",))
+    made = without(with_roundings(panel, panel.subjects["random-0"]), "random-1", language_pairs.PERMUTED)
+    found = study.judged("prediction_1_aligned", made, make, rng=rng, also=("random-blocks-0",))
     assert (found.language, found.re_rounded, found.statistics) == ("simulated", (), {})
     assert found.unavailable == "controls missing: random-1, permuted-embeddings-0"
-    bare = without(panel, panels.RANDOM_BLOCKS)
-    found = common.judged("prediction_1_rises", bare, make, rng=rng, also=("random-blocks-0",))
+    bare = without(panel, language_pairs.RANDOM_BLOCKS)
+    found = study.judged("prediction_1_rises", bare, make, rng=rng, also=("random-blocks-0",))
     assert (
         claims.evaluate("prediction_1_rises", found).as_stated_reason == "controls missing: random-blocks-0"
     )
 
 
 EXPERIMENTS = {
-    "prediction_1_aligned": ("scenarios", retrieval.retrieval_by_layer),
-    "prediction_1_rises": ("scenarios", retrieval.retrieval_by_layer),
+    "prediction_1_aligned": ("scenarios", by_layer.retrieval_by_layer),
+    "prediction_1_rises": ("scenarios", by_layer.retrieval_by_layer),
     "prediction_2_update_agnosticism": ("updates", updates.update_agnosticism),
     "theorem_2_every_layer": ("scenarios", descent.snr_descent),
 }
@@ -647,9 +663,11 @@ def test_a_signal_that_some_re_rounding_loses_is_inconclusive(claim, rng, monkey
     monkeypatch.setattr(dilution, "accumulation_evidence", lambda *_, **__: other)
     monkeypatch.setattr(descent, "_N_SHARES", 100)
     signal, experiment = EXPERIMENTS[claim]
-    panel = panels.simulated_panel(signal, 1.0, rng=rng, n_scenarios=30, n_draws=2)
-    kept = tuple(s + 0.01 * rng.standard_normal(s.shape) for s in panel.subjects[panels.TRAINED])
-    lost = panels.simulated_panel(signal, 0.0, rng=rng, n_scenarios=30, n_draws=2).subjects[panels.TRAINED]
+    panel = language_pairs.simulated_panel(signal, 1.0, rng=rng, n_scenarios=30, n_draws=2)
+    kept = tuple(s + 0.01 * rng.standard_normal(s.shape) for s in panel.subjects[language_pairs.TRAINED])
+    lost = language_pairs.simulated_panel(signal, 0.0, rng=rng, n_scenarios=30, n_draws=2).subjects[
+        language_pairs.TRAINED
+    ]
 
     def judged(*pairs):
         result = experiment({"zh": with_roundings(panel, *pairs)}, rng=np.random.default_rng(0))
@@ -669,12 +687,12 @@ def test_a_signal_that_some_re_rounding_loses_is_inconclusive(claim, rng, monkey
 def test_accumulation_that_some_re_rounding_loses_is_inconclusive(rng, monkeypatch):
     monkeypatch.setattr(descent, "_N_SHARES", 2000)
     claim, stack = "theorem_2_accumulation", dilution._shrinking_stack
-    panel = panels.simulated_panel("scenarios", 0.0, rng=rng)
+    panel = language_pairs.simulated_panel("scenarios", 0.0, rng=rng)
     diluted, shrunk = (
         stack(len(panel.scenario), shrink, rng=rng, quiet=quiet, dim=256)
         for shrink, quiet in ((0.0, False), (0.12, True))
     )
-    panel = panels.replace(panel, subjects={panels.TRAINED: diluted})
+    panel = language_pairs.replace(panel, subjects={language_pairs.TRAINED: diluted})
     for again, verdict in ((diluted, "supported"), (shrunk, "inconclusive")):
         result = descent.snr_descent({"zh": with_roundings(panel, again)}, rng=rng)
         found = claims.evaluate(claim, result.evidence[claim][0])
@@ -698,22 +716,24 @@ def banded(panel, rng):
     tokens = tuple(np.where(keep, t, -1) for t in (np.arange(720).reshape(60, 12) + k for k in (0, 1000)))
     centre = 20 * np.eye(8)[band]
     pair = tuple(centre + rng.standard_normal((4, 60, 8)) for _ in range(2))
-    return band, panels.replace(panel, tokens=tokens, subjects={**panel.subjects, panels.TRAINED: pair})
+    return band, language_pairs.replace(
+        panel, tokens=tokens, subjects={**panel.subjects, language_pairs.TRAINED: pair}
+    )
 
 
 def test_shuffles_stay_within_strata_of_length(panel, rng):
     """Length finds the band, and a shuffle that crossed bands would call that a shared story."""
     _, made = banded(panel, rng)
-    found = retrieval.retrieval_by_layer({"zh": made}, rng=rng, n_shuffles=99).shuffles
+    found = by_layer.retrieval_by_layer({"zh": made}, rng=rng, n_shuffles=99).shuffles
     assert found["null_high"].min() > 0.22  # one scenario of four in the band; of twelve, by chance: .08
     assert found["p_holm"].iloc[0] > 0.05
 
 
 def test_shuffled_pairing_stays_within_strata_of_length(panel, rng):
     band, made = banded(panel, rng)
-    made = panels.with_controls(made, rng=rng)
-    x, y = made.subjects[panels.SHUFFLED]
-    trained = made.subjects[panels.TRAINED]
+    made = language_pairs.with_controls(made, rng=rng)
+    x, y = made.subjects[language_pairs.SHUFFLED]
+    trained = made.subjects[language_pairs.TRAINED]
     partner = np.array([np.flatnonzero((trained[1][0] == row).all(1))[0] for row in y[0]])
     assert (x == trained[0]).all()
     assert (y == trained[1][:, partner]).all()
@@ -733,13 +753,13 @@ def test_operating_characteristic_is_computed_once_and_for_nothing_else(tmp_path
     stand_in = types.SimpleNamespace(
         OperatingCharacteristic=claims.OperatingCharacteristic, operating_characteristic=counted
     )
-    monkeypatch.setattr(simulated, "claims", stand_in)
-    monkeypatch.setattr(simulated, "_N_CALIBRATION", 2)
+    monkeypatch.setattr(error_rates, "claims", stand_in)
+    monkeypatch.setattr(error_rates, "_N_CALIBRATION", 2)
     texts = corpora.load("number-stories", ["en"], n_scenarios=12, n_draws=2)
 
     def ask(seed, corpus=texts, n_simulations=3):
         stream = np.random.default_rng(seed).spawn(1)[0]
-        return simulated.operating_characteristic(
+        return error_rates.operating_characteristic(
             "prediction_1_aligned", corpus, rng=stream, n_simulations=n_simulations
         )
 

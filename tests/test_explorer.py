@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from zspace.evidence import panels
-from zspace.evidence.explorer import Explorer, explorer
+from zspace.evidence import language_pairs
+from zspace.evidence.retrieval.explorer import Explorer, explorer
 from zspace.sources import corpora
 
 LANGUAGES = ("en", "zh", "sw")
@@ -26,14 +26,14 @@ def pairs():
     made = {"zh": 1.0, "sw": 0.0}
     size = {**SIZE, "n_layers": 3, "dim": 16}
     return {
-        code: replace(panels.simulated_panel("scenarios", share, rng=rng, **size), language=code)
+        code: replace(language_pairs.simulated_panel("scenarios", share, rng=rng, **size), language=code)
         for code, share in made.items()
     }
 
 
 def cosines(panel, layer, center):
     """(n, n) cosines of all items of both languages at a layer, in loops."""
-    x, y = (s[layer] for s in panel.subjects[panels.TRAINED])
+    x, y = (s[layer] for s in panel.subjects[language_pairs.TRAINED])
     if center:
         x, y = (s - s[panel.discovery].mean(0) for s in (x, y))
     return np.array([[a @ b / np.sqrt((a @ a) * (b @ b)) for b in y] for a in x])

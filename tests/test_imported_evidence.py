@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from zspace import files
-from zspace.evidence import claims, panels, plots
-from zspace.evidence.experiments import descent, retrieval, simulated, updates
+from zspace.evidence import claims, error_rates, language_pairs, theme
+from zspace.evidence.retrieval import by_layer, updates
+from zspace.evidence.snr_descent import descent
 from zspace.sources import corpora
 from zspace.states import capture, imported, store
 
@@ -22,9 +23,9 @@ pytest.importorskip("transformers", reason="the extra `models` is not installed"
 from test_capture import forbid_loading, save_tiny  # noqa: E402  (of the same extra)
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "notebooks" / "py"
-TWINS = tuple(store.variant_label(*variant) for variant in panels.VARIANTS[1:])
+TWINS = tuple(store.variant_label(*variant) for variant in language_pairs.VARIANTS[1:])
 SIZE = {"n_scenarios": 15, "n_draws": 2}
-EXPERIMENTS = (retrieval.retrieval_by_layer, updates.update_agnosticism, descent.snr_descent)
+EXPERIMENTS = (by_layer.retrieval_by_layer, updates.update_agnosticism, descent.snr_descent)
 ALIGNED, RISES = "prediction_1_aligned", "prediction_1_rises"
 UPDATES, EVERY = "prediction_2_update_agnosticism", "theorem_2_every_layer"
 CLAIMS = (ALIGNED, RISES, UPDATES, EVERY)  # those whose controls are subjects
@@ -45,9 +46,9 @@ def captured(tmp_path_factory) -> Iterator[SimpleNamespace]:
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ZSPACE_RUNS", str(root / "runs"))
-        capture.ensure_all(model, corpus, variants=panels.VARIANTS, progress=False)
+        capture.ensure_all(model, corpus, variants=language_pairs.VARIANTS, progress=False)
         plant_stories(root / "runs" / "states", corpus)
-        datasets = capture.ensure_all(model, corpus, variants=panels.VARIANTS, progress=False)
+        datasets = capture.ensure_all(model, corpus, variants=language_pairs.VARIANTS, progress=False)
         pairs, last = opened(model, corpus)
     content = {"corpus": corpus, "datasets": datasets, "pairs": pairs, "last": last}
     with pytest.MonkeyPatch.context() as patch:
@@ -79,8 +80,8 @@ def opened(model: str, corpus: corpora.Corpus) -> tuple[Mapping, Mapping]:
     """Panels of the mean and of the last token, as the notebooks open them."""
     options = {"rng": np.random.default_rng(0), "progress": False}
     return (
-        panels.open_panels(model, corpus, **options),
-        panels.open_if_there(model, corpus, pooling="last", first_layer=1, **options),
+        language_pairs.open_panels(model, corpus, **options),
+        language_pairs.open_if_there(model, corpus, pooling="last", first_layer=1, **options),
     )
 
 
@@ -119,7 +120,7 @@ def bring_in(captured, tmp_path, monkeypatch):
     return bring
 
 
-def measured(pairs: Mapping[str, panels.Panel]) -> list:
+def measured(pairs: Mapping[str, language_pairs.Panel]) -> list:
     """Results of all experiments, with the same random numbers each time."""
     return [experiment(pairs, rng=np.random.default_rng(1)) for experiment in EXPERIMENTS]
 
@@ -175,7 +176,7 @@ def test_imported_states_in_another_order_are_not_aligned(captured, bring_in):
 
     bring_in(change=turn)
     pairs, _ = opened("colleague", captured.corpus)
-    result = retrieval.retrieval_by_layer(pairs, rng=np.random.default_rng(1))
+    result = by_layer.retrieval_by_layer(pairs, rng=np.random.default_rng(1))
     assert claims.evaluate(ALIGNED, result.evidence[ALIGNED][0]).as_corrected in ("refuted", "inconclusive")
 
 
@@ -214,7 +215,7 @@ def check_untestable(verdicts: Iterable[Mapping], reason: str) -> None:
 def test_claims_are_not_testable_without_any_one_of_their_twins(captured, bring_in, missing, untestable):
     bring_in(poolings=("mean",), twins=[twin for twin in TWINS if twin != missing])
     pairs, _ = opened("colleague", captured.corpus)
-    verdicts = verdicts_of([retrieval.retrieval_by_layer(pairs, rng=np.random.default_rng(1))])
+    verdicts = verdicts_of([by_layer.retrieval_by_layer(pairs, rng=np.random.default_rng(1))])
     for claim in (ALIGNED, RISES):
         if claim in untestable:
             check_untestable(verdicts[claim], missing)
@@ -244,8 +245,8 @@ SCRIPTS_OF = {
 @pytest.fixture
 def few_simulations(monkeypatch):
     """Leave out or shorten what a notebook does without seeing the states."""
-    monkeypatch.setattr(plots, "prepare_notebook", lambda: None)
-    monkeypatch.setattr(simulated, "simulation", lambda *_, **__: None)
+    monkeypatch.setattr(theme, "prepare_notebook", lambda: None)
+    monkeypatch.setattr(error_rates, "simulation", lambda *_, **__: None)
     operating = claims.OperatingCharacteristic(0, 0, 0, 0, 0, 0, 1, {})
     monkeypatch.setattr(claims, "operating_characteristic", lambda *_, **__: operating)
     monkeypatch.setattr(files, "provenance", dict)

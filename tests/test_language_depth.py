@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from zspace.errors import ParameterError
 from zspace.evidence import claims
-from zspace.evidence.experiments import language_depth as depths
-from zspace.evidence.panels import TRAINED, simulated_panel
+from zspace.evidence.alignment_depth import language_depth as depths
+from zspace.evidence.language_pairs import TRAINED, simulated_panel
 from zspace.sources import languages
 
 CODES = ("ru", "es", "de", "ja", "zh", "bn", "sw")

@@ -78,9 +78,7 @@ def test_language_probe_does_not_depend_on_the_scales_of_dimensions(center, rng)
     scales = 2.0 ** rng.integers(-12, 13, d)  # powers of two, which cost no rounding
     train = split(n, 40)
     accuracy = language_probe(states, train, center=center)
-    np.testing.assert_array_equal(
-        accuracy, language_probe(states * scales, train, center=center)
-    )
+    np.testing.assert_array_equal(accuracy, language_probe(states * scales, train, center=center))
     assert accuracy.min() > 0.55
     # a dimension of no use cannot drown the others, however large; nor can one that never varies
     loud = np.concatenate([states, 1e6 * rng.normal(size=(2, 3, n, 1)), np.full((2, 3, n, 1), 7.0)], axis=3)
@@ -99,9 +97,7 @@ def test_language_probe_with_fewer_items_than_dimensions_is_judged_on_others(rng
         assert np.all(np.sign(fitted @ weights) == labels)
     assert_chance(language_probe([x, y], train), 0.5, 2 * (n - n_train))
     both = np.concatenate([x, x], axis=1), np.concatenate([y, y], axis=1)  # told what it was fitted on
-    again = language_probe(
-        [b[:, np.r_[:n_train, n : n + n_train]] for b in both], split(40, 20)
-    )
+    again = language_probe([b[:, np.r_[:n_train, n : n + n_train]] for b in both], split(40, 20))
     np.testing.assert_array_equal(again, 1.0)
 
 
@@ -122,9 +118,7 @@ def test_language_probe_takes_stored_precision(dtype, rng):
     exact = states.astype(dtype).astype(float)
     for center in (False, True):
         found = language_probe(states.astype(dtype), split(60, 20), center=center)
-        np.testing.assert_allclose(
-            found, language_probe(exact, split(60, 20), center=center), atol=2 / 80
-        )
+        np.testing.assert_allclose(found, language_probe(exact, split(60, 20), center=center), atol=2 / 80)
 
 
 def test_language_probe_refuses_states_that_do_not_match(rng):

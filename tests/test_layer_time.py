@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from zspace.errors import ParameterError
 from zspace.evidence import claims
-from zspace.evidence.experiments import layer_time
-from zspace.evidence.panels import TRAINED, Panel
+from zspace.evidence.cointegration import layer_time
+from zspace.evidence.language_pairs import TRAINED, Panel
 from zspace.measures import layer_maps
 from zspace.series import cointegration
 

@@ -7,18 +7,18 @@ import pytest
 from planted_recordings import CONDITIONS, planted_recordings
 from zspace import theory
 from zspace.errors import ParameterError
-from zspace.evidence import claims, trace_plots
-from zspace.evidence.experiments import garch, momentum, turns
+from zspace.evidence import claims
+from zspace.evidence.momentum import figures, garch, solutions, turns
 from zspace.series.volatility import planted
 
-TWINS = momentum.TWINS
+TWINS = solutions.TWINS
 
 
-def verdict(clustering, *, seed=0, n_scenarios=24, claim=momentum.ALL, **options):
+def verdict(clustering, *, seed=0, n_scenarios=24, claim=solutions.ALL, **options):
     recordings = planted_recordings(
         np.random.default_rng(seed), clustering=clustering, n_scenarios=n_scenarios, **options
     )
-    found = momentum.momentum_by_condition(recordings, 3, rng=np.random.default_rng(seed + 1), n_shuffles=49)
+    found = solutions.momentum_by_condition(recordings, 3, rng=np.random.default_rng(seed + 1), n_shuffles=49)
     return claims.evaluate_scope(claim, found.evidence[claim])[1]
 
 
@@ -55,14 +55,14 @@ def test_nothing_at_all_is_refuted_and_clustering_everywhere_is_no_failure_of_th
 
 
 def test_too_few_correct_solutions_are_not_tested_and_the_number_that_would_do_is_said():
-    found = verdict(("reasoning",), claim=momentum.CORRECT, correct=0.25, n_scenarios=16)
+    found = verdict(("reasoning",), claim=solutions.CORRECT, correct=0.25, n_scenarios=16)
     assert found.as_corrected == "not testable"
     assert "4 correct solutions" in found.as_corrected_reason
     assert "about 32 would have to be written" in found.as_corrected_reason
-    none = verdict(("reasoning",), claim=momentum.CORRECT, correct=0.0, n_scenarios=16)
+    none = verdict(("reasoning",), claim=solutions.CORRECT, correct=0.0, n_scenarios=16)
     assert "0 correct solutions" in none.as_corrected_reason
     assert "more than 128 would have to be written" in none.as_corrected_reason
-    assert verdict(("reasoning",), claim=momentum.CORRECT).as_corrected == "supported"
+    assert verdict(("reasoning",), claim=solutions.CORRECT).as_corrected == "supported"
 
 
 def test_classes_profile_and_surprisal_are_no_momentum():
@@ -75,10 +75,10 @@ def test_classes_profile_and_surprisal_are_no_momentum():
         )
     shaped = replace(recordings, update_energy=energy)
     rng = np.random.default_rng(4)
-    left = momentum.momentum_by_condition(shaped, 3, rng=rng, n_shuffles=49).momenta
+    left = solutions.momentum_by_condition(shaped, 3, rng=rng, n_shuffles=49).momenta
     assert abs(left["reasoning"].mean()) < 0.04
     raw = [
-        momentum.volatility.momentum(energy[0, recordings.steps(i)], n_shuffles=49, rng=rng)
+        solutions.volatility.momentum(energy[0, recordings.steps(i)], n_shuffles=49, rng=rng)
         for i in series.index[:24]
     ]
     assert np.mean(raw) > 0.08
@@ -86,7 +86,7 @@ def test_classes_profile_and_surprisal_are_no_momentum():
 
 def test_adjusted_series_have_mean_one_and_the_order_of_the_table():
     recordings = planted_recordings(np.random.default_rng(0), languages=("de", "sw"), n_scenarios=12)
-    left = momentum.adjusted(recordings, "sw", 3)
+    left = solutions.adjusted(recordings, "sw", 3)
     assert list(left) == list(CONDITIONS)
     rows = recordings.series[
         (recordings.series["language"] == "sw") & (recordings.series["condition"] == "plain")
@@ -95,14 +95,14 @@ def test_adjusted_series_have_mean_one_and_the_order_of_the_table():
         assert y.size == classes.size == n
         assert y.mean() == pytest.approx(1)
     with pytest.raises(ParameterError, match="layer 5 was not kept"):
-        momentum.adjusted(recordings, "sw", 5)
+        solutions.adjusted(recordings, "sw", 5)
     with pytest.raises(ParameterError, match="measure 'norm'"):
-        momentum.adjusted(recordings, "sw", 3, "norm")
+        solutions.adjusted(recordings, "sw", 3, "norm")
 
 
 def test_the_rule_holds_its_error_rate_in_worlds_on_the_bound():
     found = claims.operating_characteristic(
-        momentum.ALL, momentum.worlds(20), rng=np.random.default_rng(0), n_simulations=200
+        solutions.ALL, solutions.worlds(20), rng=np.random.default_rng(0), n_simulations=200
     )
     assert found.null_supported <= 0.05
     assert found.power >= 0.95
@@ -113,13 +113,13 @@ def test_written_counts_solutions_and_scope_says_what_they_are():
     recordings = planted_recordings(
         np.random.default_rng(0), languages=("de", "sw"), n_scenarios=12, correct=0.5
     )
-    table = momentum.written(recordings)
+    table = solutions.written(recordings)
     assert table.index.tolist() == ["de", "sw"]
     assert table["written"].tolist() == table["kept"].tolist() == [12, 12]
     assert table["correct"].tolist() == [6, 6]
     lengths = recordings.series.loc[recordings.series["condition"] == "reasoning", "n_steps"][:12]
     assert table.loc["de", "128 steps or more"] == (lengths >= 128).sum()
-    assert momentum.scope(replace(recordings, about={"model": {}, "seed": 3})) == {
+    assert solutions.scope(replace(recordings, about={"model": {}, "seed": 3})) == {
         "languages": ["de", "sw"],
         "seed": 3,
     }
@@ -179,16 +179,16 @@ def test_figures_state_what_they_show():
         np.random.default_rng(0), languages=("de", "sw"), layers=(3, 9), n_scenarios=12
     )
     recordings = replace(recordings, pieces={token: f"t{token}\n" for token in range(99)})
-    profile = momentum.layer_profile(recordings, rng=np.random.default_rng(0), n_shuffles=19)
+    profile = solutions.layer_profile(recordings, rng=np.random.default_rng(0), n_shuffles=19)
     assert set(profile["layer"]) == {3, 9}
-    figure = trace_plots.momentum_by_layer(profile, {"de": "supported", "sw": "refuted", "*": "refuted"})
+    figure = figures.momentum_by_layer(profile, {"de": "supported", "sw": "refuted", "*": "refuted"})
     assert figure.layout.title.text.replace("<br>", " ").endswith("supported: de; refuted: sw")
     one = turns.one_trace(recordings, 3, rng=np.random.default_rng(0), language="sw", number=2)
     assert one.label == "sw, s2-5-000"
     steps = recordings.series.query("language == 'sw' and condition == 'reasoning'").index[2]
     assert one.log_y.size == one.probability.size == one.volatility.size == len(one.pieces)
     assert len(one.pieces) == recordings.series.loc[steps, "n_steps"]
-    drawn = trace_plots.one_trace(one)
+    drawn = figures.one_trace(one)
     assert drawn.data[0].customdata[0] == one.pieces[0].replace("\n", "⏎")
     curve = planted.power_curve(
         [64, 128],
@@ -198,7 +198,7 @@ def test_figures_state_what_they_show():
         n_shuffles=19,
         rng=np.random.default_rng(0),
     )
-    shown = trace_plots.power_by_length({"MEM": curve})
+    shown = figures.power_by_length({"MEM": curve})
     assert f"64 steps show clustering in {curve.sup_score[0]:.0%}" in shown.layout.title.text.replace(
         "<br>", " "
     )
@@ -206,11 +206,11 @@ def test_figures_state_what_they_show():
 
 def test_recordings_without_a_control_are_not_tested():
     recordings = planted_recordings(np.random.default_rng(0), n_scenarios=12)
-    momenta = momentum.momentum_by_condition(
+    momenta = solutions.momentum_by_condition(
         recordings, 3, rng=np.random.default_rng(0), n_shuffles=19
     ).momenta
     few = momenta.drop(columns=["random-1", "random-2"])
-    found = momentum.evidence_of(few, recordings.outcomes, rng=np.random.default_rng(0))
-    verdict = claims.evaluate(momentum.ALL, found[momentum.ALL][0])
+    found = solutions.evidence_of(few, recordings.outcomes, rng=np.random.default_rng(0))
+    verdict = claims.evaluate(solutions.ALL, found[solutions.ALL][0])
     assert verdict.as_corrected == "not testable"
     assert "controls missing: random-1, random-2" in verdict.as_corrected_reason

@@ -2,15 +2,14 @@
 
 import numpy as np
 import pytest
-from zspace.evidence import claims
-from zspace.evidence.experiments import operating
+from zspace.evidence import claims, error_rates_statistics
 
 N = 24
 
 
-@pytest.fixture(scope="module", params=operating.CLAIMS)
+@pytest.fixture(scope="module", params=error_rates_statistics.CLAIMS)
 def found(request):
-    simulate = operating.worlds(
+    simulate = error_rates_statistics.worlds(
         request.param, claims.rule(request.param)["rules"], n_scenarios=30, n_languages=9
     )
     rng = np.random.default_rng(3)
@@ -27,11 +26,11 @@ def test_a_rule_finds_what_is_planted_and_refutes_its_absence_more_often_than_no
     assert found.false_refuted >= 0.3 or found.rates["false"].get("inconclusive", 0) > 0
 
 
-@pytest.mark.parametrize("claim", operating.CLAIMS)
+@pytest.mark.parametrize("claim", error_rates_statistics.CLAIMS)
 def test_fewer_scenarios_or_languages_have_no_more_power(claim):
     rates = []
     for n_scenarios, n_languages in ((9, 5), (90, 8)):
-        simulate = operating.worlds(
+        simulate = error_rates_statistics.worlds(
             claim, claims.rule(claim)["rules"], n_scenarios=n_scenarios, n_languages=n_languages
         )
         rng = np.random.default_rng(5)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from zspace.errors import ParameterError
-from zspace.evidence import panels
+from zspace.evidence import language_pairs
 from zspace.sources import corpora
 
 LANGUAGES = ("en", "fr", "es")
@@ -12,7 +12,9 @@ LANGUAGES = ("en", "fr", "es")
 
 @pytest.fixture
 def panel(rng):
-    return panels.simulated_panel("scenarios", 0.0, rng=rng, n_scenarios=12, n_draws=5, n_layers=3, dim=8)
+    return language_pairs.simulated_panel(
+        "scenarios", 0.0, rng=rng, n_scenarios=12, n_draws=5, n_layers=3, dim=8
+    )
 
 
 def captured(corpus, rng, *, layers=3, dim=8, n_re_rounded=0):
@@ -22,7 +24,10 @@ def captured(corpus, rng, *, layers=3, dim=8, n_re_rounded=0):
     dims = ("language", "pooling", "layer", "item", "hidden")
     coords = {"language": list(corpus.languages), "pooling": ["mean", "last"]}
     ids = (("language", "item", "position"), rng.integers(0, 500, (len(corpus.languages), n, 9)))
-    variants = (*panels.VARIANTS, *((panels.RE_ROUNDED, seed) for seed in range(n_re_rounded)))
+    variants = (
+        *language_pairs.VARIANTS,
+        *((language_pairs.RE_ROUNDED, seed) for seed in range(n_re_rounded)),
+    )
     names = [variant if seed is None else f"{variant}-{seed}" for variant, seed in variants]
     return {
         name: xr.Dataset({"states": (dims, rng.standard_normal(shape)), "token_ids": ids}, coords)
@@ -33,12 +38,12 @@ def captured(corpus, rng, *, layers=3, dim=8, n_re_rounded=0):
 def test_open_panels_pair_every_language_with_the_anchor(rng, monkeypatch):
     corpus = corpora.load("number-stories", LANGUAGES, n_scenarios=12, n_draws=4)
     stored = captured(corpus, rng)
-    monkeypatch.setattr(panels.capture, "ensure_all", lambda *a, **k: stored)
-    found = panels.open_panels("a model", corpus, rng=rng)
+    monkeypatch.setattr(language_pairs.capture, "ensure_all", lambda *a, **k: stored)
+    found = language_pairs.open_panels("a model", corpus, rng=rng)
     assert list(found) == ["fr", "es"]
     discovery, confirmation = corpus.split()
     for language, one in found.items():
-        assert set(one.subjects) == {*stored, panels.SHUFFLED, panels.PLANTED}
+        assert set(one.subjects) == {*stored, language_pairs.SHUFFLED, language_pairs.PLANTED}
         assert one.twins == ("random-0", "random-1", "random-2")
         for name, data in stored.items():
             for side, code in zip(one.subjects[name], ("en", language), strict=True):
@@ -48,7 +53,7 @@ def test_open_panels_pair_every_language_with_the_anchor(rng, monkeypatch):
         assert (one.discovery == discovery).all()
         assert (one.confirmation == confirmation).all()
         assert (one.scenario == corpus.items["scenario"]).all()
-    last = panels.open_panels("a model", corpus, rng=rng, pooling="last", first_layer=1)["es"]
+    last = language_pairs.open_panels("a model", corpus, rng=rng, pooling="last", first_layer=1)["es"]
     expected = stored["random-1"]["states"].sel(pooling="last", language="es").to_numpy()[1:]
     assert (last.subjects["random-1"][1] == expected).all()
 
@@ -56,9 +61,9 @@ def test_open_panels_pair_every_language_with_the_anchor(rng, monkeypatch):
 def test_open_panels_hold_re_roundings_beside_the_twins(rng, monkeypatch):
     corpus = corpora.load("number-stories", LANGUAGES, n_scenarios=12, n_draws=4)
     stored, asked = captured(corpus, rng, n_re_rounded=2), {}
-    monkeypatch.setattr(panels.capture, "ensure_all", lambda *a, **k: asked.update(k) or stored)
-    wanted = panels.variants("gemma-3-270m", 2)
-    found = panels.open_panels("gemma-3-270m", corpus, rng=rng, variants=wanted)
+    monkeypatch.setattr(language_pairs.capture, "ensure_all", lambda *a, **k: asked.update(k) or stored)
+    wanted = language_pairs.variants("gemma-3-270m", 2)
+    found = language_pairs.open_panels("gemma-3-270m", corpus, rng=rng, variants=wanted)
     assert tuple(asked["variants"]) == wanted
     for one in found.values():
         assert one.re_rounded == ("re-rounded-0", "re-rounded-1")
@@ -72,9 +77,9 @@ def test_open_panels_hold_re_roundings_beside_the_twins(rng, monkeypatch):
     seeds = [np.random.default_rng(3) for _ in range(2)]
     both = []
     for seed, data in zip(seeds, (stored, alone), strict=True):
-        monkeypatch.setattr(panels.capture, "ensure_all", lambda *a, data=data, **k: data)
-        both.append(panels.open_panels("gemma-3-270m", corpus, rng=seed)["fr"])
-    for name in (panels.SHUFFLED, panels.PLANTED):
+        monkeypatch.setattr(language_pairs.capture, "ensure_all", lambda *a, data=data, **k: data)
+        both.append(language_pairs.open_panels("gemma-3-270m", corpus, rng=seed)["fr"])
+    for name in (language_pairs.SHUFFLED, language_pairs.PLANTED):
         for one, other in zip(*(panel.subjects[name] for panel in both), strict=True):
             assert (one == other).all()
 
@@ -96,13 +101,15 @@ def test_variants_add_re_roundings_where_weights_may_be_quantised(tmp_path, monk
     (tmp_path / "a folder").mkdir()
     for name in ("config.json", "model.safetensors"):
         (tmp_path / "a folder" / name).touch()
-    monkeypatch.setattr(panels.imports, "is_imported", lambda name: name == "imported")
-    assert panels.variants(model, n) == (*panels.VARIANTS, *again)
+    monkeypatch.setattr(language_pairs.imports, "is_imported", lambda name: name == "imported")
+    assert language_pairs.variants(model, n) == (*language_pairs.VARIANTS, *again)
 
 
 def test_variants_of_a_panel_are_told_apart_by_their_names(panel):
     noise = panel.subjects["random-0"]
-    made = panels.replace(panel, subjects={**panel.subjects, "re-rounded-0": noise, "re-rounded-12": noise})
+    made = language_pairs.replace(
+        panel, subjects={**panel.subjects, "re-rounded-0": noise, "re-rounded-12": noise}
+    )
     assert made.re_rounded == ("re-rounded-0", "re-rounded-12")
     assert made.twins == panel.twins == ("random-0", "random-1", "random-2")
     assert panel.re_rounded == ()
@@ -110,10 +117,12 @@ def test_variants_of_a_panel_are_told_apart_by_their_names(panel):
 
 def test_scope_says_how_often_weights_were_re_rounded(panel):
     corpus = corpora.load("number-stories", ("en", "fr"), n_scenarios=3)
-    made = panels.replace(panel, subjects={**panel.subjects, "re-rounded-0": panel.subjects["trained"]})
+    made = language_pairs.replace(
+        panel, subjects={**panel.subjects, "re-rounded-0": panel.subjects["trained"]}
+    )
     key = "quantised weights re-rounded"
-    assert panels.scope(corpus, {"fr": panel})[key] == "not in this run"
-    assert panels.scope(corpus, {"fr": made})[key].startswith("1 ")
+    assert language_pairs.scope(corpus, {"fr": panel})[key] == "not in this run"
+    assert language_pairs.scope(corpus, {"fr": made})[key].startswith("1 ")
 
 
 def test_open_panels_without_token_ids_make_nothing_with_them(rng, monkeypatch):
@@ -122,12 +131,12 @@ def test_open_panels_without_token_ids_make_nothing_with_them(rng, monkeypatch):
     for data in stored.values():
         data["token_ids"].loc[{"language": "es"}] = -1  # as an import without them has it
         data["token_ids"].values[:2, ::2, 6:] = -1
-    monkeypatch.setattr(panels.capture, "ensure_all", lambda *a, **k: stored)
-    found = panels.open_panels("a model", corpus, rng=rng)
+    monkeypatch.setattr(language_pairs.capture, "ensure_all", lambda *a, **k: stored)
+    found = language_pairs.open_panels("a model", corpus, rng=rng)
     assert found["es"].tokens is None
     assert set(found["es"].subjects) == set(stored)
-    assert set(found["fr"].subjects) == {*stored, panels.SHUFFLED, panels.PLANTED}
-    table = panels.surface_table(found)
+    assert set(found["fr"].subjects) == {*stored, language_pairs.SHUFFLED, language_pairs.PLANTED}
+    table = language_pairs.surface_table(found)
     assert table.loc["es", "items"] == 48
     assert table["own token overlap"].isna().tolist() == [False, True]
 
@@ -135,7 +144,7 @@ def test_open_panels_without_token_ids_make_nothing_with_them(rng, monkeypatch):
 def test_open_panels_need_two_languages(rng):
     corpus = corpora.load("number-stories", ("en",), n_scenarios=4)
     with pytest.raises(ParameterError, match=r"found one language \(en\)"):
-        panels.open_panels("a model", corpus, rng=rng)
+        language_pairs.open_panels("a model", corpus, rng=rng)
 
 
 def test_means_are_those_of_the_discovery_items(panel):
@@ -146,10 +155,12 @@ def test_means_are_those_of_the_discovery_items(panel):
 
 
 def test_standardised_gives_discovery_items_unit_deviation(panel):
-    x, y = panel.subjects[panels.TRAINED]
+    x, y = panel.subjects[language_pairs.TRAINED]
     x = x * np.geomspace(1, 1000, 8)
     x[..., 3] = 5.0  # a dimension without variance stays as it is
-    found = panels.standardised(panels.replace(panel, subjects={**panel.subjects, "trained": (x, y)}))
+    found = language_pairs.standardised(
+        language_pairs.replace(panel, subjects={**panel.subjects, "trained": (x, y)})
+    )
     for side in found.subjects["trained"]:
         deviation = side[:, panel.discovery].std(1)
         assert np.delete(deviation, 3, 1) == pytest.approx(np.ones((4, 7)))
@@ -160,12 +171,12 @@ def test_standardised_gives_discovery_items_unit_deviation(panel):
 
 
 def test_plant_scenarios_is_a_step_after_layer_zero(panel, rng):
-    pair = panel.subjects[panels.SHUFFLED]
-    planted = panels.plant_scenarios(pair, panel.scenario, rng=rng, strength=2.0)
+    pair = panel.subjects[language_pairs.SHUFFLED]
+    planted = language_pairs.plant_scenarios(pair, panel.scenario, rng=rng, strength=2.0)
     added = [p - s for p, s in zip(planted, pair, strict=True)]
     for states, extra in zip(pair, added, strict=True):
         assert (extra[0] == 0).all()
-        scaled = extra[1:] / (2 * panels.spread(states)[1:])
+        scaled = extra[1:] / (2 * language_pairs.spread(states)[1:])
         assert scaled == pytest.approx(np.broadcast_to(scaled[0], scaled.shape))  # the same at every layer
         assert (np.linalg.norm(scaled[0], axis=1) ** 2).mean() == pytest.approx(1, abs=0.4)
     directions = [a[1] / np.linalg.norm(a[1], axis=1, keepdims=True) for a in added]
@@ -177,13 +188,13 @@ def test_plant_scenarios_is_a_step_after_layer_zero(panel, rng):
 
 
 def test_planted_signal_starts_from_the_shuffled_pairing(panel):
-    shuffled, planted = panel.subjects[panels.SHUFFLED], panel.subjects[panels.PLANTED]
+    shuffled, planted = panel.subjects[language_pairs.SHUFFLED], panel.subjects[language_pairs.PLANTED]
     assert all((p[0] == s[0]).all() for p, s in zip(planted, shuffled, strict=True))
-    assert (panel.subjects[panels.TRAINED][1] != shuffled[1]).any()
+    assert (panel.subjects[language_pairs.TRAINED][1] != shuffled[1]).any()
 
 
 def test_own_overlap_is_the_jaccard_of_token_sets(panel):
     a, b = np.array([[1, 2, 3, -1], [1, 1, -1, -1]]), np.array([[3, 4, -1], [1, -1, -1]])
-    made = panels.replace(panel, tokens=(a, b))
-    assert panels.own_overlap(made).tolist() == [0.25, 1.0]
+    made = language_pairs.replace(panel, tokens=(a, b))
+    assert language_pairs.own_overlap(made).tolist() == [0.25, 1.0]
     assert [n.tolist() for n in made.lengths()] == [[3, 2], [2, 1]]

@@ -3,8 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
-from zspace.evidence import claims, panels, plots, tables
-from zspace.evidence.experiments import descent, retrieval, updates
+from zspace.evidence import claims, language_pairs, summary_figures, tables, theme
+from zspace.evidence.retrieval import by_layer, updates
+from zspace.evidence.retrieval import figures as retrieval_figures
+from zspace.evidence.snr_descent import descent
+from zspace.evidence.snr_descent import figures as snr_descent_figures
 from zspace.evidence.theme import LANGUAGE_COLOURS, VERDICT_COLOURS
 
 LANGUAGES = ("zh", "fr", "sw")
@@ -15,7 +18,9 @@ def pairs():
     rng = np.random.default_rng(0)
     shares = {"zh": 1.0, "fr": 1.0, "sw": 0.0}
     return {
-        language: panels.replace(panels.simulated_panel("scenarios", share, rng=rng), language=language)
+        language: language_pairs.replace(
+            language_pairs.simulated_panel("scenarios", share, rng=rng), language=language
+        )
         for language, share in shares.items()
     }
 
@@ -25,21 +30,21 @@ def kilobytes(figure):
 
 
 def test_retrieval_curves_title_names_aligned_languages_only(pairs):
-    result = retrieval.retrieval_by_layer(pairs, rng=np.random.default_rng(1), n_shuffles=50)
+    result = by_layer.retrieval_by_layer(pairs, rng=np.random.default_rng(1), n_shuffles=50)
     verdicts = claims.evaluate_scope("prediction_1_aligned", result.evidence["prediction_1_aligned"])
-    figure = plots.retrieval_curves(
+    figure = retrieval_figures.retrieval_curves(
         result.curves, result.peaks, {v.language: v.as_corrected for v in verdicts[1:]}
     )
     title = figure.layout.title.text.replace("<br>", " ")
     assert title.startswith("Story aligned beyond every control: zh, fr;")
     assert title.endswith(": sw")
     drawn = {trace.line.color for trace in figure.data}
-    assert {plots.language_colour(x) for x in LANGUAGES} <= drawn
+    assert {theme.language_colour(x) for x in LANGUAGES} <= drawn
     assert kilobytes(figure) < 100
 
 
 def test_shuffles_reject_where_something_is_shared_and_not_elsewhere(pairs):
-    result = retrieval.retrieval_by_layer(pairs, rng=np.random.default_rng(1), n_shuffles=199)
+    result = by_layer.retrieval_by_layer(pairs, rng=np.random.default_rng(1), n_shuffles=199)
     p = result.shuffles.groupby("language")["p_holm"].first()
     assert p["zh"] < 0.05
     assert p["fr"] < 0.05
@@ -47,7 +52,7 @@ def test_shuffles_reject_where_something_is_shared_and_not_elsewhere(pairs):
 
 
 def test_sensitivity_has_a_row_per_choice_and_finds_the_signal_in_each(pairs):
-    table = retrieval.sensitivity(pairs, pairs, pairs)
+    table = by_layer.sensitivity(pairs, pairs, pairs)
     assert table.index[0].startswith("primary")
     between = table.loc[[i for i in table.index if "within" not in i and "own translation" not in i]]
     assert (between["zh", "trained"] > between["zh", "best control"]).all()
@@ -59,22 +64,24 @@ def test_sensitivity_has_a_row_per_choice_and_finds_the_signal_in_each(pairs):
 
 def test_descent_figures_say_what_falls(pairs):
     result = descent.snr_descent(pairs, rng=np.random.default_rng(2))
-    assert "random twins" in plots.descent_title(result.criteria)
-    assert "zh " in plots.accumulation_title(result.shares)
-    figure = plots.snr_curves(result.curves, "a title")
+    assert "random twins" in snr_descent_figures.descent_title(result.criteria)
+    assert "zh " in snr_descent_figures.accumulation_title(result.shares)
+    figure = snr_descent_figures.snr_curves(result.curves, "a title")
     assert figure.layout.title.text == "a title"
     assert kilobytes(figure) < 100
-    assert kilobytes(plots.descent_paths(result.paths, "a title")) < 100
+    assert kilobytes(snr_descent_figures.descent_paths(result.paths, "a title")) < 100
 
 
 def test_update_figures_hold_every_subject(pairs):
     result = updates.update_agnosticism(pairs, rng=np.random.default_rng(3))
     gains = result.gains.rename(columns={"gain": "estimate"})
-    figure = plots.excess_by_subject(gains, 0.02, plots.gain_title(result.gains), "gain")
+    figure = retrieval_figures.excess_by_subject(
+        gains, 0.02, retrieval_figures.gain_title(result.gains), "gain"
+    )
     assert {t.name for t in figure.data} == set(LANGUAGES)
     assert set(figure.layout.yaxis.ticktext) == set(result.gains["subject"])
     verdicts = dict.fromkeys(LANGUAGES, "inconclusive")
-    title = plots.update_curves(result.curves, verdicts).layout.title.text.replace("<br>", " ")
+    title = retrieval_figures.update_curves(result.curves, verdicts).layout.title.text.replace("<br>", " ")
     assert "no language; inconclusive: zh, fr, sw" in title
     table = updates.sensitivity(pairs, pairs)
     assert list(table.columns.levels[1]) == ["best twin", "trained"]
@@ -84,11 +91,11 @@ def test_accuracy_lines_show_the_model_over_its_first_twin():
     rows = [
         (code, subject, layer, round(peak * layer / 3, 3))
         for code, peak in (("sw", 0.3), ("zh", 0.9))
-        for subject, peak in ((panels.TRAINED, peak), ("random-0", 0.1), ("surface overlap", 0.2))
+        for subject, peak in ((language_pairs.TRAINED, peak), ("random-0", 0.1), ("surface overlap", 0.2))
         for layer in range(4)
     ]
     curves = pd.DataFrame(rows, columns=["language", "subject", "layer", "accuracy"])
-    figure = plots.accuracy_lines(curves)
+    figure = retrieval_figures.accuracy_lines(curves)
     assert {t.name: list(t.y) for t in figure.data} == {
         f"{code}, {subject}": of_subject["accuracy"].tolist()
         for (code, subject), of_subject in curves.groupby(["language", "subject"])
@@ -97,9 +104,12 @@ def test_accuracy_lines_show_the_model_over_its_first_twin():
     colours = {t.name: t.line.color for t in figure.data if t.showlegend}
     assert colours == {f"{code}, trained": LANGUAGE_COLOURS[code] for code in ("sw", "zh")}
     assert figure.layout.title.text == "Best accuracy from 0.30 (sw) to 0.90 (zh)"
-    curves.loc[curves["subject"] == panels.TRAINED, "accuracy"] /= 2
-    assert plots.accuracy_lines(curves).layout.title.text == "Best accuracy from 0.15 (sw) to 0.45 (zh)"
-    alone = plots.accuracy_lines(curves[curves["subject"] == panels.TRAINED])
+    curves.loc[curves["subject"] == language_pairs.TRAINED, "accuracy"] /= 2
+    assert (
+        retrieval_figures.accuracy_lines(curves).layout.title.text
+        == "Best accuracy from 0.15 (sw) to 0.45 (zh)"
+    )
+    alone = retrieval_figures.accuracy_lines(curves[curves["subject"] == language_pairs.TRAINED])
     assert len([t for t in alone.data if t.x is not None and len(t.x)]) == 2
 
 
@@ -127,7 +137,7 @@ def shown_colour(heat, code):
 
 @pytest.mark.parametrize("reading", ["as_corrected", "as_stated"])
 def test_verdict_map_has_a_row_per_claim_model_and_corpus_and_hides_none(ledger, reading):
-    figure = plots.verdict_map(ledger, reading)
+    figure = summary_figures.verdict_map(ledger, reading)
     (heat,) = figure.data
     assert list(heat.y)[::-1] == [
         "theorem x",
@@ -146,13 +156,13 @@ def test_verdict_map_has_a_row_per_claim_model_and_corpus_and_hides_none(ledger,
 
 
 def test_verdict_map_of_one_model_names_it_once(ledger):
-    figure = plots.verdict_map(ledger[ledger["model"] == "m1"])
+    figure = summary_figures.verdict_map(ledger[ledger["model"] == "m1"])
     assert list(figure.data[0].y)[::-1] == ["claim a <i>c/v</i>", "claim a <i>d/v</i>"]
     assert figure.layout.title.text.startswith("m1 as corrected: 2 supported")
 
 
 def test_verdict_map_writes_and_paints_each_verdict_in_its_own_way(ledger):
-    figure = plots.verdict_map(ledger)
+    figure = summary_figures.verdict_map(ledger)
     (heat,) = figure.data
     key = figure.layout.title.subtitle.text.partition("; ")[2]
     words = dict(entry.split(" ", 1) for entry in key.split(", "))
@@ -163,7 +173,7 @@ def test_verdict_map_writes_and_paints_each_verdict_in_its_own_way(ledger):
 
 def test_verdict_map_title_counts_the_ledgers_rows(ledger):
     def title(table, reading="as_corrected"):
-        return plots.verdict_map(table, reading).layout.title.text.replace("<br>", " ")
+        return summary_figures.verdict_map(table, reading).layout.title.text.replace("<br>", " ")
 
     counts = "1 proved, 3 supported, 1 refuted, 1 inconclusive, 1 not testable"
     assert title(ledger) == f"Verdicts as corrected: {counts}"
@@ -202,9 +212,9 @@ def test_tables_state_rules_and_controls(pairs):
         "random-0",
         "random-1",
         "random-2",
-        panels.PERMUTED,
-        panels.SHUFFLED,
-        panels.PLANTED,
+        language_pairs.PERMUTED,
+        language_pairs.SHUFFLED,
+        language_pairs.PLANTED,
     }
     assert list(tables.verdicts(verdicts).index) == ["*", *LANGUAGES]
 
@@ -213,12 +223,12 @@ def test_tables_state_rules_and_controls(pairs):
     ("cell", "renderer"), [("some-cell", "plotly_mimetype"), (None, "plotly_mimetype+png")]
 )
 def test_prepare_notebook_draws_pictures_outside_a_batch_only(monkeypatch, cell, renderer):
-    monkeypatch.setattr(plots.shutil, "which", lambda name: f"/usr/bin/{name}")
-    monkeypatch.setattr(plots.pio.renderers, "default", "json")  # restored afterwards
+    monkeypatch.setattr(theme.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(theme.pio.renderers, "default", "json")  # restored afterwards
     monkeypatch.delenv("ZSPACE_CELL", raising=False)
     if cell:
         monkeypatch.setenv("ZSPACE_CELL", cell)
-    assert plots.prepare_notebook() == renderer
+    assert theme.prepare_notebook() == renderer
 
 
 def test_measured_and_unmeasured_part_the_models(ledger):

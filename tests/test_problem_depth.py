@@ -9,9 +9,9 @@ import pytest
 from planted_recordings import planted_recordings
 from zspace.errors import ParameterError
 from zspace.evidence import claims
-from zspace.evidence.experiments import problem_depth
-from zspace.evidence.experiments.activity import PERMUTED_LEVELS
-from zspace.evidence.panels import PLANTED, TRAINED, simulated_panel
+from zspace.evidence.alignment_depth import problem_depth
+from zspace.evidence.alignment_depth.activity import PERMUTED_LEVELS
+from zspace.evidence.language_pairs import PLANTED, TRAINED, simulated_panel
 from zspace.states.generation import recordings
 
 N_SCENARIOS, N_LEVELS = 24, 3

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from zspace.evidence import claims
-from zspace.evidence.experiments import known_dimension, rank_meaning
-from zspace.evidence.experiments.sweep import TRAINED, UNTRAINED
+from zspace.evidence.blind_sweep.sweep import TRAINED, UNTRAINED
+from zspace.evidence.cointegration import rank_meaning
+from zspace.evidence.shared_subspace import known_dimension
 from zspace.series import cointegration
 from zspace.states.networks import Recipe
 

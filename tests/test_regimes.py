@@ -10,7 +10,6 @@ from scipy import signal, special, stats
 from statsmodels.tsa.regime_switching.markov_regression import MarkovRegression
 from statsmodels.tsa.statespace.structural import UnobservedComponents
 from zspace.errors import ConvergenceError
-from zspace.series.regimes import switching
 from zspace.series.regimes import (
     LinearGaussian,
     RegimeModel,
@@ -22,10 +21,10 @@ from zspace.series.regimes import (
     fit_stochastic_volatility,
     fit_switching,
     hamilton,
-
     number_of_regimes,
     particle_filter,
     simulate_regimes,
+    switching,
 )
 
 ORACLE = yaml.safe_load((Path(__file__).parent / "oracles" / "regimes.yaml").read_text())["fedfunds"]

@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from zspace.evidence import claims, panels
-from zspace.evidence.experiments import shared_dimension
-from zspace.evidence.panels import PLANTED, SHUFFLED, TRAINED
+from zspace.evidence import claims, language_pairs
+from zspace.evidence.language_pairs import PLANTED, SHUFFLED, TRAINED
+from zspace.evidence.shared_subspace import shared_dimension
 
 
 def panel(rng, n_shared=0, **size):
     """Independent walks, and `n_shared` coordinates added to both languages of the trained model."""
-    one = panels.simulated_panel("scenarios", 0.0, rng=rng, n_layers=5, **size)
+    one = language_pairs.simulated_panel("scenarios", 0.0, rng=rng, n_layers=5, **size)
     if n_shared:
         planted = shared_dimension.plant_dimensions(
             one.subjects[TRAINED], one.scenario, rng=rng, n_shared=n_shared, strength=2.0

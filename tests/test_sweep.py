@@ -8,8 +8,8 @@ import pytest
 from scipy import stats
 from scipy.stats import ortho_group
 from zspace.errors import ClaimError
-from zspace.evidence import claims, sweep_plots
-from zspace.evidence.experiments import blind, orthogonality, sweep, sweep_grid, sweep_views
+from zspace.evidence import claims
+from zspace.evidence.blind_sweep import convergence, figures, grid, orthogonality, sweep, views
 from zspace.sources.worlds import World
 from zspace.states import networks
 
@@ -24,7 +24,7 @@ def runs(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def factorial():
-    return sweep_grid.read("factorial")
+    return grid.read("factorial")
 
 
 def test_layer_table_of_languages_that_coincide(rng):
@@ -59,8 +59,8 @@ def test_layer_table_of_turned_copies_needs_procrustes(rng):
 
 def test_evaluate_reads_the_same_items_for_all_subjects_and_untrained_weights(rng, runs):
     rows = sweep.NOTE_ROWS[:2]
-    found = sweep_grid.evaluate(rows, TINY, [0, 1], rng=rng)
-    again = sweep_grid.evaluate(rows, TINY, [0, 1], rng=rng, keep=False, subjects=(sweep.TRAINED,))
+    found = grid.evaluate(rows, TINY, [0, 1], rng=rng)
+    again = grid.evaluate(rows, TINY, [0, 1], rng=rng, keep=False, subjects=(sweep.TRAINED,))
     trained = found.layers[found.layers["subject"] == sweep.TRAINED].reset_index(drop=True)
     np.testing.assert_allclose(trained["snr"], again.layers["snr"], rtol=1e-5)
     by = found.tasks.groupby("subject")["bound"].mean()
@@ -83,36 +83,36 @@ def test_untrained_subject_is_the_initial_network(rng, runs):
 
 
 def test_run_keeps_every_setting_of_a_part(runs, tmp_path, monkeypatch):
-    part = sweep_grid.Part(sweep.NOTE_ROWS[:1], "tiny", range(2), {"25": {"steps": 25}, "8": {"dim": 8}})
+    part = grid.Part(sweep.NOTE_ROWS[:1], "tiny", range(2), {"25": {"steps": 25}, "8": {"dim": 8}})
     monkeypatch.setitem(sweep.SIZES, "tiny", TINY)
-    monkeypatch.setitem(sweep_grid.PARTS, "small", part)
+    monkeypatch.setitem(grid.PARTS, "small", part)
     folders = tmp_path / "one", tmp_path / "other"
     for folder in folders:
-        sweep_grid.run("small", folder=folder, keep=False)
-    one, other = (sweep_grid.read("small", folder) for folder in folders)
+        grid.run("small", folder=folder, keep=False)
+    one, other = (grid.read("small", folder) for folder in folders)
     assert one.tasks.groupby("setting").size().to_dict() == {"25": 2, "8": 2}
     assert one.layers.groupby("setting").size().to_dict() == {"25": 48, "8": 48}  # 2 x 6 x 4 layers
     for measure in sweep.MEASURES:
         np.testing.assert_allclose(one.layers[measure], other.layers[measure], rtol=1e-3, atol=2e-4)
     changed = tmp_path / "changed"
-    sweep_grid.run("small", folder=changed, keep=False, seed=1)
-    assert not one.layers["snr"].equals(sweep_grid.read("small", changed).layers["snr"])
+    grid.run("small", folder=changed, keep=False, seed=1)
+    assert not one.layers["snr"].equals(grid.read("small", changed).layers["snr"])
 
 
 def test_results_survive_writing_and_reading(rng, runs, tmp_path):
-    found = sweep_grid.evaluate(sweep.NOTE_ROWS[:1], TINY, [0], rng=rng, subjects=(sweep.TRAINED,))
+    found = grid.evaluate(sweep.NOTE_ROWS[:1], TINY, [0], rng=rng, subjects=(sweep.TRAINED,))
     labelled = sweep.Measured(found.layers.assign(setting="0.1"), found.tasks.assign(setting="0.1"))
-    sweep_grid.write("some part", labelled, tmp_path / "kept")
-    read = sweep_grid.read("some part", tmp_path / "kept")
+    grid.write("some part", labelled, tmp_path / "kept")
+    read = grid.read("some part", tmp_path / "kept")
     np.testing.assert_allclose(read.layers["raw_nn"], found.layers["raw_nn"], atol=1e-4)
     assert set(read.layers["setting"]) == {"0.1"}
     with pytest.raises(ClaimError, match="no results of part 'other'"):
-        sweep_grid.read("other", tmp_path / "kept")
+        grid.read("other", tmp_path / "kept")
 
 
-@pytest.mark.parametrize("part", sweep_grid.PARTS)
+@pytest.mark.parametrize("part", grid.PARTS)
 def test_no_kept_network_beats_its_bayes_bound(part):
-    assert len(sweep.bound_violations(sweep_grid.read(part).tasks)) == 0
+    assert len(sweep.bound_violations(grid.read(part).tasks)) == 0
 
 
 def test_bound_violations_are_the_rows_more_than_three_standard_errors_above(factorial):
@@ -126,7 +126,7 @@ def test_a_network_above_its_bound_fails_the_run(factorial, rng):
     tasks = factorial.tasks.copy()
     tasks.loc[3, "excess"] = 4 * tasks.loc[3, "excess_se"]
     with pytest.raises(ClaimError, match="above its Bayes bound"):
-        blind.blind_sweep(sweep.Measured(factorial.layers, tasks), rng=rng)
+        convergence.blind_sweep(sweep.Measured(factorial.layers, tasks), rng=rng)
 
 
 def test_a_run_whose_networks_were_told_more_than_their_bound_knows_fails(rng, tmp_path, monkeypatch):
@@ -134,18 +134,18 @@ def test_a_run_whose_networks_were_told_more_than_their_bound_knows_fails(rng, t
     row = (sweep.ONE_HOT, sweep.ORTHOGONAL, sweep.RESIDUAL)
     size = replace(TINY, recipe=replace(TINY.recipe, width=48, steps=500))
     options = {"keep": False, "subjects": (sweep.TRAINED,)}
-    fair = sweep_grid.evaluate([row], size, [0, 1], rng=rng, **options)
+    fair = grid.evaluate([row], size, [0, 1], rng=rng, **options)
     exact = sweep.synthetic.bayes_predictions
 
     def blindly(world, inputs, **more):
         return exact(replace(world, flag=0.0), inputs[:, : world.dim], **more)
 
     monkeypatch.setattr(sweep.synthetic, "bayes_predictions", blindly)
-    part = sweep_grid.Part((row,), "told", range(2))
+    part = grid.Part((row,), "told", range(2))
     monkeypatch.setitem(sweep.SIZES, "told", size)
-    monkeypatch.setitem(sweep_grid.PARTS, "told", part)
+    monkeypatch.setitem(grid.PARTS, "told", part)
     with pytest.raises(ClaimError, match="above its Bayes bound"):
-        sweep_grid.run("told", folder=tmp_path, keep=False)
+        grid.run("told", folder=tmp_path, keep=False)
     assert list(tmp_path.iterdir()) == []  # nothing is written
     assert len(sweep.bound_violations(fair.tasks)) == 0
 
@@ -160,12 +160,12 @@ def read_by_claims(factorial):
 
 @pytest.fixture(scope="module")
 def confirmed():
-    return blind.blind_sweep(sweep_grid.read("confirmation"), rng=np.random.default_rng(0))
+    return convergence.blind_sweep(grid.read("confirmation"), rng=np.random.default_rng(0))
 
 
 @pytest.fixture(scope="module")
 def judged(read_by_claims):
-    return blind.blind_sweep(read_by_claims, rng=np.random.default_rng(0))
+    return convergence.blind_sweep(read_by_claims, rng=np.random.default_rng(0))
 
 
 def test_one_hot_flags_converge_in_all_seeds(judged):
@@ -201,9 +201,11 @@ def test_private_targets_separate_raw_accuracy_but_not_procrustes(factorial):
     assert sweep.rows_of(private, sweep.NOTE_ROWS[4], 4)["procrustes_nn"].mean() > 0.95
 
 
-@pytest.mark.parametrize("claim", blind.CLAIMS)
+@pytest.mark.parametrize("claim", convergence.CLAIMS)
 def test_rules_tell_worlds_apart(claim, rng):
-    found = claims.operating_characteristic(claim, blind.simulated(claim, 10), rng=rng, n_simulations=100)
+    found = claims.operating_characteristic(
+        claim, convergence.simulated(claim, 10), rng=rng, n_simulations=100
+    )
     assert found.null_supported <= 0.05
     assert found.power >= 0.9
     assert found.false_refuted >= 0.9
@@ -216,8 +218,8 @@ def test_nothing_is_supported_where_private_targets_stand_for_the_trained_networ
     layers = layers[layers["subject"] != sweep.TRAINED]
     swapped = [layers, private.assign(subject=sweep.TRAINED)]
     fake = sweep.joined(sweep.Measured(table, read_by_claims.tasks.iloc[:0]) for table in swapped)
-    found = blind.blind_sweep(fake, rng=rng)
-    for claim in (blind.ONE_HOT, blind.CENTROIDS, blind.CENTROIDS_RESIDUAL):
+    found = convergence.blind_sweep(fake, rng=rng)
+    for claim in (convergence.ONE_HOT, convergence.CENTROIDS, convergence.CENTROIDS_RESIDUAL):
         verdict = claims.evaluate(claim, found.evidence[claim])
         assert "supported" not in (verdict.as_stated, verdict.as_corrected)
 
@@ -244,26 +246,26 @@ def test_blind_sweep_refuses_a_table_without_one_of_its_rows(factorial, rng):
     layers = factorial.layers
     residual = (layers["identification"] == "one-hot") & (layers["skip"] == "residual")
     with pytest.raises(ValueError, match="no trained networks of one-hot, orthogonal, residual"):
-        blind.blind_sweep(sweep.Measured(layers[~residual], factorial.tasks), rng=rng)
+        convergence.blind_sweep(sweep.Measured(layers[~residual], factorial.tasks), rng=rng)
 
 
 def test_confirmation_shares_no_seed_with_what_the_rules_were_written_after():
-    seeds = {name: set(part.seeds) for name, part in sweep_grid.PARTS.items()}
+    seeds = {name: set(part.seeds) for name, part in grid.PARTS.items()}
     confirmation = seeds.pop("confirmation")
     assert confirmation.isdisjoint(set().union(*seeds.values()))
-    assert set(sweep_grid.read("confirmation").layers["seed"]) == confirmation
+    assert set(grid.read("confirmation").layers["seed"]) == confirmation
 
 
 def test_one_hot_flags_converge_in_all_fresh_seeds_too(confirmed):
     word = confirmed.comparison.loc["one-hot: all languages converge"]
     assert (word["trained"], word["private targets"], word["untrained"]) == ("10/10", "0/10", "0/10")
-    verdict = claims.evaluate(blind.ONE_HOT, confirmed.evidence[blind.ONE_HOT])
+    verdict = claims.evaluate(convergence.ONE_HOT, confirmed.evidence[convergence.ONE_HOT])
     assert verdict.as_corrected == "supported"
 
 
 @pytest.mark.parametrize("k", [0, 3, 10])
 def test_share_interval_has_jeffreys_limits_and_replicates_of_its_posterior(k, rng):
-    found = blind.share_interval(k, 10, rng=rng)
+    found = convergence.share_interval(k, 10, rng=rng)
     low, high = stats.beta(k + 0.5, 10 - k + 0.5).ppf([0.025, 0.975])
     assert found.low == (0 if k == 0 else pytest.approx(low))
     assert found.high == (1 if k == 10 else pytest.approx(high))
@@ -272,19 +274,19 @@ def test_share_interval_has_jeffreys_limits_and_replicates_of_its_posterior(k, r
 
 def test_reproduced_is_zero_for_the_same_results_and_shows_a_shift(factorial):
     shifted = factorial.layers.assign(raw_nn=factorial.layers["raw_nn"] + 0.1)
-    assert (sweep_views.reproduced(factorial, factorial) == 0).all(axis=None)
-    moved = sweep_views.reproduced(sweep.Measured(shifted, factorial.tasks), factorial)
+    assert (views.reproduced(factorial, factorial) == 0).all(axis=None)
+    moved = views.reproduced(sweep.Measured(shifted, factorial.tasks), factorial)
     np.testing.assert_allclose(moved["raw_nn"], 0.1)
     assert (moved["procrustes_nn"] == 0).all()
 
 
 def test_profiles_and_maps_state_what_they_show(factorial):
-    made = sweep_plots.configuration_map(factorial.layers).layout.title.text
+    made = figures.configuration_map(factorial.layers).layout.title.text
     residual = factorial.layers[factorial.layers["subject"] == sweep.TRAINED].query(
         "skip == 'residual' and layer == 4"
     )
     assert f"{residual['raw_nn'].max():.2f}" in made
-    figure = sweep_plots.layer_profiles(factorial.layers, sweep.NOTE_ROWS)
+    figure = figures.layer_profiles(factorial.layers, sweep.NOTE_ROWS)
     drawn = [t for t in figure.data if t.name == "raw, trained"]
     assert len(drawn) == len(sweep.NOTE_ROWS)
     expected = sweep.rows_of(factorial.layers, sweep.NOTE_ROWS[0], 5).query(
@@ -301,19 +303,19 @@ def test_clouds_tell_joined_translations_from_scattered_ones(rng):
             x, y = (at + noise * rng.standard_normal((20, 2))).T
             columns = {"panel": panel, "language": language, "item": range(20), "x": x, "y": y}
             tables.append(pd.DataFrame(columns))
-    title = sweep_plots.clouds(pd.concat(tables)).layout.title.text.replace("<br>", " ")
+    title = figures.clouds(pd.concat(tables)).layout.title.text.replace("<br>", " ")
     assert "joined 0%" in title
     assert int(title.split("scattered ")[1].rstrip("%")) > 50
 
 
 def test_networks_with_private_targets_of_their_own_seeds_do_not_converge(read_by_claims, confirmed, rng):
     """As above, with twins that are not compared with themselves: the limits come from other seeds."""
-    layers = sweep_grid.read("confirmation").layers
+    layers = grid.read("confirmation").layers
     private = read_by_claims.layers[read_by_claims.layers["subject"] == sweep.PRIVATE]
     fake = pd.concat([layers[layers["subject"] != sweep.TRAINED], private.assign(subject=sweep.TRAINED)])
-    found = blind.blind_sweep(sweep.Measured(fake, read_by_claims.tasks.iloc[:0]), rng=rng)
+    found = convergence.blind_sweep(sweep.Measured(fake, read_by_claims.tasks.iloc[:0]), rng=rng)
     assert (found.convergence["converge"] == 0).all()
-    for claim in (blind.ONE_HOT, blind.CENTROIDS, blind.CENTROIDS_RESIDUAL):
+    for claim in (convergence.ONE_HOT, convergence.CENTROIDS, convergence.CENTROIDS_RESIDUAL):
         verdict = claims.evaluate(claim, found.evidence[claim])
         assert (verdict.as_stated, verdict.as_corrected) == ("refuted", "refuted")
         control = claims.evaluate(claim, confirmed.evidence[claim])
@@ -337,19 +339,19 @@ def planted_layers(depths: dict[str, list[int]], rng) -> pd.DataFrame:
 
 def test_depth_table_has_the_planted_depths_and_none_for_what_never_converges(rng):
     layers = planted_layers({"zh": [3, 5, 4], "sw": [6, 6, 2]}, rng)
-    table = sweep_views.depth_table(layers)
+    table = views.depth_table(layers)
     assert table.loc[sweep.NOTE_ROWS[0]].to_dict() == {"zh": "3/3 from 4", "sw": "1/3 from 2"}
     # a layer that converges before one that does not is no beginning
     early = (layers["layer"] == 0) & (layers["subject"] == sweep.TRAINED)
     layers.loc[early, ["raw_nn", "snr"]] = [0.95, 0.2]
-    assert sweep_views.depth_table(layers).equals(table)
+    assert views.depth_table(layers).equals(table)
     layers.loc[layers["layer"] == 5, "snr"] = 1.1
-    assert set(sweep_views.depth_table(layers).to_numpy().ravel()) == {"0/3"}
+    assert set(views.depth_table(layers).to_numpy().ravel()) == {"0/3"}
 
 
 def test_task_table_shows_every_language_beside_the_bound_that_is_of_their_mean():
-    tasks = sweep_grid.read("confirmation").tasks
-    table = sweep_views.task_table(tasks)
+    tasks = grid.read("confirmation").tasks
+    table = views.task_table(tasks)
     own = table[[f"r2 {name}" for name in sweep.LANGUAGES]]
     assert len(table) == len(sweep.JUDGED)
     assert (table["excess_in_se"] < 3).all()
@@ -360,7 +362,7 @@ def test_task_table_shows_every_language_beside_the_bound_that_is_of_their_mean(
 
 @pytest.fixture(scope="module")
 def varied():
-    return sweep_views.sensitivity_table()
+    return views.sensitivity_table()
 
 
 @pytest.mark.parametrize("place", range(1, 6))
@@ -385,8 +387,8 @@ def test_a_longer_budget_lets_a_blind_language_converge_and_others_with_centroid
 
 
 def test_measure_profiles_draw_every_measure_of_every_row(factorial):
-    measures = tuple(sweep_plots.PROFILED)
-    figure = sweep_plots.measure_profiles(factorial.layers, sweep.NOTE_ROWS, measures)
+    measures = tuple(figures.PROFILED)
+    figure = figures.measure_profiles(factorial.layers, sweep.NOTE_ROWS, measures)
     lines = [t for t in figure.data if t.name == sweep.TRAINED]
     assert len(lines) == 4 * len(sweep.NOTE_ROWS)
     rows = sweep.rows_of(factorial.layers, sweep.NOTE_ROWS[0], 4).query(
@@ -403,4 +405,4 @@ def test_measure_profiles_draw_every_measure_of_every_row(factorial):
     ("k", "said"), [(5, "reproduces"), (0, "does not"), (3, "not identifiable"), (2, "not identifiable")]
 )
 def test_word_of_five_seeds_needs_an_interval_clear_of_one_half(k, said):
-    assert blind.word(k, 5) == said
+    assert convergence.word(k, 5) == said

@@ -7,7 +7,7 @@ import pandas as pd
 import plotly.io as pio
 import pytest
 from zspace.evidence import theme
-from zspace.evidence.panels import TRAINED
+from zspace.evidence.language_pairs import TRAINED
 from zspace.evidence.rules import INCONCLUSIVE, NOT_TESTABLE, PROVED, REFUTED, SUPPORTED
 from zspace.sources import stories
 

@@ -5,16 +5,17 @@ import dataclasses
 import numpy as np
 import pytest
 from zspace import theory
-from zspace.evidence import claims
-from zspace.evidence.experiments import agreement, gauge, projections, simulated, suppression
-from zspace.evidence.panels import SHUFFLED, TRAINED, simulated_panel
+from zspace.evidence import claims, error_rates
+from zspace.evidence.agreement_spectrum import agreement, gauge
+from zspace.evidence.double_suppression import linear_nets, models
+from zspace.evidence.language_pairs import SHUFFLED, TRAINED, simulated_panel
 from zspace.evidence.rules import INCONCLUSIVE, NOT_TESTABLE, PROVED, REFUTED, SUPPORTED, Evidence
 from zspace.measures.subspaces import split_contributions
 
 EXPERIMENTS = {
     agreement: lambda: agreement.agreement_spectrum(rng=np.random.default_rng(3), n_problems=4, n_seeds=3),
     gauge: lambda: gauge.gauge_breaking(rng=np.random.default_rng(3), n_seeds=6, n_orbit=60),
-    suppression: lambda: suppression.layer_suppression(rng=np.random.default_rng(3), n_nets=2),
+    linear_nets: lambda: linear_nets.layer_suppression(rng=np.random.default_rng(3), n_nets=2),
 }
 
 
@@ -58,7 +59,7 @@ def test_wrong_statements_are_not_proved(proved):
     [
         (agreement, "prove_agreement_spectrum"),
         (gauge, "prove_gauge_breaking"),
-        (suppression, "prove_layer_spectrum"),
+        (linear_nets, "prove_layer_spectrum"),
     ],
     ids=lambda v: getattr(v, "CLAIM", ""),
 )
@@ -101,11 +102,11 @@ def test_acceptance_numbers_of_the_gauge():
 
 
 def test_order_of_contributions_turns_with_the_target():
-    result = suppression.layer_suppression(rng=np.random.default_rng(1), n_nets=1)
+    result = linear_nets.layer_suppression(rng=np.random.default_rng(1), n_nets=1)
     by_angle = result.rotations.set_index("angle")["spearman"]
     assert by_angle[0] == pytest.approx(-1)
     assert by_angle[90] > 0.5
-    residual = result.energies[result.energies["net"] == suppression.RESIDUAL]
+    residual = result.energies[result.energies["net"] == linear_nets.RESIDUAL]
     for _, rows in residual.groupby("layers"):
         assert (np.diff(rows.sort_values("rho")["energy"]) < 0).all()
 
@@ -119,8 +120,8 @@ def known_panel(log_gain_ratio, rng, n_scenarios=30, n_draws=4):
 
 
 def judged(panel, rng):
-    result = projections.double_suppression({"zh": panel}, rng=rng)
-    return claims.evaluate(projections.CLAIM, result.evidence[projections.CLAIM][0]), result
+    result = models.double_suppression({"zh": panel}, rng=rng)
+    return claims.evaluate(models.CLAIM, result.evidence[models.CLAIM][0]), result
 
 
 def test_planted_suppression_is_found(rng):
@@ -177,7 +178,7 @@ def test_planted_contributions_have_the_gains_that_were_asked(rng):
     x, y = panel.subjects[SHUFFLED]
     size = np.sqrt((x.var(1) + y.var(1)) / 2)[:, None]
     for shared, own in ((0.02, 1.5), (1.5, 0.02), (0.5, 0.5)):
-        moved = projections.plant_contributions(panel, shared, own, rng=rng)
+        moved = models.plant_contributions(panel, shared, own, rng=rng)
         first, second = ((m - s) / size for m, s in zip(moved, (x, y), strict=True))
         # the mean of the languages holds half of what is their own, their difference all of it
         for part, gain in (((first - second) / np.sqrt(2), own), ((first + second) / 2, None)):
@@ -193,7 +194,7 @@ def test_gaps_do_not_depend_on_units_or_rotation(rng):
     pair = panel.subjects[TRAINED]
     moved = tuple(7 * s @ turn + 3 for s in pair)
     first, second = (
-        projections.mean_gaps(panel, split_contributions(*p, panel.discovery, 8, standardise=False))
+        models.mean_gaps(panel, split_contributions(*p, panel.discovery, 8, standardise=False))
         for p in (pair, moved)
     )
     np.testing.assert_allclose(first, second, rtol=1e-6)
@@ -202,8 +203,8 @@ def test_gaps_do_not_depend_on_units_or_rotation(rng):
 def test_sensitivity_starts_from_the_primary_numbers(rng):
     panel = known_panel(1.0, rng)
     _, result = judged(panel, rng)
-    table, gaps = projections.sensitivity({"zh": panel}), result.gaps.set_index("subject")
-    for gap in projections.GAPS:
+    table, gaps = models.sensitivity({"zh": panel}), result.gaps.set_index("subject")
+    for gap in models.GAPS:
         rows = table.xs(gap.replace("_", " "), level=1)["zh"]
         assert rows["trained"].iloc[0] == pytest.approx(gaps.loc[TRAINED, gap])
         assert rows["best twin"].iloc[0] == pytest.approx(gaps.loc[list(panel.twins), gap].max())
@@ -219,8 +220,8 @@ def test_imported_states_without_controls_are_not_testable(rng):
 
 
 def test_operating_characteristic_of_the_rule_for_models(rng):
-    simulate = simulated.simulation(projections.CLAIM, n_scenarios=30, n_draws=4, rng=rng)
-    found = claims.operating_characteristic(projections.CLAIM, simulate, rng=rng, n_simulations=20)
+    simulate = error_rates.simulation(models.CLAIM, n_scenarios=30, n_draws=4, rng=rng)
+    found = claims.operating_characteristic(models.CLAIM, simulate, rng=rng, n_simulations=20)
     assert found.null_supported <= 0.15  # 3 of 20 have a probability of .016 at a rate of .05
     assert found.false_refuted >= 0.15  # reversed; where Z is hard to find most are not testable
     assert found.power >= 0.5
@@ -231,10 +232,10 @@ def test_rule_for_models_supports_the_null_in_at_most_one_of_twenty(rng):
     """At the size of the quick grid, and at that of a corpus of 309 rows, where power is full."""
     for size, power in (((30, 4), 0.75), ((309, 1), 0.95)):
         n_scenarios, n_draws = size
-        simulate = simulated.simulation(
-            projections.CLAIM, n_scenarios=n_scenarios, n_draws=n_draws, rng=rng.spawn(1)[0]
+        simulate = error_rates.simulation(
+            models.CLAIM, n_scenarios=n_scenarios, n_draws=n_draws, rng=rng.spawn(1)[0]
         )
-        found = claims.operating_characteristic(projections.CLAIM, simulate, rng=rng, n_simulations=400)
+        found = claims.operating_characteristic(models.CLAIM, simulate, rng=rng, n_simulations=400)
         assert found.null_supported <= 0.05
         assert found.power >= power
         assert found.false_refuted > found.null_refuted

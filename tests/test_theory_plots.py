@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from zspace import theory
-from zspace.evidence import theory_plots
-from zspace.evidence.panels import TRAINED
+from zspace.evidence.agreement_spectrum import figures
+from zspace.evidence.language_pairs import TRAINED
 from zspace.evidence.rules import REFUTED, SUPPORTED
 
 
@@ -14,7 +14,7 @@ def title(figure):
 
 
 def test_explorer_shows_ratio_and_coefficient_at_every_share():
-    figure = theory_plots.agreement_explorer(n=4, shares=(0.2, 0.5, 0.9))
+    figure = figures.agreement_explorer(n=4, shares=(0.2, 0.5, 0.9))
     ratio, weight = (np.array(trace.z) for trace in figure.data)
     axis = np.array(figure.data[0].x)
     z = [[axis[3]], [axis[1]]]  # column is language 1, row language 2
@@ -32,15 +32,15 @@ def test_sampled_errors_states_the_slope_it_draws():
     table = pd.DataFrame(
         {"n": np.tile(n, 2), "seed": [0, 0, 0, 1, 1, 1], "error": np.tile(3 / np.sqrt(n), 2)}
     )
-    assert "power -0.50" in title(theory_plots.sampled_errors(table))
-    assert "power -1.00" in title(theory_plots.sampled_errors(table.assign(error=1 / table["n"])))
+    assert "power -0.50" in title(figures.sampled_errors(table))
+    assert "power -1.00" in title(figures.sampled_errors(table.assign(error=1 / table["n"])))
 
 
 def test_turning_curves_names_the_largest_angle_of_general_transforms():
     share = [0.1, 0.5, 0.9]
     rows = [("diagonal", s, 60.0) for s in share]
     rows += [("general", s, a) for s, a in zip(share, (12.2, 0, 31.4), strict=True)]
-    figure = theory_plots.turning_curves(pd.DataFrame(rows, columns=["kind", "share", "angle"]))
+    figure = figures.turning_curves(pd.DataFrame(rows, columns=["kind", "share", "angle"]))
     assert "31 degrees at a share of 0.90" in title(figure)
     assert [trace.name for trace in figure.data] == ["diagonal transforms", "general transforms"]
 
@@ -49,10 +49,10 @@ def test_orbit_and_overlap_colours_by_whether_seeds_agree():
     names = ["one language, isotropic", "two languages"]
     orbit = pd.DataFrame({"problem": np.repeat(names, 3), "excess": [0, 0, 0, 0.1, 0.5, 0.9]})
     overlaps = pd.DataFrame({"problem": np.repeat(names, 2), "overlap": [0.2, 0.4, 1.0, 1.0]})
-    figure = theory_plots.orbit_and_overlap(orbit, overlaps)
+    figure = figures.orbit_and_overlap(orbit, overlaps)
     assert "(overlap 1.000), not with one (0.30)" in title(figure)
     colours = {trace.name: trace.line.color for trace in figure.data}
-    assert colours == {names[0]: theory_plots.SECOND, names[1]: theory_plots.FIRST}
+    assert colours == {names[0]: figures.SECOND, names[1]: figures.FIRST}
 
 
 def test_layer_spectra_draws_trained_sizes_on_the_closed_form():
@@ -64,7 +64,7 @@ def test_layer_spectra_draws_trained_sizes_on_the_closed_form():
         for i, r in enumerate(rho)
         for size in [abs(sign - r ** (1 / (2 * depth)))]
     ]
-    figure = theory_plots.layer_spectra(pd.DataFrame(rows))
+    figure = figures.layer_spectra(pd.DataFrame(rows))
     trained = [t for t in figure.data if t.mode == "markers"]
     curves = [t for t in figure.data if t.name.startswith("closed form")]
     for points, curve in zip(trained, curves, strict=True):
@@ -74,7 +74,7 @@ def test_layer_spectra_draws_trained_sizes_on_the_closed_form():
 
 def test_rotation_curve_states_both_ends():
     table = pd.DataFrame({"angle": [90, 0, 45], "spearman": [0.8, -1.0, 0.1]})
-    assert "from -1.00 to +0.80" in title(theory_plots.rotation_curve(table))
+    assert "from -1.00 to +0.80" in title(figures.rotation_curve(table))
 
 
 @pytest.fixture
@@ -92,11 +92,11 @@ def curves():
 
 
 def test_split_curves_names_the_supported_languages(curves):
-    figure = theory_plots.split_curves(curves, {"zh": SUPPORTED, "sw": REFUTED})
+    figure = figures.split_curves(curves, {"zh": SUPPORTED, "sw": REFUTED})
     assert title(figure).endswith("beyond every control: zh")
-    assert title(theory_plots.split_curves(curves, {"zh": REFUTED, "sw": REFUTED})).endswith("no language")
+    assert title(figures.split_curves(curves, {"zh": REFUTED, "sw": REFUTED})).endswith("no language")
 
 
 def test_quality_curves_counts_the_layers(curves):
-    figure = theory_plots.quality_curves(curves)
+    figure = figures.quality_curves(curves)
     assert title(figure) == "Layers whose q̃ is lower in Z: zh 75%, sw 0%"

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from zspace.evidence import claims, cointegration_plots
-from zspace.evidence.experiments import bridging, thickness
-from zspace.evidence.panels import TRAINED, Panel
+from zspace.evidence import claims
+from zspace.evidence.bridges import bridging
+from zspace.evidence.cointegration import figures, thickness
+from zspace.evidence.language_pairs import TRAINED, Panel
 
 N_SCENARIOS, N_DRAWS, LAYERS, WIDTH = 32, 4, 10, 16
 SCENARIO = np.repeat(np.arange(N_SCENARIOS), N_DRAWS)
@@ -94,5 +95,5 @@ def test_few_languages_are_measured_but_not_judged(strangers, rng):
     verdict = claims.evaluate(thickness.CLAIM, found.evidence)
     assert verdict.as_corrected == "not testable"
     assert "at least 4" in verdict.as_corrected_reason
-    figure = cointegration_plots.thickness_scatter(found.pairs, found.correlations)
+    figure = figures.thickness_scatter(found.pairs, found.correlations)
     assert "3 pairs" in figure.layout.title.text

@@ -82,13 +82,13 @@ n_simulations = 40  # simulated worlds of each kind for the operating characteri
 import numpy as np
 from IPython.display import display
 from zspace import files, theory
-from zspace.evidence import claims, panels, plots, tables, theory_plots
-from zspace.evidence.experiments import network_projections, projections, simulated, suppression
+from zspace.evidence import claims, error_rates, language_pairs, tables, theme
+from zspace.evidence.double_suppression import figures, linear_nets, models, networks
 from zspace.sources import corpora
 
 NETS, TRAINED, MODEL = "conjecture_3_double_suppression", "conjecture_3_in_networks", "conjecture_3_in_models"
 streams = np.random.default_rng(seed).spawn(6)
-plots.prepare_notebook()
+theme.prepare_notebook()
 
 # %% [markdown]
 # ## Decision rule
@@ -103,7 +103,7 @@ plots.prepare_notebook()
 # %% tags=["tol-0.12"]
 chosen = dict(version=version, n_scenarios=n_scenarios, n_draws=n_draws, difficulty=difficulty, padding=padding, seed=seed)
 texts = corpora.load(corpus, languages.split(","), **chosen, n_items=n_items, block=block)
-operating = simulated.operating_characteristic(MODEL, texts, rng=streams[0], n_simulations=n_simulations)
+operating = error_rates.operating_characteristic(MODEL, texts, rng=streams[0], n_simulations=n_simulations)
 display(theory.prove_layer_spectrum(), tables.rules([NETS, TRAINED, MODEL]), tables.operating({MODEL: operating}).round(3))
 
 # %% [markdown]
@@ -116,11 +116,11 @@ display(theory.prove_layer_spectrum(), tables.rules([NETS, TRAINED, MODEL]), tab
 # ratios of its inputs are: the last table has them beside those found in state 0 of the nets.
 
 # %% tags=["tol-0.02"]
-variants = panels.variants(model, n_re_rounded)
-pairs = panels.open_panels(model, texts, rng=streams[1], variants=variants, progress=False)
-result = projections.double_suppression(pairs, rng=streams[2])
-shown = result.gaps[result.gaps["subject"].isin([panels.TRAINED, "random-0", panels.SHUFFLED])]
-nonlinear = network_projections.network_suppression(rng=streams[4])
+variants = language_pairs.variants(model, n_re_rounded)
+pairs = language_pairs.open_panels(model, texts, rng=streams[1], variants=variants, progress=False)
+result = models.double_suppression(pairs, rng=streams[2])
+shown = result.gaps[result.gaps["subject"].isin([language_pairs.TRAINED, "random-0", language_pairs.SHUFFLED])]
+nonlinear = networks.network_suppression(rng=streams[4])
 known = nonlinear.spectra.groupby("direction")[["known", "found"]].mean().T
 display(shown.set_index(["language", "subject"]).round(3), known.round(3))
 
@@ -132,7 +132,7 @@ display(shown.set_index(["language", "subject"]).round(3), known.round(3))
 # twins', and in ten networks of other seeds neither did. For the model there is no prediction: a residual net may write most where languages conflict, or least.
 
 # %% tags=["tol-0.001"]
-nets = suppression.layer_suppression(rng=streams[3])
+nets = linear_nets.layer_suppression(rng=streams[3])
 nets.numbers.map("{:.4f}".format)
 
 # %% [markdown]
@@ -151,17 +151,17 @@ display(nets.wrong.round(4), tables.controls(verdicts[TRAINED]).round(3), tables
 # ## Evidence
 
 # %% tags=["tol-0.001"]
-theory_plots.layer_spectra(nets.spectra)
+figures.layer_spectra(nets.spectra)
 
 # %% tags=["tol-0.02"]
 print(f"contributions of trained nets suppressed twice beyond every control: {verdicts[TRAINED][0].as_corrected}")
 nonlinear.curves.groupby(["subject", "layer"], sort=False)[["gain_gap", "agreement_gap"]].mean().unstack("layer").round(3)
 
 # %% tags=["tol-0.02"]
-theory_plots.split_curves(result.curves, {v.language: v.as_corrected for v in verdicts[MODEL][1:]})
+figures.split_curves(result.curves, {v.language: v.as_corrected for v in verdicts[MODEL][1:]})
 
 # %% tags=["tol-0.02"]
-theory_plots.quality_curves(result.curves)
+figures.quality_curves(result.curves)
 
 # %% [markdown]
 # ## Sensitivity
@@ -171,8 +171,8 @@ theory_plots.quality_curves(result.curves)
 # For nonlinear nets: without scaling, and in worlds whose flag lets the network undo the language.
 
 # %% tags=["tol-0.02"]
-other_nets = network_projections.sensitivity(rng=streams[5])
-display(theory_plots.rotation_curve(nets.rotations), other_nets.round(3), projections.sensitivity(pairs).round(3))
+other_nets = networks.sensitivity(rng=streams[5])
+display(figures.rotation_curve(nets.rotations), other_nets.round(3), models.sensitivity(pairs).round(3))
 
 # %% [markdown]
 # ## Verdict
@@ -182,7 +182,7 @@ for claim, name, place in ((NETS, "any", "any"), (TRAINED, "any", "any"), (MODEL
     claims.record(
         claim, verdicts[claim], model=name, corpus=place if place == "any" else f"{texts.name}/{texts.version}",
         operating=None if place == "any" else operating, provenance=files.provenance(),
-        scope={} if place == "any" else panels.scope(texts, pairs),
+        scope={} if place == "any" else language_pairs.scope(texts, pairs),
     )  # fmt: skip
     display(tables.verdicts(verdicts[claim]).round(3), tables.reasons(verdicts[claim]))
 

@@ -68,13 +68,13 @@ n_simulations = 40  # simulated worlds of each kind for the operating characteri
 import numpy as np
 from IPython.display import display
 from zspace import files
-from zspace.evidence import claims, depth_plots, panels, plots, tables
-from zspace.evidence.experiments import language_depth, simulated
+from zspace.evidence import claims, error_rates, language_pairs, tables, theme
+from zspace.evidence.alignment_depth import figures, language_depth
 from zspace.sources import corpora
 
 CLAIM = language_depth.MECHANISM
 streams = np.random.default_rng(seed).spawn(3)
-plots.prepare_notebook()
+theme.prepare_notebook()
 
 # %% [markdown]
 # ## Decision rule
@@ -85,7 +85,7 @@ plots.prepare_notebook()
 # %% tags=["tol-0.12"]
 chosen = dict(version=version, n_scenarios=n_scenarios, n_draws=n_draws, difficulty=difficulty, padding=padding, seed=seed)
 texts = corpora.load(corpus, languages.split(","), **chosen, n_items=n_items, block=block)
-operating = simulated.operating_characteristic(CLAIM, texts, rng=np.random.default_rng(seed).spawn(9)[8], n_simulations=n_simulations)
+operating = error_rates.operating_characteristic(CLAIM, texts, rng=np.random.default_rng(seed).spawn(9)[8], n_simulations=n_simulations)
 display(tables.rules([CLAIM]), tables.operating({CLAIM: operating}).round(3))
 
 # %% [markdown]
@@ -94,8 +94,8 @@ display(tables.rules([CLAIM]), tables.operating({CLAIM: operating}).round(3))
 # What is known of the languages beforehand, and what the texts share with the anchor's.
 
 # %% tags=["tol-0.05"]
-variants = panels.variants(model, n_re_rounded)
-pairs = panels.open_panels(model, texts, rng=streams[0], variants=variants, progress=False)
+variants = language_pairs.variants(model, n_re_rounded)
+pairs = language_pairs.open_panels(model, texts, rng=streams[0], variants=variants, progress=False)
 result = language_depth.language_depth(pairs, texts.languages[0], rng=streams[1])
 trained = result.depths[result.depths["subject"] == "trained"].set_index("language")
 trained[["log_mc4_tokens", "log_web_pages", "fertility", "overlap", "distance"]].round(3)
@@ -122,7 +122,7 @@ tables.controls(verdicts).round(3)
 # ## Evidence
 
 # %% tags=["tol-0.1"]
-depth_plots.by_share(result.depths, result.associations, "conflict", "conflict, 1: unrelated")
+figures.by_share(result.depths, result.associations, "conflict", "conflict, 1: unrelated")
 
 # %% [markdown]
 # ## Sensitivity
@@ -139,7 +139,7 @@ display(result.associations.query("outcome == 'conflict'").round(3), result.part
 # %% tags=["tol-0.2"]
 claims.record(
     CLAIM, verdicts, model=model, corpus=f"{texts.name}/{texts.version}",
-    operating=operating, provenance=files.provenance(), scope=panels.scope(texts, pairs),
+    operating=operating, provenance=files.provenance(), scope=language_pairs.scope(texts, pairs),
 )  # fmt: skip
 display(tables.verdicts(verdicts).round(3), tables.reasons(verdicts))
 

@@ -79,13 +79,13 @@ n_simulations = 40  # simulated worlds of each kind for the operating characteri
 import numpy as np
 from IPython.display import display
 from zspace import files, theory
-from zspace.evidence import claims, depth_plots, panels, plots, tables
-from zspace.evidence.experiments import activity, problem_depth, simulated
+from zspace.evidence import claims, error_rates, language_pairs, tables, theme
+from zspace.evidence.alignment_depth import activity, figures, problem_depth
 from zspace.sources import corpora
 
 PACE, MODEL = activity.IN_THEORY, activity.IN_MODELS
 streams = np.random.default_rng(seed).spawn(4)
-plots.prepare_notebook()
+theme.prepare_notebook()
 
 # %% [markdown]
 # ## Decision rule
@@ -97,7 +97,7 @@ plots.prepare_notebook()
 # %% tags=["tol-0.12"]
 options = dict(version=version, difficulty=[int(level) for level in levels.split(",")], n_scenarios=n_scenarios, n_draws=n_draws, seed=seed, n_items=n_items)
 texts, others = (corpora.load(corpus, languages.split(","), padding=one, **options) for one in (padding, "sentences"))
-operating = simulated.operating_characteristic(MODEL, texts, rng=np.random.default_rng(seed).spawn(9)[8], n_simulations=n_simulations)
+operating = error_rates.operating_characteristic(MODEL, texts, rng=np.random.default_rng(seed).spawn(9)[8], n_simulations=n_simulations)
 display(theory.prove_pace(), tables.rules([PACE, MODEL]), tables.operating({MODEL: operating}).round(3))
 
 # %% [markdown]
@@ -106,8 +106,8 @@ display(theory.prove_pace(), tables.rules([PACE, MODEL]), tables.operating({MODE
 # What the padding does: mean tokens an item by level, in the anchor and in the other language.
 
 # %% tags=["tol-0.02"]
-variants = [v for v in panels.variants(model, n_re_rounded) if v[0] in ("trained", "random", panels.RE_ROUNDED)]
-pairs = panels.open_panels(model, texts, rng=streams[0], variants=variants, progress=False)
+variants = [v for v in language_pairs.variants(model, n_re_rounded) if v[0] in ("trained", "random", language_pairs.RE_ROUNDED)]
+pairs = language_pairs.open_panels(model, texts, rng=streams[0], variants=variants, progress=False)
 difficulty = texts.items["difficulty"].to_numpy()
 activity.lengths_by_level(pairs, difficulty).round(1)
 
@@ -136,10 +136,10 @@ tables.controls(verdicts[MODEL]).round(3)
 # ## Evidence
 
 # %% tags=["tol-0.001"]
-depth_plots.pace_curves(depths)
+figures.pace_curves(depths)
 
 # %% tags=["tol-0.02"]
-depth_plots.snr_by_level(result.levels, {v.language: v.as_stated for v in verdicts[MODEL][1:]})
+figures.snr_by_level(result.levels, {v.language: v.as_stated for v in verdicts[MODEL][1:]})
 
 # %% tags=["tol-0.02"]
 result.slopes.pivot(index="subject", columns="language", values=list(activity.SLOPES)).round(3)
@@ -150,7 +150,7 @@ result.slopes.pivot(index="subject", columns="language", values=list(activity.SL
 # Other choices; then, in place of levels, a scenario's story that the model solves in more tokens against the one that takes fewer.
 
 # %% tags=["tol-0.03"]
-other = panels.open_if_there(model, others, variants=panels.FEW_VARIANTS, rng=streams[3], progress=False)
+other = language_pairs.open_if_there(model, others, variants=language_pairs.FEW_VARIANTS, rng=streams[3], progress=False)
 display(activity.sensitivity(pairs, other, difficulty).round(3))
 lengths = problem_depth.read_generation_lengths(model, recorded, written.split(","), rng=np.random.default_rng(seed).spawn(5)[4])
 activity.by_generation_length(lengths, rng=np.random.default_rng(seed).spawn(6)[5]).round(3)
@@ -163,7 +163,7 @@ for claim, name, place in ((PACE, "any", "any"), (MODEL, model, texts)):
     claims.record(
         claim, verdicts[claim], model=name, corpus=place if place == "any" else f"{texts.name}/{texts.version}",
         operating=None if place == "any" else operating, provenance=files.provenance(),
-        scope={} if place == "any" else panels.scope(texts, pairs),
+        scope={} if place == "any" else language_pairs.scope(texts, pairs),
     )  # fmt: skip
     display(tables.verdicts(verdicts[claim]).round(3), tables.reasons(verdicts[claim]))
 

@@ -71,14 +71,14 @@ seed = 0  # root of every random stream
 import numpy as np
 from IPython.display import display
 from zspace import files, theory
-from zspace.evidence import claims, plots, tables, trace_plots
-from zspace.evidence.experiments import garch, momentum, turns
+from zspace.evidence import claims, tables, theme
+from zspace.evidence.momentum import figures, garch, solutions, turns
 from zspace.series.volatility import planted
 from zspace.states.generation import solving
 
-GARCH, CORRECT, ALL = garch.CLAIM, momentum.CORRECT, momentum.ALL
+GARCH, CORRECT, ALL = garch.CLAIM, solutions.CORRECT, solutions.ALL
 streams = np.random.default_rng(seed).spawn(9)
-plots.prepare_notebook()
+theme.prepare_notebook()
 
 # %% [markdown]
 # ## Decision rule
@@ -87,7 +87,7 @@ plots.prepare_notebook()
 # shuffled steps, copying and each twin go through the same rule and must not pass it, and planted persistence must.
 
 # %% tags=["tol-0.12"]
-operating = claims.operating_characteristic(ALL, momentum.worlds(20), rng=streams[0], n_simulations=n_simulations)
+operating = claims.operating_characteristic(ALL, solutions.worlds(20), rng=streams[0], n_simulations=n_simulations)
 display(theory.prove_mem(), tables.rules([GARCH, CORRECT, ALL]), tables.operating({ALL: operating}).round(3))
 
 # %% [markdown]
@@ -98,7 +98,7 @@ display(theory.prove_mem(), tables.rules([GARCH, CORRECT, ALL]), tables.operatin
 # %% tags=["tol-0.02"]
 traces = solving.read(model, recorded, languages.split(","))
 live = solving.reread(model, traces, n_live)
-display(momentum.written(traces), live.round(3))
+display(solutions.written(traces), live.round(3))
 
 # %% [markdown]
 # ## Prediction
@@ -111,7 +111,7 @@ theoretical, numbers = garch.garch_evidence(rng=streams[1])
 display(numbers.round(3).to_frame("value"))
 worlds = {"MEM (.1, .8)": (0.1, 0.8), "no order": (0.0, 0.0)}
 curves = {name: planted.power_curve([64, 128, 256], garch_alpha=a, garch_beta=b, n_simulations=100, n_shuffles=99, rng=streams[2].spawn(1)[0]) for name, (a, b) in worlds.items()}
-trace_plots.power_by_length(curves)
+figures.power_by_length(curves)
 
 # %% [markdown]
 # ## Controls
@@ -119,7 +119,7 @@ trace_plots.power_by_length(curves)
 # Copying, plain text, twins, shuffled and planted series under the rule that judges the model.
 
 # %% tags=["tol-0.02"]
-result = momentum.momentum_by_condition(traces, layer, rng=streams[3])
+result = solutions.momentum_by_condition(traces, layer, rng=streams[3])
 verdicts = {claim: claims.evaluate_scope(claim, evidence) for claim, evidence in result.evidence.items()}
 tables.controls(verdicts[ALL]).round(3)
 
@@ -127,11 +127,11 @@ tables.controls(verdicts[ALL]).round(3)
 # ## Evidence
 
 # %% tags=["tol-0.02"]
-profile = momentum.layer_profile(traces, rng=streams[4])
-trace_plots.momentum_by_layer(profile, {v.language: v.as_corrected for v in verdicts[ALL]})
+profile = solutions.layer_profile(traces, rng=streams[4])
+figures.momentum_by_layer(profile, {v.language: v.as_corrected for v in verdicts[ALL]})
 
 # %% tags=["tol-0.02"]
-trace_plots.one_trace(turns.one_trace(traces, layer, rng=streams[5], language=languages.split(",")[0]))
+figures.one_trace(turns.one_trace(traces, layer, rng=streams[5], language=languages.split(",")[0]))
 
 # %% [markdown]
 # ## Sensitivity
@@ -139,10 +139,10 @@ trace_plots.one_trace(turns.one_trace(traces, layer, rng=streams[5], language=la
 # The change of the state instead of the contribution; reading C; the number of regimes, and whether their changes lie near events of the text, in reasoning and where the same is copied.
 
 # %% tags=["tol-0.05"]
-by_step = momentum.momentum_by_condition(traces, layer, rng=streams[6], measure="step")
+by_step = solutions.momentum_by_condition(traces, layer, rng=streams[6], measure="step")
 turning = turns.regime_turns(traces, layer, rng=streams[7], n_series=4)
 display(
-    by_step.momenta.groupby("language", sort=False)[["reasoning", *momentum.CONTROLS]].mean().round(3),
+    by_step.momenta.groupby("language", sort=False)[["reasoning", *solutions.CONTROLS]].mean().round(3),
     garch.literal_garch(traces, layer, rng=streams[8]).round(3), turning.number.round(3), turning.events.round(3),
 )  # fmt: skip
 
@@ -155,7 +155,7 @@ for claim, found in verdicts.items():
     about = ("any", "any") if claim == GARCH else (model, "worked number-stories/digits")
     claims.record(
         claim, found, model=about[0], corpus=about[1], operating=None if claim == GARCH else operating, provenance=files.provenance(),
-        scope={} if claim == GARCH else {**momentum.scope(traces), "layer": layer},
+        scope={} if claim == GARCH else {**solutions.scope(traces), "layer": layer},
     )  # fmt: skip
     display(tables.verdicts(found).round(3), tables.reasons(found))
 

@@ -71,20 +71,15 @@ n_simulations = 40  # simulated worlds of each kind for the operating characteri
 import numpy as np
 from IPython.display import display
 from zspace import files, theory
-from zspace.evidence import claims, cointegration_plots, panels, plots, tables
-from zspace.evidence.experiments import (
-    known_dimension,
-    layer_time,
-    rank_meaning,
-    shared_dimension,
-    simulated,
-    thickness,
-)
+from zspace.evidence import claims, error_rates, language_pairs, tables, theme
+from zspace.evidence.cointegration import figures, layer_time, rank_meaning, thickness
+from zspace.evidence.shared_subspace import figures as subspace_figures
+from zspace.evidence.shared_subspace import known_dimension, shared_dimension
 from zspace.sources import corpora
 
 RULES = [layer_time.TIME, layer_time.RANK, shared_dimension.CLAIM, thickness.CLAIM]
 streams = np.random.default_rng(seed).spawn(8)
-plots.prepare_notebook()
+theme.prepare_notebook()
 
 # %% [markdown]
 # ## Decision rule
@@ -94,14 +89,14 @@ plots.prepare_notebook()
 # %% tags=["tol-0.12"]
 chosen = dict(version=version, n_scenarios=n_scenarios, n_draws=n_draws, difficulty=difficulty, padding=padding, seed=seed)
 texts = corpora.load(corpus, languages.split(","), **chosen, n_items=n_items, block=block)
-operating = {claim: simulated.operating_characteristic(claim, texts, rng=np.random.default_rng(seed).spawn(9)[8], n_simulations=n_simulations) for claim in RULES}
+operating = {claim: error_rates.operating_characteristic(claim, texts, rng=np.random.default_rng(seed).spawn(9)[8], n_simulations=n_simulations) for claim in RULES}
 display(theory.prove_trends(), tables.rules([rank_meaning.CLAIM, *RULES]), tables.operating(operating).round(3))
 
 # %% [markdown]
 # ## Assumption checks
 
 # %% tags=["tol-0.05"]
-pairs = panels.open_panels(model, texts, rng=streams[0], variants=panels.variants(model, n_re_rounded), progress=False)
+pairs = language_pairs.open_panels(model, texts, rng=streams[0], variants=language_pairs.variants(model, n_re_rounded), progress=False)
 first = pairs[texts.languages[1]]
 print(f"{len(texts.items)} items, {first.confirmation.sum()} of them judged; {shared_dimension.components_for(first)} components for dim Z")
 time = layer_time.layers_as_time(pairs, rng=streams[1])
@@ -116,13 +111,13 @@ time.maps[time.maps["subject"] == "trained"].set_index("language").drop(columns=
 
 # %% tags=["tol-0.1"]
 meaning = rank_meaning.rank_meaning(rng=streams[2])
-display(cointegration_plots.size_curves(meaning.sizes), cointegration_plots.recovery_bars(meaning.recovery))
+display(figures.size_curves(meaning.sizes), figures.recovery_bars(meaning.recovery))
 
 # %% tags=["tol-0.15"]
 known = known_dimension.network_dimensions(rng=streams[3])
 ranks = known.drop_duplicates(["shared", "seed", "subject"]).groupby(["shared", "subject"])[["rank", "constancy"]].mean()
 display(known_dimension.recovered(rng=streams[3].spawn(1)[0]), ranks.round(3))
-cointegration_plots.network_dimensions(known)
+subspace_figures.network_dimensions(known)
 
 # %% [markdown]
 # ## Controls
@@ -143,13 +138,13 @@ display(*(tables.controls(verdicts[claim]).round(3) for claim in RULES), speeds.
 # %% tags=["tol-0.05"]
 print("dim Z by layer, and its range over halves of the scenarios, which find fewer, or a few too many")
 display(shared_dimension.dimension_table(dimensions.curves))
-cointegration_plots.dimension_curves(dimensions.curves, {v.language: v.as_corrected for v in verdicts[shared_dimension.CLAIM]})
+subspace_figures.dimension_curves(dimensions.curves, {v.language: v.as_corrected for v in verdicts[shared_dimension.CLAIM]})
 
 # %% tags=["tol-0.05"]
-cointegration_plots.map_curves(time.by_layer)
+figures.map_curves(time.by_layer)
 
 # %% tags=["tol-0.05"]
-display(cointegration_plots.adjustment_speeds(speeds.pairs, texts.languages[0]), cointegration_plots.thickness_scatter(speeds.pairs, speeds.correlations))
+display(figures.adjustment_speeds(speeds.pairs, texts.languages[0]), figures.thickness_scatter(speeds.pairs, speeds.correlations))
 
 # %% [markdown]
 # ## Sensitivity
@@ -171,7 +166,7 @@ for claim, found in verdicts.items():
     plain = claim == rank_meaning.CLAIM
     claims.record(
         claim, found, model="any" if plain else model, corpus="any" if plain else f"{texts.name}/{texts.version}",
-        operating=operating.get(claim), provenance=files.provenance(), scope={} if plain else panels.scope(texts, pairs),
+        operating=operating.get(claim), provenance=files.provenance(), scope={} if plain else language_pairs.scope(texts, pairs),
     )  # fmt: skip
     display(tables.verdicts(found).round(3), tables.reasons(found))
 

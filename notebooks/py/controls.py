@@ -41,16 +41,16 @@ sinks = False  # capture the median and trimmed poolings too, where they are not
 # %%
 import numpy as np
 from zspace import files
-from zspace.evidence import control_plots, panels, plots
-from zspace.evidence.experiments import controls
+from zspace.evidence import language_pairs, theme
+from zspace.evidence.retrieval import control_figures, controls
 from zspace.sources import corpora
 
 streams = np.random.default_rng(seed).spawn(6)
-plots.prepare_notebook()
+theme.prepare_notebook()
 chosen = dict(version=version, n_scenarios=n_scenarios, n_draws=n_draws, difficulty=difficulty, padding=padding, seed=seed)
 texts = corpora.load(corpus, languages.split(","), **chosen, n_items=n_items, block=block)
-variants = panels.variants(model, n_re_rounded)
-pairs = panels.open_panels(model, texts, rng=streams[0], variants=variants, progress=False)
+variants = language_pairs.variants(model, n_re_rounded)
+pairs = language_pairs.open_panels(model, texts, rng=streams[0], variants=variants, progress=False)
 print(f"{model}, {texts.name}/{texts.version}: {len(texts)} items in {', '.join(texts.languages)}")
 
 # %% [markdown]
@@ -69,7 +69,7 @@ controls.surface_by_language(texts, pairs).round(3)
 # of these two is no evidence on stories with numbers.
 
 # %%
-control_plots.overlap_map(controls.overlap_matrix(pairs, texts.languages[0]))
+control_figures.overlap_map(controls.overlap_matrix(pairs, texts.languages[0]))
 
 # %% [markdown]
 # ## Length and difficulty
@@ -90,7 +90,7 @@ controls.lengths_by_difficulty([code for code in texts.languages if code in cont
 
 # %% tags=["tol-0.05"]
 subjects = controls.subjects_at_peak(pairs, rng=streams[1])
-control_plots.subject_map(subjects)
+control_figures.subject_map(subjects)
 
 # %% tags=["tol-0.05"]
 subjects.set_index(["language", "subject"]).round(3)
@@ -115,7 +115,7 @@ found.groupby("language", sort=False).agg({"accuracy": "max", "null_high": "max"
 
 # %% tags=["tol-0.05"]
 identity = controls.language_identity(pairs)
-control_plots.identity_curves(identity)
+control_figures.identity_curves(identity)
 
 # %% [markdown]
 # ## Attention sinks: one token in the average
@@ -129,7 +129,7 @@ control_plots.identity_curves(identity)
 # %% tags=["tol-0.05"]
 others = controls.open_poolings(model, texts, rng=streams[3], capture_missing=sinks)
 pooled = controls.sinks(pairs, others)
-control_plots.sink_curves(pooled)
+control_figures.sink_curves(pooled)
 
 # %% tags=["tol-0.05"]
 pooled.groupby(["language", "pooling"], sort=False).agg({"retrieval": "max", "distance": "max"}).round(3)

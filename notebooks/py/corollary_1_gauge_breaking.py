@@ -66,11 +66,11 @@ n_orbit = 400  # randomly turned spans of each problem
 import numpy as np
 from IPython.display import display
 from zspace import files, theory
-from zspace.evidence import claims, plots, tables, theory_plots
-from zspace.evidence.experiments import gauge
+from zspace.evidence import claims, tables, theme
+from zspace.evidence.agreement_spectrum import figures, gauge
 
 CLAIM = "corollary_1_gauge_breaking"
-plots.prepare_notebook()
+theme.prepare_notebook()
 
 # %% [markdown]
 # ## Decision rule
@@ -116,7 +116,7 @@ display(result.wrong)
 # ## Evidence
 
 # %% tags=["tol-0.001"]
-theory_plots.orbit_and_overlap(result.orbit.round(9), result.overlaps.round(9))
+figures.orbit_and_overlap(result.orbit.round(9), result.overlaps.round(9))
 
 # %% [markdown]
 # ## Sensitivity

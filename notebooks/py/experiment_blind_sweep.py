@@ -67,11 +67,11 @@ seed = 0  # root of every random stream
 import numpy as np
 from IPython.display import display
 from zspace import files
-from zspace.evidence import claims, plots, sweep_plots, tables
-from zspace.evidence.experiments import blind, sweep, sweep_grid, sweep_views
+from zspace.evidence import claims, tables, theme
+from zspace.evidence.blind_sweep import convergence, figures, grid, sweep, views
 
 streams = np.random.default_rng(seed).spawn(5)
-plots.prepare_notebook()
+theme.prepare_notebook()
 
 # %% [markdown]
 # ## Decision rule
@@ -82,10 +82,10 @@ plots.prepare_notebook()
 
 # %% tags=["tol-0.05"]
 operating = {
-    c: claims.operating_characteristic(c, blind.simulated(c, 10), rng=r, n_simulations=n_simulations)
-    for c, r in zip(blind.CLAIMS, streams[0].spawn(len(blind.CLAIMS)), strict=True)
+    c: claims.operating_characteristic(c, convergence.simulated(c, 10), rng=r, n_simulations=n_simulations)
+    for c, r in zip(convergence.CLAIMS, streams[0].spawn(len(convergence.CLAIMS)), strict=True)
 }
-display(tables.rules(blind.CLAIMS), tables.operating(operating).round(3))
+display(tables.rules(convergence.CLAIMS), tables.operating(operating).round(3))
 
 # %% [markdown]
 # ## Assumption checks
@@ -95,9 +95,9 @@ display(tables.rules(blind.CLAIMS), tables.operating(operating).round(3))
 # fails above 3. The languages' own $R^2$ are shown and not gated: the bound is of their weighted mean.
 
 # %% tags=["tol-0.02"]
-confirmation, factorial = sweep_grid.read("confirmation"), sweep_grid.read("factorial")
-result = blind.blind_sweep(confirmation, rng=streams[1])
-display(result.identification.round(3), sweep_views.task_table(confirmation.tasks).round(3))
+confirmation, factorial = grid.read("confirmation"), grid.read("factorial")
+result = convergence.blind_sweep(confirmation, rng=streams[1])
+display(result.identification.round(3), views.task_table(confirmation.tasks).round(3))
 
 # %% [markdown]
 # ## Prediction
@@ -106,10 +106,10 @@ display(result.identification.round(3), sweep_views.task_table(confirmation.task
 # to other items to measure on; and private-target twins do not converge in any.
 
 # %% tags=["tol-0.05"]
-live = sweep_grid.evaluate(sweep.NOTE_ROWS, sweep.SIZES["fast"], range(n_seeds), rng=streams[2])
-kept = sweep_grid.read("noise")
+live = grid.evaluate(sweep.NOTE_ROWS, sweep.SIZES["fast"], range(n_seeds), rng=streams[2])
+kept = grid.read("noise")
 kept = sweep.Measured(kept.layers.query("setting == '0.1'"), kept.tasks.query("setting == '0.1'"))
-difference = sweep_views.reproduced(live, kept)
+difference = views.reproduced(live, kept)
 twins = live.layers.query("subject == 'private targets' and layer >= 4")
 assert (difference < 0.06).all(axis=None)
 assert not len(sweep.bound_violations(live.tasks))
@@ -124,9 +124,9 @@ display(difference.round(3), f"private-target twins: raw accuracy at most {twins
 # converges, and from which layer on it has (median); a language that never does has none.
 
 # %%
-verdicts = {c: [claims.evaluate(c, result.evidence[c])] for c in blind.CLAIMS}
+verdicts = {c: [claims.evaluate(c, result.evidence[c])] for c in convergence.CLAIMS}
 convergence = result.convergence.reset_index().query("language in ('zh', 'es', 'sw')")
-display(convergence.set_index(list(convergence.columns[:5])).round(3), sweep_views.depth_table(confirmation.layers))
+display(convergence.set_index(list(convergence.columns[:5])).round(3), views.depth_table(confirmation.layers))
 
 # %% [markdown]
 # ## Evidence
@@ -134,19 +134,19 @@ display(convergence.set_index(list(convergence.columns[:5])).round(3), sweep_vie
 # All configurations of the factorial, and the note's five rows by layer (exploratory seeds).
 
 # %%
-sweep_plots.configuration_map(factorial.layers)
+figures.configuration_map(factorial.layers)
 
 # %%
-sweep_plots.layer_profiles(factorial.layers, sweep.NOTE_ROWS)
+figures.layer_profiles(factorial.layers, sweep.NOTE_ROWS)
 
 # %%
 pairs = ("affine_r2", "procrustes_r2"), ("snr", "kappa")
-display(*(sweep_plots.measure_profiles(factorial.layers, sweep.NOTE_ROWS, pair) for pair in pairs))
+display(*(figures.measure_profiles(factorial.layers, sweep.NOTE_ROWS, pair) for pair in pairs))
 
 # %% tags=["tol-0.1"]
 batch = sweep.train(sweep.NOTE_ROWS, sweep.SIZES["fast"], range(n_seeds))
 panels = {"one-hot, plain, last block": (0, 4), "one-hot, plain, output": (0, 5), "centroids, residual, last block": (4 * n_seeds, 4), "centroids, residual, output": (4 * n_seeds, 5)}
-sweep_plots.clouds(sweep_views.cloud_points(batch, panels, rng=streams[3]))
+figures.clouds(views.cloud_points(batch, panels, rng=streams[3]))
 
 # %% [markdown]
 # ## Sensitivity
@@ -155,7 +155,7 @@ sweep_plots.clouds(sweep_views.cloud_points(batch, panels, rng=streams[3]))
 # times the steps (more converge, one of them blind), other noise, condition numbers, dimensions and distributions.
 
 # %%
-sweep_views.sensitivity_table().round(3)
+views.sensitivity_table().round(3)
 
 # %% [markdown]
 # ## Verdict
@@ -166,7 +166,7 @@ sweep_views.sensitivity_table().round(3)
 display(result.comparison.round(3))
 for claim, found in verdicts.items():
     claims.record(claim, found, model="any", corpus="any", operating=operating[claim], provenance=files.provenance())
-display(tables.verdicts([v for found in verdicts.values() for v in found]).set_axis(blind.CLAIMS).round(3))
+display(tables.verdicts([v for found in verdicts.values() for v in found]).set_axis(convergence.CLAIMS).round(3))
 display(*(tables.reasons(found) for found in verdicts.values()))
 
 # %% [markdown]

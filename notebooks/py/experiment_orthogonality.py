@@ -58,11 +58,11 @@ seed = 0  # root of every random stream
 import numpy as np
 from IPython.display import display
 from zspace import files
-from zspace.evidence import claims, plots, sweep_plots, tables
-from zspace.evidence.experiments import blind, orthogonality
+from zspace.evidence import claims, tables, theme
+from zspace.evidence.blind_sweep import convergence, figures, orthogonality
 
 streams = np.random.default_rng(seed).spawn(2)
-plots.prepare_notebook()
+theme.prepare_notebook()
 
 # %% [markdown]
 # ## Decision rule
@@ -71,7 +71,7 @@ plots.prepare_notebook()
 # one half). Untrained networks must not support it; a planted stack that the statement describes must.
 
 # %% tags=["tol-0.05"]
-make = blind.simulated(orthogonality.CLAIM, n_seeds)
+make = convergence.simulated(orthogonality.CLAIM, n_seeds)
 operating = claims.operating_characteristic(orthogonality.CLAIM, make, rng=streams[0], n_simulations=n_simulations)
 display(tables.rules([orthogonality.CLAIM]), tables.operating({orthogonality.CLAIM: operating}).round(3))
 
@@ -103,7 +103,7 @@ tables.controls(verdicts).round(3)
 # ## Evidence
 
 # %% tags=["tol-0.05"]
-sweep_plots.orthogonality_profiles(result.layers, orthogonality.NOTE_SNR)
+figures.orthogonality_profiles(result.layers, orthogonality.NOTE_SNR)
 
 # %% [markdown]
 # ## Sensitivity

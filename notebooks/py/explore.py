@@ -35,16 +35,16 @@ seed = 0  # root of every random stream
 # %%
 import numpy as np
 from zspace import files
-from zspace.evidence import panels, plots
-from zspace.evidence.experiments import retrieval
-from zspace.evidence.explorer import explorer
+from zspace.evidence import language_pairs, theme
+from zspace.evidence.retrieval import by_layer, figures
+from zspace.evidence.retrieval.explorer import explorer
 from zspace.sources import corpora
 
 rng = np.random.default_rng(seed)
-plots.prepare_notebook()
+theme.prepare_notebook()
 chosen = dict(version=version, n_scenarios=n_scenarios, n_draws=n_draws, difficulty=difficulty, padding=padding, seed=seed)
 texts = corpora.load(corpus, languages.split(","), **chosen, n_items=n_items, block=block)
-pairs = panels.open_panels(model, texts, rng=rng, variants=panels.FEW_VARIANTS, progress=False)
+pairs = language_pairs.open_panels(model, texts, rng=rng, variants=language_pairs.FEW_VARIANTS, progress=False)
 print(f"{model}, {texts.name}/{texts.version}: {len(texts)} items in {', '.join(texts.languages)}")
 
 # %% [markdown]
@@ -64,8 +64,8 @@ explorer(pairs, texts)
 # `prediction_1_retrieval_by_layer`.
 
 # %% tags=["tol-0.03"]
-curves = retrieval.accuracy_curves(pairs, rng=rng)
-plots.accuracy_lines(curves)
+curves = by_layer.accuracy_curves(pairs, rng=rng)
+figures.accuracy_lines(curves)
 
 # %% tags=["nbval-ignore-output"]
 files.provenance()

@@ -78,13 +78,13 @@ n_simulations = 40  # simulated worlds of each kind for the operating characteri
 import numpy as np
 from IPython.display import display
 from zspace import files
-from zspace.evidence import claims, panels, plots, tables
-from zspace.evidence.experiments import retrieval, simulated
+from zspace.evidence import claims, error_rates, language_pairs, tables, theme
+from zspace.evidence.retrieval import by_layer, figures
 from zspace.sources import corpora
 
 CLAIMS = ["prediction_1_aligned", "prediction_1_rises"]
 streams = np.random.default_rng(seed).spawn(4)
-plots.prepare_notebook()
+theme.prepare_notebook()
 
 # %% [markdown]
 # ## Decision rule
@@ -104,7 +104,7 @@ tables.rules(CLAIMS)
 chosen = dict(version=version, n_scenarios=n_scenarios, n_draws=n_draws, difficulty=difficulty, padding=padding, seed=seed)
 texts = corpora.load(corpus, languages.split(","), **chosen, n_items=n_items, block=block)
 operating = {
-    claim: simulated.operating_characteristic(claim, texts, rng=stream, n_simulations=n_simulations)
+    claim: error_rates.operating_characteristic(claim, texts, rng=stream, n_simulations=n_simulations)
     for claim, stream in zip(CLAIMS, streams[0].spawn(2), strict=True)
 }
 tables.operating(operating).round(3)
@@ -116,10 +116,10 @@ tables.operating(operating).round(3)
 # how long they are, and how many tokens a translation shares with its original.
 
 # %%
-variants = panels.variants(model, n_re_rounded)
-pairs = panels.open_panels(model, texts, rng=streams[2], variants=variants, progress=False)
+variants = language_pairs.variants(model, n_re_rounded)
+pairs = language_pairs.open_panels(model, texts, rng=streams[2], variants=variants, progress=False)
 assert all(len(texts.texts[language]) == len(texts.items) for language in texts.languages)
-panels.surface_table(pairs).round(3)
+language_pairs.surface_table(pairs).round(3)
 
 # %% [markdown]
 # ## Prediction
@@ -128,7 +128,7 @@ panels.surface_table(pairs).round(3)
 # every control in its middle layers, and fewer of a rare language.
 
 # %% tags=["tol-0.03"]
-result = retrieval.retrieval_by_layer(pairs, rng=streams[3])
+result = by_layer.retrieval_by_layer(pairs, rng=streams[3])
 verdicts = {claim: claims.evaluate_scope(claim, result.evidence[claim]) for claim in CLAIMS}
 result.peaks.pivot(index="subject", columns="language", values="accuracy").round(3)
 
@@ -150,7 +150,7 @@ result.shuffles.groupby("language", sort=False).agg({"accuracy": "max", "null_hi
 
 # %% tags=["tol-0.05"]
 by_language = {v.language: v.as_corrected for v in verdicts["prediction_1_aligned"][1:]}
-plots.retrieval_curves(result.curves, result.peaks, by_language)
+figures.retrieval_curves(result.curves, result.peaks, by_language)
 
 # %% [markdown]
 # ## Sensitivity
@@ -161,12 +161,12 @@ plots.retrieval_curves(result.curves, result.peaks, by_language)
 # the same weight; where the rule would decide otherwise on it, the verdict's reason says so.
 
 # %% tags=["tol-0.05"]
-last = panels.open_if_there(model, texts, pooling="last", first_layer=1, rng=streams[2], progress=False)
+last = language_pairs.open_if_there(model, texts, pooling="last", first_layer=1, rng=streams[2], progress=False)
 few = [code for code in texts.languages if code in other_languages.split(",")]
 chosen["version"] = corpora.OTHER_VERSION[texts.version]
 other_texts = corpora.load(corpus, few, **chosen, n_items=n_items, block=block)
-other = panels.open_if_there(model, other_texts, variants=panels.FEW_VARIANTS, rng=streams[2], progress=False)
-retrieval.sensitivity(pairs, last, other).round(3)
+other = language_pairs.open_if_there(model, other_texts, variants=language_pairs.FEW_VARIANTS, rng=streams[2], progress=False)
+by_layer.sensitivity(pairs, last, other).round(3)
 
 # %% [markdown]
 # ## Verdict
@@ -175,7 +175,7 @@ retrieval.sensitivity(pairs, last, other).round(3)
 for claim in CLAIMS:
     claims.record(
         claim, verdicts[claim], model=model, corpus=f"{texts.name}/{texts.version}",
-        operating=operating[claim], provenance=files.provenance(), scope=panels.scope(texts, pairs),
+        operating=operating[claim], provenance=files.provenance(), scope=language_pairs.scope(texts, pairs),
     )  # fmt: skip
     display(tables.verdicts(verdicts[claim]).round(3), tables.reasons(verdicts[claim]))
 

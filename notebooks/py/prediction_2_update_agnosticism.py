@@ -72,13 +72,13 @@ n_simulations = 40  # simulated worlds of each kind for the operating characteri
 import numpy as np
 from IPython.display import display
 from zspace import files
-from zspace.evidence import claims, panels, plots, tables
-from zspace.evidence.experiments import simulated, updates
+from zspace.evidence import claims, error_rates, language_pairs, tables, theme
+from zspace.evidence.retrieval import figures, updates
 from zspace.sources import corpora
 
 CLAIM = "prediction_2_update_agnosticism"
 streams = np.random.default_rng(seed).spawn(4)
-plots.prepare_notebook()
+theme.prepare_notebook()
 
 # %% [markdown]
 # ## Decision rule
@@ -96,17 +96,17 @@ tables.rules([CLAIM])
 # %% tags=["tol-0.12"]
 chosen = dict(version=version, n_scenarios=n_scenarios, n_draws=n_draws, difficulty=difficulty, padding=padding, seed=seed)
 texts = corpora.load(corpus, languages.split(","), **chosen, n_items=n_items, block=block)
-operating = simulated.operating_characteristic(CLAIM, texts, rng=streams[0], n_simulations=n_simulations)
+operating = error_rates.operating_characteristic(CLAIM, texts, rng=streams[0], n_simulations=n_simulations)
 tables.operating({CLAIM: operating}).round(3)
 
 # %% [markdown]
 # ## Assumption checks
 
 # %%
-variants = panels.variants(model, n_re_rounded)
-pairs = panels.open_panels(model, texts, rng=streams[2], variants=variants, progress=False)
+variants = language_pairs.variants(model, n_re_rounded)
+pairs = language_pairs.open_panels(model, texts, rng=streams[2], variants=variants, progress=False)
 assert all(len(texts.texts[language]) == len(texts.items) for language in texts.languages)
-panels.surface_table(pairs).round(3)
+language_pairs.surface_table(pairs).round(3)
 
 # %% [markdown]
 # ## Prediction
@@ -131,11 +131,11 @@ tables.controls(verdicts).round(3)
 # ## Evidence
 
 # %% tags=["tol-0.02"]
-plots.update_curves(result.curves, {v.language: v.as_corrected for v in verdicts[1:]})
+figures.update_curves(result.curves, {v.language: v.as_corrected for v in verdicts[1:]})
 
 # %% tags=["tol-0.02"]
 gains = result.gains.rename(columns={"gain": "estimate"})
-plots.excess_by_subject(gains, 0.02, plots.gain_title(result.gains), "gain: mean AUC(f) − AUC(h)")
+figures.excess_by_subject(gains, 0.02, figures.gain_title(result.gains), "gain: mean AUC(f) − AUC(h)")
 
 # %% [markdown]
 # ## Sensitivity
@@ -146,7 +146,7 @@ plots.excess_by_subject(gains, 0.02, plots.gain_title(result.gains), "gain: mean
 # that can be said.
 
 # %% tags=["tol-0.02"]
-last = panels.open_if_there(model, texts, pooling="last", first_layer=1, rng=streams[2], progress=False)
+last = language_pairs.open_if_there(model, texts, pooling="last", first_layer=1, rng=streams[2], progress=False)
 updates.sensitivity(pairs, last).round(3)
 
 # %% [markdown]
@@ -155,7 +155,7 @@ updates.sensitivity(pairs, last).round(3)
 # %% tags=["tol-0.02"]
 claims.record(
     CLAIM, verdicts, model=model, corpus=f"{texts.name}/{texts.version}",
-    operating=operating, provenance=files.provenance(), scope=panels.scope(texts, pairs),
+    operating=operating, provenance=files.provenance(), scope=language_pairs.scope(texts, pairs),
 )  # fmt: skip
 display(tables.verdicts(verdicts).round(3), tables.reasons(verdicts))
 

@@ -72,13 +72,13 @@ n_simulations = 40  # simulated worlds of each kind for the operating characteri
 import numpy as np
 from IPython.display import display
 from zspace import files
-from zspace.evidence import claims, depth_plots, panels, plots, tables
-from zspace.evidence.experiments import activity, problem_depth, simulated
+from zspace.evidence import claims, error_rates, language_pairs, tables, theme
+from zspace.evidence.alignment_depth import activity, figures, problem_depth
 from zspace.sources import corpora
 
 CLAIM = problem_depth.CLAIM
 streams = np.random.default_rng(seed).spawn(4)
-plots.prepare_notebook()
+theme.prepare_notebook()
 
 # %% [markdown]
 # ## Decision rule
@@ -89,7 +89,7 @@ plots.prepare_notebook()
 # %% tags=["tol-0.12"]
 options = dict(version=version, difficulty=[int(level) for level in levels.split(",")], n_scenarios=n_scenarios, n_draws=n_draws, seed=seed, n_items=n_items)
 texts, others = (corpora.load(corpus, languages.split(","), padding=one, **options) for one in (padding, "sentences"))
-operating = simulated.operating_characteristic(CLAIM, texts, rng=np.random.default_rng(seed).spawn(9)[8], n_simulations=n_simulations)
+operating = error_rates.operating_characteristic(CLAIM, texts, rng=np.random.default_rng(seed).spawn(9)[8], n_simulations=n_simulations)
 display(tables.rules([CLAIM]), tables.operating({CLAIM: operating}).round(3))
 
 # %% [markdown]
@@ -98,8 +98,8 @@ display(tables.rules([CLAIM]), tables.operating({CLAIM: operating}).round(3))
 # Mean tokens an item by level, in the anchor and in the other language.
 
 # %% tags=["tol-0.02"]
-variants = [v for v in panels.variants(model, n_re_rounded) if v[0] in ("trained", "random", panels.RE_ROUNDED)]
-pairs = panels.open_panels(model, texts, rng=streams[0], variants=variants, progress=False)
+variants = [v for v in language_pairs.variants(model, n_re_rounded) if v[0] in ("trained", "random", language_pairs.RE_ROUNDED)]
+pairs = language_pairs.open_panels(model, texts, rng=streams[0], variants=variants, progress=False)
 activity.lengths_by_level(pairs, texts.items["difficulty"].to_numpy()).round(1)
 
 # %% [markdown]
@@ -124,7 +124,7 @@ tables.controls(verdicts).round(3)
 # ## Evidence
 
 # %% tags=["tol-0.02"]
-depth_plots.margin_by_level(result.margins, {v.language: v.as_corrected for v in verdicts[1:]})
+figures.margin_by_level(result.margins, {v.language: v.as_corrected for v in verdicts[1:]})
 
 # %% [markdown]
 # ## Sensitivity
@@ -133,7 +133,7 @@ depth_plots.margin_by_level(result.margins, {v.language: v.as_corrected for v in
 # slope on another measure of difficulty: how long the model writes when it tries to solve the story.
 
 # %% tags=["tol-0.1"]
-other = panels.open_if_there(model, others, variants=panels.FEW_VARIANTS, rng=streams[2], progress=False)
+other = language_pairs.open_if_there(model, others, variants=language_pairs.FEW_VARIANTS, rng=streams[2], progress=False)
 display(problem_depth.sensitivity(pairs, texts.items, other, rng=streams[3]).round(3))
 problem_depth.by_generation_length(model, recorded, written.split(","), rng=np.random.default_rng(seed).spawn(5)[4]).round(3)
 
@@ -143,7 +143,7 @@ problem_depth.by_generation_length(model, recorded, written.split(","), rng=np.r
 # %% tags=["tol-0.1"]
 claims.record(
     CLAIM, verdicts, model=model, corpus=f"{texts.name}/{texts.version}",
-    operating=operating, provenance=files.provenance(), scope=panels.scope(texts, pairs),
+    operating=operating, provenance=files.provenance(), scope=language_pairs.scope(texts, pairs),
 )  # fmt: skip
 display(tables.verdicts(verdicts).round(3), tables.reasons(verdicts))
 

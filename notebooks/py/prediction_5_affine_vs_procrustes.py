@@ -72,13 +72,13 @@ n_simulations = 40  # simulated worlds of each kind for the operating characteri
 import numpy as np
 from IPython.display import display
 from zspace import files
-from zspace.evidence import bridge_plots, claims, panels, plots, tables
-from zspace.evidence.experiments import bridging, simulated
+from zspace.evidence import claims, error_rates, language_pairs, tables, theme
+from zspace.evidence.bridges import bridging, figures
 from zspace.sources import corpora
 
 CLAIM = bridging.AFFINE
 streams = np.random.default_rng(seed).spawn(2)
-plots.prepare_notebook()
+theme.prepare_notebook()
 
 # %% [markdown]
 # ## Decision rule
@@ -88,15 +88,15 @@ plots.prepare_notebook()
 # %% tags=["tol-0.12"]
 chosen = dict(version=version, n_scenarios=n_scenarios, n_draws=n_draws, difficulty=difficulty, padding=padding, seed=seed)
 texts = corpora.load(corpus, languages.split(","), **chosen, n_items=n_items, block=block)
-operating = simulated.operating_characteristic(CLAIM, texts, rng=np.random.default_rng(seed).spawn(9)[8], n_simulations=n_simulations)
+operating = error_rates.operating_characteristic(CLAIM, texts, rng=np.random.default_rng(seed).spawn(9)[8], n_simulations=n_simulations)
 display(tables.rules([CLAIM]), tables.operating({CLAIM: operating}).round(3))
 
 # %% [markdown]
 # ## Assumption checks
 
 # %% tags=["tol-0.02"]
-variants = panels.variants(model, n_re_rounded)
-pairs = panels.open_panels(model, texts, rng=streams[0], variants=variants, progress=False)
+variants = language_pairs.variants(model, n_re_rounded)
+pairs = language_pairs.open_panels(model, texts, rng=streams[0], variants=variants, progress=False)
 discovery = int(next(iter(pairs.values())).discovery.sum())
 print(f"{len(texts.items)} items, {discovery} of them for discovery, {bridging.n_components(discovery)} components")
 
@@ -124,7 +124,7 @@ tables.controls(verdicts).round(3)
 # ## Evidence
 
 # %% tags=["tol-0.05"]
-bridge_plots.ladder_curves(result.curves)
+figures.ladder_curves(result.curves)
 
 # %% [markdown]
 # ## Sensitivity
@@ -142,7 +142,7 @@ trained.groupby(["language", third.rename("third of the layers")], sort=False)["
 # %% tags=["tol-0.05"]
 claims.record(
     CLAIM, verdicts, model=model, corpus=f"{texts.name}/{texts.version}",
-    operating=operating, provenance=files.provenance(), scope=panels.scope(texts, pairs),
+    operating=operating, provenance=files.provenance(), scope=language_pairs.scope(texts, pairs),
 )  # fmt: skip
 display(tables.verdicts(verdicts).round(3), tables.reasons(verdicts))
 

@@ -25,9 +25,9 @@ ledger = "data/ledger.json"  # folder or file of verdicts
 
 # %%
 from zspace import files
-from zspace.evidence import claims, plots, tables
+from zspace.evidence import claims, summary_figures, tables, theme
 
-plots.prepare_notebook()
+theme.prepare_notebook()
 everything = claims.read_ledger(ledger)
 table = tables.measured(everything)
 print(f"{table['claim'].nunique()} claims, {table['language'].nunique() - 1} languages, {len(table)} verdicts")
@@ -48,14 +48,14 @@ tables.without_model(table)
 
 # %%
 for verdicts in tables.by_model(table):
-    plots.verdict_map(verdicts, "as_corrected").show()
+    summary_figures.verdict_map(verdicts, "as_corrected").show()
 
 # %% [markdown]
 # ## Language models: as stated in the note
 
 # %%
 for verdicts in tables.by_model(table):
-    plots.verdict_map(verdicts, "as_stated").show()
+    summary_figures.verdict_map(verdicts, "as_stated").show()
 
 # %% [markdown]
 # ## Estimates

@@ -73,11 +73,11 @@ import pandas as pd
 from IPython.display import display
 from zspace import files, theory
 from zspace.errors import UndefinedAgreementWarning
-from zspace.evidence import claims, plots, tables, theory_plots
-from zspace.evidence.experiments import agreement
+from zspace.evidence import claims, tables, theme
+from zspace.evidence.agreement_spectrum import agreement, figures
 
 CLAIM = "theorem_1_agreement_spectrum"
-plots.prepare_notebook()
+theme.prepare_notebook()
 
 # %% [markdown]
 # ## Decision rule
@@ -137,13 +137,13 @@ display(result.wrong)
 result.numbers.dropna().assign(met=lambda t: t["value"] <= t["allowed"])[["allowed", "met"]]
 
 # %% tags=["tol-0.001"]
-theory_plots.sampled_errors(result.sampled)
+figures.sampled_errors(result.sampled)
 
 # %% [markdown]
 # Move the share: agreement and raw coefficient are different functions of the same three numbers.
 
 # %%
-theory_plots.agreement_explorer()
+figures.agreement_explorer()
 
 # %% [markdown]
 # ## Sensitivity
@@ -152,7 +152,7 @@ theory_plots.agreement_explorer()
 # are shared is then a matter of how much of each language there is.
 
 # %% tags=["tol-0.001"]
-theory_plots.turning_curves(result.turning)
+figures.turning_curves(result.turning)
 
 # %% [markdown]
 # ## Verdict

@@ -84,13 +84,13 @@ n_simulations = 40  # simulated worlds of each kind for the operating characteri
 import numpy as np
 from IPython.display import display
 from zspace import files, theory
-from zspace.evidence import claims, panels, plots, tables
-from zspace.evidence.experiments import descent, simulated
+from zspace.evidence import claims, error_rates, language_pairs, tables, theme
+from zspace.evidence.snr_descent import descent, figures
 from zspace.sources import corpora
 
 THEOREM, EVERY, ACCUMULATION = "theorem_2_snr_descent", "theorem_2_every_layer", "theorem_2_accumulation"
 streams = np.random.default_rng(seed).spawn(5)
-plots.prepare_notebook()
+theme.prepare_notebook()
 
 # %% [markdown]
 # ## Decision rule
@@ -109,7 +109,7 @@ display(theory.prove_snr_criterion(), tables.rules([THEOREM, EVERY, ACCUMULATION
 chosen = dict(version=version, n_scenarios=n_scenarios, n_draws=n_draws, difficulty=difficulty, padding=padding, seed=seed)
 texts = corpora.load(corpus, languages.split(","), **chosen, n_items=n_items, block=block)
 operating = {
-    claim: simulated.operating_characteristic(claim, texts, rng=stream, n_simulations=n_simulations)
+    claim: error_rates.operating_characteristic(claim, texts, rng=stream, n_simulations=n_simulations)
     for claim, stream in zip((EVERY, ACCUMULATION), streams[0].spawn(2), strict=True)
 }
 tables.operating(operating).round(3)
@@ -118,10 +118,10 @@ tables.operating(operating).round(3)
 # ## Assumption checks
 
 # %%
-variants = panels.variants(model, n_re_rounded)
-pairs = panels.open_panels(model, texts, rng=streams[2], variants=variants, progress=False)
+variants = language_pairs.variants(model, n_re_rounded)
+pairs = language_pairs.open_panels(model, texts, rng=streams[2], variants=variants, progress=False)
 assert all(len(texts.texts[language]) == len(texts.items) for language in texts.languages)
-panels.surface_table(pairs).round(3)
+language_pairs.surface_table(pairs).round(3)
 
 # %% [markdown]
 # ## Prediction
@@ -134,7 +134,7 @@ panels.surface_table(pairs).round(3)
 evidence, numbers = descent.theorem_evidence(rng=streams[3])
 result = descent.snr_descent(pairs, rng=streams[4])
 assert result.criteria["identity error"].max() < 1e-9
-trained = result.criteria[result.criteria["subject"].isin([panels.TRAINED, "random-0", panels.SHUFFLED])]
+trained = result.criteria[result.criteria["subject"].isin([language_pairs.TRAINED, "random-0", language_pairs.SHUFFLED])]
 display(numbers, trained.drop(columns="identity error").set_index(["language", "subject"]).round(3))
 
 # %% [markdown]
@@ -152,10 +152,10 @@ display(*(tables.controls(verdicts[claim]).round(3) for claim in (EVERY, ACCUMUL
 # ## Evidence
 
 # %% tags=["tol-0.01"]
-plots.snr_curves(result.curves, plots.descent_title(result.criteria))
+figures.snr_curves(result.curves, figures.descent_title(result.criteria))
 
 # %% tags=["tol-0.02"]
-plots.descent_paths(result.paths, plots.accumulation_title(result.shares))
+figures.descent_paths(result.paths, figures.accumulation_title(result.shares))
 
 # %% [markdown]
 # ## Sensitivity
@@ -175,7 +175,7 @@ for claim, name, place in ((THEOREM, "any", "any"), (EVERY, model, texts), (ACCU
     claims.record(
         claim, verdicts[claim], model=name, corpus=place if place == "any" else f"{texts.name}/{texts.version}",
         operating=operating.get(claim), provenance=files.provenance(),
-        scope={} if place == "any" else panels.scope(texts, pairs),
+        scope={} if place == "any" else language_pairs.scope(texts, pairs),
     )  # fmt: skip
     display(tables.verdicts(verdicts[claim]).round(3), tables.reasons(verdicts[claim]))
 

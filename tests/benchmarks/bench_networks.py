@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from harness import Row, compare, cpu_seconds, median_interval
 from torch import nn
-from zspace.evidence.experiments import sweep
+from zspace.evidence.blind_sweep import sweep
 from zspace.sources.worlds import replicate
 from zspace.states import networks
 from zspace.states.networks.examples import CHUNK, Examples

@@ -6,8 +6,8 @@ from dataclasses import replace
 import check_pages
 import numpy as np
 import pytest
-from zspace.evidence import panels
-from zspace.evidence.explorer import explorer
+from zspace.evidence import language_pairs
+from zspace.evidence.retrieval.explorer import explorer
 from zspace.sources import corpora
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -29,7 +29,7 @@ def shown():
     texts = {code: (MARKUP, *rows[1:]) for code, rows in corpus.texts.items()}
     size = {**SIZE, "n_layers": 3, "dim": 16}
     pairs = {
-        code: replace(panels.simulated_panel("scenarios", share, rng=rng, **size), language=code)
+        code: replace(language_pairs.simulated_panel("scenarios", share, rng=rng, **size), language=code)
         for code, share in (("zh", 1.0), ("sw", 0.0))
     }
     return explorer(pairs, replace(corpus, texts=texts))

@@ -70,7 +70,7 @@ def controls(found: Sequence[Verdict]) -> pd.DataFrame:
 
 
 def subjects(found: Sequence[Verdict]) -> pd.DataFrame:
-    """The trained model and its controls on the primary statistic, for `plots.excess_by_subject`."""
+    """The trained model and its controls on the primary statistic."""
     rows = []
     for v in found:
         if v.estimate is None:

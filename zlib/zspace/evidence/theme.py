@@ -1,9 +1,12 @@
 """The one Plotly theme, and the parts that figures are built of.
 
 Languages keep their colour in all notebooks (the Okabe-Ito set and neighbours, distinguishable without
-red-green vision); nulls are grey bands or grey lines; a title states the finding.
+red-green vision); nulls are grey bands or grey lines; a title states the finding, computed from the table
+that the figure shows; uncertainty is always drawn.
 """
 
+import os
+import shutil
 import textwrap
 from collections.abc import Sequence
 
@@ -13,7 +16,7 @@ import plotly.graph_objects as go
 import plotly.io as pio
 from plotly.subplots import make_subplots
 
-from .panels import PERMUTED, RANDOM_BLOCKS, SHUFFLED
+from .language_pairs import PERMUTED, RANDOM_BLOCKS, SHUFFLED
 from .rules import INCONCLUSIVE, NOT_TESTABLE, PROVED, REFUTED, SUPPORTED
 
 LANGUAGE_COLOURS = {
@@ -50,6 +53,20 @@ pio.templates["zspace"] = go.layout.Template(
     }
 )
 pio.templates.default = "zspace"
+_CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome")
+
+
+def prepare_notebook() -> str:
+    """Whole words in tables, and figures as interactive JSON, with a PNG where a Chromium can draw one.
+
+    A batch, whose pages draw the JSON, makes no PNG: each would take its seconds.
+    """
+    pd.set_option("display.max_colwidth", None, "display.max_columns", None, "display.width", 200)
+    pd.set_option("display.max_rows", 200)  # all controls of all languages
+    has_chromium = "ZSPACE_CELL" not in os.environ and any(shutil.which(name) for name in _CHROMIUM)
+    pio.renderers["png"].width = 620
+    pio.renderers.default = "plotly_mimetype+png" if has_chromium else "plotly_mimetype"
+    return pio.renderers.default
 
 
 def language_colour(language: str) -> str:

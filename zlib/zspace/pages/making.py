@@ -19,18 +19,16 @@ def sweep(
     keep: Annotated[bool, typer.Option(help="Keep the trained networks, and read those kept.")] = False,
 ) -> None:
     """Train and measure the parts of the blind sweep that notebooks read instead of training them."""
-    from ..evidence.experiments import sweep_grid
+    from ..evidence.blind_sweep import grid
 
-    names = list(dict.fromkeys(part or sweep_grid.PARTS))
-    unknown = [name for name in names if name not in sweep_grid.PARTS]
+    names = list(dict.fromkeys(part or grid.PARTS))
+    unknown = [name for name in names if name not in grid.PARTS]
     if unknown:
-        raise ParameterError(
-            f"the sweep has no part {', '.join(unknown)}. It has: {', '.join(sweep_grid.PARTS)}."
-        )
+        raise ParameterError(f"the sweep has no part {', '.join(unknown)}. It has: {', '.join(grid.PARTS)}.")
     for name in names:
         options = {"keep": keep, "device": device, "workers": workers, "progress": True}
-        sweep_grid.run(name, seed=seed, folder=out, **options)
-        typer.echo(f"{name}: written to {out or sweep_grid.FOLDER}")
+        grid.run(name, seed=seed, folder=out, **options)
+        typer.echo(f"{name}: written to {out or grid.FOLDER}")
 
 
 def traces(

@@ -1,0 +1,312 @@
+"""Conjecture 5: are the layers busier with harder problems, and is the fall of the snr slower for it?
+
+Theorem 2 reads r' - r = w~ (q~ - r). In the closed form of `theory.pace` more activity alone moves r *faster*
+towards q; only contributions that agree less (a larger q) keep it high. On a model, three slopes a level of
+difficulty, each averaged over layers: *activity*, of log sigma_k^2, *conflict*, of q_k = E|delta_k|^2 /
+sigma_k^2, and *snr*, of log r_k from layer 1 on. Items of all levels tell the same number of numbers
+(`padding` of the corpus), and each scenario is told at every level. Every language's mean over the discovery
+items of a level is subtracted first: what separates languages, and what padding they all read, is no part of
+a problem.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ... import theory
+from ...errors import ParameterError
+from ...measures import residual
+from ...measures.resampling import interval_of, stratified_permutations
+from ..language_pairs import PERMUTED, PLANTED, SHUFFLED, TRAINED, Panel, spread
+from ..rules import Evidence
+from ..study import N_RESAMPLES, Drawn, again, as_evidence, excess_over, judged, present
+
+IN_THEORY, IN_MODELS = "conjecture_5_pace", "conjecture_5_in_models"
+SLOPES = ("activity", "conflict", "snr")
+ACTIVITY_ALONE = "activity alone planted"
+PERMUTED_LEVELS = "levels permuted"
+GAINS = (1.0, 1.5, 2.0)
+WORLD = {"r_0": 1.6, "q": 0.8, "step": 0.2}
+THRESHOLD, N_LAYERS, WORSE_Q = 0.99, 24, 0.92
+_N_ITEMS, _FEWEST = 400, 6
+# log gain of contributions, and noise in units of the state's spread, that are planted a level
+_PLANTED_GAIN, _PLANTED_NOISE = 0.2, 0.6
+
+
+@dataclass(frozen=True)
+class ActivityResult:
+    """Activity, conflict and snr by level of difficulty, confirmation items.
+
+    levels : language, subject, level, layer, snr, activity (sigma^2), q, and q~, w~ of the mixing.
+    slopes : language, subject, and the slopes a level of `SLOPES`.
+    evidence : of `IN_MODELS`, one a language.
+    """
+
+    levels: pd.DataFrame
+    slopes: pd.DataFrame
+    evidence: list[Evidence]
+
+
+def pace_evidence(*, rng: np.random.Generator) -> tuple[Evidence, pd.DataFrame]:
+    """Checks of conjecture 5 in closed form, and a table of depths, in closed form and in sampled stacks."""
+    rows = {}
+    for gain, stream in zip(GAINS, rng.spawn(len(GAINS)), strict=True):
+        rows[f"gain {gain:g}"] = _depths(gain, WORLD["q"], stream)
+    rows[f"gain 1.5, q {WORSE_Q:g}"] = _depths(1.5, WORSE_Q, rng.spawn(1)[0])
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    alone = table.iloc[: len(GAINS)]
+    residues = theory.prove_pace()
+    checks = {
+        "symbolic_pace": {name: residue == 0 for name, residue in residues.items()}
+        == dict.fromkeys(("step", "activity", "quality", "depth"), True),
+        "activity_alone_is_faster": bool((np.diff(alone["closed form"]) < 0).all()),
+        "stacks_follow": bool((table["largest error of the snr"] < 0.05).all()),
+        "worse_quality_is_slower": bool(table["closed form"].iloc[-1] > table["closed form"].iloc[0]),
+    }
+    return Evidence(checks=checks), table
+
+
+def activity_by_difficulty(
+    panels: Mapping[str, Panel], levels: np.ndarray, *, rng: np.random.Generator
+) -> ActivityResult:
+    """Conjecture 5 on a model; `levels` (n,) is the difficulty of each item.
+
+    Raises ParameterError where there are fewer than two levels or a scenario lacks one of them.
+    """
+    levels = np.asarray(levels)
+    by_level, slopes, evidence = [], [], []
+    for panel, stream in zip(panels.values(), rng.spawn(len(panels)), strict=True):
+        require_levels(panel, levels)
+        deciding, making, drawing = stream.spawn(3)
+        measured = _drawn(subjects_of(panel, levels, making), panel, levels, drawing)
+
+        def make(subject: str, rng: np.random.Generator, panel=panel, by=measured) -> Evidence:
+            return activity_evidence(panel, {**by, TRAINED: by[subject]})
+
+        evidence.append(judged(IN_MODELS, panel, make, rng=deciding))
+        by_level.append(_levels(panel, levels))
+        for name, (one, *_) in measured.items():
+            slopes.append(
+                {"language": panel.language, "subject": name, **dict(zip(SLOPES, one, strict=True))}
+            )
+    return ActivityResult(pd.concat(by_level, ignore_index=True), pd.DataFrame(slopes), evidence)
+
+
+def lengths_by_level(panels: Mapping[str, Panel], levels: np.ndarray) -> pd.DataFrame:
+    """Mean number of tokens by level, of the anchor and of every language; empty without token ids."""
+    columns = {}
+    for language, panel in panels.items():
+        if panel.tokens is not None:
+            anchor, own = panel.lengths()
+            columns |= {"anchor": anchor, language: own}
+    return pd.DataFrame(columns).groupby(levels).mean().rename_axis("level") if columns else pd.DataFrame()
+
+
+def sensitivity(panels: Mapping[str, Panel], other: Mapping[str, Panel], levels: np.ndarray) -> pd.DataFrame:
+    """Slopes of the trained model and its highest twin under other choices; columns (language, ...).
+
+    `other` holds panels of the same items under other padding; nothing where they are not there.
+    """
+    choices = {
+        "primary: all layers, padded with numbers": (panels, slice(None)),
+        "first half of the layers": (panels, 0),
+        "second half of the layers": (panels, 1),
+        "padded with sentences": (other, slice(None)),
+    }
+    rows = {}
+    for name, (chosen, half) in choices.items():
+        for language, panel in chosen.items():
+            slopes = {s: _layer_slopes(panel, panel.subjects[s], levels) for s in (TRAINED, *panel.twins)}
+            kept = {
+                s: v if isinstance(half, slice) else np.array_split(v, 2, axis=-1)[half]
+                for s, v in slopes.items()
+            }
+            means = {s: v.mean(-1) for s, v in kept.items()}
+            for i, statistic in enumerate(SLOPES):
+                row = rows.setdefault((name, statistic), {})
+                row[language, "trained"] = means[TRAINED][i]
+                row[language, "highest twin"] = max((means[t][i] for t in panel.twins), default=np.nan)
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def by_generation_length(
+    read: Mapping[str, tuple[Panel, np.ndarray]], *, rng: np.random.Generator
+) -> pd.DataFrame:
+    """The three slopes between a scenario's story that is solved in fewer tokens and the one that takes more.
+
+    `read` : language -> panel and (n,) tokens of the solutions of each item, NaN where there is none, as
+    `problem_depth.read_generation_lengths` gives them. Of every scenario the shortest and the longest count,
+    where they differ. Rows (language, slope) with estimate, low, high and the number of confirmation
+    scenarios; no language with fewer than `_FEWEST` of them.
+    """
+    rows = {}
+    for language, (panel, lengths) in read.items():
+        ranks = _ranks(lengths, panel.scenario)
+        chosen = panel.confirmation & (ranks == 0)
+        centred = panel.discovery & (ranks == 0)
+        if chosen.sum() < _FEWEST or not centred.any():
+            continue
+        pair = panel.subjects[TRAINED]
+        found = [_replicates(panel, pair, ranks == rank, again(rng)) for rank in (0, 1)]
+        one, many = (
+            np.subtract(*(_by_layer(getattr(f, kind)).mean(-1) for f in found[::-1]))
+            for kind in ("estimate", "replicates")
+        )
+        for i, name in enumerate(SLOPES):
+            interval = interval_of(one[i], many[i], found[0].n_groups)
+            rows[language, name] = {
+                "estimate": interval.estimate,
+                "low": interval.low,
+                "high": interval.high,
+                "scenarios": int(chosen.sum()),
+            }
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["estimate", "low", "high", "scenarios"])
+
+
+def _ranks(lengths: np.ndarray, scenario: np.ndarray) -> np.ndarray:
+    """(n,) 0 for the shortest item of a scenario, 1 for the longest, -1 for all others."""
+    ranks = np.full(len(lengths), -1)
+    for name in np.unique(scenario):
+        rows = np.flatnonzero((scenario == name) & np.isfinite(lengths))
+        if len(rows) and np.ptp(lengths[rows]) > 0:
+            ranks[rows[np.argmin(lengths[rows])]], ranks[rows[np.argmax(lengths[rows])]] = 0, 1
+    return ranks
+
+
+def activity_evidence(panel: Panel, drawn: Drawn) -> Evidence:
+    """Slopes beyond those of every twin, for the model and each control."""
+    nulls = [*panel.twins, *present(panel, PERMUTED)]
+    statistics = {}
+    for name in drawn:
+        if name in panel.re_rounded:
+            continue
+        others = [null for null in nulls if null != name]
+        statistics[name] = {f"{s}_excess": excess_over(drawn, name, others, i) for i, s in enumerate(SLOPES)}
+    return as_evidence(panel, statistics)
+
+
+def subjects_of(panel: Panel, levels: np.ndarray, rng: np.random.Generator) -> dict[str, tuple]:
+    """The panel's subjects, and pairs with a known dependence on the level made from its trained anchor."""
+    names = (TRAINED, *panel.twins, *present(panel, PERMUTED), *panel.re_rounded)
+    subjects = {name: panel.subjects[name] for name in names}
+    if SHUFFLED in panel.subjects:
+        first, second = rng.spawn(2)
+        subjects[PLANTED] = plant_difficulty(panel, levels, rng=first)
+        subjects[ACTIVITY_ALONE] = plant_difficulty(panel, levels, noise=0.0, rng=second)
+    return subjects
+
+
+def plant_difficulty(
+    panel: Panel,
+    levels: np.ndarray,
+    *,
+    rng: np.random.Generator,
+    gain: float = _PLANTED_GAIN,
+    noise: float = _PLANTED_NOISE,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The trained anchor twice, the second time with noise of its own, so that the level decides both.
+
+    All contributions are scaled by exp(gain x level), and each layer adds noise of standard deviation (1/2 +
+    noise x level) in units of its contributions' spread to the second language.
+    """
+    anchor = np.asarray(panel.subjects[TRAINED][0], float)
+    rank = np.unique(levels, return_inverse=True)[1][:, None]
+    steps = np.diff(anchor, axis=0) * np.exp(gain * rank)
+    own = rng.standard_normal(steps.shape) / np.sqrt(steps.shape[-1]) * spread(steps) * (0.5 + noise * rank)
+    walk = [np.concatenate([anchor[:1], added]).cumsum(0) for added in (steps, steps + own)]
+    return tuple(walk)
+
+
+def _depths(gain: float, q: float, rng: np.random.Generator) -> dict[str, float]:
+    world = {**WORLD, "q": q}
+    exact = theory.pace_snr(world["r_0"], q, world["step"], N_LAYERS, gain=gain)
+    profile = residual.snr_profile(
+        *theory.pace_stack(_N_ITEMS, rng=rng, gain=gain, n_layers=N_LAYERS, **world)
+    )
+    return {
+        "closed form": int(theory.first_below(exact, THRESHOLD)),
+        "sampled stack": int(theory.first_below(profile.snr, THRESHOLD)),
+        "largest error of the snr": float(np.abs(profile.snr - exact).max()),
+    }
+
+
+def require_levels(panel: Panel, levels: np.ndarray) -> None:
+    counts = pd.crosstab(panel.scenario, levels)
+    if counts.shape[1] < 2 or (counts == 0).to_numpy().any():
+        raise ParameterError(
+            f"{panel.language}: difficulties {', '.join(map(str, counts.columns))}, {len(counts)} scenarios, "
+            f"{int((counts == 0).to_numpy().sum())} of their combinations without an item; expected two "
+            "or more difficulties and every scenario at each. Ask for several: difficulty=[1, 2, 3]."
+        )
+
+
+def _drawn(
+    subjects: Mapping[str, tuple], panel: Panel, levels: np.ndarray, rng: np.random.Generator
+) -> Drawn:
+    """Slopes of every subject with their replicates; all subjects and levels draw the same scenarios."""
+    order = stratified_permutations(panel.scenario, n_shuffles=1, rng=again(rng))[0]
+    read = {name: (pair, levels) for name, pair in subjects.items()}
+    read[PERMUTED_LEVELS] = (subjects[TRAINED], levels[order])
+    drawn = {}
+    for name, (pair, of_item) in read.items():
+        found = [_replicates(panel, pair, of_item == level, again(rng)) for level in np.unique(of_item)]
+        one, many = (
+            np.stack([_by_layer(getattr(f, kind)).mean(-1) for f in found], axis=-1)
+            for kind in ("estimate", "replicates")
+        )
+        drawn[name] = (_slope(one), _slope(many), found[0].n_groups)
+    return drawn
+
+
+def _replicates(panel: Panel, pair: tuple, rows: np.ndarray, rng: np.random.Generator):
+    x, y = _centred(panel, pair, rows)
+    scenario = panel.scenario[rows & panel.confirmation]
+    return residual.snr_replicates(x, y, scenario, n_resamples=N_RESAMPLES, rng=rng)
+
+
+def _centred(panel: Panel, pair: tuple, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Confirmation items of a level, minus their language's mean over that level's discovery items."""
+    mean, read = rows & panel.discovery, rows & panel.confirmation
+    return tuple(s[:, read] - s[:, mean].mean(1, keepdims=True, dtype=float) for s in pair)
+
+
+def _by_layer(profile: residual.SnrProfile) -> np.ndarray:
+    """(3, ..., L) log activity and q of every layer, and log snr of the state after it."""
+    conflict = profile.delta_sq / profile.sigma_sq
+    return np.stack([np.log(profile.sigma_sq), conflict, np.log(profile.snr[..., 1:])])
+
+
+def _layer_slopes(panel: Panel, pair: tuple, levels: np.ndarray) -> np.ndarray:
+    """(3, L) slopes a level of every layer."""
+    found = []
+    for level in np.unique(levels):
+        rows = levels == level
+        groups = panel.scenario[rows & panel.confirmation]
+        found.append(_by_layer(residual.snr_profile(*_centred(panel, pair, rows), groups=groups)))
+    return _slope(np.stack(found, axis=-1))
+
+
+def _slope(values: np.ndarray) -> np.ndarray:
+    """Least-squares slope over the last axis, levels one apart."""
+    level = np.arange(values.shape[-1]) - (values.shape[-1] - 1) / 2
+    return values @ level / (level**2).sum()
+
+
+def _levels(panel: Panel, levels: np.ndarray) -> pd.DataFrame:
+    tables = []
+    for name in (TRAINED, *panel.twins):
+        for level in np.unique(levels):
+            rows = levels == level
+            pair = _centred(panel, panel.subjects[name], rows)
+            profile = residual.snr_profile(*pair, groups=panel.scenario[rows & panel.confirmation])
+            quality, weight = residual.mixing(profile)
+            columns = {"layer": np.arange(len(weight)), "snr": profile.snr[:-1], "q~": quality, "w~": weight}
+            columns |= {
+                "activity": profile.sigma_sq,
+                "q": profile.delta_sq / profile.sigma_sq,
+            }
+            place = {"language": panel.language, "subject": name, "level": int(level)}
+            tables.append(pd.DataFrame({**place, **columns}))
+    return pd.concat(tables, ignore_index=True)

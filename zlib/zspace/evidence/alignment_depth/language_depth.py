@@ -1,0 +1,267 @@
+"""Prediction 3 and conjecture 4 on a fixed model: are languages with less training text aligned later?
+
+The depth of a language is a hurdle: aligned at all (by the rule of prediction 1), and only then the first
+layer of a run whose simultaneous lower band exceeds half of its own peak excess (`measures.depth`).
+Languages that are not aligned are censored: deeper than all others, tied among each other. Over a handful
+of languages depth is correlated by ranks, with exact permutation p-values, against two proxies of a
+language's share; both have to agree. Conjecture 4's own mechanism is that contributions of rare languages
+conflict more: q = E|delta_k|^2 / sigma_k^2 beside that of shuffled pairs, mean over inner layers, against
+the same proxies.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ...measures import alignment, association, depth, depth_definitions, residual, text_baselines
+from ...measures.resampling import Interval, stratified_permutations
+from ...sources import languages
+from ..claims import rule
+from ..language_pairs import PERMUTED, SHUFFLED, TRAINED, Panel, length_overlap_strata
+from ..retrieval import by_layer
+from ..rules import Control, Evidence, bound_of
+from ..study import present
+
+DEPTH, MECHANISM = "prediction_3_language_depth", "conjecture_4_share_and_depth"
+SORTED = "depths sorted by share"
+ERROR = 0.5  # decimal log units, of a proxy
+OUTCOMES = {"depth": "layer", "conflict": "conflict"}
+_N_DRAWS = 500
+_N_SHUFFLES = 8
+
+
+@dataclass(frozen=True)
+class LanguageDepth:
+    """Depth of every language, and its association with the share of training text.
+
+    depths : language, subject, aligned_excess, low (its lower limit), aligned, threshold, layer (NaN:
+        censored), earliest, exit_layer, restricted_mean with mean_low and mean_high, conflict (mean over
+        inner layers of q over that of shuffled pairs), the proxies, fertility, overlap and distance
+        (typological, from the anchor).
+    curves : language, layer, accuracy, lower_band, upper_band, threshold (trained).
+    associations : outcome, proxy, subject, rho, p, critical, and share_significant (of draws with an error of
+        the proxy).
+    partial : outcome, proxy, covariate, rho, p (trained).
+    evidence : claim id -> Evidence.
+    """
+
+    depths: pd.DataFrame
+    curves: pd.DataFrame
+    associations: pd.DataFrame
+    partial: pd.DataFrame
+    evidence: Mapping[str, Evidence]
+
+
+def language_depth(panels: Mapping[str, Panel], anchor: str, *, rng: np.random.Generator) -> LanguageDepth:
+    """Depths, associations and evidence of both claims.
+
+    Raises ParameterError for a language that nothing is known of, ValueError with fewer than four languages
+    beside the anchor.
+    """
+    measuring, testing = rng.spawn(2)
+    rows, curves = [], []
+    for panel, stream in zip(panels.values(), measuring.spawn(len(panels)), strict=True):
+        found, curve = _depths(panel, stream)
+        rows.append(found)
+        curves.append(curve)
+    depths = pd.concat(rows, ignore_index=True)
+    depths = depths.merge(_covariates(panels, anchor), left_on="language", right_index=True)
+    tables, partial, statistics = [], [], {}
+    for (name, outcome), stream in zip(OUTCOMES.items(), testing.spawn(len(OUTCOMES)), strict=True):
+        associated, found = associations(depths, outcome, rng=stream)
+        tables.append(associated)
+        partial.append(partials(depths, outcome, rng=stream.spawn(1)[0]))
+        for subject, intervals in found.items():
+            kept = statistics.setdefault(subject, {})
+            kept |= {f"{name}_{k}": v for k, v in intervals.items()}
+    evidence = {claim: _evidence(statistics, panels) for claim in (DEPTH, MECHANISM)}
+    joined = [pd.concat(t, ignore_index=True) for t in (curves, tables, partial)]
+    return LanguageDepth(depths, *joined, evidence)
+
+
+def associations(
+    depths: pd.DataFrame, outcome: str, *, rng: np.random.Generator
+) -> tuple[pd.DataFrame, dict[str, dict[str, Interval]]]:
+    """Rank correlation of an outcome with every proxy, for each subject, and the statistics of the rule.
+
+    The interval of rho leaves out zero where the exact two-sided p is below .05.
+    """
+    rows, statistics = [], {}
+    subjects = list(dict.fromkeys(depths["subject"]))
+    for subject in [*subjects, SORTED]:
+        one = depths[depths["subject"] == (TRAINED if subject == SORTED else subject)]
+        y = np.where(one[outcome].isna(), np.inf, one[outcome])
+        found = {}
+        for proxy in languages.PROXIES:
+            x = one[f"log_{proxy}"].to_numpy()
+            # what the same depths would give if they followed the share
+            values = np.sort(y)[np.argsort(np.argsort(-x))] if subject == SORTED else y
+            interval, p, critical = rank_interval(x, values, rng=rng)
+            found[f"rho_{proxy}"], rho = interval, float(interval.estimate)
+            moved = _with_error(x, values, critical, rng)
+            rows.append((outcome, proxy, subject, rho, p, critical, moved))
+        statistics[subject] = found
+    columns = ["outcome", "proxy", "subject", "rho", "p", "critical", "share_significant"]
+    return pd.DataFrame(rows, columns=columns), statistics
+
+
+def rank_interval(x, y, *, rng: np.random.Generator) -> tuple[Interval, float, float]:
+    """Spearman's rho (its interval leaves out 0 where exact p is below .05), p, and the critical |rho|."""
+    rho, null = association.spearman_null(x, y, rng=rng)
+    critical = association.critical_value(null)
+    # p is below .05 at the critical value itself; where none is significant, all values are left in
+    half = critical * (1 - 1e-9)
+    interval = Interval(rho, max(rho - half, -1.0), min(rho + half, 1.0), rho - null, 0.95, len(x))
+    p = association.permutation_pvalue(rho, null, "two-sided", exact=len(x) <= association.EXACT_UP_TO)
+    return interval, p, critical
+
+
+def partials(depths: pd.DataFrame, outcome: str, *, rng: np.random.Generator) -> pd.DataFrame:
+    """Partial rank correlations of the trained model, one covariate at a time (none below six languages)."""
+    one = depths[depths["subject"] == TRAINED]
+    if len(one) < 6:
+        return pd.DataFrame(columns=["outcome", "proxy", "covariate", "rho", "p"])
+    y = np.where(one[outcome].isna(), np.inf, one[outcome])
+    rows = []
+    for proxy in languages.PROXIES:
+        for covariate in ("fertility", "overlap", "distance"):
+            given = one[covariate].to_numpy()
+            if np.isnan(given).any():
+                continue
+            found = association.partial_spearman(one[f"log_{proxy}"].to_numpy(), y, given, rng=rng)
+            rows.append((outcome, proxy, covariate, found.statistic, found.pvalue))
+    return pd.DataFrame(rows, columns=["outcome", "proxy", "covariate", "rho", "p"])
+
+
+def definitions_of(panel: Panel, *, rng: np.random.Generator) -> pd.DataFrame:
+    """Depth of the trained model by several definitions, side by side (`measures.depth_definitions`)."""
+    outcomes = by_layer.retrieval_outcomes(panel)
+    first, second = rng.spawn(2)
+    _, found = depth_of(panel, outcomes, TRAINED, rng=first)
+    return depth_definitions.definitions(
+        outcomes[TRAINED].mean(1)[:, panel.confirmation],
+        threshold=found.threshold,
+        chance=alignment.chance_level(panel.scenario, "between"),
+        groups=panel.scenario[panel.confirmation],
+        rng=second,
+    )
+
+
+def depth_of(panel: Panel, outcomes: Mapping[str, np.ndarray], subject: str, *, rng: np.random.Generator):
+    """Excess over the best control, and depth at half of it, of one subject."""
+    first, second = rng.spawn(2)
+    excess = by_layer.aligned_excess(panel, outcomes, subject, rng=first)
+    chance = alignment.chance_level(panel.scenario, "between")
+    accuracy = outcomes[subject].mean(1)
+    discovery = accuracy[:, panel.discovery]
+    # what has to be exceeded: the best control, as far as the peak lies above it
+    control = max(chance, discovery.mean(1).max() - max(float(excess.estimate), 0.0))
+    found = depth.alignment_depth(
+        accuracy[:, panel.confirmation],
+        threshold=depth.half_peak_threshold(discovery, min(control, 0.9)),
+        chance=chance,
+        groups=panel.scenario[panel.confirmation],
+        rng=second,
+    )
+    return excess, found
+
+
+def _depths(panel: Panel, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
+    outcomes = by_layer.retrieval_outcomes(panel)
+    subjects = [TRAINED, *panel.twins, *present(panel, PERMUTED), *present(panel, SHUFFLED)]
+    _, bound, _ = bound_of(
+        "aligned_excess", rule(by_layer.ALIGNED)["rules"]["as_corrected"]["aligned_excess"]
+    )
+    shuffles = _shuffles(panel, rng.spawn(1)[0])
+    rows, curve = [], None
+    for subject, stream in zip(subjects, rng.spawn(len(subjects)), strict=True):
+        excess, found = depth_of(panel, outcomes, subject, rng=stream)
+        aligned = bool(excess.low > bound)
+        rows.append(
+            {
+                "language": panel.language,
+                "subject": subject,
+                "aligned_excess": float(excess.estimate),
+                "low": float(excess.low),
+                "aligned": aligned,
+                "threshold": found.threshold,
+                "layer": np.nan if found.censored or not aligned else found.layer,
+                "earliest": np.nan if found.interval[0] is None else found.interval[0],
+                "exit_layer": np.nan if found.exit_layer is None or not aligned else found.exit_layer,
+                "restricted_mean": found.restricted_mean,
+                "mean_low": float(found.restricted_mean_interval.low),
+                "mean_high": float(found.restricted_mean_interval.high),
+                "conflict": _conflict(panel, subject, shuffles),
+            }
+        )
+        if subject == TRAINED:
+            columns = {"language": panel.language, "layer": np.arange(len(found.accuracy))}
+            bands = {k: getattr(found, k) for k in ("accuracy", "lower_band", "upper_band", "threshold")}
+            curve = pd.DataFrame({**columns, **bands})
+    return pd.DataFrame(rows), curve
+
+
+def _conflict(panel: Panel, subject: str, permutations: np.ndarray) -> float:
+    """Mean over inner layers of q = E|delta|^2 / sigma^2 over that of shuffled pairs, confirmation items.
+
+    Pairs are shuffled within strata of length and token overlap, so that what these alone share, more in some
+    languages than in others, is no part of it: 1 for translations that agree no more than that.
+    """
+    rows = panel.confirmation
+    x, y = (s[:, rows] - s[:, rows].mean(1, keepdims=True, dtype=float) for s in panel.subjects[subject])
+
+    def quality(other: np.ndarray) -> np.ndarray:
+        profile = residual.snr_profile(x, other, groups=panel.scenario[rows])
+        return profile.delta_sq / profile.sigma_sq
+
+    q = quality(y) / np.mean([quality(y[:, one]) for one in permutations], axis=0)
+    return float((q[1:-1] if len(q) >= 4 else q).mean())
+
+
+def _shuffles(panel: Panel, rng: np.random.Generator) -> np.ndarray:
+    """Permutations of the confirmation items, within strata of length and overlap where there are tokens."""
+    rows = panel.confirmation
+    strata = np.zeros(rows.sum()) if panel.tokens is None else length_overlap_strata(panel)[rows]
+    return stratified_permutations(strata, n_shuffles=_N_SHUFFLES, rng=rng)
+
+
+def _covariates(panels: Mapping[str, Panel], anchor: str) -> pd.DataFrame:
+    """Proxies, tokens beside the anchor's (fertility), own token overlap and typological distance."""
+    codes = list(panels)
+    known = languages.table(codes)
+    apart = languages.distances([anchor, *codes])[0, 1:]
+    rows = {}
+    for (code, panel), distance in zip(panels.items(), apart, strict=True):
+        rows[code] = {"fertility": np.nan, "overlap": np.nan, "distance": distance}
+        if panel.tokens is not None:
+            first, own = panel.lengths()
+            overlap = text_baselines.mean_token_overlap(*panel.tokens)
+            rows[code] |= {"fertility": own.mean() / first.mean(), "overlap": overlap.matched}
+    return known[[f"log_{p}" for p in languages.PROXIES]].join(pd.DataFrame.from_dict(rows, orient="index"))
+
+
+def _with_error(x: np.ndarray, y: np.ndarray, critical: float, rng: np.random.Generator) -> float:
+    """Share of draws, with a normal error of `ERROR` on the proxy, in which |rho| is significant."""
+    ranks = pd.Series(y).rank().to_numpy()
+    if np.ptp(ranks) == 0 or not np.isfinite(critical):
+        return 0.0
+    moved = x + ERROR * rng.standard_normal((_N_DRAWS, len(x)))
+    order = np.argsort(np.argsort(moved, axis=1), axis=1) + 1.0
+    rho = [np.corrcoef(one, ranks)[0, 1] for one in order]
+    return float(np.mean(np.abs(rho) >= critical - 1e-9))
+
+
+def _evidence(statistics: Mapping[str, Mapping[str, Interval]], panels: Mapping[str, Panel]) -> Evidence:
+    controls = tuple(
+        Control(name, "positive" if name == SORTED else "negative", found)
+        for name, found in statistics.items()
+        if name != TRAINED
+    )
+    first: Panel = next(iter(panels.values()))
+    return Evidence(
+        statistics=statistics[TRAINED],
+        controls=controls,
+        n_items=int(first.confirmation.sum()),
+    )

@@ -1,0 +1,263 @@
+"""Prediction 4: do harder problems align later?
+
+An item's *area* is its margin (own minus best wrong cosine, centred) averaged over layers; a harder item that
+aligns later, or less well, has a smaller one. The slope of the area a level of difficulty comes from a mixed
+model with a random intercept a scenario, in standard deviations within scenarios (`measures.margins`). What
+padding and length do to it shows in twins without training: the loss has to exceed theirs.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ...measures import alignment, margins
+from ...measures.resampling import Interval, stratified_permutations
+from ...sources import corpora
+from ...states.generation import recordings
+from ..language_pairs import PERMUTED, PLANTED, SHUFFLED, TRAINED, Panel, open_panels, spread
+from ..rules import Evidence
+from ..study import again, as_evidence, excess_over, judged, present
+from .activity import PERMUTED_LEVELS, require_levels
+
+CLAIM = "prediction_4_problem_depth"
+_N_DRAWS = 2000
+# noise that is planted a level, in units of the states' spread
+_PLANTED_NOISE = 0.8
+_FEWEST = 12
+
+
+@dataclass(frozen=True)
+class ProblemDepth:
+    """Areas and their slope on difficulty.
+
+    areas : language, subject, item, scenario, category, level, area, tokens (of both texts); confirmation
+        items.
+    slopes : language, subject, estimate, low, high (standard deviations a level), p (trained: permutation of
+        levels within scenarios).
+    margins : language, subject, level, layer, margin (mean).
+    evidence : of `CLAIM`, one a language.
+    """
+
+    areas: pd.DataFrame
+    slopes: pd.DataFrame
+    margins: pd.DataFrame
+    evidence: list[Evidence]
+
+
+def problem_depth(
+    panels: Mapping[str, Panel], items: pd.DataFrame, *, rng: np.random.Generator
+) -> ProblemDepth:
+    """Prediction 4 on a model; `items` is the corpus's table, with columns item, category and difficulty."""
+    levels = items["difficulty"].to_numpy()
+    tables, slopes, curves, evidence = [], [], [], []
+    for panel, stream in zip(panels.values(), rng.spawn(len(panels)), strict=True):
+        require_levels(panel, levels)
+        making, judging, permuting = stream.spawn(3)
+        measured = {n: item_margins(panel, p) for n, p in subjects_of(panel, levels, making).items()}
+        found = level_slopes(panel, measured, levels, rng=judging)
+        strata = panel.scenario[panel.confirmation]
+        test = margins.difficulty_permutation(
+            measured[TRAINED].mean(0)[panel.confirmation],
+            levels[panel.confirmation],
+            strata,
+            strata,
+            rng=permuting,
+        )
+
+        def make(subject: str, rng: np.random.Generator, panel=panel, by=found) -> Evidence:
+            return slope_evidence(panel, {**by, TRAINED: by[subject]})
+
+        evidence.append(judged(CLAIM, panel, make, rng=judging))
+        tables += [_areas(panel, items, name, measured[name]) for name in (TRAINED, *panel.twins)]
+        curves += [_curve(panel, levels, name, measured[name]) for name in (TRAINED, *panel.twins)]
+        slopes += [
+            (panel.language, n, s.estimate, s.low, s.high, test.pvalue if n == TRAINED else np.nan)
+            for n, s in found.items()
+        ]
+    columns = ["language", "subject", "estimate", "low", "high", "p"]
+    joined = (pd.concat(t, ignore_index=True) for t in (tables, curves))
+    areas, by_layer = joined
+    return ProblemDepth(areas, pd.DataFrame(slopes, columns=columns), by_layer, evidence)
+
+
+def subjects_of(panel: Panel, levels: np.ndarray, rng: np.random.Generator) -> dict[str, tuple]:
+    """The panel's subjects, and a planted one: the trained anchor, blurred in proportion to the level."""
+    names = (TRAINED, *panel.twins, *present(panel, PERMUTED), *present(panel, SHUFFLED), *panel.re_rounded)
+    subjects = {name: panel.subjects[name] for name in names}
+    anchor = np.asarray(panel.subjects[TRAINED][0], float)
+    rank = np.unique(levels, return_inverse=True)[1][:, None]
+    blur = rng.standard_normal(anchor.shape) / np.sqrt(anchor.shape[-1]) * spread(anchor)
+    subjects[PLANTED] = (anchor, anchor + (0.5 + _PLANTED_NOISE * rank) * blur)
+    return subjects
+
+
+def item_margins(panel: Panel, pair: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """(L+1, n) margins of all items among all items, centred by the discovery items."""
+    means = tuple(s[:, panel.discovery].mean(1, keepdims=True, dtype=float) for s in pair)
+    return np.stack(
+        [
+            margins.margins(
+                alignment.similarity(*(s[k] for s in pair), center=tuple(m[k] for m in means)),
+                groups=panel.scenario,
+                level="between",
+            )
+            for k in range(len(pair[0]))
+        ]
+    )
+
+
+def level_slopes(
+    panel: Panel, measured: Mapping[str, np.ndarray], levels: np.ndarray, *, rng: np.random.Generator
+) -> dict[str, Interval]:
+    """Slope of every subject on the confirmation items, and of the trained one with levels permuted."""
+    rows = panel.confirmation
+    order = stratified_permutations(panel.scenario[rows], n_shuffles=1, rng=again(rng))[0]
+    read = {name: (m, levels[rows]) for name, m in measured.items()}
+    read[PERMUTED_LEVELS] = (measured[TRAINED], levels[rows][order])
+    streams = rng.spawn(len(read))
+    return {
+        name: slope_interval(m.mean(0)[rows], of_item, panel.scenario[rows], rng=stream)
+        for (name, (m, of_item)), stream in zip(read.items(), streams, strict=True)
+    }
+
+
+def slope_interval(area, level, scenario, *, covariates=None, rng: np.random.Generator) -> Interval:
+    """The mixed model's slope as an interval; its replicates are draws from its sampling distribution."""
+    found = margins.difficulty_slope(area, level, scenario, covariates=covariates)
+    drawn = found.slope + found.se * rng.standard_t(found.n_groups - 2, _N_DRAWS)
+    return Interval(found.slope, *found.interval, drawn, 0.95, found.n_groups)
+
+
+def slope_evidence(panel: Panel, found: Mapping[str, Interval]) -> Evidence:
+    """Evidence from slopes: the area lost a level beyond what every twin loses, of all subjects."""
+    drawn = {
+        name: (np.array([-one.estimate]), -one.replicates[None], one.n_groups)
+        for name, one in found.items()
+        if name not in panel.re_rounded
+    }
+    nulls = [*panel.twins, *present(panel, PERMUTED)]
+    statistics = {
+        name: {"area_loss_excess": excess_over(drawn, name, [null for null in nulls if null != name], 0)}
+        for name in drawn
+    }
+    return as_evidence(panel, statistics)
+
+
+def sensitivity(
+    panels: Mapping[str, Panel], items: pd.DataFrame, other: Mapping[str, Panel], *, rng: np.random.Generator
+) -> pd.DataFrame:
+    """Slope of the trained model under other choices: one row a choice and language.
+
+    `other` holds panels of the same items under other padding.
+    """
+    levels = items["difficulty"].to_numpy()
+    rows = {}
+    for language, panel in panels.items():
+        chosen = panel.confirmation
+        found = item_margins(panel, panel.subjects[TRAINED])
+        half = len(found) // 2
+        choices = {
+            "primary: mean over all layers": (found.mean(0), None),
+            "first half of the layers": (found[:half].mean(0), None),
+            "second half of the layers": (found[half:].mean(0), None),
+        }
+        if panel.tokens is not None and np.ptp(length := np.add(*panel.lengths())[chosen]) > 0:
+            choices["length as a covariate"] = (found.mean(0), length)
+        if language in other:
+            choices["padded with sentences"] = (
+                item_margins(other[language], other[language].subjects[TRAINED]).mean(0),
+                None,
+            )
+        for name, (area, covariates) in choices.items():
+            one = slope_interval(
+                area[chosen], levels[chosen], panel.scenario[chosen], covariates=covariates, rng=again(rng)
+            )
+            rows[name, language] = {"slope": one.estimate, "low": one.low, "high": one.high}
+        for category, kept in items[chosen].groupby("category").groups.items():
+            mask = np.isin(np.arange(len(items)), kept)
+            if len(np.unique(panel.scenario[mask])) >= 3:
+                one = slope_interval(found.mean(0)[mask], levels[mask], panel.scenario[mask], rng=again(rng))
+                rows[f"category {category}", language] = {
+                    "slope": one.estimate,
+                    "low": one.low,
+                    "high": one.high,
+                }
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    table.index = pd.MultiIndex.from_tuples(table.index, names=["choice", "language"])
+    return table
+
+
+def by_generation_length(
+    model: str, path: str, languages: Sequence[str], *, rng: np.random.Generator
+) -> pd.DataFrame:
+    """Slope of the area on how long the model writes to solve a story, one row a language.
+
+    `path` is a file of recordings; without one, or where it is of another model, there are no rows. The
+    stories of the recordings, numbers in words, are read beside English ones; length is the logarithm of
+    the tokens of an item's solutions that neither loop nor run into the limit, in standard deviations.
+    Columns slope, low, high, stories; no slope where fewer than `_FEWEST` confirmation items have such a
+    solution, or no scenario has two.
+    """
+    columns = ["slope", "low", "high", "stories"]
+    read = read_generation_lengths(model, path, languages, rng=rng)
+    rows = {}
+    for language, (panel, length) in read.items():
+        known = panel.confirmation & np.isfinite(length)
+        rows[language] = {"slope": np.nan, "low": np.nan, "high": np.nan, "stories": int(known.sum())}
+        if known.sum() < _FEWEST or pd.Series(panel.scenario[known]).value_counts().max() < 2:
+            continue
+        area = item_margins(panel, panel.subjects[TRAINED]).mean(0)[known]
+        scaled = np.log(length[known])
+        one = slope_interval(area, scaled / scaled.std(), panel.scenario[known], rng=again(rng))
+        rows[language] |= {"slope": one.estimate, "low": one.low, "high": one.high}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("language")
+
+
+def read_generation_lengths(
+    model: str, path: str, languages: Sequence[str], *, rng: np.random.Generator
+) -> dict[str, tuple[Panel, np.ndarray]]:
+    """Panels of the stories of recordings, in words, and (n,) tokens of their solutions, NaN without one.
+
+    Empty without a file, or where it is of another model; solutions that loop or run into the limit have no
+    length.
+    """
+    traces = recordings.load(path) if path else None
+    if traces is None or traces.about["model"]["model"] != model:
+        return {}
+    told = {name: traces.about[name] for name in ("n_draws", "difficulty", "seed")}
+    texts = corpora.load("number-stories", ["en", *languages], version="spelled-out", **told)
+    pairs = open_panels(model, texts, rng=rng, variants=(("trained", None),), progress=False)
+    written = traces.outcomes[~traces.outcomes["looping"] & (traces.outcomes["stopped"] != "length")]
+    found = {}
+    for language, panel in pairs.items():
+        lengths = written[written["language"] == language].groupby("item")["n_steps"].mean()
+        found[language] = panel, texts.items["item"].map(lengths).to_numpy(float)
+    return found
+
+
+def _areas(panel: Panel, items: pd.DataFrame, subject: str, found: np.ndarray) -> pd.DataFrame:
+    rows = panel.confirmation
+    columns = {
+        "language": panel.language,
+        "subject": subject,
+        "item": items["item"].to_numpy()[rows],
+        "scenario": panel.scenario[rows],
+        "category": items["category"].to_numpy()[rows],
+        "level": items["difficulty"].to_numpy()[rows],
+        "area": found.mean(0)[rows],
+    }
+    if panel.tokens is not None:
+        columns["tokens"] = np.add(*panel.lengths())[rows]
+    return pd.DataFrame(columns)
+
+
+def _curve(panel: Panel, levels: np.ndarray, subject: str, found: np.ndarray) -> pd.DataFrame:
+    tables = []
+    for level in np.unique(levels):
+        rows = panel.confirmation & (levels == level)
+        columns = {"layer": np.arange(len(found)), "margin": found[:, rows].mean(1)}
+        place = {"language": panel.language, "subject": subject, "level": int(level)}
+        tables.append(pd.DataFrame({**place, **columns}))
+    return pd.concat(tables, ignore_index=True)

@@ -1,0 +1,68 @@
+"""Figures of bridges: the ladder of maps by layer, and conditioning against the gap over pairs."""
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from ..language_pairs import TRAINED
+from ..theme import INK, NULL_LINE, language_colour, line, panel_place, small_multiples, titled
+
+_FLOOR = -1.0  # of the axis: R^2 of a map that does not hold has no lower end
+
+
+def ladder_curves(curves: pd.DataFrame) -> go.Figure:
+    """Held-out R^2 of ridge and of scaled Procrustes by layer, and the gap beyond orthogonal truth.
+
+    One small panel a language, trained model; `curves` as in `bridging.BridgeResult`.
+    """
+    languages = list(dict.fromkeys(curves["language"]))
+    figure = small_multiples(languages, "layer", "held-out R²; excess of the gap")
+    trained = curves[curves["subject"] == TRAINED]
+    trained = trained.assign(excess=trained["gap"] - trained["gap, null"])
+    shown = (
+        ("r2 ridge", "solid", "ridge"),
+        ("r2 scaled_procrustes", "dash", "scaled Procrustes"),
+        ("excess", "dot", "gap beyond orthogonal truth"),
+    )
+    for i, language in enumerate(languages):
+        place, rows = panel_place(i), trained[trained["language"] == language]
+        for value, dash, name in shown:
+            options = {"colour": language_colour(language), "dash": dash, "legend": i == 0, "name": name}
+            line(figure, rows.assign(**{value: rows[value].clip(lower=_FLOOR)}), value, place, **options)
+        figure.add_hline(0, line={"color": NULL_LINE, "width": 1, "dash": "dot"}, **place)
+    figure.update_yaxes(range=[_FLOOR - 0.05, 1.05])
+    best = trained.groupby("language", sort=False)["r2 ridge"].max()
+    return titled(
+        figure,
+        "Best held-out R² of a bridge: " + ", ".join(f"{k} {v:.2f}" for k, v in best.items()),
+        f"below zero: worse than the mean of the held-out items; cut at {_FLOOR:g}",
+    )
+
+
+def conditioning_scatter(pairs: pd.DataFrame, correlations: pd.DataFrame) -> go.Figure:
+    """Excess of the gap against that of log kappa, a point a pair of languages, trained model."""
+    rows = pairs[pairs["subject"] == TRAINED]
+    figure = pair_scatter(rows, "log_kappa_excess", "gap_excess")
+    for add in (figure.add_hline, figure.add_vline):
+        add(0, line={"color": NULL_LINE, "width": 1, "dash": "dot"})
+    figure.update_xaxes(title="excess of log κ, one half of the scenarios")
+    figure.update_yaxes(title="excess of the gap, the other half")
+    found = correlations.set_index("subject").loc[TRAINED]
+    return titled(
+        figure,
+        f"Conditioning and gap over {len(rows)} pairs: r = {found['r']:.2f}, p = {found['p']:.3f} (QAP)",
+        f"p < .05 would take |r| ≥ {found['critical']:.2f}; mean held-out R² {rows['r2'].mean():.2f}",
+    )
+
+
+def pair_scatter(rows: pd.DataFrame, x: str, y: str) -> go.Figure:
+    """A point a pair of languages (columns first, second), whose names show when hovering."""
+    figure = go.Figure()
+    figure.add_scatter(
+        x=rows[x].round(3).tolist(),
+        y=rows[y].round(3).tolist(),
+        text=(rows["first"] + "–" + rows["second"]).tolist(),
+        mode="markers",
+        marker={"color": INK, "size": 8},
+        showlegend=False,
+    )
+    return figure.update_layout(height=460)

@@ -1,0 +1,302 @@
+"""Conjecture 7: may layers be read as time, and is the rank of two languages' positions then dim Z?
+
+A vector error correction model holds one map for all steps. *Common share*: how much of what a layer adds, in
+components that two languages share, one map for all layers explains, as a share of what maps of each layer's
+own explain; *own gain*, the difference of both; either from the midpoint of R^2 in the sample and held out
+(`measures.depth_maps`), since maps of each layer's own cost more data. *Own R^2* is held out. The regressors
+are those of the model, the positions of both languages and what the layer before added. Only where the map is
+the same at all layers has the *rank* of a pooled Johansen test a meaning; it is then compared with the number
+of dimensions that the last layer shares (`measures.dimension`), the *rank error*.
+
+Controls are series of the same size that follow one map, or another one at every other layer; for the rank,
+systems of the same size with known trends.
+"""
+
+import itertools
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.signal import lfilter
+
+from ...measures import dimension, dimension_design, layer_maps
+from ...measures.components import depth_components, shared_series
+from ...measures.dimension_design import equal_groups
+from ...measures.resampling import Interval, group_weights, interval_of
+from ...series import cointegration
+from ..bridges import bridging
+from ..language_pairs import SHUFFLED, TRAINED, Pair, Panel
+from ..rules import Control, Evidence
+from ..study import N_RESAMPLES, again, judged, present, require_scenarios
+
+TIME, RANK = "conjecture_7_layers_as_time", "conjecture_7_rank_in_models"
+ONE_MAP, OWN_MAPS = "one map planted", "maps of each layer planted"
+SHARED_TRENDS, NO_TRENDS = "shared trends planted", "no trends planted"
+N_SUBSETS, _KEPT = 20, 0.8  # subsets of the scenarios, and the share that each of them keeps
+MIN_SCENARIOS = 10
+_LEVEL = 0.01  # of the rank test, whose error a control would share
+
+
+@dataclass(frozen=True)
+class TimeResult:
+    """Layers as time, for every language and the anchor.
+
+    maps : language, subject, r2_common and r2_own (of what layers add, held out), common_share (midpoint),
+        constancy (p-value of one map for both halves of depth), drift (of none of each problem's own),
+        rank, also with three lags, dimension (of the same components at the last layer).
+    by_layer : language, subject, layer (that adds), r2_common, r2_own.
+    evidence : claim (`TIME`, `RANK`) -> one a language.
+    """
+
+    maps: pd.DataFrame
+    by_layer: pd.DataFrame
+    evidence: dict[str, list[Evidence]]
+
+
+def layers_as_time(
+    panels: Mapping[str, Panel], *, rng: np.random.Generator, n_components: int = 1
+) -> TimeResult:
+    """Maps, ranks and evidence of every language; `n_components` of each language enter the system.
+
+    Raises ParameterError with fewer than `MIN_SCENARIOS` confirmation scenarios.
+    """
+    maps, by_layer = [], []
+    evidence: dict[str, list[Evidence]] = {TIME: [], RANK: []}
+    for panel, stream in zip(panels.values(), rng.spawn(len(panels)), strict=True):
+        require_scenarios(panel, MIN_SCENARIOS, "to leave a fifth of them out of a rank test")
+        fitting, judging, ranking = stream.spawn(3)
+        names = (TRAINED, *panel.twins, *present(panel, SHUFFLED), *panel.re_rounded)
+        series = {name: panel_series(panel, panel.subjects[name], n_components) for name in names}
+
+        def timed(subject: str, rng: np.random.Generator, panel=panel, series=series) -> Evidence:
+            return time_evidence(panel, series[subject], rng=rng)
+
+        def ranked(subject: str, rng: np.random.Generator, panel=panel, series=series) -> Evidence:
+            return rank_evidence(panel, series[subject], rng=rng)
+
+        evidence[TIME].append(judged(TIME, panel, timed, rng=judging))
+        evidence[RANK].append(judged(RANK, panel, ranked, rng=ranking))
+        for name in names:
+            columns = {"language": panel.language, "subject": name}
+            judged_items = _confirmed(panel, series[name])
+            maps.append({**columns, **_map_row(*judged_items, again(fitting))})
+            by_layer.append(pd.DataFrame(layer_maps.score_maps(*judged_items).by_layer()).assign(**columns))
+    return TimeResult(pd.DataFrame(maps), pd.concat(by_layer, ignore_index=True), evidence)
+
+
+def pair_ranks(panels: Mapping[str, Panel], anchor: str, *, n_components: int = 1) -> pd.DataFrame:
+    """Pooled rank of every two languages, trained model: first, second, rank, constancy, drift (p-values)."""
+    panel = next(iter(panels.values()))
+    train, test = panel.discovery, panel.confirmation
+    n_axes = bridging.n_components(int(train.sum()))
+    states = bridging.by_language(panels, anchor, TRAINED)
+    scores = {k: depth_components(s, train, n_axes) for k, s in states.items()}
+    rows = []
+    for couple in itertools.combinations(states, 2):
+        h1, h2 = shared_series(*(scores[k] for k in couple), train, n_components)
+        found = pooled_rank(h1[test], h2[test], panel.scenario[test])
+        rows.append((*couple, found.rank, found.constancy.pvalue, found.drift.pvalue))
+    return pd.DataFrame(rows, columns=["first", "second", "rank", "constancy", "drift"])
+
+
+def by_components(panels: Mapping[str, Panel], counts: Sequence[int]) -> pd.DataFrame:
+    """Held-out R^2 of both kinds of maps, trained model, with more components: language, components, r2_*.
+
+    Counts beyond the axes that the discovery items allow are left out.
+    """
+    rows = []
+    for language, panel in panels.items():
+        for m in (c for c in counts if c <= bridging.n_components(int(panel.discovery.sum()))):
+            series = panel_series(panel, panel.subjects[TRAINED], m)
+            scores = layer_maps.score_maps(*_confirmed(panel, series))
+            common, own = scores.r2(np.ones(scores.none.shape[1]))
+            rows.append((language, m, common, own))
+    return pd.DataFrame(rows, columns=["language", "components", "r2_common", "r2_own"])
+
+
+def panel_series(panel: Panel, pair: Pair, n_components: int) -> Pair:
+    """Two (n, L+1, m) series on the components that both languages share on the discovery items."""
+    n_axes = bridging.n_components(int(panel.discovery.sum()))
+    scores = (depth_components(s, panel.discovery, n_axes) for s in pair)
+    return shared_series(*scores, panel.discovery, n_components)
+
+
+def plant_series(shape: tuple[int, ...], *, own: bool, rng: np.random.Generator) -> Pair:
+    """Two (n, T, m) series of unit steps of which both close their gap, or (own) open it at every other
+    layer.
+
+    A fifth of the gap is left after a layer; where it opens, it grows by four fifths.
+    """
+    speed = 0.4
+    now = rng.standard_normal((2, shape[0], shape[2]))
+    made = [now]
+    for layer in range(1, shape[1]):
+        pull = -speed if own and layer % 2 else speed
+        gap = now[0] - now[1]
+        now = now + pull * np.stack([-gap, gap]) + rng.standard_normal(now.shape)
+        made.append(now)
+    return tuple(np.moveaxis(np.array(made), 0, 2))
+
+
+def time_evidence(panel: Panel, series: Pair, *, rng: np.random.Generator) -> Evidence:
+    """Whether one map serves all layers; each planted series supports one reading and opposes the other."""
+    judging, *planting = rng.spawn(3)
+    series, scenario = _confirmed(panel, series)
+    statistics = {TRAINED: _time_statistics(series, scenario, again(judging))}
+    for (name, own), stream in zip(((ONE_MAP, False), (OWN_MAPS, True)), planting, strict=True):
+        planted = plant_series(series[0].shape, own=own, rng=stream)
+        statistics[name] = _time_statistics(planted, scenario, again(judging))
+    kinds = {ONE_MAP: ("positive", "negative"), OWN_MAPS: ("negative", "positive")}
+    controls = [
+        Control(name, kind, {statistic: statistics[name][statistic]})
+        for name, both in kinds.items()
+        for statistic, kind in zip(("common_share", "own_gain"), both, strict=True)
+    ]
+    return _evidence(panel, statistics[TRAINED], controls)
+
+
+def rank_evidence(panel: Panel, series: Pair, *, rng: np.random.Generator) -> Evidence:
+    """Rank against dimension, given one map; systems of the same size with a known answer beside it.
+
+    Where all trends are shared, rank and dimension are m. Where nothing wanders and nothing is shared, the
+    rank is 2m and the dimension 0.
+    """
+    judging, *planting = rng.spawn(3)
+    series, scenario = _confirmed(panel, series)
+    alike = equal_groups(scenario)
+    h1, h2, scenario = (a[alike] for a in (*series, scenario))
+    statistics = _rank_statistics(h1, h2, scenario, again(judging))
+    shape, ordered = h1.shape, np.sort(scenario)
+    options = {"group_size": int((ordered == ordered[0]).sum()), "specific": "stationary"}
+    controls = []
+    kinds = ((SHARED_TRENDS, "positive", shape[2]), (NO_TRENDS, "negative", 0))
+    for (name, kind, n_shared), stream in zip(kinds, planting, strict=True):
+        planted = cointegration.simulate_shared_trends(*shape, n_shared, rng=stream, **options)
+        found = _rank_statistics(*planted, ordered, again(judging))
+        controls.append(Control(name, kind, {"rank_error": found["rank_error"]}))
+    return _evidence(panel, statistics, controls)
+
+
+def simulated_rank(
+    world: str, rng: np.random.Generator, n_scenarios: int, n_draws: int = 4, n_steps: int = 19
+) -> Evidence:
+    """Evidence on two series that follow one trend, closely ("true") or less so, or one without a trend.
+
+    Without ("false", "null": reverting fast and slowly) both share a dimension, but the rank is 2.
+    """
+    if n_scenarios < MIN_SCENARIOS:
+        return Evidence("simulated", unavailable=f"{n_scenarios} confirmation scenarios")
+    drawing, judging = rng.spawn(2)
+    shape = (n_scenarios * n_draws, n_steps, 1)
+    scenario = np.repeat(np.arange(n_scenarios), n_draws)
+    if world in ("true", "modest"):
+        speed = (0.4, 0.4) if world == "true" else (0.15, 0.15)
+        series = cointegration.simulate_shared_trends(
+            *shape, 1, adjustment=speed, group_size=n_draws, rng=drawing
+        )
+    else:
+        slowness = 0.5 if world == "false" else 0.8
+        steps = drawing.standard_normal((shape[0], n_steps + 20, 1))
+        path = lfilter([1.0], [1.0, -slowness], steps, axis=1)[:, 20:]
+        series = tuple(path + 0.7 * drawing.standard_normal(path.shape) for _ in range(2))
+    statistics = _rank_statistics(*series, scenario, judging, n_subsets=5)
+    known = {SHARED_TRENDS: ("positive", 0.0), NO_TRENDS: ("negative", 2.0)}
+    controls = tuple(
+        Control(name, kind, {"rank_error": Interval(e, e, e, np.full(1, e), 0.95, n_scenarios)})
+        for name, (kind, e) in known.items()
+    )
+    return Evidence("simulated", statistics, controls, n_items=shape[0], n_scenarios=n_scenarios)
+
+
+def _confirmed(panel: Panel, series: Pair) -> tuple[Pair, np.ndarray]:
+    """Series of the confirmation items, and their scenarios."""
+    return tuple(s[panel.confirmation] for s in series), panel.scenario[panel.confirmation]
+
+
+def _scores(series: Pair, scenario: np.ndarray) -> tuple[layer_maps.MapScores, layer_maps.MapScores]:
+    """Scores of both maps held out, and midway between those and the scores in the sample."""
+    held_out, fitted = (layer_maps.score_maps(series, scenario, held_out=h) for h in (True, False))
+    return held_out, held_out.midpoint(fitted)
+
+
+def _time_statistics(series: Pair, scenario: np.ndarray, rng: np.random.Generator) -> dict[str, Interval]:
+    held_out, middle = _scores(series, scenario)
+    weights = group_weights(scenario, N_RESAMPLES, rng=rng)
+    n = weights.shape[1]
+    everyone = np.ones(n)
+    (common, own), (commons, owns) = (middle.r2(w) for w in (everyone, weights))
+    return {
+        "own_r2": interval_of(held_out.r2(everyone)[1], held_out.r2(weights)[1], n),
+        "common_share": interval_of(common / own, commons / owns, n),
+        "own_gain": interval_of(own - common, owns - commons, n),
+    }
+
+
+def _rank_statistics(
+    h1, h2, scenario: np.ndarray, rng: np.random.Generator, n_subsets: int = N_SUBSETS
+) -> dict[str, Interval]:
+    """Own gain, p-values, dimension, and |rank - dimension| with its range over subsets of the scenarios.
+
+    The scenarios are of one size (`equal_groups`).
+    """
+    drawing, counting, resampling = rng.spawn(3)
+
+    def measure(kept) -> tuple[int, int, float, float]:
+        pooled = pooled_rank(h1[kept], h2[kept], scenario[kept])
+        found = last_dimension(h1[kept], h2[kept], scenario[kept], again(counting))
+        return abs(pooled.rank - found), found, pooled.constancy.pvalue, pooled.drift.pvalue
+
+    names = np.unique(scenario)
+    error, shared, constancy, drift = measure(np.full(len(scenario), True))
+    size = max(round(_KEPT * len(names)), dimension_design.MIN_GROUPS)
+    subsets = (drawing.permutation(names)[:size] for _ in range(n_subsets))
+    errors = np.array([measure(np.isin(scenario, subset))[0] for subset in subsets], float)
+    low, high = np.quantile(errors, [0.05, 0.95])
+    fixed = {"constancy": constancy, "drift": drift, "last_dimension": float(shared)}
+    return {
+        "own_gain": _time_statistics((h1, h2), scenario, resampling)["own_gain"],
+        "rank_error": Interval(error, min(low, error), max(high, error), errors, 0.95, len(names)),
+        **{name: Interval(v, v, v, np.full(1, v), 0.95, len(names)) for name, v in fixed.items()},
+    }
+
+
+def pooled_rank(h1, h2, scenario: np.ndarray, *, k_ar_diff: int = 1) -> cointegration.PooledRank:
+    """Pooled Johansen test of problems (n, T, m) by scenario; what it warns of is in the result."""
+    options = {"groups": scenario, "level": _LEVEL, "k_ar_diff": k_ar_diff, "allow_distorted": True}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return cointegration.pooled_johansen(h1, h2, **options)
+
+
+def last_dimension(h1, h2, scenario: np.ndarray, rng: np.random.Generator) -> int:
+    """Dimensions that the last positions of two languages (n, T, m) share."""
+    found = dimension.shared_dimension(h1[:, -1], h2[:, -1], groups=scenario, rng=rng, n_permutations=99)
+    return found.dimension
+
+
+def _map_row(series: Pair, scenario: np.ndarray, rng: np.random.Generator) -> dict:
+    everyone = np.ones(len(np.unique(scenario)))
+    (common, own), middle = (scores.r2(everyone) for scores in _scores(series, scenario))
+    alike = equal_groups(scenario)
+    h1, h2, scenario = (a[alike] for a in (*series, scenario))
+    found = pooled_rank(h1, h2, scenario)
+    return {
+        "r2_common": common,
+        "r2_own": own,
+        "common_share": middle[0] / middle[1],
+        "constancy": found.constancy.pvalue,
+        "drift": found.drift.pvalue,
+        "rank": found.rank,
+        "rank, three lags": pooled_rank(h1, h2, scenario, k_ar_diff=3).rank,
+        "dimension": last_dimension(h1, h2, scenario, rng),
+    }
+
+
+def _evidence(panel: Panel, statistics: Mapping[str, Interval], controls) -> Evidence:
+    test = panel.confirmation
+    n_scenarios = len(np.unique(panel.scenario[test]))
+    return Evidence(
+        panel.language, statistics, tuple(controls), n_items=int(test.sum()), n_scenarios=n_scenarios
+    )

@@ -1,0 +1,222 @@
+"""Controls of everything measured on a language model, one table each: what could look like a shared space.
+
+Surface (lengths, fertility, overlap), twins without training, stratified shuffles, a probe for language
+identity, attention sinks, rounding of the weights. Retrieval is that of prediction 1 throughout: between
+scenarios, centred cosine, layers chosen on discovery items, shown on the others.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from ...files import params
+from ...measures import alignment, language_probe, text_baselines
+from ...measures.resampling import Interval
+from ...sources import corpora, stories
+from ...states import capture, imported
+from .. import language_pairs
+from ..language_pairs import PERMUTED, RANDOM_BLOCKS, SHUFFLED, TRAINED, Panel, own_overlap
+from ..study import confirmed_interval
+from . import by_layer
+from .by_layer import SPELLING, SURFACE, aligned_excess, peak_layer, retrieval_outcomes
+
+# scripts that put no space between words (ISO 15924)
+UNSPACED = ("Hans", "Hant", "Jpan", "Thai", "Laoo", "Khmr", "Mymr")
+SINK_POOLINGS = ("median", "trimmed")
+STORY_LANGUAGES = stories.languages()
+
+
+def surface_by_language(corpus: corpora.Corpus, pairs: Mapping[str, Panel]) -> pd.DataFrame:
+    """Lengths, fertility and overlap with the anchor by language; the anchor's row stands first.
+
+    Columns: tokens, tokens per word and per character, premium (tokens over the anchor's), own overlap
+    (Jaccard of the token sets of an item and its translation), IDF-weighted overlap of translations and of
+    unrelated items, correlation of lengths, retrieval by surface overlap and by shared spelling (confirmation
+    items). Languages whose states came without token ids have the last column alone.
+    """
+    anchor = corpus.languages[0]
+    lengths = {language: panel.lengths() for language, panel in pairs.items() if panel.tokens is not None}
+    rows = {}
+    if lengths:
+        own, _ = next(iter(lengths.values()))
+        rows[anchor] = _fertility(corpus, anchor, own, own)
+    for language, panel in pairs.items():
+        if language in lengths:
+            own, other = lengths[language]
+            overlap = text_baselines.mean_token_overlap(*panel.tokens)
+            rows[language] = _fertility(corpus, language, other, own) | {
+                "own token overlap": float(np.mean(own_overlap(panel))),
+                "weighted overlap, translations": overlap.matched,
+                "weighted overlap, unrelated": overlap.unmatched,
+                "correlation of lengths": float(np.corrcoef(own, other)[0, 1]),
+            }
+        found = retrieval_outcomes(replace(panel, subjects={}))
+        baselines = {f"retrieval by {name}": found[name] for name in (SURFACE, SPELLING) if name in found}
+        rows[language] = rows.get(language, {}) | {
+            name: float(outcomes[0][:, panel.confirmation].mean()) for name, outcomes in baselines.items()
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def overlap_matrix(pairs: Mapping[str, Panel], anchor: str = "anchor") -> pd.DataFrame:
+    """IDF-weighted token overlap of translations minus that of unrelated items, all pairs of languages.
+
+    `anchor` names the panels' first language. Symmetric, NaN on the diagonal and where states came without
+    token ids.
+    """
+    tokens = {code: panel.tokens for code, panel in pairs.items() if panel.tokens is not None}
+    token_ids = {anchor: next(iter(tokens.values()))[0]} if tokens else {}
+    token_ids |= {code: ids for code, (_, ids) in tokens.items()}
+    codes = [anchor, *pairs]
+    table = pd.DataFrame(np.nan, index=codes, columns=codes)
+    for one, other in combinations(token_ids, 2):
+        found = text_baselines.mean_token_overlap(token_ids[one], token_ids[other])
+        table.loc[one, other] = table.loc[other, one] = found.matched - found.unmatched
+    return table
+
+
+def lengths_by_difficulty(languages: Sequence[str], *, seed: int = 0, n_draws: int = 4) -> pd.DataFrame:
+    """Mean characters of the number stories by language, padding and difficulty; no model is needed.
+
+    What the padded variants are for: unpadded, a harder story is a longer one.
+    """
+    rows = {}
+    for padding in stories.PADDINGS:
+        for level in range(1, stories.MAX_DIFFICULTY + 1):
+            texts, _ = stories.generate(
+                languages, difficulty=level, padding=padding, n_draws=n_draws, seed=seed
+            )
+            rows[padding, level] = {code: float(np.mean([len(t) for t in texts[code]])) for code in languages}
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    table.index = pd.MultiIndex.from_tuples(table.index, names=["padding", "difficulty"])
+    return table
+
+
+def subjects_at_peak(pairs: Mapping[str, Panel], *, rng: np.random.Generator) -> pd.DataFrame:
+    """Retrieval of the model and of every control, each at its own layer chosen on discovery.
+
+    Columns language, subject, layer, estimate, low, high (95 %, confirmation items, by scenario), chance.
+    """
+    rows = []
+    for panel, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True):
+        outcomes = retrieval_outcomes(panel)
+        twins = [*panel.twins, RANDOM_BLOCKS, PERMUTED, SHUFFLED, SURFACE, SPELLING]
+        names = [name for name in (TRAINED, *twins) if name in outcomes]
+        for name, r in zip(names, stream.spawn(len(names)), strict=True):
+            layer = peak_layer(panel, outcomes[name])
+            found = _at(panel, outcomes[name][layer], r)
+            rows.append((panel.language, name, layer, *_limits(found)))
+    table = pd.DataFrame(rows, columns=["language", "subject", "layer", "estimate", "low", "high"])
+    chance = {p.language: alignment.chance_level(p.scenario, "between") for p in pairs.values()}
+    return table.assign(chance=table["language"].map(chance))
+
+
+def stratified_shuffles(pairs: Mapping[str, Panel], *, rng: np.random.Generator) -> pd.DataFrame:
+    """`retrieval.stratified_shuffles` of every language, one below the other."""
+    found = [
+        by_layer.stratified_shuffles(panel, stream)
+        for panel, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True)
+    ]
+    return pd.concat(found, ignore_index=True)
+
+
+def language_identity(pairs: Mapping[str, Panel]) -> pd.DataFrame:
+    """Held-out accuracy of a probe for the language, beside retrieval, layer by layer.
+
+    The probe is linear, or nonlinear on centred languages (see `identity.language_probe`). Columns language,
+    subject (trained and random twins), layer, probe, probe_centred, retrieval.
+    """
+    tables = []
+    for panel in pairs.values():
+        for subject in (TRAINED, *panel.twins):
+            pair = panel.subjects[subject]
+            outcomes = retrieval_outcomes(replace(panel, subjects={subject: pair}, tokens=None, texts=None))
+            columns = {
+                "layer": np.arange(len(pair[0])),
+                "probe": language_probe.language_probe(pair, panel.discovery),
+                "probe_centred": language_probe.language_probe(pair, panel.discovery, center=True),
+                "retrieval": outcomes[subject][..., panel.confirmation].mean((1, 2)),
+            }
+            tables.append(pd.DataFrame({"language": panel.language, "subject": subject, **columns}))
+    return pd.concat(tables, ignore_index=True)
+
+
+def open_poolings(
+    model: str, corpus: corpora.Corpus, *, rng: np.random.Generator, capture_missing: bool = False
+) -> dict[str, dict[str, Panel]]:
+    """Panels of the trained model by pooling of SINK_POOLINGS; those not there are left out, or captured."""
+    is_there = imported.is_imported(model) or capture.is_stored(model, corpus, poolings=SINK_POOLINGS)
+    if not is_there and not capture_missing:
+        return {}
+    options = {"variants": language_pairs.VARIANTS[:1], "together": SINK_POOLINGS, "progress": False}
+    streams = zip(SINK_POOLINGS, rng.spawn(len(SINK_POOLINGS)), strict=True)
+    opened = {p: language_pairs.open_if_there(model, corpus, pooling=p, rng=r, **options) for p, r in streams}
+    return {pooling: found for pooling, found in opened.items() if found}
+
+
+def sinks(mean: Mapping[str, Panel], others: Mapping[str, Mapping[str, Panel]]) -> pd.DataFrame:
+    """What the first token and those of largest norm contribute to an average, layer by layer.
+
+    `mean` holds mean-pooled panels, `others` panels by the poolings of SINK_POOLINGS, as far as they are
+    there. Columns language, layer, pooling, retrieval (confirmation items), distance (of the pooled state
+    from the mean-pooled one, over the length of the latter; mean over items and both languages), trained
+    model.
+    """
+    tables = []
+    for pooling, pairs in {"mean": mean, **others}.items():
+        for language, panel in pairs.items():
+            pair = panel.subjects[TRAINED]
+            outcomes = retrieval_outcomes(replace(panel, subjects={TRAINED: pair}, tokens=None, texts=None))
+            reference = mean[language].subjects[TRAINED]
+            distance = [
+                (np.linalg.norm(s - m, axis=-1) / np.linalg.norm(m, axis=-1)).mean(1)
+                for s, m in zip(pair, reference, strict=True)
+            ]
+            columns = {
+                "layer": np.arange(len(pair[0])),
+                "pooling": pooling,
+                "retrieval": outcomes[TRAINED][..., panel.confirmation].mean((1, 2)),
+                "distance": np.mean(distance, axis=0),
+            }
+            tables.append(pd.DataFrame({"language": language, **columns}))
+    return pd.concat(tables, ignore_index=True)
+
+
+def re_roundings(pairs: Mapping[str, Panel], *, rng: np.random.Generator) -> pd.DataFrame:
+    """The excess of prediction 1 ("aligned") of the model and of each re-rounding of its quantised weights.
+
+    Columns language, weights, estimate, low, high. A panel without re-roundings has the stored weights
+    alone, one without the controls of that claim has no row.
+    """
+    rows = []
+    for panel, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True):
+        outcomes = retrieval_outcomes(panel)
+        if not panel.twins or SURFACE not in outcomes:
+            continue
+        names = {"as stored": TRAINED, **{name: name for name in panel.re_rounded}}
+        for (words, name), r in zip(names.items(), stream.spawn(len(names)), strict=True):
+            found = aligned_excess(panel, {**outcomes, TRAINED: outcomes[name]}, TRAINED, rng=r)
+            rows.append((panel.language, words, *_limits(found)))
+    return pd.DataFrame(rows, columns=["language", "weights", "estimate", "low", "high"])
+
+
+def _at(panel: Panel, outcomes: np.ndarray, rng: np.random.Generator) -> Interval:
+    return confirmed_interval(panel, outcomes.mean(0)[panel.confirmation], rng, bounds=(0, 1))
+
+
+def _limits(interval: Interval) -> tuple[float, float, float]:
+    return tuple(float(getattr(interval, name)) for name in ("estimate", "low", "high"))
+
+
+def _fertility(corpus: corpora.Corpus, language: str, own: np.ndarray, reference: np.ndarray) -> dict:
+    script = params("languages").get(language, {}).get("script", "")
+    found = text_baselines.fertility(corpus.texts[language], own, reference, spaced=script not in UNSPACED)
+    return {
+        "tokens": found.tokens,
+        "tokens per word": found.per_word,
+        "tokens per character": found.per_character,
+        "premium": found.premium,
+    }

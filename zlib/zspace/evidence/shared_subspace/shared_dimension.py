@@ -1,0 +1,261 @@
+"""Conjecture 7: how many dimensions do two languages share at a layer, beyond what models without training
+do?
+
+Across problems at one layer, with no time axis. States are reduced to leading principal components of the
+discovery items. *Dimension*: number of canonical correlations between the confirmation items of both
+languages by a sequential test that moves whole scenarios (`measures.dimension`), a lower bound. *Shared
+variance*: the squared correlations of directions that were fitted to the discovery items, on the
+confirmation items, summed over directions and averaged over the inner layers; one dimension that both
+languages carry alike counts 1. It is this number that is judged: it needs no level of significance, and
+every control has it too.
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ...measures import bridges, dimension, dimension_design
+from ...measures.canonical import canonical_axes
+from ...measures.resampling import group_weights
+from ..bridges import bridging
+from ..language_pairs import PERMUTED, PLANTED, SHUFFLED, TRAINED, Pair, Panel, spread, standardised
+from ..rules import Evidence
+from ..study import N_RESAMPLES, Drawn, again, as_evidence, excess_over, judged, present, require_scenarios
+
+CLAIM = "conjecture_7_dimension"
+_MOST_COMPONENTS = 24
+
+
+@dataclass(frozen=True)
+class DimensionResult:
+    """dim Z of every language and the anchor, layer by layer.
+
+    curves : language, subject, layer, shared_variance (held out), dimension, first_correlation and first_null
+        (its 95 % quantile under no association; both in the sample), and of the trained model the range low,
+        high of the dimension over halves of the scenarios.
+    n_components : p, to which both languages were reduced.
+    evidence : of `CLAIM`, one a language.
+    """
+
+    curves: pd.DataFrame
+    n_components: int
+    evidence: list[Evidence]
+
+
+def dimension_by_layer(
+    panels: Mapping[str, Panel],
+    *,
+    rng: np.random.Generator,
+    n_components: int | None = None,
+    n_permutations: int = 99,
+    n_halves: int = 20,
+) -> DimensionResult:
+    """Curves and evidence of every language; `n_components` None takes what the discovery items allow."""
+    curves, evidence = [], []
+    for panel, stream in zip(panels.values(), rng.spawn(len(panels)), strict=True):
+        require_scenarios(panel, dimension_design.MIN_GROUPS, "to exchange them")
+        drawing, judging, halving, planting = stream.spawn(4)
+        p = n_components or components_for(panel)
+        pairs = {name: panel.subjects[name] for name in _names(panel)}
+        if SHUFFLED in pairs:
+            pairs[PLANTED] = plant_dimensions(pairs[SHUFFLED], panel.scenario, rng=planting)
+        subjects = {name: reduced(panel, pair, p) for name, pair in pairs.items()}
+        held_out = {name: shared_variance(panel, *pair) for name, pair in subjects.items()}
+
+        def make(subject: str, rng: np.random.Generator, panel=panel, by=held_out) -> Evidence:
+            return variance_evidence(panel, {**by, TRAINED: by[subject]}, rng=rng)
+
+        evidence.append(judged(CLAIM, panel, make, rng=judging))
+        tested = exchangeable(panel)
+        options = {"groups": panel.scenario[tested], "n_permutations": n_permutations}
+        for name, pair in subjects.items():
+            x, y = (s[:, tested] for s in pair)
+            found = dimension.dimension_profile(x, y, rng=again(drawing), **options)
+            curves.append(_curve(panel.language, name, held_out[name], found))
+            if name == TRAINED:
+                curves[-1] = curves[-1].assign(**_range(x, y, halving, n_halves, options))
+    return DimensionResult(pd.concat(curves, ignore_index=True), p, evidence)
+
+
+def dimension_table(curves: pd.DataFrame) -> pd.DataFrame:
+    """Dimension of the trained model with its range over halves of the scenarios: a row a layer, in words."""
+    trained = curves[curves["subject"] == TRAINED]
+    numbers = trained[["dimension", "low", "high"]].astype(int).astype(str)
+    words = numbers["dimension"] + " [" + numbers["low"] + ", " + numbers["high"] + "]"
+    table = trained[["layer", "language"]].assign(words=words)
+    columns = list(dict.fromkeys(table["language"]))
+    return table.pivot(index="layer", columns="language", values="words")[columns]
+
+
+def components_for(panel: Panel) -> int:
+    """Components that the items of a panel allow: four discovery items and four confirmation scenarios each.
+
+    2 to 24, and the dimension is at most as many. With fewer scenarios a component the sequential test
+    finds too many dimensions where some are shared. Raises ParameterError below eight discovery items.
+    """
+    n_items = int(panel.discovery.sum())
+    bridging.n_components(n_items)
+    n_scenarios = len(np.unique(panel.scenario[panel.confirmation]))
+    return min(_MOST_COMPONENTS, n_items // bridging.ITEMS_A_COMPONENT, max(2, n_scenarios // 4))
+
+
+def exchangeable(panel: Panel) -> np.ndarray:
+    """(n,) bool, the confirmation items that the sequential test takes: as many of every scenario."""
+    tested = panel.confirmation.copy()
+    tested[tested] = dimension_design.equal_groups(panel.scenario[tested])
+    return tested
+
+
+def reduced(panel: Panel, pair: Pair, n_components: int) -> Pair:
+    """Scores (L+1, n, p) of both languages on the principal components of their discovery items."""
+    return tuple(bridges.principal_components(s, panel.discovery, n_components) for s in pair)
+
+
+def shared_variance(panel: Panel, x: np.ndarray, y: np.ndarray) -> "SharedVariance":
+    """Moments, scenario by scenario, of the discovery items' canonical variates on confirmation items."""
+    train, test = panel.discovery, panel.confirmation
+    axes = canonical_axes(x[:, train], y[:, train])
+    u, v = (s[:, test] @ a for s, a in zip((x, y), axes, strict=True))
+    codes = np.unique(panel.scenario[test], return_inverse=True)[1]
+    members = np.eye(codes.max() + 1)[codes]
+    moments = np.stack([np.ones_like(u), u, v, u * u, v * v, u * v])
+    return SharedVariance(np.einsum("mlnk,ns->mlks", moments, members), codes)
+
+
+@dataclass(frozen=True)
+class SharedVariance:
+    """Sums of 1, u, v, u^2, v^2, uv, (6, L+1, p, scenarios), and the scenario (n,) of each item."""
+
+    sums: np.ndarray
+    scenario: np.ndarray
+
+    def by_layer(self, weights: np.ndarray) -> np.ndarray:
+        """Shared variance (..., L+1) with scenarios weighted by `weights` (..., scenarios)."""
+        n, u, v, uu, vv, uv = np.moveaxis(np.tensordot(weights, self.sums, (-1, -1)), -3, 0)
+        r = (uv - u * v / n) / np.sqrt((uu - u * u / n) * (vv - v * v / n))
+        return (np.clip(r, 0, None) ** 2).sum(-1)
+
+
+def plant_dimensions(
+    pair: Pair, scenario: np.ndarray, *, rng: np.random.Generator, n_shared: int = 3, strength: float = 1.0
+) -> Pair:
+    """Add to both languages the same coordinates in directions of their own, the same ones at every layer.
+
+    A coordinate has half its variance between scenarios and half within, and is `strength` spreads of its
+    layer long in each direction.
+    """
+    between, within, turning = rng.spawn(3)
+    names, index = np.unique(scenario, return_inverse=True)
+    coordinates = between.standard_normal((len(names), n_shared))[index]
+    coordinates = np.sqrt(0.5) * (coordinates + within.standard_normal(coordinates.shape))
+    planted = []
+    for s, one in zip(pair, turning.spawn(2), strict=True):
+        s = np.asarray(s, float)
+        directions = np.linalg.qr(one.standard_normal((s.shape[-1], n_shared)))[0].T
+        planted.append(s + strength * spread(s) * (coordinates @ directions))
+    return tuple(planted)
+
+
+def variance_evidence(
+    panel: Panel, measured: Mapping[str, SharedVariance], *, rng: np.random.Generator
+) -> Evidence:
+    """Excess of the shared variance over the highest control, averaged over the inner layers."""
+    drawn: Drawn = {name: _drawn(one, again(rng)) for name, one in measured.items()}
+    controls = [name for name in measured if name not in (TRAINED, PLANTED)]
+    statistics = {}
+    for name in measured:
+        others = [other for other in controls if other != name]
+        statistics[name] = {"shared_excess": excess_over(drawn, name, others, 0)}
+    return as_evidence(panel, statistics)
+
+
+def all_pairs(
+    panels: Mapping[str, Panel],
+    anchor: str,
+    *,
+    rng: np.random.Generator,
+    subject: str = TRAINED,
+    n_components: int | None = None,
+    n_permutations: int = 99,
+) -> pd.DataFrame:
+    """All pairs of languages: first, second, dimension (mean over inner layers), most (at any layer)."""
+    first = next(iter(panels.values()))
+    states = bridging.by_language(panels, anchor, subject)
+    p = n_components or components_for(first)
+    tested = exchangeable(first)
+    scores = [bridges.principal_components(s, first.discovery, p)[:, tested] for s in states.values()]
+    found = dimension.pairwise_dimensions(
+        scores, rng=rng, groups=first.scenario[tested], n_permutations=n_permutations
+    )
+    names = np.array(list(states))[found.pairs]
+    return pd.DataFrame(
+        {
+            "first": names[:, 0],
+            "second": names[:, 1],
+            "dimension": bridging.inner(found.dimension),
+            "most": found.dimension.max(1),
+        }
+    )
+
+
+def by_components(
+    panels: Mapping[str, Panel], counts: Sequence[int], *, subjects: Sequence[str] = (TRAINED, SHUFFLED)
+) -> pd.DataFrame:
+    """Shared variance, mean over inner layers, with more principal components: a row a language and count.
+
+    Of the subjects that are there, and of as many components as the discovery items can be fitted with; of
+    the trained model also with each dimension divided by its standard deviation, which outliers then do not
+    fill.
+    """
+    rows = {}
+    for language, panel in panels.items():
+        names = [name for name in subjects if name in panel.subjects]
+        for p in (c for c in counts if 2 * c < panel.discovery.sum()):
+            pairs = {name: panel.subjects[name] for name in names}
+            pairs["trained, standardised"] = standardised(panel).subjects[TRAINED]
+            found = {name: shared_variance(panel, *reduced(panel, pair, p)) for name, pair in pairs.items()}
+            rows[language, p] = {
+                name: bridging.inner(one.by_layer(np.ones(one.sums.shape[-1]))) for name, one in found.items()
+            }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["language", "components"])
+
+
+def _names(panel: Panel) -> list[str]:
+    made = [n for extra in (PERMUTED, SHUFFLED) for n in present(panel, extra)]
+    return [TRAINED, *panel.twins, *made, *panel.re_rounded]
+
+
+def _drawn(one: SharedVariance, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, int]:
+    weights = group_weights(one.scenario, N_RESAMPLES, rng=rng)
+    n = weights.shape[1]
+    estimate = bridging.inner(one.by_layer(np.ones(n)))
+    return np.array([estimate]), bridging.inner(one.by_layer(weights))[None], n
+
+
+def _curve(language: str, subject: str, held_out: SharedVariance, found) -> pd.DataFrame:
+    n_scenarios = held_out.sums.shape[-1]
+    return pd.DataFrame(
+        {
+            "language": language,
+            "subject": subject,
+            "layer": np.arange(len(found.dimension)),
+            "shared_variance": held_out.by_layer(np.ones(n_scenarios)),
+            "dimension": found.dimension,
+            "first_correlation": found.canonical_correlations[:, 0],
+            "first_null": found.null_band[:, 0],
+        }
+    )
+
+
+def _range(x, y, rng: np.random.Generator, n_halves: int, options: dict) -> dict[str, list[int]]:
+    with warnings.catch_warnings():
+        # halves have few scenarios a component: said in the figure, where the range is read
+        warnings.simplefilter("ignore", UserWarning)
+        found = [
+            dimension.subsample_dimensions(a, b, rng=stream, n_subsamples=n_halves, **options)
+            for a, b, stream in zip(x, y, rng.spawn(len(x)), strict=True)
+        ]
+    return {side: [getattr(one, side) for one in found] for side in ("low", "high")}

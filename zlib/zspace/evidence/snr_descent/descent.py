@@ -1,0 +1,323 @@
+"""Theorem 2: the checks that prove or break it, and the descent of the SNR through a model.
+
+snr = D_same / D_diff is noise over signal (lower is better). On a model, three questions: does the
+SNR fall at every layer, do matched items lie nearer than shuffled pairs by more than in any control
+(the fall alone cannot tell), and is the fall accumulation (observation A)?
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from ... import theory
+from ...measures import accumulation, residual
+from ...measures.resampling import Interval, interval_of
+from ..language_pairs import PERMUTED, PLANTED, SHUFFLED, TRAINED, Panel, standardised
+from ..rules import Control, Evidence
+from ..study import N_RESAMPLES, STANDARDISED, as_evidence, judged, present, remarked, shifted
+from . import dilution
+
+PATHS = {
+    "measured": "log_snr",
+    "quality frozen": "frozen_q",
+    "no cross-terms": "without_cross",
+    "accumulation only": "accumulation",
+}
+EVERY, ACCUMULATION = "theorem_2_every_layer", "theorem_2_accumulation"
+_PROVED = {"distance": True, "criterion": True, "mediant": True}
+_N_SHARES = 20_000  # resamples of a share: a quotient, whose limits need more of them to settle
+_TOLERANCE = 1e-9  # relative error of an identity in float64
+
+
+@dataclass(frozen=True)
+class DescentResult:
+    """Descent of the SNR of all subjects and languages.
+
+    curves : language, subject, layer, snr, snr_centered, matched (1 - D_same/D_cross, centred).
+    criteria : language, subject, layers, and how many of them fall, satisfy the criterion as stated,
+        satisfy the exact one, and are judged rightly by each; largest |C_s| over D_same; snr at the end and
+        the floor that it could not pass if cross-terms vanished.
+    norm_ratios : language, layer, ratio (|delta|/|f|), shuffled and shuffled_centred (its nulls).
+    paths : language, path, layer, log_r (measured and counterfactual, confirmation items).
+    shares : language, part, share, low, high (of the fall of log r, confirmation items).
+    evidence : claim id -> one Evidence per language.
+    """
+
+    curves: pd.DataFrame
+    criteria: pd.DataFrame
+    norm_ratios: pd.DataFrame
+    paths: pd.DataFrame
+    shares: pd.DataFrame
+    evidence: Mapping[str, list[Evidence]]
+
+
+def theorem_evidence(*, rng: np.random.Generator, n_layers: int = 1000) -> tuple[Evidence, pd.DataFrame]:
+    """Checks of theorem 2 as stated and as corrected, and a table of their numbers."""
+    ensemble, stacks = rng.spawn(2)
+    h1, h2 = theory.random_layer_ensemble(n_layers, rng=ensemble)
+    profile = residual.snr_profile(h1, h2)
+    falls = profile.snr[:, 1] < profile.snr[:, 0]
+    right = {
+        "as stated": (profile.improves_orthogonal[:, 0] == falls).mean(),
+        "exact": (profile.improves_exact[:, 0] == falls).mean(),
+    }
+    error = max(identity_errors(profile))
+    swap = residual.snr_profile(*theory.swap_counterexample(0.5, 40))
+    predicted = theory.swap_counterexample_snr(0.5, 40)
+    missed = bool(np.isclose(swap.delta_sq / swap.sigma_sq, swap.snr[0])[0] and swap.snr[1] < swap.snr[0])
+    residues = theory.prove_snr_criterion()
+    floors = _floors([residual.snr_profile(*theory.orthogonal_layers(24, rng=r)) for r in stacks.spawn(20)])
+    (passed,) = _floors([swap])
+    near = _near(h1, h2, profile, falls)
+    checks = {
+        "swap_counterexample": missed and bool(np.allclose(swap.snr, predicted, rtol=_TOLERANCE)),
+        "misclassified_ensemble": bool(right["as stated"] < 0.8),
+        "symbolic_identity": {name: residue == 0 for name, residue in residues.items()} == _PROVED,
+        "numeric_identity": bool(error < _TOLERANCE),
+        "criterion_on_ensemble": bool(right["exact"] == 1.0),
+        "criterion_on_counterexample": bool(swap.improves_exact[0] and not swap.improves_orthogonal[0]),
+        "mediant_bound": bool(floors.min() >= -_TOLERANCE and passed < 0 and _is_mediant(profile)),
+    }
+    numbers = {
+        f"layers judged rightly by the criterion as stated, of {n_layers}": right["as stated"],
+        "the same among layers that meet its premise (|cos| of f_0 and f_1 below .05)": near,
+        "layers judged rightly by the exact criterion": right["exact"],
+        "largest relative error of the accounting identities": error,
+        "counterexample (c = 1/2, 40 items): snr before": swap.snr[0],
+        "its ratio by the criterion as stated": (swap.delta_sq / swap.sigma_sq)[0],
+        "its snr after": swap.snr[1],
+        "snr after by the closed form": predicted[1],
+        "its snr after, above the floor of layers without cross-terms": passed,
+        "stacks without cross-terms: smallest snr above that floor": floors.min(),
+    }
+    return Evidence(checks=checks), pd.DataFrame({"value": numbers})
+
+
+def _floors(profiles: list[residual.SnrProfile]) -> np.ndarray:
+    """Smallest snr of each stack minus the floor that it could not pass if cross-terms vanished."""
+    return np.array([p.snr.min() - theory.snr_floor(p.snr[0], p.delta_sq / p.sigma_sq) for p in profiles])
+
+
+def _is_mediant(profile: residual.SnrProfile) -> bool:
+    """Whether snr' is the mean of snr and q~ with weight w~, hence between them where w~ is positive."""
+    quality, weight = (values[:, 0] for values in residual.mixing(profile))
+    before, after = profile.snr[:, 0], profile.snr[:, 1]
+    mixed = np.allclose(after, (1 - weight) * before + weight * quality, rtol=_TOLERANCE)
+    low, high = np.minimum(before, quality), np.maximum(before, quality)
+    inside = (after >= low * (1 - _TOLERANCE)) & (after <= high * (1 + _TOLERANCE))
+    return bool(mixed and inside[weight > 0].all())
+
+
+def _near(h1: np.ndarray, h2: np.ndarray, profile: residual.SnrProfile, falls: np.ndarray) -> float:
+    """How often the criterion as stated is right where contributions to one input are nearly orthogonal."""
+    angles = []
+    for h in (h1, h2):
+        before, added = h[:, 0], h[:, 1] - h[:, 0]
+        norms = np.linalg.norm(before, axis=-1) * np.linalg.norm(added, axis=-1)
+        angles.append(((before * added).sum(-1) / norms).mean(-1))
+    orthogonal = np.abs(angles).max(0) < 0.05
+    return float((profile.improves_orthogonal[:, 0] == falls)[orthogonal].mean())
+
+
+def identity_errors(profile: residual.SnrProfile) -> tuple[float, float]:
+    """Largest relative errors of the accounting of D_same and of D_diff over all layers."""
+    errors = []
+    for distance, added, cross in (
+        (profile.d_same, profile.delta_sq, profile.cross_same),
+        (profile.d_diff, profile.sigma_sq, profile.cross_diff),
+    ):
+        predicted = distance[..., :-1] + added + cross
+        errors.append(float(np.max(np.abs(predicted - distance[..., 1:]) / distance[..., 1:])))
+    return tuple(errors)
+
+
+def snr_descent(panels: Mapping[str, Panel], *, rng: np.random.Generator) -> DescentResult:
+    """Theorem 2 on a model: SNR by layer, criteria, counterfactual paths and their evidence."""
+    tables = {name: [] for name in ("curves", "criteria", "norm_ratios", "paths", "shares")}
+    evidence = {EVERY: [], ACCUMULATION: []}
+    for panel, stream in zip(panels.values(), rng.spawn(len(panels)), strict=True):
+        every, resampled, planted, shuffles = stream.spawn(4)
+        profiles = {name: residual.snr_profile(*pair) for name, pair in panel.subjects.items()}
+        tables["curves"].append(_curves(panel, profiles))
+        tables["criteria"].append(_criteria(panel, profiles))
+        tables["norm_ratios"].append(_norm_ratios(panel, shuffles))
+        evidence[EVERY].append(_judged(panel, every))
+        found = {
+            name: _replicates(panel, panel.subjects[name], r, _N_SHARES)
+            for name, r in zip((TRAINED, *panel.re_rounded), _streams(panel, resampled), strict=True)
+        }
+        tables["paths"].append(_paths(panel, found[TRAINED]))
+        tables["shares"].append(_shares(panel, found[TRAINED]))
+
+        def diluted(subject: str, rng: np.random.Generator, panel=panel, found=found) -> Evidence:
+            return dilution.accumulation_evidence(panel, found[subject], rng=rng)
+
+        evidence[ACCUMULATION].append(judged(ACCUMULATION, panel, diluted, rng=planted))
+    joined = {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}
+    return DescentResult(**joined, evidence=evidence)
+
+
+def _judged(panel: Panel, rng: np.random.Generator) -> Evidence:
+    """`every_layer_evidence`, with a remark where the standardised measure would decide otherwise."""
+    by_scale = (panel, standardised(panel))
+
+    def make(subject: str, rng: np.random.Generator) -> Evidence:
+        one, other = (
+            every_layer_evidence(replace(p, subjects={**p.subjects, TRAINED: p.subjects[subject]}), rng=r)
+            for p, r in zip(by_scale, rng.spawn(2), strict=True)
+        )
+        return remarked(EVERY, one, other, STANDARDISED)
+
+    return judged(EVERY, panel, make, rng=rng)
+
+
+def _streams(panel: Panel, rng: np.random.Generator) -> list[np.random.Generator]:
+    """One stream of random numbers for the model and one for each re-rounding of it."""
+    return rng.spawn(1 + len(panel.re_rounded))
+
+
+def every_layer_evidence(panel: Panel, *, rng: np.random.Generator) -> Evidence:
+    """`matched_evidence`, with controls for the geometric reading (every layer) as well.
+
+    They are a stack whose SNR falls throughout by construction, and the same with an offset half-way.
+    """
+    matched, geometric = rng.spawn(2)
+    built = matched_evidence(panel, rng=matched)
+    return replace(built, controls=(*built.controls, *_geometric_controls(panel, geometric)))
+
+
+def matched_evidence(panel: Panel, *, rng: np.random.Generator) -> Evidence:
+    """Largest rise of log r (chosen on discovery) and excess of matched over shuffled distances."""
+    subjects = [TRAINED, *panel.twins, *present(panel, PERMUTED), SHUFFLED, PLANTED]
+    first, second = rng.spawn(2)
+    fits = {
+        name: _matched(panel, name, stream)
+        for name, stream in zip(subjects, first.spawn(len(subjects)), strict=True)
+    }
+    statistics = {}
+    for subject in subjects:
+        others = [t for t in panel.twins if t != subject]
+        if subject not in (*panel.twins, PERMUTED):
+            others += present(panel, PERMUTED)
+        best = max(float(fits[name].estimate) for name in others)
+        statistics[subject] = {"matched_excess": shifted(fits[subject], best)}
+    statistics[TRAINED]["largest_rise"] = _largest_rise(panel, panel.subjects[TRAINED], second)
+    return as_evidence(panel, statistics)
+
+
+def _centred(panel: Panel, pair: tuple) -> tuple[np.ndarray, np.ndarray]:
+    """States minus their language's mean over the discovery items, layer by layer."""
+    return tuple(s - s[:, panel.discovery].mean(1, keepdims=True, dtype=float) for s in pair)
+
+
+def _replicates(
+    panel: Panel, pair: tuple, rng: np.random.Generator, n_resamples: int = N_RESAMPLES
+) -> residual.SnrReplicates:
+    rows = panel.confirmation
+    h1, h2 = (s[:, rows] for s in pair)
+    return residual.snr_replicates(h1, h2, panel.scenario[rows], n_resamples=n_resamples, rng=rng)
+
+
+def _matched(panel: Panel, subject: str, rng: np.random.Generator) -> Interval:
+    """1 - D_same / D_cross of centred states at the layer where it is largest on discovery."""
+    pair = _centred(panel, panel.subjects[subject])
+    chosen = residual.snr_profile(
+        *(s[:, panel.discovery] for s in pair), groups=panel.scenario[panel.discovery]
+    )
+    layer = int(np.argmax(1 - chosen.d_same / chosen.d_cross))
+    found = _replicates(panel, tuple(s[layer : layer + 1] for s in pair), rng)
+    estimate, replicates = (1 - p.d_same / p.d_cross for p in (found.estimate, found.replicates))
+    return interval_of(estimate[0], replicates[:, 0], found.n_groups)
+
+
+def _largest_rise(panel: Panel, pair: tuple, rng: np.random.Generator) -> Interval:
+    """Rise of log r at the layer where it is largest on discovery items."""
+    chosen = residual.snr_profile(*(s[:, panel.discovery] for s in pair))
+    layer = int(np.argmax(np.diff(np.log(chosen.snr))))
+    found = _replicates(panel, tuple(s[layer : layer + 2] for s in pair), rng)
+    estimate, replicates = (np.diff(np.log(p.snr)) for p in (found.estimate, found.replicates))
+    return interval_of(estimate[0], replicates[:, 0], found.n_groups)
+
+
+def _geometric_controls(panel: Panel, rng: np.random.Generator) -> tuple[Control, ...]:
+    make, first, second = rng.spawn(3)
+    h1, h2 = theory.accumulation_null(len(panel.scenario), rng=make, dim=1024)
+    middle = len(h1) // 2
+    raised = h2.copy()
+    raised[middle:] += (h2 - h1).mean(1, keepdims=True)[:1]
+    falling = {"largest_rise": _largest_rise(panel, (h1, h2), first)}
+    rising = {"largest_rise": _largest_rise(panel, (h1, raised), second)}
+    return (
+        Control("null model, falls throughout", "positive", falling),
+        Control("null model with an offset half-way", "negative", rising),
+    )
+
+
+def _curves(panel: Panel, profiles: Mapping[str, residual.SnrProfile]) -> pd.DataFrame:
+    tables = []
+    for name, profile in profiles.items():
+        centred = residual.snr_profile(*_centred(panel, panel.subjects[name]))
+        columns = {
+            "layer": np.arange(len(profile.snr)),
+            "snr": profile.snr,
+            "snr_centered": profile.snr_centered,
+            "matched": 1 - centred.d_same / centred.d_cross,
+        }
+        tables.append(pd.DataFrame({"language": panel.language, "subject": name, **columns}))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _criteria(panel: Panel, profiles: Mapping[str, residual.SnrProfile]) -> pd.DataFrame:
+    rows = []
+    for name, p in profiles.items():
+        falls = np.diff(p.snr) < 0
+        rows.append(
+            {
+                "language": panel.language,
+                "subject": name,
+                "layers": len(falls),
+                "falls": falls.sum(),
+                "as stated": p.improves_orthogonal.sum(),
+                "exact": p.improves_exact.sum(),
+                "as stated right": (p.improves_orthogonal == falls).sum(),
+                "exact right": (p.improves_exact == falls).sum(),
+                "largest |C_s|/D_same": np.abs(p.cross_same / p.d_same[:-1]).max(),
+                "identity error": max(identity_errors(p)),
+                "snr at the end": p.snr[-1],
+                "floor without cross-terms": theory.snr_floor(p.snr[0], p.delta_sq / p.sigma_sq),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _norm_ratios(panel: Panel, rng: np.random.Generator, n_shuffles: int = 50) -> pd.DataFrame:
+    x, y = panel.subjects[TRAINED]
+    shuffles = np.argsort(rng.random((n_shuffles, x.shape[1])), axis=1)
+    columns = {
+        "layer": np.arange(len(x) - 1),
+        "ratio": residual.snr_profile(x, y).norm_ratio,
+        "shuffled": residual.shuffled_norm_ratio(x, y, shuffles).mean(0),
+        "shuffled, centred": residual.shuffled_norm_ratio(x, y, shuffles, center=True).mean(0),
+    }
+    return pd.DataFrame({"language": panel.language, **columns})
+
+
+def _paths(panel: Panel, found: residual.SnrReplicates) -> pd.DataFrame:
+    shares = accumulation.accumulation_shares(found.estimate)
+    tables = []
+    for name, attribute in PATHS.items():
+        path = getattr(shares, attribute)
+        columns = {"path": name, "layer": np.arange(len(path)), "log_r": path}
+        tables.append(pd.DataFrame({"language": panel.language, **columns}))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _shares(panel: Panel, found: residual.SnrReplicates) -> pd.DataFrame:
+    estimate, replicates = (accumulation.accumulation_shares(p) for p in (found.estimate, found.replicates))
+    rows = []
+    for i, part in enumerate(accumulation.PARTS):
+        interval = interval_of(estimate.shares[i], replicates.shares[:, i], found.n_groups)
+        rows.append((panel.language, part, float(interval.estimate), interval.low, interval.high))
+    return pd.DataFrame(rows, columns=["language", "part", "share", "low", "high"])

@@ -1,0 +1,77 @@
+"""Figures of theorem 2 and observation A: the SNR by layer, and what its fall consists of."""
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from ..language_pairs import SHUFFLED, TRAINED
+from ..theme import (
+    DASHES,
+    NULL_LINE,
+    language_colour,
+    line,
+    panel_place,
+    small_multiples,
+    titled,
+    twin_band,
+)
+
+
+def descent_title(criteria: pd.DataFrame) -> str:
+    """At how many layers the SNR falls, in the model and in its random twins."""
+    counts = [f"{r.language} {r.falls}/{r.layers}" for r in _of(criteria, TRAINED).itertuples()]
+    twins = criteria[criteria["subject"].str.match(r"random-\d+$")]
+    random = f"{twins['falls'].min()} to {twins['falls'].max()}" if len(twins) else "unknown"
+    return f"Layers at which the SNR falls: {', '.join(counts)}; random twins {random}"
+
+
+def accumulation_title(shares: pd.DataFrame) -> str:
+    """Share of the fall of log r that accumulation explains, by language."""
+    rows = shares[shares["part"] == "accumulation"]
+    found = [
+        f"{r.language} {r.share:.2f}" if np.isfinite(r.share) else f"{r.language} no fall"
+        for r in rows.itertuples()
+    ]
+    return f"Share of the fall that accumulation explains: {', '.join(found)}"
+
+
+def snr_curves(curves: pd.DataFrame, title: str) -> go.Figure:
+    """SNR (noise over signal, lower is better) by layer, one small panel a language, twins as a band."""
+    languages = list(dict.fromkeys(curves["language"]))
+    figure = small_multiples(languages, "layer", "D_same / D_diff (lower is better)", shared=False)
+    for i, language in enumerate(languages):
+        place = panel_place(i)
+        rows = curves[curves["language"] == language]
+        twin_band(figure, rows, "snr", place, legend=i == 0)
+        shuffled = rows[rows["subject"] == SHUFFLED]
+        line(figure, shuffled, "snr", place, dash=DASHES[SHUFFLED], legend=i == 0)
+        trained = rows[rows["subject"] == TRAINED]
+        colour = language_colour(language)
+        line(figure, trained, "snr", place, colour=colour, legend=i == 0)
+        centred = {"colour": colour, "dash": "dash", "name": "trained, centred"}
+        line(figure, trained, "snr_centered", place, legend=i == 0, **centred)
+    figure.update_yaxes(type="log", dtick="D2")
+    return titled(figure, title, "raw unless marked; logarithmic axes, one for each panel")
+
+
+def descent_paths(paths: pd.DataFrame, title: str) -> go.Figure:
+    """log r by layer as measured and under the counterfactuals (columns language, path, layer, log_r)."""
+    languages = list(dict.fromkeys(paths["language"]))
+    styles = {
+        "measured": (None, "solid"),
+        "quality frozen": (None, "dash"),
+        "no cross-terms": (NULL_LINE, "dash"),
+        "accumulation only": (NULL_LINE, "solid"),
+    }
+    figure = small_multiples(languages, "layer", "log r", shared=False)
+    for i, language in enumerate(languages):
+        rows = paths[paths["language"] == language]
+        for name, (colour, dash) in styles.items():
+            colour = colour or language_colour(language)
+            table = rows[rows["path"] == name]
+            line(figure, table, "log_r", panel_place(i), colour=colour, dash=dash, legend=i == 0, name=name)
+    return titled(figure, title, "confirmation items; each panel has its own axis")
+
+
+def _of(table: pd.DataFrame, subject: str) -> pd.DataFrame:
+    return table[table["subject"] == subject]
