@@ -20,9 +20,10 @@ from scipy import stats
 from ...errors import ParameterError
 from ...measures import association, bridges
 from ...measures.bridges import ladders
-from ...measures.resampling import Interval, group_weights, interval_of
+from ...measures.resampling import Interval, TestResult, group_weights, interval_of
 from ..language_pairs import PLANTED, SHUFFLED, TRAINED, Panel
 from ..rules import Control, Evidence
+from ..statistics import Statistic
 from ..study import N_RESAMPLES, again, as_evidence, judged, present
 
 AFFINE, CONDITIONING = "prediction_5_affine_vs_procrustes", "prediction_6_bridge_conditioning"
@@ -169,7 +170,8 @@ def bridge_conditioning(
         n_items=len(scenario),
     )
     rows = [
-        (name, float(one["mantel_r"].estimate), p, critical) for name, (one, p, critical) in found.items()
+        (name, one["mantel_r"].statistic, one["mantel_r"].pvalue, critical)
+        for name, (one, critical) in found.items()
     ]
     pairs = pd.concat([table.assign(subject=name) for name, table in tables.items()], ignore_index=True)
     return ConditioningResult(pairs, pd.DataFrame(rows, columns=["subject", "r", "p", "critical"]), evidence)
@@ -225,29 +227,28 @@ def correlation(
     rng: np.random.Generator,
     renamed: Mapping[str, str] | None = None,
     columns: tuple[str, str] = ("log_kappa_excess", "gap_excess"),
-) -> tuple[dict[str, Interval], float, float]:
-    """Statistics of prediction 6, p of the correlation of two columns, and the smallest |r| with p below .05.
+) -> tuple[dict[str, Statistic], float]:
+    """Statistics of prediction 6 from two columns, and the smallest |r| with p <= .05.
 
-    mantel_r : its interval leaves out 0 where the QAP's p is below .05.  mantel_size : the same correlation
-    with the jackknife's interval over languages.  held_out_r2 : mean over pairs, jackknife over languages.
+    mantel_r : correlation and its two-sided p by permuting languages (QAP).  mantel_size : the same
+        correlation with the jackknife's interval over languages.  held_out_r2 : mean over pairs, jackknife
+        over languages.
     """
     kappa, gap, r2 = (_matrix(table, languages, v) for v in (*columns, "r2"))
     if renamed is not None:
         order = [languages.index(renamed[k]) for k in languages]
         gap = gap[np.ix_(order, order)]
     r, null = association.mantel_null(kappa, gap, rng=rng)
-    critical = association.critical_value(null)
-    # with few languages no correlation may be significant: then the interval holds all there are
-    half = min(critical * (1 - 1e-9), 2.0)
+    p = association.permutation_pvalue(r, null, "two-sided", exact=len(null) < 9999)
+    words = "which language is which does not matter"
     statistics = {
-        "mantel_r": _within(Interval(r, r - half, r + half, r - null, 0.95, len(languages))),
+        "mantel_r": TestResult(r, p, words, n_resamples=len(null), n=len(languages)),
         "mantel_size": _within(_jackknife(lambda k: _pearson(kappa, gap, k), len(languages), rng)),
         "held_out_r2": _jackknife(
             lambda k: r2[np.ix_(k, k)][np.triu_indices(len(k), 1)].mean(), len(languages), rng
         ),
     }
-    exact = len(null) < 9999
-    return statistics, association.permutation_pvalue(r, null, "two-sided", exact=exact), critical
+    return statistics, association.critical_value(null)
 
 
 def _within(interval: Interval) -> Interval:

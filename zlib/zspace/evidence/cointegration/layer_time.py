@@ -15,7 +15,7 @@ systems of the same size with known trends.
 import itertools
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -24,11 +24,12 @@ from scipy.signal import lfilter
 from ...measures import dimension, dimension_design, layer_maps
 from ...measures.components import depth_components, shared_series
 from ...measures.dimension_design import equal_groups
-from ...measures.resampling import Interval, group_weights, interval_of
+from ...measures.resampling import Count, Interval, TestResult, group_weights, interval_of
 from ...series import cointegration
 from ..bridges import bridging
 from ..language_pairs import SHUFFLED, TRAINED, Pair, Panel
 from ..rules import Control, Evidence
+from ..statistics import Statistic
 from ..study import N_RESAMPLES, again, judged, present, require_scenarios
 
 TIME, RANK = "conjecture_7_layers_as_time", "conjecture_7_rank_in_models"
@@ -202,11 +203,8 @@ def simulated_rank(
         path = lfilter([1.0], [1.0, -slowness], steps, axis=1)[:, 20:]
         series = tuple(path + 0.7 * drawing.standard_normal(path.shape) for _ in range(2))
     statistics = _rank_statistics(*series, scenario, judging, n_subsets=5)
-    known = {SHARED_TRENDS: ("positive", 0.0), NO_TRENDS: ("negative", 2.0)}
-    controls = tuple(
-        Control(name, kind, {"rank_error": Interval(e, e, e, np.full(1, e), 0.95, n_scenarios)})
-        for name, (kind, e) in known.items()
-    )
+    known = {SHARED_TRENDS: ("positive", 0), NO_TRENDS: ("negative", 2)}
+    controls = tuple(Control(name, kind, {"rank_error": Count.once(e)}) for name, (kind, e) in known.items())
     return Evidence("simulated", statistics, controls, n_items=shape[0], n_scenarios=n_scenarios)
 
 
@@ -236,29 +234,29 @@ def _time_statistics(series: Pair, scenario: np.ndarray, rng: np.random.Generato
 
 def _rank_statistics(
     h1, h2, scenario: np.ndarray, rng: np.random.Generator, n_subsets: int = N_SUBSETS
-) -> dict[str, Interval]:
-    """Own gain, p-values, dimension, and |rank - dimension| with its range over subsets of the scenarios.
+) -> dict[str, Statistic]:
+    """Own gain, both tests, dimension, and |rank - dimension| with its range over subsets of the scenarios.
 
     The scenarios are of one size (`equal_groups`).
     """
     drawing, counting, resampling = rng.spawn(3)
 
-    def measure(kept) -> tuple[int, int, float, float]:
+    def measure(kept) -> tuple[int, int, TestResult, TestResult]:
         pooled = pooled_rank(h1[kept], h2[kept], scenario[kept])
         found = last_dimension(h1[kept], h2[kept], scenario[kept], again(counting))
-        return abs(pooled.rank - found), found, pooled.constancy.pvalue, pooled.drift.pvalue
+        return abs(pooled.rank - found), found, pooled.constancy, pooled.drift
 
     names = np.unique(scenario)
     error, shared, constancy, drift = measure(np.full(len(scenario), True))
     size = max(round(_KEPT * len(names)), dimension_design.MIN_GROUPS)
     subsets = (drawing.permutation(names)[:size] for _ in range(n_subsets))
-    errors = np.array([measure(np.isin(scenario, subset))[0] for subset in subsets], float)
-    low, high = np.quantile(errors, [0.05, 0.95])
-    fixed = {"constancy": constancy, "drift": drift, "last_dimension": float(shared)}
+    errors = [measure(np.isin(scenario, subset))[0] for subset in subsets]
     return {
         "own_gain": _time_statistics((h1, h2), scenario, resampling)["own_gain"],
-        "rank_error": Interval(error, min(low, error), max(high, error), errors, 0.95, len(names)),
-        **{name: Interval(v, v, v, np.full(1, v), 0.95, len(names)) for name, v in fixed.items()},
+        "rank_error": Count.over(error, errors, f"the middle 90 % of {n_subsets} subsets of scenarios"),
+        "constancy": replace(constancy, n=len(scenario)),
+        "drift": replace(drift, n=len(scenario)),
+        "last_dimension": Count.once(shared),
     }
 
 
@@ -294,7 +292,7 @@ def _map_row(series: Pair, scenario: np.ndarray, rng: np.random.Generator) -> di
     }
 
 
-def _evidence(panel: Panel, statistics: Mapping[str, Interval], controls) -> Evidence:
+def _evidence(panel: Panel, statistics: Mapping[str, Statistic], controls) -> Evidence:
     test = panel.confirmation
     n_scenarios = len(np.unique(panel.scenario[test]))
     return Evidence(

@@ -17,12 +17,12 @@ import numpy as np
 import pandas as pd
 
 from ...measures.components import depth_components, shared_series
-from ...measures.resampling import Interval
 from ...series import cointegration
 from ..bridges import bridging
 from ..bridges.bridging import PERMUTED_LANGUAGES
 from ..language_pairs import TRAINED, Panel
 from ..rules import Control, Evidence
+from ..statistics import Statistic
 from ..study import again
 
 CLAIM = "conjecture_7_thickness"
@@ -86,12 +86,13 @@ def wrapper_thickness(
     }
     found |= control_correlations(tables[TRAINED], languages, judging)
     rows = [
-        (name, float(one["mantel_r"].estimate), p, critical) for name, (one, p, critical) in found.items()
+        (name, one["mantel_r"].statistic, one["mantel_r"].pvalue, critical)
+        for name, (one, critical) in found.items()
     ]
     return ThicknessResult(
         pairs,
         pd.DataFrame(rows, columns=["subject", "r", "p", "critical"]),
-        evidence_of({name: one for name, (one, *_) in found.items()}, len(scenario)),
+        evidence_of({name: one for name, (one, _) in found.items()}, len(scenario)),
     )
 
 
@@ -110,7 +111,7 @@ def control_correlations(
     return found
 
 
-def evidence_of(statistics: Mapping[str, Mapping[str, Interval]], n_items: int | None = None) -> Evidence:
+def evidence_of(statistics: Mapping[str, Mapping[str, Statistic]], n_items: int | None = None) -> Evidence:
     """Evidence of `CLAIM` from the correlations of the model and of the controls."""
     controls = tuple(
         Control(name, "positive" if name in _RELIABILITY else "negative", statistics[name])
@@ -188,7 +189,7 @@ def simulated_evidence(follows: float, rng: np.random.Generator, n_languages: in
     table, names = simulated_table(follows, rng, n_languages)
     correlated = bridging.correlation(table, names, rng=again(rng), columns=MEASURES)
     found = {TRAINED: correlated, **control_correlations(table, names, rng)}
-    return evidence_of({name: one for name, (one, *_) in found.items()})
+    return evidence_of({name: one for name, (one, _) in found.items()})
 
 
 def simulated_table(
