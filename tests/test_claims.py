@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from zspace.errors import ClaimError
-from zspace.evidence import claims, rules
+from zspace.evidence import claims, rules, study
 from zspace.evidence.rules import Control, Evidence
 from zspace.files import params
 from zspace.measures.resampling import Count, Interval, TestResult
@@ -548,3 +548,24 @@ def test_read_ledger_says_what_is_wrong(tmp_path):
     (tmp_path / "half.json").write_text('{"claim": ')
     with pytest.raises(ClaimError, match=r"half.json is not a ledger record"):
         claims.read_ledger(tmp_path)
+
+
+def test_an_excess_names_the_control_of_each_limit():
+    """Lower limit over the highest control, upper over the lowest or the mean: no one interval of 95 %."""
+    values = {"random-0": 0.2, "random-1": 0.1, "random-2": 0.3}
+    one = interval(0.5, 0.7)
+    mean = study.shifted(one, values, over_mean=True)
+    assert (mean.low, mean.low_over) == (pytest.approx(0.2), "random-2")
+    assert (mean.high, mean.high_over) == (pytest.approx(0.5), "the mean of random-0, random-1, random-2")
+    plain = study.shifted(one, values)
+    assert (plain.high, plain.high_over) == (pytest.approx(0.4), "random-2")
+    rng = np.random.default_rng(0)
+    drawn = {k: (np.array([v]), v + 0.05 * rng.standard_normal((1, 500)), 20) for k, v in values.items()}
+    drawn["trained"] = (np.array([0.6]), 0.6 + 0.05 * rng.standard_normal((1, 500)), 20)
+    apart = study.excess_over(drawn, "trained", list(values), 0)
+    assert (apart.low_over, apart.high_over) == ("random-2", "random-1")
+    single = {k: study.excess_over(drawn, "trained", [k], 0) for k in ("random-1", "random-2")}
+    assert (apart.low, apart.high) == (single["random-2"].low, single["random-1"].high)
+    found = claims.evaluate(CLAIM, Evidence("zh", {"aligned_excess": mean}, GOOD))
+    assert (found.statistic_kind, found.low_over, found.high_over) == ("excess", mean.low_over, mean.high_over)
+    assert "[0.200 over random-2, 0.500 over the mean of random-0" in found.as_corrected_reason

@@ -5,7 +5,7 @@ subject's own layer 0 and embeddings ("do the blocks add to it?"). Layers and pa
 chosen on the discovery third; intervals come from the confirmation items, resampled by scenario.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -169,7 +169,7 @@ def aligned_excess(
     if subject not in (*panel.twins, PERMUTED):
         controls += present(panel, PERMUTED)
     controls += [c for c in (SURFACE, SPELLING) if c in outcomes]
-    compared = [(outcomes[c], peak_layer(panel, outcomes[c])) for c in controls]
+    compared = {c: (outcomes[c], peak_layer(panel, outcomes[c])) for c in controls}
     return _excess(panel, outcomes[subject], compared, rng, exchangeable=True)
 
 
@@ -186,8 +186,8 @@ def rise_excess(
         raise ParameterError(
             f"{panel.language}: rises is judged against {', '.join(missing)}; capture it too."
         )
-    compared = [(outcomes[c], peak_layer(panel, outcomes[c])) for c in others]
-    return _excess(panel, outcomes[subject], [(outcomes[subject], 0), *compared], rng)
+    compared = {c: (outcomes[c], peak_layer(panel, outcomes[c])) for c in others}
+    return _excess(panel, outcomes[subject], {"layer 0": (outcomes[subject], 0), **compared}, rng)
 
 
 def largest_drop(panel: Panel, outcomes: np.ndarray, *, rng: np.random.Generator) -> Interval:
@@ -271,19 +271,19 @@ def _chance(panel: Panel, options: Mapping | None) -> float:
 def _excess(
     panel: Panel,
     outcomes: np.ndarray,
-    compared: Sequence[tuple[np.ndarray, int]],
+    compared: Mapping[str, tuple[np.ndarray, int]],
     rng: np.random.Generator,
     *,
     exchangeable: bool = False,
 ) -> Interval:
-    """Peak minus the best of the compared (outcomes, layer), fixed before the subject is resampled.
+    """Peak minus the best of the compared, name -> (outcomes, layer), fixed before the subject is resampled.
 
     `exchangeable` controls measure the same thing, so that their mean is their typical value.
     """
     rows = panel.confirmation
     own = confirmed_interval(panel, outcomes[peak_layer(panel, outcomes)].mean(0)[rows], rng, bounds=(0, 1))
-    controls = [found[layer][:, rows].mean() for found, layer in compared]
-    return shifted(own, max(controls), np.mean(controls) if exchangeable else None)
+    controls = {name: found[layer][:, rows].mean() for name, (found, layer) in compared.items()}
+    return shifted(own, controls, over_mean=exchangeable)
 
 
 def _curves(panel: Panel, outcomes: Mapping[str, np.ndarray], rng: np.random.Generator) -> pd.DataFrame:

@@ -201,8 +201,8 @@ def matched_evidence(panel: Panel, *, rng: np.random.Generator) -> Evidence:
         others = [t for t in panel.twins if t != subject]
         if subject not in (*panel.twins, PERMUTED):
             others += present(panel, PERMUTED)
-        best = max(float(fits[name].estimate) for name in others)
-        statistics[subject] = {"matched_excess": shifted(fits[subject], best)}
+        controls = {name: float(fits[name].estimate) for name in others}
+        statistics[subject] = {"matched_excess": shifted(fits[subject], controls)}
     statistics[TRAINED]["largest_rise"] = _largest_rise(panel, panel.subjects[TRAINED], second)
     return as_evidence(panel, statistics)
 
