@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from zspace.errors import ClaimError
 from zspace.evidence import claims, rules, study
 from zspace.evidence.rules import Control, Evidence
-from zspace.files import params
+from zspace.files import PROJECT, params
 from zspace.measures.resampling import Count, Interval, TestResult
 
 RULES = params("claims")
@@ -567,5 +567,21 @@ def test_an_excess_names_the_control_of_each_limit():
     single = {k: study.excess_over(drawn, "trained", [k], 0) for k in ("random-1", "random-2")}
     assert (apart.low, apart.high) == (single["random-2"].low, single["random-1"].high)
     found = claims.evaluate(CLAIM, Evidence("zh", {"aligned_excess": mean}, GOOD))
-    assert (found.statistic_kind, found.low_over, found.high_over) == ("excess", mean.low_over, mean.high_over)
+    assert (found.statistic_kind, found.low_over, found.high_over) == (
+        "excess",
+        mean.low_over,
+        mean.high_over,
+    )
     assert "[0.200 over random-2, 0.500 over the mean of random-0" in found.as_corrected_reason
+
+
+def test_the_claims_file_has_short_lines_and_every_claim_its_fields():
+    lines = (PROJECT / "params" / "claims.yaml").read_text(encoding="utf-8").splitlines()
+    assert max(map(len, lines)) <= 110
+    for claim, entry in RULES.items():
+        rules.validate(claim, entry)
+        assert set(entry["statement"]) == set(claims.READINGS)
+        assert len(entry["title"]) <= 80
+        assert not re.search(r"\btwins?\b|nothing to explain", json.dumps(entry))
+        assert all(set(r) == {"date", "seen", "changed"} for r in entry.get("revised", ()))
+        assert all(re.fullmatch(r"\d{4}-\d\d-\d\d", r["date"]) for r in entry.get("revised", ()))

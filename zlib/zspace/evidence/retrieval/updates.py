@@ -5,7 +5,7 @@ layer has to be chosen; what a random-weight twin gains in the same way is subtr
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -103,9 +103,10 @@ def update_evidence(
     for subject, stream in zip(gains, rng.spawn(len(gains)), strict=True):
         best = max((t for t in panel.twins if t != subject), key=lambda t: gains[t].mean())
         first, second = stream.spawn(2)
+        excess = confirmed_interval(panel, gains[subject] - gains[best], second)
         statistics[subject] = {
             "update_gain": confirmed_interval(panel, gains[subject], first),
-            "update_gain_excess": confirmed_interval(panel, gains[subject] - gains[best], second),
+            "update_gain_excess": replace(excess, low_over=best, high_over=best),
         }
     return as_evidence(panel, statistics)
 
