@@ -18,7 +18,6 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 
-
 @dataclass(frozen=True)
 class SnrProfile:
     """Distances by state (..., L+1) and contributions by step (..., L), in squared units of the states.
