@@ -19,7 +19,8 @@ from ...measures import alignment, association, depth, depth_definitions, residu
 from ...measures.resampling import TestResult, stratified_permutations
 from ...sources import languages
 from ..claims import rule
-from ..language_pairs import PERMUTED, SHUFFLED, TRAINED, Panel, length_overlap_strata
+from ..error_rates import ASSOCIATION, Size, Worlds
+from ..language_pairs import PERMUTED, SEEDS, SHUFFLED, TRAINED, Panel, length_overlap_strata
 from ..retrieval import by_layer
 from ..rules import Control, Evidence, bound_of
 from ..study import present
@@ -76,7 +77,8 @@ def language_depth(panels: Mapping[str, Panel], anchor: str, *, rng: np.random.G
         for subject, tests in found.items():
             kept = statistics.setdefault(subject, {})
             kept |= {f"{name}_{k}": v for k, v in tests.items()}
-    evidence = {claim: _evidence(statistics, panels) for claim in (DEPTH, MECHANISM)}
+    n_items = int(next(iter(panels.values())).confirmation.sum())
+    evidence = {claim: _evidence(statistics, n_items) for claim in (DEPTH, MECHANISM)}
     joined = [pd.concat(t, ignore_index=True) for t in (curves, tables, partial)]
     return LanguageDepth(depths, *joined, evidence)
 
@@ -250,15 +252,33 @@ def _with_error(x: np.ndarray, y: np.ndarray, critical: float, rng: np.random.Ge
     return float(np.mean(np.abs(rho) >= critical - 1e-9))
 
 
-def _evidence(statistics: Mapping[str, Mapping[str, TestResult]], panels: Mapping[str, Panel]) -> Evidence:
+def _evidence(statistics: Mapping[str, Mapping[str, TestResult]], n_items: int | None = None) -> Evidence:
     controls = tuple(
         Control(name, "positive" if name == SORTED else "negative", found)
         for name, found in statistics.items()
         if name != TRAINED
     )
-    first: Panel = next(iter(panels.values()))
-    return Evidence(
-        statistics=statistics[TRAINED],
-        controls=controls,
-        n_items=int(first.confirmation.sum()),
-    )
+    return Evidence(statistics=statistics[TRAINED], controls=controls, n_items=n_items)
+
+
+def worlds(claim: str, size: Size) -> Worlds:
+    """Outcomes of as many languages that correlate with the share by `error_rates.ASSOCIATION`.
+
+    At most eight languages: their orders are counted many thousand times, those of more take too long.
+    """
+    n = min(size.n_languages - 1, 8)
+
+    def simulate(world: str, rng: np.random.Generator) -> Evidence:
+        share, rho = rng.standard_normal(n), ASSOCIATION[world]
+        proxies = {p: share + 0.2 * rng.standard_normal(n) for p in languages.PROXIES}
+        outcome = {TRAINED: rho * share + np.sqrt(1 - rho**2) * rng.standard_normal(n)}
+        outcome |= {f"random-{seed}": rng.standard_normal(n) for seed in SEEDS}
+        statistics = {}
+        for subject in (*outcome, SORTED):
+            found = statistics.setdefault(subject, {})
+            for proxy, x in proxies.items():
+                test, _ = rank_test(x, -x if subject == SORTED else outcome[subject], rng=rng)
+                found |= {f"{name}_rho_{proxy}": test for name in OUTCOMES}
+        return _evidence(statistics)
+
+    return Worlds(claim, lambda rng: simulate, {"n": n})

@@ -20,11 +20,12 @@ from scipy import stats
 from ...errors import ParameterError
 from ...measures import association, bridges
 from ...measures.bridges import ladders
-from ...measures.resampling import Interval, TestResult, group_weights, interval_of
+from ...measures.resampling import GroupDraws, Interval, TestResult, interval_of
+from ..error_rates import Size, Worlds, from_errors, strength_of
 from ..language_pairs import PLANTED, SHUFFLED, TRAINED, Panel
 from ..rules import Control, Evidence
 from ..statistics import Statistic
-from ..study import N_RESAMPLES, again, as_evidence, judged, present
+from ..study import N_RESAMPLES, Study, Values, draw, judge, present, standard_errors
 
 AFFINE, CONDITIONING = "prediction_5_affine_vs_procrustes", "prediction_6_bridge_conditioning"
 ROTATION, PERMUTED_LANGUAGES = "rotation planted", "languages permuted"
@@ -39,11 +40,13 @@ class BridgeResult:
 
     curves : language, subject, layer, R^2 of every rung ("r2 procrustes", ...), gap, log_kappa and their
         means under orthogonal truth ("gap, null", "log_kappa, null").
-    evidence : of `AFFINE`, one a language.
+    evidence : of `AFFINE`, one per language.
+    errors : subject -> standard errors of its three statistics, from replicates (median over languages).
     """
 
     curves: pd.DataFrame
     evidence: list[Evidence]
+    errors: Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -82,21 +85,22 @@ def too_few(n_languages: int) -> str | None:
 
 def affine_vs_procrustes(panels: Mapping[str, Panel], *, rng: np.random.Generator) -> BridgeResult:
     """Prediction 5 on every language paired with the anchor."""
-    curves, evidence = [], []
+    curves, measured, evidence = [], [], []
     for panel, stream in zip(panels.values(), rng.spawn(len(panels)), strict=True):
         making, fitting, judging = stream.spawn(3)
         subjects = bridge_subjects(panel, making)
-        measured = {
+        fitted = {
             name: _ladder(panel, pair, one)
             for (name, pair), one in zip(subjects.items(), fitting.spawn(len(subjects)), strict=True)
         }
-
-        def make(subject: str, rng: np.random.Generator, panel=panel, by=measured) -> Evidence:
-            return gap_evidence(panel, {**by, TRAINED: by[subject]}, rng=rng)
-
-        evidence.append(judged(AFFINE, panel, make, rng=judging))
-        curves += [_curve(panel.language, name, *one) for name, one in measured.items()]
-    return BridgeResult(pd.concat(curves, ignore_index=True), evidence)
+        drawing, simulating = judging.spawn(2)
+        draws = draw(panel, rng=drawing)
+        # random-weight baselines are not judged: their languages have no reason to be rotations of each other
+        names = [name for name in fitted if name not in panel.twins]
+        measured.append({name: gap_values(*fitted[name], draws, rng=simulating) for name in names})
+        evidence.append(judge(STUDY, panel, measured[-1], draws))
+        curves += [_curve(panel.language, name, *one) for name, one in fitted.items()]
+    return BridgeResult(pd.concat(curves, ignore_index=True), evidence, standard_errors(measured))
 
 
 def bridge_subjects(panel: Panel, rng: np.random.Generator) -> dict[str, tuple]:
@@ -132,15 +136,40 @@ def plant_map(
     return np.stack(found)
 
 
-def gap_evidence(panel: Panel, measured: Mapping[str, tuple], *, rng: np.random.Generator) -> Evidence:
-    """Gap beyond orthogonal truth, and its growth from the first to the last third of the layers.
+def gap_values(
+    found: ladders.Ladder, null: bridges.OrthogonalNull, draws: GroupDraws, *, rng: np.random.Generator
+) -> Values:
+    """`_STATISTICS` of a subject: means over layers; the gap is beyond orthogonal truth.
 
-    The trained model, the shuffled pairing and what was planted are judged. Twins are not: their languages
-    have no reason to be rotations of each other.
+    Its growth is from the first to the last third of the layers. `rng` resamples the simulations of the null,
+    whose mean is an estimate too.
     """
-    names = (TRAINED, *present(panel, SHUFFLED), ROTATION, PLANTED)
-    statistics = {name: _gap_statistics(panel, *measured[name], again(rng)) for name in names}
-    return as_evidence(panel, statistics)
+    members = np.eye(draws.n_groups)[draws.codes]
+    better, spread = (found.errors[0] - found.errors[1]) @ members, found.spread @ members
+    simulated = np.moveaxis(null.null_gap, -1, 0)
+    picked = simulated[rng.integers(0, len(simulated), (len(draws.weights), len(simulated)))].mean(1)
+    replicates = (draws.weights @ better.T) / (draws.weights @ spread.T) - picked
+    explained = 1 - (draws.weights @ (found.errors[1] @ members).T) / (draws.weights @ spread.T)
+    one = (inner(found.r2["ridge"]), inner(null.gap_excess), _growth(null.gap_excess))
+    many = (inner(explained), inner(replicates), _growth(replicates))
+    return Values(np.array(one), np.stack(many), draws.n_groups)
+
+
+_STATISTICS = ("held_out_r2", "gap_excess", "gap_growth")
+
+
+def gap_statistics(measured: Mapping[str, Values], subject: str, draws: GroupDraws) -> dict[str, Interval]:
+    """Held-out R^2, the gap beyond orthogonal truth, and its growth."""
+    one, many, n = measured[subject]
+    return {name: interval_of(one[i], many[i], n) for i, name in enumerate(_STATISTICS)}
+
+
+STUDY = Study(AFFINE, gap_statistics)
+
+
+def gap_worlds(result: BridgeResult) -> Worlds:
+    """Gaps with the standard errors of a run."""
+    return from_errors(STUDY, result.errors, _STATISTICS, result.evidence)
 
 
 def bridge_conditioning(
@@ -158,23 +187,75 @@ def bridge_conditioning(
     parts = quarters(scenario, splitting)
     states = {name: by_language(panels, anchor, name) for name in subjects}
     states[PLANTED] = planted_languages(states[TRAINED], anchor, parts[0], planting)
-    tables = {name: pair_table(one, parts, rng=again(measuring)) for name, one in states.items()}
-    languages = tuple(states[TRAINED])
-    found = {name: correlation(table, languages, rng=again(judging)) for name, table in tables.items()}
-    moved = dict(zip(languages, np.roll(languages, 1).tolist(), strict=True))
-    found[PERMUTED_LANGUAGES] = correlation(tables[TRAINED], languages, rng=again(judging), renamed=moved)
-    kinds = {PLANTED: "positive", PERMUTED_LANGUAGES: "negative"}
-    evidence = Evidence(
-        statistics=found[TRAINED][0],
-        controls=tuple(Control(name, kind, found[name][0]) for name, kind in kinds.items()),
-        n_items=len(scenario),
-    )
+    streams = measuring.spawn(len(states))
+    tables = {
+        name: pair_table(one, parts, rng=stream)
+        for (name, one), stream in zip(states.items(), streams, strict=True)
+    }
+    found = correlations(tables, tuple(states[TRAINED]), rng=judging)
+    evidence = conditioning_evidence({name: one for name, (one, _) in found.items()}, len(scenario))
     rows = [
         (name, one["mantel_r"].statistic, one["mantel_r"].pvalue, critical)
         for name, (one, critical) in found.items()
     ]
     pairs = pd.concat([table.assign(subject=name) for name, table in tables.items()], ignore_index=True)
     return ConditioningResult(pairs, pd.DataFrame(rows, columns=["subject", "r", "p", "critical"]), evidence)
+
+
+def correlations(
+    tables: Mapping[str, pd.DataFrame], languages: tuple[str, ...], *, rng: np.random.Generator
+) -> dict[str, tuple[dict[str, Statistic], float]]:
+    """`correlation` of every subject's table, and of the trained model's with languages moved on by one."""
+    *streams, moving = rng.spawn(len(tables) + 1)
+    found = {
+        name: correlation(table, languages, rng=stream)
+        for (name, table), stream in zip(tables.items(), streams, strict=True)
+    }
+    found[PERMUTED_LANGUAGES] = correlation(
+        tables[TRAINED], languages, rng=moving, renamed=moved_on(languages)
+    )
+    return found
+
+
+def moved_on(languages: tuple[str, ...]) -> dict[str, str]:
+    """Every language with the name of the one before it."""
+    return dict(zip(languages, np.roll(languages, 1).tolist(), strict=True))
+
+
+def conditioning_evidence(
+    statistics: Mapping[str, Mapping[str, Statistic]], n_items: int | None = None
+) -> Evidence:
+    """Evidence of `CONDITIONING` from the correlations of the model and of its two controls."""
+    kinds = {PLANTED: "positive", PERMUTED_LANGUAGES: "negative"}
+    controls = tuple(Control(name, kind, statistics[name]) for name, kind in kinds.items())
+    return Evidence(statistics=statistics[TRAINED], controls=controls, n_items=n_items)
+
+
+def conditioning_worlds(size: Size) -> Worlds:
+    """Two matrices over as many languages that correlate by `error_rates.ASSOCIATION`."""
+    n = size.n_languages
+
+    def simulate(world: str, rng: np.random.Generator) -> Evidence:
+        if reason := too_few(n):
+            return Evidence("simulated", unavailable=reason)
+        names = tuple(f"language {i}" for i in range(n))
+        strengths = {TRAINED: strength_of(world), PLANTED: 0.98}
+        tables = {subject: _related_matrices(names, one, rng) for subject, one in strengths.items()}
+        found = correlations(tables, names, rng=rng)
+        return conditioning_evidence({name: one for name, (one, _) in found.items()})
+
+    return Worlds(CONDITIONING, lambda rng: simulate, {"n_languages": n})
+
+
+def _related_matrices(names: tuple[str, ...], strength: float, rng: np.random.Generator) -> pd.DataFrame:
+    """Columns of `pair_table` whose two measures correlate by `strength`."""
+    first, second = np.triu_indices(len(names), 1)
+    kappa, other = (one + one.T for one in rng.standard_normal((2, len(names), len(names))))
+    gap = strength * kappa + np.sqrt(1 - strength**2) * other
+    columns = {"first": np.array(names)[first], "second": np.array(names)[second], "r2": 0.5}
+    return pd.DataFrame(
+        {**columns, "log_kappa_excess": kappa[first, second], "gap_excess": gap[first, second]}
+    )
 
 
 def pair_table(
@@ -282,27 +363,6 @@ def _ladder(
     x, y = (bridges.principal_components(s, train, p) for s in pair)
     parts = (x[:, train], y[:, train], x[:, test], y[:, test])
     return ladders.climb(*parts), bridges.orthogonal_null(*parts, noise="both", rng=rng)
-
-
-def _gap_statistics(
-    panel: Panel, found: ladders.Ladder, null: bridges.OrthogonalNull, rng
-) -> dict[str, Interval]:
-    scenario = panel.scenario[panel.confirmation]
-    codes = np.unique(scenario, return_inverse=True)[1]
-    members = np.eye(codes.max() + 1)[codes]
-    weights = group_weights(codes, N_RESAMPLES, rng=rng)
-    better, spread = (found.errors[0] - found.errors[1]) @ members, found.spread @ members
-    # the mean of the simulations is an estimate too
-    simulated = np.moveaxis(null.null_gap, -1, 0)
-    drawn = simulated[rng.integers(0, len(simulated), (N_RESAMPLES, len(simulated)))].mean(1)
-    replicates = (weights @ better.T) / (weights @ spread.T) - drawn
-    excess = null.gap_excess
-    explained = 1 - (weights @ (found.errors[1] @ members).T) / (weights @ spread.T)
-    return {
-        "held_out_r2": interval_of(inner(found.r2["ridge"]), inner(explained), weights.shape[1]),
-        "gap_excess": interval_of(inner(excess), inner(replicates), weights.shape[1]),
-        "gap_growth": interval_of(_growth(excess), _growth(replicates), weights.shape[1]),
-    }
 
 
 def inner(values: np.ndarray) -> np.ndarray:
