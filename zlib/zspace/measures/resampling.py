@@ -96,7 +96,7 @@ class GroupDraws:
 
 
 def draw_groups(groups, n_resamples: int, *, rng: np.random.Generator) -> GroupDraws:
-    """Draw whole groups with replacement; `groups` (n,) labels. Raises ValueError with fewer than 2 groups."""
+    """Draw whole groups (n,) with replacement. Raises ValueError with fewer than 2 groups."""
     weights = group_weights(groups, n_resamples, rng=rng)
     codes = np.unique(np.asarray(groups), return_inverse=True)[1]
     return GroupDraws(codes, weights, _multinomial(weights.shape[1] + 2, n_resamples, rng))

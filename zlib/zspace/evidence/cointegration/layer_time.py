@@ -31,7 +31,7 @@ from ..error_rates import Size, Worlds, from_errors
 from ..language_pairs import SHUFFLED, TRAINED, Pair, Panel
 from ..rules import Control, Evidence
 from ..statistics import Statistic
-from ..study import N_RESAMPLES, present, require_scenarios
+from ..study import N_RESAMPLES, Study, Values, draw, judge, present, require_scenarios, standard_errors
 
 TIME, RANK = "conjecture_7_layers_as_time", "conjecture_7_rank_in_models"
 ONE_MAP, OWN_MAPS = "one map planted", "maps of each layer planted"
