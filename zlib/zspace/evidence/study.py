@@ -7,7 +7,6 @@ import numpy as np
 
 from ..errors import ParameterError
 from ..measures.resampling import Interval, bootstrap, interval_of
-from ..states import store
 from . import claims
 from .language_pairs import PLANTED, SHUFFLED, TRAINED, VARIANTS, Panel
 from .rules import Control, Evidence
@@ -57,7 +56,7 @@ def judged(
 
 def missing_controls(claim: str, panel: Panel, also: Sequence[str] = ()) -> list[str]:
     """Subjects that a claim's rule requires and the panel does not have."""
-    from_states = {SHUFFLED, PLANTED, *(store.variant_label(*v) for v in VARIANTS)}
+    from_states = {SHUFFLED, PLANTED, *(one.name for one in VARIANTS)}
     wanted = [name for name in claims.rule(claim)["rules"].get("required", ()) if name in from_states]
     absent = [name for name in (*wanted, *also) if name not in panel.subjects]
     return [*absent, "token ids"] if panel.tokens is None and absent else absent

@@ -8,7 +8,6 @@ import functools
 import inspect
 import itertools
 import os
-import re
 import signal
 import sys
 from collections.abc import Callable
@@ -90,13 +89,14 @@ def capture(
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")] = "cpu",
 ) -> None:
     """Record the hidden states of a model (and its baselines) on a corpus; what is there is not redone."""
-    from ..states import capture as capturing
+    from ..sources.models import Subject
+    from ..states import subjects
 
-    wanted = [_variant(name) for name in _names(variants)]
-    options = {"poolings": _names(poolings), "dtype": dtype, "device": device, "progress": True}
-    for label, states in capturing.ensure_all(model, texts, variants=wanted, **options).items():
+    wanted, names = [Subject.parse(name) for name in _names(variants)], _names(poolings)
+    options = {"poolings": names, "together": names, "strict": True, "dtype": dtype, "device": device}
+    for subject, states in subjects.open_states(model, texts, wanted, **options).items():
         sizes = ", ".join(f"{size} {dim}s" for dim, size in states.sizes.items() if dim != "position")
-        typer.echo(f"{model} {label}: {sizes}")
+        typer.echo(f"{model} {subject.name}: {sizes}")
 
 
 @app.command("import")
@@ -298,19 +298,6 @@ def _pair(text: str) -> tuple[str, str]:
 
 def _names(text: str | None) -> list[str]:
     return [name.strip() for name in (text or "").split(",") if name.strip()]
-
-
-def _variant(label: str) -> tuple[str, int | None]:
-    """("random", 0) of "random-0", ("trained", None) of "trained"."""
-    from .grids import VARIANTS
-
-    name, seed = re.fullmatch(r"(.*?)(?:-(\d+))?", label).groups()
-    if name not in VARIANTS or (name == "trained") != (seed is None):
-        raise ParameterError(
-            f"unknown variant {label!r}. Known: trained, "
-            f"{', '.join(f'{v}-SEED' for v in VARIANTS if v != 'trained')} (SEED a number)."
-        )
-    return name, None if seed is None else int(seed)
 
 
 def _blocks(text: str, there: list[int]) -> list[int]:

@@ -1,8 +1,7 @@
 """A language model in memory: its parts, what identifies its numbers, and its tokens.
 
 A `LanguageModel` holds a decoder-only transformer with L blocks and hidden size d, its tokenizer and the
-parts that `capture` hooks. `VARIANTS` are the trained model and its baselines. Importing this module imports
-neither torch nor transformers.
+parts that `capture` hooks. Importing this module imports neither torch nor transformers.
 """
 
 import os
@@ -14,12 +13,12 @@ import numpy as np
 
 from ...errors import ModelError
 from . import blocks, weights
+from .subject import TRAINED, Subject
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-VARIANTS = ("trained", "random", "random-blocks", "permuted-embeddings", "re-rounded")
 CONSTRUCTION = 1  # part of every baseline's identity; raise when a change of `baselines` changes its weights
 _DTYPES = ("float32", "bfloat16")
 
@@ -29,15 +28,14 @@ class LanguageModel:
     """A decoder-only transformer in evaluation mode, its tokenizer and its anatomy.
 
     `network` is the whole causal language model; `trunk` yields its last hidden state without the LM
-    head; `blocks` are its L blocks; `final_norm` follows h_L. `variant` is one of VARIANTS, `seed` that
-    of a twin (None if trained). `dtype` is "float32" or "bfloat16"; `device` is where token ids go.
+    head; `blocks` are its L blocks; `final_norm` follows h_L. `subject` says which weights it has: the
+    trained ones, or those of a variant. `dtype` is "float32" or "bfloat16"; `device` is where token ids go.
     `source` identifies the weights, `origin` says where they lie (None for a network made in memory).
     """
 
     name: str
     revision: str
-    variant: str
-    seed: int | None
+    subject: Subject
     network: "nn.Module"
     tokenizer: object
     trunk: "nn.Module"
@@ -60,24 +58,25 @@ class LanguageModel:
 
     def identity(self) -> dict:
         """All that decides this model's numbers, JSON-serialisable; equals `identity(name, ...)`."""
-        return _identity(self.name, self.source, self.variant, self.seed, self.dtype)
+        return _identity(self.name, self.source, self.subject, self.dtype)
 
 
 def identity(
-    name_or_path: str | os.PathLike,
-    *,
-    variant: str = "trained",
-    seed: int | None = None,
-    dtype: str | None = None,
+    name_or_path: str | os.PathLike, *, subject: Subject = TRAINED, dtype: str | None = None
 ) -> dict:
     """All that decides a model's numbers, without loading it (no torch); equals `load(...).identity()`.
 
-    Raises ModelError for an unknown name, variant or dtype, or a seed that does not fit the variant.
+    Raises ModelError for an unknown name or dtype.
     """
     source = weights.find(name_or_path)
-    check_variant(variant, seed)
     dtype = checked_dtype(dtype or source.dtype)
-    return _identity(source.name, weights.identify(source), variant, seed, dtype)
+    return _identity(source.name, weights.identify(source), subject, dtype)
+
+
+def possible(name_or_path: str | os.PathLike, subjects: Sequence[Subject]) -> list[Subject]:
+    """Those of the subjects that a model has: re-roundings only where its weights are quantised."""
+    quantised = weights.find(name_or_path).is_gguf
+    return [one for one in subjects if quantised or one.kind != "re-rounded"]
 
 
 def longest_context(model: LanguageModel) -> int | None:
@@ -109,15 +108,6 @@ def tokenize(model: LanguageModel, texts: Sequence[str]) -> list[tuple[np.ndarra
     return result
 
 
-def check_variant(variant: str, seed: int | None) -> None:
-    """Raise ModelError for an unknown variant, or a seed where none belongs or none where one does."""
-    if variant not in VARIANTS:
-        raise ModelError(f"no variant {variant!r}; there are {', '.join(VARIANTS)}.")
-    if (seed is None) != (variant == "trained"):
-        wanted = "no seed" if variant == "trained" else "an integer seed"
-        raise ModelError(f"variant {variant!r} takes {wanted}, got {seed!r}.")
-
-
 def checked_dtype(dtype: str) -> str:
     """The dtype, if states can be captured in it; raises ModelError where they would overflow."""
     if dtype == "float16":
@@ -130,14 +120,14 @@ def checked_dtype(dtype: str) -> str:
     return dtype
 
 
-def _identity(name: str, source: dict, variant: str, seed: int | None, dtype: str) -> dict:
+def _identity(name: str, source: dict, subject: Subject, dtype: str) -> dict:
     versions = {package: weights.version_of(package) for package in ("torch", "transformers")}
-    construction = {} if variant == "trained" else {"construction": CONSTRUCTION}
+    construction = {} if subject == TRAINED else {"construction": CONSTRUCTION}
     return {
         "model": name,
         **source,
-        "variant": variant,
-        "seed": seed,
+        "variant": subject.kind,
+        "seed": subject.seed,
         **construction,
         "dtype": dtype,
         "versions": versions,
