@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from zspace import theory
 from zspace.measures import accumulation, residual
+from zspace.measures.resampling import group_weights
 
 SHAPES = ((0, 5, 12, 7), (1, 2, 9, 30), (2, 7, 25, 3))  # seed, L+1, n, d
 GROUPS = np.repeat(np.arange(6), [3, 5, 4, 2, 6, 4])
@@ -87,9 +88,8 @@ def test_accumulation_shares_count_paths_that_cannot_be_and_snr_that_rises():
 
 def test_accumulation_shares_of_replicates_are_those_of_each():
     rng = np.random.default_rng(0)
-    result = residual.snr_replicates(
-        *theory.accumulation_null(24, rng=rng, dim=30), GROUPS, n_resamples=5, rng=rng
-    )
+    stack = theory.accumulation_null(24, rng=rng, dim=30)
+    result = residual.snr_replicates(*stack, GROUPS, group_weights(GROUPS, 5, rng=rng))
     shares = accumulation.accumulation_shares(result.replicates)
     assert shares.shares.shape == (5, 3)
     first = residual.SnrProfile(

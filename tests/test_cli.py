@@ -257,8 +257,11 @@ def test_sweep_takes_all_parts_into_the_committed_folder_by_default(zspace, monk
     assert str(grid.FOLDER) in out
 
 
-def test_verify_runs_tests_and_notebooks_on_one_thread_each(zspace, project, monkeypatch):
+def test_verify_runs_tests_and_notebooks_on_one_thread_each_unless_told_otherwise(
+    zspace, project, monkeypatch
+):
     monkeypatch.setenv("ZSPACE_RUNS", "")
+    monkeypatch.delenv("OMP_NUM_THREADS")
 
     def become(program, words, environment):
         raise SystemExit(json.dumps([words[3:], environment["ZSPACE_RUNS"], environment["OMP_NUM_THREADS"]]))
@@ -271,6 +274,8 @@ def test_verify_runs_tests_and_notebooks_on_one_thread_each(zspace, project, mon
     words = json.loads(zspace("verify", "--full", "tests")[0])[0]
     assert words[-1] == "tests"
     assert "not full" not in words
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert json.loads(zspace("verify")[0])[2] == "2"
 
 
 def test_publish_writes_what_the_ledger_holds_and_nothing_typed(zspace, project):

@@ -8,7 +8,7 @@ import pytest
 from zspace import theory
 from zspace.evidence import claims, error_rates, language_pairs, rules, study
 from zspace.evidence.retrieval import by_layer, updates
-from zspace.evidence.snr_descent import descent, dilution
+from zspace.evidence.snr_descent import accumulation, descent
 from zspace.measures import alignment, residual
 from zspace.measures.resampling import Interval
 from zspace.sources import corpora
@@ -23,14 +23,63 @@ EMPIRICAL = (
 SEEDS = (0, 1, 2)
 
 
-def retrieval_evidence(panel, rng, claim="prediction_1_aligned"):
-    return by_layer.EVIDENCE[claim](panel, by_layer.retrieval_outcomes(panel), rng=rng)
+STUDIES = {
+    **{one.claim: one for one in by_layer.STUDIES},
+    updates.CLAIM: updates.STUDY,
+    descent.EVERY: descent.STUDY,
+    accumulation.CLAIM: accumulation.STUDY,
+}
+
+
+def worlds_of(claim, size):
+    """Simulated worlds of a claim at a size."""
+    if claim in (one.claim for one in by_layer.STUDIES):
+        return by_layer.worlds(STUDIES[claim], size)
+    return {updates.CLAIM: updates, descent.EVERY: descent, accumulation.CLAIM: accumulation}[claim].worlds(
+        size
+    )
+
+
+def retrieval_evidence(panel, rng, claim="prediction_1_aligned", outcomes=None):
+    outcomes = by_layer.retrieval_outcomes(panel) if outcomes is None else outcomes
+    measured = {n: by_layer.accuracy_at_peak(panel, o) for n, o in outcomes.items()}
+    return study.assemble(STUDIES[claim], measured, study.draw(panel, rng=rng), panel.language)
+
+
+def retrieval_statistic(name, panel, outcomes, subject, rng):
+    """One statistic of predictions 1, of one subject."""
+    measured = {n: by_layer.accuracy_at_peak(panel, o) for n, o in outcomes.items()}
+    make = by_layer.aligned_statistics if name == "aligned_excess" else by_layer.rises_statistics
+    return make(measured, subject, study.draw(panel, rng=rng))[name]
+
+
+def aligned_excess(panel, outcomes, subject, *, rng):
+    return retrieval_statistic("aligned_excess", panel, outcomes, subject, rng)
+
+
+def rise_excess(panel, outcomes, subject, *, rng):
+    return retrieval_statistic("rise_excess", panel, outcomes, subject, rng)
+
+
+def largest_drop(panel, outcomes, *, rng):
+    return study.draw(panel, rng=rng).mean(by_layer.accuracy_at_peak(panel, outcomes).drop)
+
+
+def matched_evidence(panel, *, rng):
+    draws = study.draw(panel, rng=rng)
+    measured = descent.matched(panel, draws) | descent.geometric_controls(panel, draws, rng=rng)
+    return study.assemble(descent.STUDY, measured, draws, panel.language)
+
+
+def update_evidence(panel, measured, *, rng):
+    gains = {name: updates.update_gain(auc)[panel.confirmation] for name, auc in measured.items()}
+    return study.assemble(updates.STUDY, gains, study.draw(panel, rng=rng), panel.language)
 
 
 @pytest.mark.parametrize("claim", EMPIRICAL)
 def test_rule_tells_true_false_and_null_apart(claim, rng):
-    worlds = error_rates.simulation(claim, n_scenarios=30, n_draws=2, rng=rng)
-    found = claims.operating_characteristic(claim, worlds, rng=rng, n_simulations=6)
+    simulate = worlds_of(claim, error_rates.Size(30, 2, 2)).make(rng)
+    found = claims.operating_characteristic(claim, simulate, rng=rng, n_simulations=6)
     assert found.power >= 5 / 6
     assert found.rates["false"].get("supported", 0) == 0
     assert found.null_supported <= 1 / 6  # gross errors only; the full size stands below
@@ -40,8 +89,8 @@ def test_rule_tells_true_false_and_null_apart(claim, rng):
 @pytest.mark.full
 @pytest.mark.parametrize("claim", EMPIRICAL)
 def test_rule_supports_the_null_in_at_most_one_of_twenty(claim, rng):
-    worlds = error_rates.simulation(claim, n_scenarios=30, n_draws=4, rng=rng)
-    found = claims.operating_characteristic(claim, worlds, rng=rng, n_simulations=400)
+    simulate = worlds_of(claim, error_rates.Size(30, 4, 2)).make(rng)
+    found = claims.operating_characteristic(claim, simulate, rng=rng, n_simulations=400)
     assert found.null_supported <= 0.05
     assert found.power >= 0.95
     assert found.power_modest >= found.null_supported
@@ -107,9 +156,8 @@ def test_the_null_model_of_theorem_2_falls_and_is_never_aligned(seed):
 
 
 def test_accumulation_tells_dilution_from_cross_terms(rng):
-    scenario = np.repeat(np.arange(20), 4)
-    worlds = dilution.accumulation_worlds(scenario, rng=rng)
-    shares = {w: worlds(w, rng).statistics["accumulation_share"].estimate for w in error_rates.WORLDS}
+    simulate = accumulation.worlds(error_rates.Size(30, 4, 2)).make(rng)
+    shares = {w: simulate(w, rng).statistics["accumulation_share"].estimate for w in error_rates.WORLDS}
     assert shares["true"] == pytest.approx(1, abs=0.1)
     assert shares["null"] == pytest.approx(0.5, abs=0.07)
     assert shares["modest"] == pytest.approx(0.75, abs=0.07)
@@ -131,19 +179,19 @@ def test_discovery_items_never_reach_the_verdict(rng):
     """Ruining the discovery outcomes may move the layer but not which items the interval counts."""
     panel = language_pairs.simulated_panel("scenarios", 1.0, rng=rng)
     outcomes = by_layer.retrieval_outcomes(panel)
-    first = by_layer.aligned_excess(panel, outcomes, language_pairs.TRAINED, rng=np.random.default_rng(0))
+    first = aligned_excess(panel, outcomes, language_pairs.TRAINED, rng=np.random.default_rng(0))
     peak = by_layer.peak_layer(panel, outcomes[language_pairs.TRAINED])
     ruined = {name: found.copy() for name, found in outcomes.items()}
     for found in ruined.values():
         found[:, :, panel.discovery] = False
     ruined[language_pairs.TRAINED][peak][:, panel.discovery] = True
-    second = by_layer.aligned_excess(panel, ruined, language_pairs.TRAINED, rng=np.random.default_rng(0))
+    second = aligned_excess(panel, ruined, language_pairs.TRAINED, rng=np.random.default_rng(0))
     controls = [by_layer.peak_layer(panel, outcomes[c]) for c in (*panel.twins, language_pairs.PERMUTED)]
     assert second.estimate >= first.estimate - 0.1
     assert any(controls)  # the controls' layers do come from discovery
     flipped = {name: found.copy() for name, found in outcomes.items()}
     flipped[language_pairs.TRAINED][:, :, panel.confirmation] = False
-    third = by_layer.aligned_excess(panel, flipped, language_pairs.TRAINED, rng=np.random.default_rng(0))
+    third = aligned_excess(panel, flipped, language_pairs.TRAINED, rng=np.random.default_rng(0))
     assert third.estimate < 0
 
 
@@ -152,7 +200,7 @@ def test_layer_zero_peak_has_no_drop_and_no_rise(rng):
     n = len(panel.scenario)
     outcomes = np.zeros((4, 2, n), bool)
     outcomes[0] = True
-    drop = by_layer.largest_drop(panel, outcomes, rng=rng)
+    drop = largest_drop(panel, outcomes, rng=rng)
     assert (drop.estimate, drop.low, drop.high) == (0, 0, 0)
 
 
@@ -161,10 +209,10 @@ def test_largest_drop_finds_a_dip_before_the_peak(rng):
     outcomes = np.zeros((5, 2, len(panel.scenario)), bool)
     for layer, share in enumerate((0.2, 0.6, 0.3, 0.9, 0.1)):
         outcomes[layer] = rng.random((2, len(panel.scenario))) < share
-    drop = by_layer.largest_drop(panel, outcomes, rng=rng)
+    drop = largest_drop(panel, outcomes, rng=rng)
     assert drop.low > 0.02  # from .6 to .3; the fall after the peak does not count
     rising = np.sort(outcomes, axis=0)
-    assert by_layer.largest_drop(panel, rising, rng=rng).high <= 0.02
+    assert largest_drop(panel, rising, rng=rng).high <= 0.02
 
 
 def test_length_overlap_strata_hold_several_items_and_keep_ties_together(rng):
@@ -236,9 +284,9 @@ def test_peak_layer_is_chosen_on_discovery(panel):
 def test_aligned_excess_is_over_the_best_of_every_control(panel, rng, best):
     layers = ((0.6, 0.6),) if best in ("surface_overlap", "shared_spelling") else (*LOW[:1], (0.6, 0.6))
     outcomes = made_outcomes(panel, trained=(*LOW[:1], (0.9, 0.9)), **{best: layers})
-    found = by_layer.aligned_excess(panel, outcomes, language_pairs.TRAINED, rng=rng)
+    found = aligned_excess(panel, outcomes, language_pairs.TRAINED, rng=rng)
     assert found.estimate == pytest.approx(0.9 - 0.6)
-    evidence = by_layer.aligned_evidence(panel, outcomes, rng=rng)
+    evidence = retrieval_evidence(panel, rng, outcomes=outcomes)
     assert evidence.statistics["aligned_excess"].estimate == pytest.approx(0.9 - 0.6)
 
 
@@ -247,26 +295,26 @@ def test_aligned_excess_leaves_out_what_is_no_control_of_it(panel, rng):
     outcomes = made_outcomes(
         panel, trained=high, random_blocks_0=high, shuffled_pairing=high, planted_signal=high
     )
-    found = by_layer.aligned_excess(panel, outcomes, language_pairs.TRAINED, rng=rng)
+    found = aligned_excess(panel, outcomes, language_pairs.TRAINED, rng=rng)
     assert found.estimate == pytest.approx(0.8 - 0.1)
     twin = made_outcomes(panel, random_1=high)
-    assert by_layer.aligned_excess(panel, twin, "random-1", rng=rng).estimate == pytest.approx(0.8 - 0.1)
+    assert aligned_excess(panel, twin, "random-1", rng=rng).estimate == pytest.approx(0.8 - 0.1)
 
 
 def test_aligned_excess_chooses_every_layer_on_discovery(panel, rng):
     trained = made_outcomes(panel, trained=BOTH)
-    found = by_layer.aligned_excess(panel, trained, language_pairs.TRAINED, rng=rng)
+    found = aligned_excess(panel, trained, language_pairs.TRAINED, rng=rng)
     assert found.estimate == pytest.approx(0.4 - 0.1)
     control = made_outcomes(panel, trained=((0.9, 0.9),), random_2=BOTH)
-    found = by_layer.aligned_excess(panel, control, language_pairs.TRAINED, rng=rng)
+    found = aligned_excess(panel, control, language_pairs.TRAINED, rng=rng)
     assert found.estimate == pytest.approx(0.9 - 0.4)
 
 
 def test_aligned_excess_has_its_lower_limit_over_the_best_control_and_its_upper_over_the_mean(panel):
     outcomes = made_outcomes(panel, trained=((0.5, 0.5),), random_1=((0.7, 0.7),))
-    found = by_layer.aligned_excess(panel, outcomes, language_pairs.TRAINED, rng=np.random.default_rng(0))
+    found = aligned_excess(panel, outcomes, language_pairs.TRAINED, rng=np.random.default_rng(0))
     values = outcomes[language_pairs.TRAINED][0].mean(0)[panel.confirmation]
-    own = study.confirmed_interval(panel, values, np.random.default_rng(0), bounds=(0, 1))
+    own = study.draw(panel, rng=np.random.default_rng(0)).mean(values, bounds=(0, 1))
     controls = [0.1, 0.7, 0.1, 0.1, 0.1, 0.1]  # three twins, permuted embeddings, two from the texts
     assert found.low == pytest.approx(own.low - 0.7)
     assert found.high == pytest.approx(own.high - np.mean(controls))
@@ -277,19 +325,19 @@ def test_aligned_excess_has_its_lower_limit_over_the_best_control_and_its_upper_
 def test_rise_excess_is_over_the_own_layer_zero_and_random_blocks(panel, rng, best):
     layers = {"trained": (*LOW[:1], (0.9, 0.9)), "random_blocks_0": LOW}
     layers[best] = ((0.6, 0.6), *layers[best][1:])
-    found = by_layer.rise_excess(panel, made_outcomes(panel, **layers), language_pairs.TRAINED, rng=rng)
+    found = rise_excess(panel, made_outcomes(panel, **layers), language_pairs.TRAINED, rng=rng)
     assert found.estimate == pytest.approx(0.9 - 0.6)
     # what the blocks add is compared with no other subject
     layers |= dict.fromkeys(("random_0", "permuted_embeddings_0", "surface_overlap"), ((0.8, 0.8),))
-    same = by_layer.rise_excess(panel, made_outcomes(panel, **layers), language_pairs.TRAINED, rng=rng)
+    same = rise_excess(panel, made_outcomes(panel, **layers), language_pairs.TRAINED, rng=rng)
     assert same.estimate == found.estimate
 
 
 def test_rise_excess_chooses_every_layer_on_discovery(panel, rng):
-    found = by_layer.rise_excess(panel, made_outcomes(panel, trained=BOTH), language_pairs.TRAINED, rng=rng)
+    found = rise_excess(panel, made_outcomes(panel, trained=BOTH), language_pairs.TRAINED, rng=rng)
     assert found.estimate == pytest.approx(0.4 - 0.2)
     outcomes = made_outcomes(panel, trained=(*LOW[:1], (0.9, 0.9)), random_blocks_0=BOTH)
-    found = by_layer.rise_excess(panel, outcomes, language_pairs.TRAINED, rng=rng)
+    found = rise_excess(panel, outcomes, language_pairs.TRAINED, rng=rng)
     assert found.estimate == pytest.approx(0.9 - 0.4)
 
 
@@ -298,16 +346,16 @@ def test_rise_excess_of_a_control_is_over_its_layer_zero_and_the_other_twins(pan
     outcomes = made_outcomes(
         panel, planted_signal=peak, random_2=((0.5, 0.5),), random_blocks_0=((0.8, 0.8),)
     )
-    found = by_layer.rise_excess(panel, outcomes, language_pairs.PLANTED, rng=rng)
+    found = rise_excess(panel, outcomes, language_pairs.PLANTED, rng=rng)
     assert found.estimate == pytest.approx(0.9 - 0.5)
-    own = by_layer.rise_excess(panel, outcomes, "random-2", rng=rng)
+    own = rise_excess(panel, outcomes, "random-2", rng=rng)
     assert own.estimate == pytest.approx(0)  # its own layer 0, never itself as a control
 
 
 def test_largest_drop_chooses_its_layers_on_discovery(panel, rng):
     # on discovery from layer 0 to 1, on the others (and over all) from 2 to 3; the peak is the last
     layers = ((0.7, 0.5), (0.2, 0.4), (0.3, 1.0), (0.3, 0.0), (0.9, 1.0))
-    found = by_layer.largest_drop(panel, outcomes_of(panel, layers), rng=rng)
+    found = largest_drop(panel, outcomes_of(panel, layers), rng=rng)
     assert found.estimate == pytest.approx(0.5 - 0.4)
 
 
@@ -396,10 +444,10 @@ NOISE, CLEAR = (3.0, 3.0), (0.1, 0.1)
 def test_matched_excess_is_over_the_best_of_every_control(panel, rng, best):
     subjects = dict.fromkeys(panel.subjects, aligned_states(panel, rng, (NOISE, NOISE)))
     subjects |= {name: aligned_states(panel, rng, (NOISE, CLEAR)) for name in (language_pairs.TRAINED, best)}
-    found = descent.matched_evidence(language_pairs.replace(panel, subjects=subjects), rng=rng)
+    found = matched_evidence(language_pairs.replace(panel, subjects=subjects), rng=rng)
     assert found.statistics["matched_excess"].estimate == pytest.approx(0, abs=0.02)
     subjects[best] = subjects[language_pairs.SHUFFLED]
-    free = descent.matched_evidence(language_pairs.replace(panel, subjects=subjects), rng=rng)
+    free = matched_evidence(language_pairs.replace(panel, subjects=subjects), rng=rng)
     assert free.statistics["matched_excess"].estimate > 0.7
 
 
@@ -424,7 +472,7 @@ def test_matched_excess_chooses_its_layer_on_discovery_and_centres_by_it(panel, 
         profile = residual.snr_profile(x, y, groups=panel.scenario[panel.discovery])
         return matched(name, int(np.argmax(1 - profile.d_same / profile.d_cross)))
 
-    found = descent.matched_evidence(made, rng=rng).statistics["matched_excess"].estimate
+    found = matched_evidence(made, rng=rng).statistics["matched_excess"].estimate
     expected = matched(language_pairs.TRAINED, 0) - max(
         chosen(c) for c in ("random-0", language_pairs.PERMUTED)
     )
@@ -436,7 +484,7 @@ def test_largest_rise_chooses_its_layer_on_discovery(panel, rng):
     # log r rises most from layer 0 to 1 on discovery, from 1 to 2 on the others
     pair = aligned_states(panel, rng, ((0.1, 0.5), (0.8, 0.5), (0.8, 2.0)))
     made = language_pairs.replace(panel, subjects={**panel.subjects, language_pairs.TRAINED: pair})
-    found = descent.matched_evidence(made, rng=rng).statistics["largest_rise"]
+    found = matched_evidence(made, rng=rng).statistics["largest_rise"]
     assert abs(found.estimate) < 0.5
     rises = np.diff(np.log(residual.snr_profile(*(s[:, panel.confirmation] for s in pair)).snr))
     assert rises[1] > 1
@@ -458,7 +506,7 @@ def test_update_gain_is_the_mean_over_inner_layers(panel):
 def test_update_gain_excess_is_over_the_best_twin(panel, rng, best):
     measured = {name: made_auc(panel, 0.01) for name in updates.update_subjects(panel, rng)}
     measured |= {language_pairs.TRAINED: made_auc(panel, 0.3), best: made_auc(panel, 0.1)}
-    found = updates.update_evidence(panel, measured, rng=rng)
+    found = update_evidence(panel, measured, rng=rng)
     assert found.statistics["update_gain"].estimate == pytest.approx(0.3)
     assert found.statistics["update_gain_excess"].estimate == pytest.approx(0.3 - 0.1)
     controls = {c.name: c.statistics["update_gain_excess"].estimate for c in found.controls}
@@ -476,22 +524,16 @@ def test_update_gain_excess_counts_confirmation_items_only(panel, rng):
     measured[language_pairs.TRAINED][1][:, panel.discovery] += 0.4
     for name, share in (("random-0", (0.3, 0.0)), ("random-1", (0.0, 0.1))):
         measured[name][1][:] += np.where(panel.discovery, *share)
-    found = updates.update_evidence(panel, measured, rng=rng)
+    found = update_evidence(panel, measured, rng=rng)
     assert found.statistics["update_gain_excess"].estimate == pytest.approx(-0.1)
 
 
 def test_every_claim_has_the_controls_that_its_rule_requires(panel, rng):
-    outcomes = by_layer.retrieval_outcomes(panel)
-    found = {claim: make(panel, outcomes, rng=rng) for claim, make in by_layer.EVIDENCE.items()}
+    found = {one.claim: retrieval_evidence(panel, rng, one.claim) for one in by_layer.STUDIES}
     measured = {n: updates.update_auc(panel, p) for n, p in updates.update_subjects(panel, rng).items()}
-    found["prediction_2_update_agnosticism"] = updates.update_evidence(panel, measured, rng=rng)
-    found["theorem_2_every_layer"] = descent.every_layer_evidence(panel, rng=rng)
-    replicates = residual.snr_replicates(
-        *(s[:, panel.confirmation] for s in panel.subjects[language_pairs.TRAINED]),
-        panel.scenario[panel.confirmation],
-        rng=rng,
-    )
-    found["theorem_2_accumulation"] = dilution.accumulation_evidence(panel, replicates, rng=rng)
+    found[updates.CLAIM] = update_evidence(panel, measured, rng=rng)
+    found[descent.EVERY] = matched_evidence(panel, rng=rng)
+    found[accumulation.CLAIM] = descent.snr_descent({"zh": panel}, rng=rng).evidence[accumulation.CLAIM][0]
     assert set(found) == set(EMPIRICAL)
     for claim, evidence in found.items():
         controls = {c.name: c for c in evidence.controls}
@@ -504,38 +546,36 @@ def test_every_claim_has_the_controls_that_its_rule_requires(panel, rng):
         assert {v.n_groups for v in intervals} == {8}, claim
 
 
-def test_confirmed_interval_resamples_scenarios(panel):
+def test_draws_resample_scenarios(panel):
     """Outcomes that agree within a scenario are eight observations, not forty."""
     values = np.isin(panel.scenario, np.unique(panel.scenario[panel.confirmation])[:4])[panel.confirmation]
-    found = study.confirmed_interval(panel, values, np.random.default_rng(0), bounds=(0, 1))
+    found = study.draw(panel, rng=np.random.default_rng(0)).mean(values, bounds=(0, 1))
     deviation = found.replicates.std()
     assert deviation == pytest.approx(np.sqrt(0.25 / 8), rel=0.1)  # sqrt(.25 / 40) by item
 
 
 @pytest.mark.parametrize("claim", [c for c in EMPIRICAL if c != "theorem_2_accumulation"])
-def test_simulation_puts_null_on_the_bound_and_modest_on_twice_the_bound(claim, rng, monkeypatch):
+def test_calibration_puts_null_on_the_bound_and_modest_on_twice_the_bound(claim, rng):
     primary = claims.rule(claim)["primary"]
     bound = claims.rule(claim)["rules"]["as_corrected"][primary]["above"]
 
-    def linear(claim_id, share, rng, **size):
+    def linear(share, rng):
         estimate = -0.05 + 0.8 * share
         return rules.Evidence("zh", {primary: Interval(estimate, 0, 0, np.zeros(2), 0.95, 20)})
 
-    monkeypatch.setattr(error_rates, "_evidence", linear)
-    worlds = error_rates.simulation(claim, n_scenarios=30, n_draws=4, rng=rng)
-    found = {w: worlds(w, rng).statistics[primary].estimate for w in error_rates.WORLDS}
+    simulate = error_rates.calibrated(claim, linear, error_rates.Size(30, 4, 2)).make(rng)
+    found = {w: simulate(w, rng).statistics[primary].estimate for w in error_rates.WORLDS}
     assert found == pytest.approx({"true": 0.75, "false": -0.05, "null": bound, "modest": 2 * bound})
 
 
-def test_remarked_speaks_only_where_the_verdict_differs(panel, rng):
+def test_a_remark_speaks_only_where_the_verdict_differs(panel, rng):
     high = made_outcomes(panel, trained=(*LOW[:1], (0.9, 0.9)), planted_signal=(*LOW[:1], (0.9, 0.9)))
     claim = "prediction_1_aligned"
-    one = by_layer.aligned_evidence(panel, high, rng=rng)
     low = made_outcomes(panel, planted_signal=(*LOW[:1], (0.9, 0.9)))
-    other = by_layer.aligned_evidence(panel, low, rng=rng)
-    assert study.remarked(claim, one, one, "m").remark == ""
-    found = study.remarked(claim, one, other, "m")
-    assert found.statistics is one.statistics
+    measured = [{n: by_layer.accuracy_at_peak(panel, o) for n, o in by.items()} for by in (high, low)]
+    draws = study.draw(panel, rng=rng)
+    assert study.judge(STUDIES[claim], panel, measured[0], draws, {"m": measured[0]}).remark == ""
+    found = study.judge(STUDIES[claim], panel, measured[0], draws, {"m": measured[1]})
     assert found.remark.startswith("Depends on the measure: m, as corrected ")
     assert found.remark in claims.evaluate(claim, found).as_corrected_reason
 
@@ -559,27 +599,21 @@ def test_experiments_remark_on_a_verdict_that_standardising_changes(rng):
     assert remark.startswith("Depends on the measure: each dimension divided by its standard deviation")
 
 
-def estimates(evidence, name):
-    return [c.statistics[name].estimate for c in evidence.controls if name in c.statistics]
-
-
 def test_every_claim_on_a_model_is_judged_under_the_other_measure_too(panel, rng, monkeypatch):
-    def compare(claim, evidence, other, measure):
-        primary = claims.rule(claim)["primary"]
-        one, two = ([e.statistics[primary].estimate, *estimates(e, primary)] for e in (evidence, other))
-        assert one != two
-        return language_pairs.replace(evidence, remark=f"{claim}: {measure}")
+    asked = {}
+
+    def remember(judged, pair, measured, draws, others=()):
+        asked[judged.claim] = tuple(others)
+        return study.judge(judged, pair, measured, draws, others or {})
 
     for module in (by_layer, updates, descent):
-        monkeypatch.setattr(module, "remarked", compare)
-    evidence = {
-        **by_layer.retrieval_by_layer({"zh": panel}, rng=rng, n_shuffles=20).evidence,
-        **updates.update_agnosticism({"zh": panel}, rng=rng).evidence,
-        **descent.snr_descent({"zh": panel}, rng=rng).evidence,
-    }
+        monkeypatch.setattr(module, "judge", remember)
+    by_layer.retrieval_by_layer({"zh": panel}, rng=rng, n_shuffles=20)
+    updates.update_agnosticism({"zh": panel}, rng=rng)
+    descent.snr_descent({"zh": panel}, rng=rng)
     # observation A is about distances as they are, which no scale of dimensions leaves alone
-    judged = {claim for claim, (one,) in evidence.items() if one.remark == f"{claim}: {study.STANDARDISED}"}
-    assert judged == set(EMPIRICAL) - {"theorem_2_accumulation"}
+    assert asked.pop(accumulation.CLAIM) == ()
+    assert asked == dict.fromkeys(set(EMPIRICAL) - {accumulation.CLAIM}, (study.STANDARDISED,))
 
 
 def without(panel, *names):
@@ -591,20 +625,19 @@ def without(panel, *names):
 
 
 @pytest.mark.parametrize("claim", EMPIRICAL)
-def test_missing_controls_are_the_required_subjects_that_a_panel_lacks(panel, claim):
-    assert study.missing_controls(claim, panel) == []
+def test_missing_subjects_are_those_that_the_rule_and_the_study_need(panel, claim):
+    one = STUDIES[claim]
+    assert study.missing_subjects(one, panel) == []
     required = claims.rule(claim)["rules"]["required"]
     own = [name for name in required if name in panel.subjects]
-    assert (own == []) == (claim == "theorem_2_accumulation")  # whose controls are stacks made by itself
+    assert (own == []) == (claim == accumulation.CLAIM)  # whose controls are stacks made by itself
     for name in panel.subjects:
-        expected = [name] if name in required else []
-        assert study.missing_controls(claim, without(panel, name)) == expected
-        lacking = study.missing_controls(claim, without(panel, name), also=("random-blocks-0",))
-        assert lacking == ([name] if name in (*required, "random-blocks-0") else [])
+        expected = [name] if name in (*required, *one.needs) else []
+        assert study.missing_subjects(one, without(panel, name)) == expected
     # without token ids neither the shuffled pairing nor the planted signal is made
     bare = without(panel, language_pairs.SHUFFLED, language_pairs.PLANTED, "random-2", "token ids")
     expected = [n for n in own if n in ("random-2", language_pairs.SHUFFLED, language_pairs.PLANTED)]
-    assert study.missing_controls(claim, bare) == ([*expected, "token ids"] if own else [])
+    assert study.missing_subjects(one, bare) == ([*expected, "token ids"] if own else [])
 
 
 def with_roundings(panel, *pairs):
@@ -612,40 +645,56 @@ def with_roundings(panel, *pairs):
     return language_pairs.replace(panel, subjects={**panel.subjects, **again})
 
 
-def test_judged_measures_the_model_and_each_re_rounding_of_it(panel):
-    def make(subject, rng):
-        return rules.Evidence(subject, n_items=int(rng.integers(1 << 40)))
+MEANS = study.Study(
+    "prediction_1_aligned", lambda measured, subject, draws: {"mean": draws.mean(measured[subject])}
+)
 
+
+def test_judge_takes_the_model_and_each_re_rounding_of_it(panel, monkeypatch, rng):
+    monkeypatch.setattr(study, "_with_remark", lambda claim, evidence, others: evidence)
+    draws, n = study.draw(panel, rng=rng), int(panel.confirmation.sum())
     noise = panel.subjects["random-0"]
-    found = [
-        study.judged("prediction_1_aligned", made, make, rng=np.random.default_rng(0))
-        for made in (panel, with_roundings(panel, noise), with_roundings(panel, noise, noise))
-    ]
-    assert [e.language for e in found] == ["trained"] * 3
-    assert [[o.language for o in e.re_rounded] for e in found] == [
-        [],
-        ["re-rounded-0"],
-        ["re-rounded-0", "re-rounded-1"],
-    ]
-    # one stream each, and the model's own does not depend on how many there are
-    assert len({e.n_items for e in found}) == 1
-    assert len({e.n_items for e in (found[2], *found[2].re_rounded)}) == 3
+    measured = {"trained": np.ones(n), "re-rounded-0": np.full(n, 2.0), "re-rounded-1": np.full(n, 3.0)}
+    measured[language_pairs.PLANTED] = np.zeros(n)
+    for k in range(3):
+        made = with_roundings(panel, *[noise] * k)
+        found = study.judge(
+            MEANS, made, dict(list(measured.items())[: 1 + k]) | {"planted signal": np.zeros(n)}, draws
+        )
+        values = [e.statistics["mean"].estimate for e in (found, *found.re_rounded)]
+        assert values == [1.0, 2.0, 3.0][: 1 + k]
+        assert [(c.name, c.kind) for c in found.controls] == [(language_pairs.PLANTED, "positive")]
 
 
-def test_judged_measures_nothing_where_a_control_is_missing(panel):
-    def make(subject, rng):
-        raise AssertionError("measured without a control")
-
-    rng = np.random.default_rng(0)
+def test_judge_measures_nothing_where_a_control_is_missing(panel, rng):
     made = without(with_roundings(panel, panel.subjects["random-0"]), "random-1", language_pairs.PERMUTED)
-    found = study.judged("prediction_1_aligned", made, make, rng=rng, also=("random-blocks-0",))
+    draws = study.draw(panel, rng=rng)
+    found = study.judge(STUDIES["prediction_1_aligned"], made, {}, draws)
     assert (found.language, found.re_rounded, found.statistics) == ("simulated", (), {})
     assert found.unavailable == "controls missing: random-1, permuted-embeddings-0"
     bare = without(panel, language_pairs.RANDOM_BLOCKS)
-    found = study.judged("prediction_1_rises", bare, make, rng=rng, also=("random-blocks-0",))
-    assert (
-        claims.evaluate("prediction_1_rises", found).as_stated_reason == "controls missing: random-blocks-0"
+    verdict = claims.evaluate(
+        "prediction_1_rises", study.judge(STUDIES["prediction_1_rises"], bare, {}, draws)
     )
+    assert verdict.as_stated_reason == "controls missing: random-blocks-0"
+
+
+def test_planted_statistics_of_a_subject_are_positive_controls_and_its_others_negative(panel, rng):
+    two = study.Study(
+        "prediction_1_aligned",
+        lambda measured, subject, draws: dict.fromkeys(("first", "second"), draws.mean(measured[subject])),
+        positive={"half": ("first",), "whole": ()},
+    )
+    values = np.zeros(int(panel.confirmation.sum()))
+    names = ("trained", "half", "whole", "none")
+    found = study.assemble(two, dict.fromkeys(names, values), study.draw(panel, rng=rng))
+    kinds = [(c.name, c.kind, tuple(c.statistics)) for c in found.controls]
+    assert kinds == [
+        ("half", "positive", ("first",)),
+        ("half", "negative", ("second",)),
+        ("whole", "positive", ("first", "second")),
+        ("none", "negative", ("first", "second")),
+    ]
 
 
 EXPERIMENTS = {
@@ -659,8 +708,7 @@ EXPERIMENTS = {
 @pytest.mark.parametrize("claim", EXPERIMENTS)
 def test_a_signal_that_some_re_rounding_loses_is_inconclusive(claim, rng, monkeypatch):
     """From states to verdict: the model has the signal, and so have its re-roundings or not."""
-    other = rules.Evidence(unavailable="observation A, which is not looked at here")
-    monkeypatch.setattr(dilution, "accumulation_evidence", lambda *_, **__: other)
+    monkeypatch.setattr(accumulation, "planted_stacks", lambda *_, **__: {})  # not looked at here
     monkeypatch.setattr(descent, "_N_SHARES", 100)
     signal, experiment = EXPERIMENTS[claim]
     panel = language_pairs.simulated_panel(signal, 1.0, rng=rng, n_scenarios=30, n_draws=2)
@@ -686,7 +734,7 @@ def test_a_signal_that_some_re_rounding_loses_is_inconclusive(claim, rng, monkey
 
 def test_accumulation_that_some_re_rounding_loses_is_inconclusive(rng, monkeypatch):
     monkeypatch.setattr(descent, "_N_SHARES", 2000)
-    claim, stack = "theorem_2_accumulation", dilution._shrinking_stack
+    claim, stack = "theorem_2_accumulation", accumulation._shrinking_stack
     panel = language_pairs.simulated_panel("scenarios", 0.0, rng=rng)
     diluted, shrunk = (
         stack(len(panel.scenario), shrink, rng=rng, quiet=quiet, dim=256)
@@ -741,7 +789,7 @@ def test_shuffled_pairing_stays_within_strata_of_length(panel, rng):
     assert (partner != np.arange(60)).mean() > 0.8
 
 
-def test_operating_characteristic_is_computed_once_and_for_nothing_else(tmp_path, monkeypatch):
+def test_rates_are_computed_once_and_for_nothing_else(tmp_path, monkeypatch):
     """The same question gives the same rates without a simulation; another stream or size asks anew."""
     monkeypatch.setenv("ZSPACE_RUNS", str(tmp_path))
     calls = []
@@ -750,18 +798,15 @@ def test_operating_characteristic_is_computed_once_and_for_nothing_else(tmp_path
         calls.append(claim)
         return claims.operating_characteristic(claim, simulate, rng=rng, n_simulations=n_simulations)
 
-    stand_in = types.SimpleNamespace(
-        OperatingCharacteristic=claims.OperatingCharacteristic, operating_characteristic=counted
-    )
+    stand_in = types.SimpleNamespace(rule=claims.rule, operating_characteristic=counted)
     monkeypatch.setattr(error_rates, "claims", stand_in)
     monkeypatch.setattr(error_rates, "_N_CALIBRATION", 2)
     texts = corpora.load("number-stories", ["en"], n_scenarios=12, n_draws=2)
 
     def ask(seed, corpus=texts, n_simulations=3):
+        worlds = by_layer.worlds(STUDIES["prediction_1_aligned"], error_rates.size_of(corpus))
         stream = np.random.default_rng(seed).spawn(1)[0]
-        return error_rates.operating_characteristic(
-            "prediction_1_aligned", corpus, rng=stream, n_simulations=n_simulations
-        )
+        return error_rates.rates(worlds, rng=stream, n_simulations=n_simulations)
 
     first = ask(0)
     assert ask(0) == first

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 from zspace.measures import residual
+from zspace.measures.resampling import group_weights
 
 SHAPES = ((0, 5, 12, 7), (1, 2, 9, 30), (2, 7, 25, 3))  # seed, L+1, n, d
 STATES = ("d_same", "d_diff", "d_cross", "snr", "snr_centered")
@@ -181,16 +182,16 @@ def test_snr_replicates_equal_the_profile_of_every_resample(seed):
     h1, h2 = grouped_states(rng)
     shuffled = rng.permutation(24)  # groups need not be contiguous
     h1, h2, groups = h1[:, shuffled], h2[:, shuffled], GROUPS[shuffled]
-    result = residual.snr_replicates(h1, h2, groups, n_resamples=12, rng=np.random.default_rng(9))
-    weights = residual.group_weights(np.arange(6), 12, rng=np.random.default_rng(9))
+    weights = group_weights(np.arange(6), 12, rng=np.random.default_rng(9))
+    result = residual.snr_replicates(h1, h2, groups, weights)
     for b, row in enumerate(weights):
         items, origin = drawn(groups, row)
         expected = residual.snr_profile(h1[:, items], h2[:, items], groups=origin)
         for name in (*STATES, *STEPS, "d_diff_each", "improves_exact", "improves_orthogonal"):
             found = getattr(result.replicates, name)[b]
             np.testing.assert_allclose(found, getattr(expected, name), rtol=1e-9, atol=1e-9, err_msg=name)
-    few = residual.snr_replicates(h1, h2, groups, n_resamples=3, rng=np.random.default_rng(9))
-    many = residual.group_weights(np.arange(6), 3, rng=np.random.default_rng(9))
+    many = group_weights(np.arange(6), 3, rng=np.random.default_rng(9))
+    few = residual.snr_replicates(h1, h2, groups, many)
     expected = residual.snr_profile(
         *(h[:, drawn(groups, many[0])[0]] for h in (h1, h2)), groups=drawn(groups, many[0])[1]
     )
@@ -204,9 +205,9 @@ def test_duplicates_counted_as_distinct_would_lower_d_diff():
     rng = np.random.default_rng(0)
     h1, h2 = (h[:, :8] for h in grouped_states(rng))
     alone = np.arange(8)
-    result = residual.snr_replicates(h1, h2, alone, n_resamples=1000, rng=rng)
+    result = residual.snr_replicates(h1, h2, alone, group_weights(alone, 1000, rng=rng))
     naive = []
-    for row in residual.group_weights(alone, 200, rng=rng):
+    for row in group_weights(alone, 200, rng=rng):
         items, _ = drawn(alone, row)
         naive.append(residual.snr_profile(h1[:, items], h2[:, items]).d_diff)
     assert (np.mean(naive, 0) < 0.92 * result.estimate.d_diff).all()
@@ -224,7 +225,7 @@ def test_snr_replicates_spread_like_fresh_samples():
 
     fresh = np.array([residual.snr_profile(*sample(), groups=groups).snr[0] for _ in range(200)])
     spreads = [
-        residual.snr_replicates(*sample(), groups, n_resamples=200, rng=rng).replicates.snr.std()
+        residual.snr_replicates(*sample(), groups, group_weights(groups, 200, rng=rng)).replicates.snr.std()
         for _ in range(20)
     ]
     assert 0.7 < np.mean(spreads) / fresh.std() < 1.3
@@ -234,7 +235,8 @@ def test_shared_fraction_keeps_its_centre_under_resampling_where_snr_centered_fa
     rng = np.random.default_rng(2)
     groups = np.repeat(np.arange(10), 8)
     own = np.repeat(rng.standard_normal((2, 1, 10, 40)), 8, axis=2)  # each language's own scenarios
-    result = residual.snr_replicates(*own + 0.1 * rng.standard_normal((2, 1, 80, 40)), groups, rng=rng)
+    states = own + 0.1 * rng.standard_normal((2, 1, 80, 40))
+    result = residual.snr_replicates(*states, groups, group_weights(groups, 2000, rng=rng))
     centred, shared = (
         result.replicates.snr_centered.mean(),
         residual.shared_fraction(result.replicates).mean(),

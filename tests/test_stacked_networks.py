@@ -1,9 +1,12 @@
 """Stacked networks: gradients, independence of companions, going on after an interruption, keeping states."""
 
+import subprocess
+import sys
 from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+from machines import environment
 from zspace import files
 from zspace.errors import ConvergenceError, StoreError
 from zspace.sources.worlds import World, bayes_task_r2, replicate
@@ -284,6 +287,33 @@ def test_training_on_a_device_is_that_of_the_cpu_at_first(device, tmp_path):
     )
     expected = networks.train(MIXED, [0, 1], residual=True, recipe=recipe)
     assert_same(found, expected, 1e-3)
+
+
+# Trains what the test below does, in a process of its own: libraries read their setting once.
+ELSEWHERE = """
+import sys
+from zspace.sources.worlds import World
+from zspace.states import networks
+
+worlds = [World(**w) for w in {worlds}]
+recipe = networks.Recipe(**{recipe})
+networks.save(networks.train(worlds, {seeds}, residual=True, recipe=recipe), sys.argv[1], n_items=4)
+"""
+
+
+def test_training_is_the_same_with_the_instructions_of_an_older_processor(tmp_path):
+    """Not to the last bit, in float32, but to the third digit; the control is another seed."""
+    asked = {"worlds": [asdict(w) for w in MIXED[:3]], "seeds": [0, 1], "recipe": asdict(SMALL)}
+    subprocess.run(
+        [sys.executable, "-c", ELSEWHERE.format(**asked), str(tmp_path / "nets")],
+        env=environment("sse", tmp_path),
+        check=True,
+    )
+    there = networks.load(tmp_path / "nets")
+    here = networks.train(MIXED[:3], [0, 1], residual=True, recipe=SMALL)
+    np.testing.assert_allclose(there.loss[:, -1], here.loss[:, -1], rtol=1e-4)
+    assert_same(there, here, 1e-3)
+    assert np.abs(here.weights["output"][0] - here.weights["output"][1]).max() > 0.1
 
 
 # Interruptions.

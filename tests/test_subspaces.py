@@ -52,6 +52,30 @@ def test_agreement_is_invariant_to_rotation_scale_and_offset_and_not_to_shufflin
     assert np.abs(shuffled - found).max() > 0.2
 
 
+def test_shared_directions_of_few_items_are_as_many_as_asked_for(rng):
+    """6 items leave 5 dimensions to means and 5 to differences: of 8 directions, 3 agree and 3 do not."""
+    found = shared_directions(*rng.standard_normal((2, 6, 40)), 8)
+    assert (found.agreement.shape, found.readout.shape) == ((8,), (40, 8))
+    np.testing.assert_allclose(found.agreement[[0, 1, 2, 5, 6, 7]], [1, 1, 1, 0, 0, 0], atol=1e-9)
+    assert (np.abs(found.agreement[3:5] - 0.5) < 0.49).all()
+
+
+@pytest.mark.parametrize("n_components", [4, 8, 16, 18])
+def test_split_of_few_items_does_not_hang_on_the_last_bits_of_states(n_components, rng):
+    """Z holds every direction whose ratio is exactly 1, so that none of them is left to rounding."""
+    h1, h2 = walk(rng, n=30, d=60)
+    discovery = np.arange(30) < 10
+    noise = 1 + 1e-7 * rng.standard_normal((2, *h1.shape))
+    found, moved = (
+        split_contributions(a, b, discovery, n_components)
+        for a, b in ((h1, h2), (h1 * noise[0], h2 * noise[1]))
+    )
+    for part in ("state", "distance", "added", "difference"):
+        np.testing.assert_allclose(
+            getattr(moved, part), getattr(found, part), rtol=1e-3, atol=1e-9, err_msg=part
+        )
+
+
 def test_shared_directions_refuses_bad_input(rng):
     x = rng.standard_normal((5, 20))
     for p in (0, 9):

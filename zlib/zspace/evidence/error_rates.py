@@ -1,111 +1,145 @@
-"""Worlds with known answers, at the size of the data, for the operating characteristic of each rule.
+"""How often a rule errs: the same rule on simulated worlds whose answer is known.
 
-World "true" carries the signal in every scenario, "false" in none (or reversed), "null" in the share of
-scenarios that puts the mean of the primary statistic on the bound of the rule, where the verdict `supported`
-is wrong most easily, and "modest" in the share that puts it on twice the bound.
+World "true" carries the effect far beyond the bound, "false" none of it (or its opposite), "null" an effect
+on the bound, where the verdict `supported` is wrong most easily, "modest" one of twice the bound. A study
+hands over its `Worlds`; `calibrated` makes them from a signal in a share of the scenarios, `from_errors` from
+the standard errors that the replicates of a run have. `rates` counts verdicts and keeps what it found.
 """
 
 import json
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
 from .. import files
+from ..measures.resampling import GroupDraws
 from ..sources.corpora import Corpus
-from . import claims, error_rates_statistics
-from .claims import rule
-from .double_suppression import models
-from .language_pairs import simulated_panel
-from .retrieval import by_layer, updates
+from . import claims
+from .claims import OperatingCharacteristic
+from .language_pairs import TRAINED
 from .rules import Evidence, bound_of
-from .snr_descent import descent, dilution
+from .study import N_RESAMPLES, Study, Values, assemble
 
 WORLDS = ("true", "false", "null", "modest")
 _N_CALIBRATION = 30
-_SIGNALS = {
-    "prediction_1_aligned": "scenarios",
-    "prediction_1_rises": "scenarios",
-    "prediction_2_update_agnosticism": "updates",
-    "theorem_2_every_layer": "scenarios",
-}
+_TIMES = {"true": 10.0, "false": 0.0, "null": 1.0, "modest": 2.0}  # effect in units of the bound
 
-# where no signal is not the opposite of the claim, world "false" has it reversed
-_FALSE = {models.CLAIM: -1.0}
+# simulate(world, rng) -> evidence
+Simulate = Callable[[str, np.random.Generator], Evidence]
 
 
-def size_of(corpus: Corpus) -> dict[str, int]:
-    """Number of scenarios of a corpus, and of items in each (their rounded mean), for `simulation`."""
-    n_scenarios = int(corpus.items["scenario"].nunique())
-    return {"n_scenarios": n_scenarios, "n_draws": max(1, round(len(corpus) / n_scenarios))}
+@dataclass(frozen=True)
+class Size:
+    """How much a corpus offers: scenarios, items in each (their rounded mean), languages."""
+
+    n_scenarios: int
+    n_draws: int
+    n_languages: int
+
+    @property
+    def n_confirmed(self) -> int:
+        """Scenarios that verdicts rest on: a third is for discovery."""
+        return self.n_scenarios - self.n_scenarios // 3
 
 
-def operating_characteristic(
-    claim_id: str, corpus: Corpus, *, rng: np.random.Generator, n_simulations: int = 200
-) -> claims.OperatingCharacteristic:
-    """`claims.operating_characteristic` of a claim at the size of a corpus, computed once in a runs folder.
+@dataclass(frozen=True)
+class Worlds:
+    """Simulated evidence of one claim.
 
-    The rates depend on the claim's rule, that size, the stream of random numbers and the code alone, so that
-    the notebooks of several models share them.
+    `make(rng)` gives `simulate(world, rng)`; `about` holds what decides it beside the rule and the code.
     """
-    size, seed = size_of(corpus), rng.bit_generator.seed_seq
-    if claim_id in error_rates_statistics.CLAIMS:
-        size = {"n_scenarios": size["n_scenarios"], "n_languages": len(corpus.languages)}
+
+    claim: str
+    make: Callable[[np.random.Generator], Simulate]
+    about: Mapping = field(default_factory=dict)
+
+
+def size_of(corpus: Corpus) -> Size:
+    """Size of a corpus."""
+    n_scenarios = int(corpus.items["scenario"].nunique())
+    return Size(n_scenarios, max(1, round(len(corpus) / n_scenarios)), len(corpus.languages))
+
+
+def rates(worlds: Worlds, *, rng: np.random.Generator, n_simulations: int = 200) -> OperatingCharacteristic:
+    """Error rates of a claim's corrected rule, computed once in a runs folder.
+
+    They depend on the rule, on what the worlds are about, on the stream of random numbers and on the code, so
+    that the notebooks of several models share them.
+    """
+    seed = rng.bit_generator.seed_seq
     stream = [seed.entropy, list(seed.spawn_key), seed.n_children_spawned]
     code = files.source_fingerprint("theory", "measures", "series", "evidence")
-    key = files.fingerprint([claim_id, rule(claim_id)["rules"], size, n_simulations, stream, code])
+    rule = claims.rule(worlds.claim)["rules"]
+    key = files.fingerprint([worlds.claim, rule, dict(worlds.about), n_simulations, stream, code])
     path = files.runs_root() / "operating" / f"{key}.json"
     with files.lock(path):
         if path.is_file():
-            return claims.OperatingCharacteristic(**json.loads(path.read_text("utf-8")))
-        worlds, draws = rng.spawn(2)
-        if claim_id in error_rates_statistics.CLAIMS:
-            world = error_rates_statistics.worlds(claim_id, rule(claim_id)["rules"], **size)
-        else:
-            world = simulation(claim_id, **size, rng=worlds)
-        found = claims.operating_characteristic(claim_id, world, rng=draws, n_simulations=n_simulations)
+            return OperatingCharacteristic(**json.loads(path.read_text("utf-8")))
+        making, drawing = rng.spawn(2)
+        simulate = worlds.make(making)
+        found = claims.operating_characteristic(
+            worlds.claim, simulate, rng=drawing, n_simulations=n_simulations
+        )
         with files.atomic_write(path) as stream:
             json.dump(asdict(found), stream)
     return found
 
 
-def simulation(
-    claim_id: str, *, n_scenarios: int, n_draws: int, rng: np.random.Generator
-) -> Callable[[str, np.random.Generator], Evidence]:
-    """simulate(world, rng) -> Evidence for `claims.operating_characteristic`.
+def calibrated(
+    claim: str, evidence: Callable[[float, np.random.Generator], Evidence], size: Size, *, false: float = 0.0
+) -> Worlds:
+    """Worlds in which a share of the scenarios carries a signal: all in "true", `false` in "false".
 
-    The share of world "null" is found by interpolating the mean of the primary statistic between
-    no scenario and all of them (30 panels each): an item's outcome depends on its own scenario
-    alone, so that the mean is linear in the share.
+    `evidence(share, rng)` simulates one. The share of "null" is found by interpolating the mean of the
+    primary statistic between no scenario and all of them (30 simulations each): an item's outcome depends on
+    its own scenario alone, so that the mean is linear in the share.
     """
-    if claim_id == "theorem_2_accumulation":
-        confirmed = n_scenarios - n_scenarios // 3  # a third of the scenarios is for discovery
-        return dilution.accumulation_worlds(np.repeat(np.arange(confirmed), n_draws), rng=rng)
-    primary = rule(claim_id)["primary"]
-    _, bound, _ = bound_of(primary, rule(claim_id)["rules"]["as_corrected"][primary])
+    primary = claims.rule(claim)["primary"]
+    _, bound, _ = bound_of(primary, claims.rule(claim)["rules"]["as_corrected"][primary])
 
-    def evidence(share: float, rng: np.random.Generator) -> Evidence:
-        return _evidence(claim_id, share, rng, n_scenarios=n_scenarios, n_draws=n_draws)
+    def make(rng: np.random.Generator) -> Simulate:
+        none, full = (
+            np.mean([evidence(share, r).statistics[primary].estimate for r in rng.spawn(_N_CALIBRATION)])
+            for share in (0.0, 1.0)
+        )
+        null, modest = (float(np.clip((m - none) / (full - none), 0, 1)) for m in (bound, 2 * bound))
+        shares = {"true": 1.0, "false": false, "null": null, "modest": modest}
+        return lambda world, rng: evidence(shares[world], rng)
 
-    none, full = (
-        np.mean([evidence(share, r).statistics[primary].estimate for r in rng.spawn(_N_CALIBRATION)])
-        for share in (0.0, 1.0)
-    )
-    null, modest = (float(np.clip((m - none) / (full - none), 0, 1)) for m in (bound, 2 * bound))
-    shares = {"true": 1.0, "false": _FALSE.get(claim_id, 0.0), "null": null, "modest": modest}
-    return lambda world, rng: evidence(shares[world], rng)
+    return Worlds(claim, make, asdict(size))
 
 
-def _evidence(claim_id: str, share: float, rng: np.random.Generator, **size: int) -> Evidence:
-    if claim_id == models.CLAIM:
-        return models.simulated_evidence(share, rng, **size)
-    world, stream = rng.spawn(2)
-    panel = simulated_panel(_SIGNALS[claim_id], share, rng=world, **size)
-    if claim_id == "prediction_2_update_agnosticism":
-        subjects = updates.update_subjects(panel, stream.spawn(1)[0])
-        measured = {name: updates.update_auc(panel, pair) for name, pair in subjects.items()}
-        return updates.update_evidence(panel, measured, rng=stream)
-    if claim_id == "theorem_2_every_layer":
-        return descent.matched_evidence(panel, rng=stream)
-    outcomes = by_layer.retrieval_outcomes(panel)
-    return by_layer.EVIDENCE[claim_id](panel, outcomes, rng=stream)
+def from_errors(
+    study: Study, errors: Mapping[str, np.ndarray], names: Sequence[str], evidence: Sequence[Evidence]
+) -> Worlds:
+    """Worlds of a study whose subjects have normal numbers with the standard errors of a run.
+
+    Drawn where simulating the data would take too long. `errors` holds those of every subject, from its own
+    replicates (`study.standard_errors`); `names` the statistic that each number enters; `evidence` what the run
+    found, one per language. Baselines have no effect, planted subjects a large one, and a statistic that only a
+    precondition asks for is there.
+    """
+    measured_in = [e for e in evidence if e.unavailable is None]
+    if not measured_in:
+        return Worlds(study.claim, lambda rng: lambda world, rng: evidence[0], {"evidence": "none"})
+    n_scenarios = measured_in[0].n_scenarios
+    conditions = claims.rule(study.claim)["rules"]["as_corrected"]
+    judged = np.array([name in conditions for name in names])
+    effect = np.array([bound_of(n, conditions[n])[1] if n in conditions else 0.5 for n in names])
+    nothing = np.zeros((0, n_scenarios))
+    draws = GroupDraws(np.arange(n_scenarios), nothing, nothing)
+
+    def simulate(world: str, rng: np.random.Generator) -> Evidence:
+        measured = {}
+        for subject, error in errors.items():
+            planted = study.positive.get(subject)
+            signal = np.array([planted == () or name in (planted or ()) for name in names])
+            times = np.where(signal, _TIMES["true"], 0.0) if subject != TRAINED else _TIMES[world]
+            one = effect * np.where(judged, times, 1.0) + error * rng.standard_normal(len(names))
+            many = one[:, None] + error[:, None] * rng.standard_normal((len(names), N_RESAMPLES))
+            measured[subject] = Values(one, many, n_scenarios)
+        return assemble(study, measured, draws)
+
+    about = {"n_scenarios": n_scenarios, "errors": {k: v.round(6).tolist() for k, v in errors.items()}}
+    return Worlds(study.claim, lambda rng: simulate, about)

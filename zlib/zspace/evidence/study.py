@@ -1,12 +1,23 @@
-"""What every experiment does with a panel: intervals on the confirmation items, controls as evidence."""
+"""A study judges one claim on a language pair: all subjects are measured, resampled and judged alike.
+
+A `Study` names its claim, the numbers of a subject that the rule judges, and the subjects in which the signal
+is planted. `judge` makes the evidence: the trained model beside all controls, the same with its weights
+re-rounded, and a remark where another measure would decide otherwise. Resamples of the scenarios (`draws`)
+are drawn once and passed to everything that is compared. `compare_choices` makes the rows of a sensitivity
+table, `standard_errors` what `error_rates` simulates with.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from ..errors import ParameterError
-from ..measures.resampling import Interval, bootstrap, interval_of
+from ..measures.resampling import GroupDraws, Interval, draw_groups, interval_of
+from ..sources.models import kind_of
 from . import claims
 from .language_pairs import PLANTED, SHUFFLED, TRAINED, VARIANTS, Panel
 from .rules import Control, Evidence
@@ -14,57 +25,107 @@ from .rules import Control, Evidence
 N_RESAMPLES = 2000
 STANDARDISED = "each dimension divided by its standard deviation"
 
-Drawn = Mapping[str, tuple[np.ndarray, np.ndarray, int]]
+# subject -> what a study measured of it
+Measured = Mapping[str, Any]
 
 
-def as_evidence(panel: Panel, statistics: Mapping[str, Mapping[str, Interval]]) -> Evidence:
-    """Evidence of one language: statistics of the trained model, and of every other subject as a control."""
-    controls = tuple(
-        Control(name, "positive" if name == PLANTED else "negative", found)
-        for name, found in statistics.items()
-        if name != TRAINED
-    )
-    rows = panel.confirmation
-    return Evidence(
-        language=panel.language,
-        statistics=statistics[TRAINED],
-        controls=controls,
-        n_items=int(rows.sum()),
-        n_scenarios=len(np.unique(panel.scenario[rows])),
-    )
+class Values(NamedTuple):
+    """Numbers of one subject: estimates (s,), replicates (s, B) on the study's draws, groups drawn from."""
+
+    estimate: np.ndarray
+    replicates: np.ndarray
+    n_groups: int
 
 
-def judged(
-    claim: str,
-    panel: Panel,
-    make: Callable[[str, np.random.Generator], Evidence],
-    *,
-    rng: np.random.Generator,
-    also: Sequence[str] = (),
-) -> Evidence:
-    """What `make(subject, rng)` finds with the trained model as subject, and with each re-rounding of it.
+@dataclass(frozen=True)
+class Study:
+    """What one claim measures of a language pair, and how its rule is served.
 
-    Where the panel lacks a control that the claim's rule requires (or one of `also`), as imported states
-    may, nothing is measured: the evidence says which are missing.
+    Attributes
+    ----------
+    claim : its id in params/claims.yaml.
+    statistics : (measured, subject, draws) -> the rule's statistics of a subject by name. It sees the
+        measurements of all subjects, so that an excess is over the other ones.
+    positive : subject -> the statistics in which a signal is planted there (none named: in all). Every other
+        subject, and every other statistic of it, is a negative control.
+    unjudged : subjects that are only compared with, such as overlap of the texts.
+    needs : subjects without which nothing is measured, beside those that the rule requires.
     """
-    if absent := missing_controls(claim, panel, also):
-        return Evidence(panel.language, unavailable=f"controls missing: {', '.join(absent)}")
-    first, *others = rng.spawn(1 + len(panel.re_rounded))
-    again = (make(name, stream) for name, stream in zip(panel.re_rounded, others, strict=True))
-    return replace(make(TRAINED, first), re_rounded=tuple(again))
+
+    claim: str
+    statistics: Callable[[Measured, str, GroupDraws], Mapping[str, Interval]]
+    positive: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({PLANTED: ()}))
+    unjudged: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
 
 
-def missing_controls(claim: str, panel: Panel, also: Sequence[str] = ()) -> list[str]:
-    """Subjects that a claim's rule requires and the panel does not have."""
+def draw(pair: Panel, *, rng: np.random.Generator, n_resamples: int = N_RESAMPLES) -> GroupDraws:
+    """Resamples of the confirmation scenarios of a pair."""
+    return draw_groups(pair.scenario[pair.confirmation], n_resamples, rng=rng)
+
+
+def judge(
+    study: Study,
+    pair: Panel,
+    measured: Measured,
+    draws: GroupDraws,
+    others: Mapping[str, Measured] = MappingProxyType({}),
+) -> Evidence:
+    """Evidence of one pair: the trained model, and each re-rounding of it, beside the same controls.
+
+    `others` maps further measures, in words, to what they measured. Where the pair lacks a subject that the
+    rule requires, as imported states may, the evidence says which, and nothing is measured.
+    """
+    if absent := missing_subjects(study, pair):
+        return Evidence(pair.language, unavailable=f"controls missing: {', '.join(absent)}")
+
+    def with_model(subject: str) -> Evidence:
+        primary, *rest = (
+            assemble(study, {**one, TRAINED: one[subject]}, draws, pair.language, pair.re_rounded)
+            for one in (measured, *others.values())
+        )
+        return _with_remark(study.claim, primary, dict(zip(others, rest, strict=True)))
+
+    return replace(with_model(TRAINED), re_rounded=tuple(map(with_model, pair.re_rounded)))
+
+
+def assemble(
+    study: Study,
+    measured: Measured,
+    draws: GroupDraws,
+    language: str = "simulated",
+    re_rounded: Sequence[str] = (),
+) -> Evidence:
+    """Evidence from measurements: statistics of the trained model, every other subject as a control."""
+    subjects = [name for name in measured if name not in (*study.unjudged, *re_rounded)]
+    statistics = {name: study.statistics(measured, name, draws) for name in subjects}
+    controls = []
+    for name in (n for n in subjects if n != TRAINED):
+        planted = study.positive.get(name)
+        signal = {s: v for s, v in statistics[name].items() if planted == () or s in (planted or ())}
+        rest = {s: v for s, v in statistics[name].items() if s not in signal}
+        controls += [Control(name, "positive", signal)] if signal else []
+        controls += [Control(name, "negative", rest)] if rest else []
+    return Evidence(
+        language=language,
+        statistics=statistics[TRAINED],
+        controls=tuple(controls),
+        n_items=len(draws.codes),
+        n_scenarios=draws.n_groups,
+    )
+
+
+def missing_subjects(study: Study, pair: Panel) -> list[str]:
+    """Subjects that the rule of a study requires of the states, or the study itself, and the pair lacks."""
     from_states = {SHUFFLED, PLANTED, *(one.name for one in VARIANTS)}
-    wanted = [name for name in claims.rule(claim)["rules"].get("required", ()) if name in from_states]
-    absent = [name for name in (*wanted, *also) if name not in panel.subjects]
-    return [*absent, "token ids"] if panel.tokens is None and absent else absent
+    wanted = [name for name in claims.rule(study.claim)["rules"].get("required", ()) if name in from_states]
+    absent = [name for name in (*wanted, *study.needs) if name not in pair.subjects]
+    return [*absent, "token ids"] if pair.tokens is None and absent else absent
 
 
-def require_scenarios(panel: Panel, least: int, why: str) -> None:
-    """Raises ParameterError where a panel has fewer confirmation scenarios than a test needs."""
-    found = len(np.unique(panel.scenario[panel.confirmation]))
+def require_scenarios(pair: Panel, least: int, why: str) -> None:
+    """Raises ParameterError where a pair has fewer confirmation scenarios than a test needs."""
+    found = len(np.unique(pair.scenario[pair.confirmation]))
     if found < least:
         raise ParameterError(
             f"{found} confirmation scenarios; at least {least} are needed {why}. Take more scenarios, or of "
@@ -72,10 +133,10 @@ def require_scenarios(panel: Panel, least: int, why: str) -> None:
         )
 
 
-def confirmed_interval(panel: Panel, values: np.ndarray, rng: np.random.Generator, bounds=None) -> Interval:
-    """Interval of the mean of `values` (..., n over the confirmation items), resampled by scenario."""
-    scenario = panel.scenario[panel.confirmation]
-    return bootstrap(values, scenario, n_resamples=N_RESAMPLES, rng=rng, bounds=bounds)
+def baselines(measured: Measured, subject: str, others: Sequence[str] = ()) -> list[str]:
+    """Random-weight baselines, and the `others` that were measured, each but the subject itself."""
+    random = [n for n in measured if kind_of(n) == "random"]
+    return [n for n in (*random, *(o for o in others if o in measured)) if n != subject]
 
 
 def shifted(interval: Interval, control: float, typical: float | None = None) -> Interval:
@@ -89,11 +150,10 @@ def shifted(interval: Interval, control: float, typical: float | None = None) ->
     return replace(interval, **moved, high=interval.high - (control if typical is None else typical))
 
 
-def excess_over(drawn: Drawn, name: str, others: Sequence[str], statistic: int) -> Interval:
+def excess_over(drawn: Mapping[str, Values], name: str, others: Sequence[str], statistic: int) -> Interval:
     """Excess of a statistic over the highest of the others; the upper limit is that over the lowest.
 
-    `drawn` : subject -> statistics (s,), their replicates (s, B), number of groups drawn; all subjects are
-    drawn alike, so that the interval of an excess holds the noise of the control as well.
+    All subjects share their draws, so that the interval of an excess holds the noise of the control as well.
     """
     one, many, n_groups = drawn[name]
     ordered = sorted(others, key=lambda null: drawn[null][0][statistic])
@@ -106,27 +166,56 @@ def excess_over(drawn: Drawn, name: str, others: Sequence[str], statistic: int) 
     return replace(low, high=high.high)
 
 
-def again(rng: np.random.Generator) -> np.random.Generator:
-    """A generator that starts where this one was made, whatever was drawn or made from it since."""
-    seed = rng.bit_generator.seed_seq
-    return np.random.default_rng(np.random.SeedSequence(seed.entropy, spawn_key=seed.spawn_key))
+def excesses(
+    measured: Mapping[str, Values], subject: str, over: Sequence[str], names: Sequence[str]
+) -> dict[str, Interval]:
+    """Every number of a subject beyond that of the baselines `over`, as statistic "<name>_excess"."""
+    return {f"{name}_excess": excess_over(measured, subject, over, i) for i, name in enumerate(names)}
 
 
-def remarked(claim: str, evidence: Evidence, other: Evidence, measure: str) -> Evidence:
-    """The evidence with a remark where the rule would decide otherwise on another measure."""
-    if evidence.unavailable:
-        return evidence
-    first, second = claims.evaluate(claim, evidence), claims.evaluate(claim, other)
-    differs = [
-        f"{reading.replace('_', ' ')} {getattr(second, reading)}"
-        for reading in claims.READINGS
-        if getattr(first, reading) != getattr(second, reading)
-    ]
-    return replace(
-        evidence, remark=f"Depends on the measure: {measure}, {', '.join(differs)}" if differs else ""
-    )
+def standard_errors(measured: Sequence[Mapping[str, Values]]) -> dict[str, np.ndarray]:
+    """Subject -> standard errors (s,) of its numbers, the median over languages, from their replicates."""
+    names = dict.fromkeys(name for one in measured for name in one if kind_of(name) != "re-rounded")
+    return {
+        name: np.median([one[name].replicates.std(-1) for one in measured if name in one], axis=0)
+        for name in names
+    }
 
 
-def present(panel: Panel, name: str) -> list[str]:
-    """The name in a list, or an empty list where the panel has no such subject."""
-    return [name] if name in panel.subjects else []
+def compare_choices(
+    choices: Mapping[str, tuple[Mapping[str, Panel], Callable[[Panel], Mapping[str, float]]]], against: str
+) -> pd.DataFrame:
+    """Rows of a sensitivity table: one per choice, with the trained model and its highest control.
+
+    `choices` maps words to the pairs of a choice and to what gives the number of the trained model and of
+    every control in a pair; columns are (language, "trained") and (language, `against`). A choice without
+    pairs has no row.
+    """
+    rows = {}
+    for words, (pairs, number) in choices.items():
+        for language, pair in pairs.items():
+            found = dict(number(pair))
+            row = rows.setdefault(words, {})
+            row[language, "trained"] = found.pop(TRAINED)
+            row[language, against] = max(found.values(), default=np.nan)
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def present(pair: Panel, *names: str) -> list[str]:
+    """Those of the names that are subjects of the pair."""
+    return [name for name in names if name in pair.subjects]
+
+
+def _with_remark(claim: str, evidence: Evidence, others: Mapping[str, Evidence]) -> Evidence:
+    """The evidence, with a remark on each measure by which the rule would decide otherwise."""
+    first, remarks = claims.evaluate(claim, evidence), []
+    for measure, other in others.items():
+        second = claims.evaluate(claim, other)
+        differs = [
+            f"{reading.replace('_', ' ')} {getattr(second, reading)}"
+            for reading in claims.READINGS
+            if getattr(first, reading) != getattr(second, reading)
+        ]
+        if differs:
+            remarks.append(f"Depends on the measure: {measure}, {', '.join(differs)}")
+    return replace(evidence, remark="; ".join(remarks))

@@ -56,17 +56,17 @@ pio.templates.default = "zspace"
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
-def prepare_notebook() -> str:
+def prepare_notebook() -> None:
     """Whole words in tables, and figures as interactive JSON, with a PNG where a Chromium can draw one.
 
-    A batch, whose pages draw the JSON, makes no PNG: each would take its seconds.
+    A batch, whose pages draw the JSON, makes no PNG: each would take its seconds. Nothing is returned: a cell
+    would show it, and a machine without Chromium another word.
     """
     pd.set_option("display.max_colwidth", None, "display.max_columns", None, "display.width", 200)
     pd.set_option("display.max_rows", 200)  # all controls of all languages
     has_chromium = "ZSPACE_CELL" not in os.environ and any(shutil.which(name) for name in _CHROMIUM)
     pio.renderers["png"].width = 620
     pio.renderers.default = "plotly_mimetype+png" if has_chromium else "plotly_mimetype"
-    return pio.renderers.default
 
 
 def language_colour(language: str) -> str:

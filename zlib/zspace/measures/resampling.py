@@ -45,6 +45,58 @@ class Interval:
     n_groups: int
 
 
+@dataclass(frozen=True)
+class GroupDraws:
+    """Resamples of whole groups, drawn once: statistics that share them are compared resample by resample.
+
+    Attributes
+    ----------
+    codes : (n,) group of each item, 0 to S - 1.
+    weights : (B, S) how often each group is drawn.
+    padded : (B, S + 2) the same with a pseudo-group at either bound, for values with `bounds`.
+    """
+
+    codes: np.ndarray
+    weights: np.ndarray
+    padded: np.ndarray
+
+    @property
+    def n_groups(self) -> int:
+        """S."""
+        return self.weights.shape[1]
+
+    @property
+    def everyone(self) -> np.ndarray:
+        """(S,) ones: weights under which a statistic is its estimate."""
+        return np.ones(self.n_groups)
+
+    def mean(
+        self, values, *, bounds: tuple[float, float] | None = None, confidence: float = 0.95
+    ) -> Interval:
+        """Interval of the mean of `values` (..., n); see `bootstrap` for the method and for `bounds`."""
+        values = np.asarray(values, np.float64)
+        _require_values(values, bounds, confidence, len(self.weights))
+        sums, counts = _group_sums(values, self.codes)
+        estimate = sums.sum(-1) / counts.sum()
+        replicates = _ratio(self.weights, sums, counts)
+        centre, spread = estimate, replicates
+        if bounds is not None:
+            sums, counts = _with_pseudo_groups(sums, counts, bounds)
+            centre, spread = sums.sum(-1) / counts.sum(), _ratio(self.padded, sums, counts)
+        low, high = _widened_percentiles(centre, spread, confidence, self.n_groups)
+        if bounds is not None:
+            low, high = np.maximum(low, bounds[0]), np.minimum(high, bounds[1])
+        low, high = np.minimum(low, estimate), np.maximum(high, estimate)
+        return Interval(estimate, low, high, replicates, confidence, self.n_groups)
+
+
+def draw_groups(groups, n_resamples: int, *, rng: np.random.Generator) -> GroupDraws:
+    """Draw whole groups with replacement; `groups` (n,) labels. Raises ValueError with fewer than 2 groups."""
+    weights = group_weights(groups, n_resamples, rng=rng)
+    codes = np.unique(np.asarray(groups), return_inverse=True)[1]
+    return GroupDraws(codes, weights, _multinomial(weights.shape[1] + 2, n_resamples, rng))
+
+
 def bootstrap(
     values,
     groups,
@@ -90,24 +142,14 @@ def bootstrap(
         bounds = (0.0, 1.0) if values.dtype == bool else None
     values = values.astype(np.float64)
     codes = _group_codes(groups, values.shape[-1])
-    _require_values(values, bounds, confidence, n_resamples)
+    if not callable(statistic):
+        _require_values(values, bounds, confidence, n_resamples)
+        return draw_groups(codes, n_resamples, rng=rng).mean(values, bounds=bounds, confidence=confidence)
+    _require_values(values, None, confidence, n_resamples)
     weights = group_weights(codes, n_resamples, rng=rng)
-    if callable(statistic):
-        estimate = np.asarray(statistic(values, np.ones(codes.size)), dtype=np.float64)
-        replicates = np.stack([np.asarray(statistic(values, w[codes])) for w in weights])
-        centre, spread = estimate, replicates
-    else:
-        sums, counts = _group_sums(values, codes)
-        estimate = sums.sum(-1) / counts.sum()
-        replicates = _ratio(weights, sums, counts)
-        centre, spread = estimate, replicates
-        if bounds is not None:
-            sums, counts = _with_pseudo_groups(sums, counts, bounds)
-            centre = sums.sum(-1) / counts.sum()
-            spread = _ratio(_multinomial(counts.size, n_resamples, rng), sums, counts)
-    low, high = _widened_percentiles(centre, spread, confidence, weights.shape[1])
-    if bounds is not None:
-        low, high = np.maximum(low, bounds[0]), np.minimum(high, bounds[1])
+    estimate = np.asarray(statistic(values, np.ones(codes.size)), dtype=np.float64)
+    replicates = np.stack([np.asarray(statistic(values, w[codes])) for w in weights])
+    low, high = _widened_percentiles(estimate, replicates, confidence, weights.shape[1])
     low, high = np.minimum(low, estimate), np.maximum(high, estimate)
     return Interval(estimate, low, high, replicates, confidence, weights.shape[1])
 

@@ -17,8 +17,6 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from .resampling import group_weights
-
 
 @dataclass(frozen=True)
 class SnrProfile:
@@ -100,8 +98,8 @@ def snr_profile(h1, h2, *, groups=None) -> SnrProfile:
     return SnrProfile(**{name: np.reshape(a, (*lead, *a[0].shape)) for name, a in arrays.items()})
 
 
-def snr_replicates(h1, h2, groups, *, n_resamples: int = 2000, rng: np.random.Generator) -> SnrReplicates:
-    """Grouped bootstrap of the whole profile, by drawing scenarios with replacement.
+def snr_replicates(h1, h2, groups, weights) -> SnrReplicates:
+    """Grouped bootstrap of the whole profile, with scenarios drawn beforehand.
 
     Pairs within a scenario are left out, also between two draws of the same one: a duplicate would be
     a pair of distinct items at distance zero. Costs a product of the scenarios' sums, not of items.
@@ -110,16 +108,18 @@ def snr_replicates(h1, h2, groups, *, n_resamples: int = 2000, rng: np.random.Ge
     ----------
     h1, h2 : (L+1, n, d) states of matched items.
     groups : (n,) scenario of each item; None takes every item as its own.
+    weights : (B, S) how often each of the S scenarios is drawn (`resampling.group_weights`).
 
     Raises
     ------
-    ValueError : as `snr_profile`.
+    ValueError : as `snr_profile`; weights of another number of scenarios.
     """
     h1, h2 = _states(h1, h2)
     if h1.ndim != 3:
         raise ValueError(f"states have shape {h1.shape}; the bootstrap takes one pair, (L+1, n, d).")
     order, starts = _sorted_groups(groups, h1.shape[-2])
-    weights = group_weights(np.arange(len(starts)), n_resamples, rng=rng)
+    if np.shape(weights)[1:] != (len(starts),):
+        raise ValueError(f"weights have shape {np.shape(weights)}; expected (B, {len(starts)} scenarios).")
     replicates = _account(h1, h2, order, starts, weights)
     return SnrReplicates(snr_profile(h1, h2, groups=groups), replicates, len(starts))
 

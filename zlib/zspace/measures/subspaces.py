@@ -37,7 +37,9 @@ def shared_directions(x, y, n_components: int) -> SharedDirections:
     Parameters
     ----------
     x, y : (n, d) states of the same n items in two languages; each language's mean is subtracted.
-    n_components : number of principal components of both languages together, p.
+    n_components : number of principal components of both languages together, p. Where p exceeds n - 1, the
+        mean states and the differences cannot both fill the space: p - n + 1 ratios are 1 and as many are 0,
+        whatever the states are.
 
     Raises
     ------
@@ -61,7 +63,10 @@ def shared_directions(x, y, n_components: int) -> SharedDirections:
         )
     centred = np.stack([s - s.mean(0) for s in (x, y)])
     axes = _principal_axes(centred.reshape(2 * n, d), n_components)
-    found = optimal_map(np.swapaxes(centred @ axes, 1, 2) / np.sqrt(n), [0.5, 0.5])
+    shown = np.swapaxes(centred @ axes, 1, 2) / np.sqrt(n)
+    # theorem 1 has min(p, n) ratios: items of zeros, which change no moment, make that p
+    shown = np.pad(shown, ((0, 0), (0, 0), (0, max(0, n_components - n))))
+    found = optimal_map(shown, [0.5, 0.5])
     return SharedDirections(found.agreement, axes @ found.canonical)
 
 

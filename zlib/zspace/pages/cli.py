@@ -245,7 +245,7 @@ def verify(
 ) -> None:
     """Run the tests and execute the committed notebooks anew (further words go to pytest)."""
     runs = {"ZSPACE_RUNS": os.environ.get("ZSPACE_RUNS") or str(files.PROJECT / "runs" / "suite")}
-    _forward(_pytest(context.args, full=full), env={**os.environ, "OMP_NUM_THREADS": "1", **runs})
+    _forward(_pytest(context.args, full=full), env={"OMP_NUM_THREADS": "1", **os.environ, **runs})
 
 
 @app.command()

@@ -11,6 +11,7 @@ a problem.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -18,10 +19,22 @@ import pandas as pd
 from ... import theory
 from ...errors import ParameterError
 from ...measures import residual
-from ...measures.resampling import interval_of, stratified_permutations
+from ...measures.resampling import GroupDraws, Interval, draw_groups, interval_of, stratified_permutations
+from ..error_rates import Worlds, from_errors
 from ..language_pairs import PERMUTED, PLANTED, SHUFFLED, TRAINED, Panel, spread
 from ..rules import Evidence
-from ..study import N_RESAMPLES, Drawn, again, as_evidence, excess_over, judged, present
+from ..study import (
+    N_RESAMPLES,
+    Study,
+    Values,
+    baselines,
+    compare_choices,
+    draw,
+    excesses,
+    judge,
+    present,
+    standard_errors,
+)
 
 IN_THEORY, IN_MODELS = "conjecture_5_pace", "conjecture_5_in_models"
 SLOPES = ("activity", "conflict", "snr")
@@ -41,12 +54,14 @@ class ActivityResult:
 
     levels : language, subject, level, layer, snr, activity (sigma^2), q, and q~, w~ of the mixing.
     slopes : language, subject, and the slopes a level of `SLOPES`.
-    evidence : of `IN_MODELS`, one a language.
+    evidence : of `IN_MODELS`, one per language.
+    errors : subject -> standard errors of its slopes, from their replicates (median over languages).
     """
 
     levels: pd.DataFrame
     slopes: pd.DataFrame
     evidence: list[Evidence]
+    errors: Mapping[str, np.ndarray]
 
 
 def pace_evidence(*, rng: np.random.Generator) -> tuple[Evidence, pd.DataFrame]:
@@ -76,22 +91,25 @@ def activity_by_difficulty(
     Raises ParameterError where there are fewer than two levels or a scenario lacks one of them.
     """
     levels = np.asarray(levels)
-    by_level, slopes, evidence = [], [], []
+    by_level, slopes, measured, evidence = [], [], [], []
     for panel, stream in zip(panels.values(), rng.spawn(len(panels)), strict=True):
         require_levels(panel, levels)
-        deciding, making, drawing = stream.spawn(3)
-        measured = _drawn(subjects_of(panel, levels, making), panel, levels, drawing)
-
-        def make(subject: str, rng: np.random.Generator, panel=panel, by=measured) -> Evidence:
-            return activity_evidence(panel, {**by, TRAINED: by[subject]})
-
-        evidence.append(judged(IN_MODELS, panel, make, rng=deciding))
+        making, permuting, drawing = stream.spawn(3)
+        draws = draw(panel, rng=drawing)
+        subjects = {n: (pair, levels) for n, pair in subjects_of(panel, levels, making).items()}
+        subjects[PERMUTED_LEVELS] = (
+            panel.subjects[TRAINED],
+            permuted_levels(panel.scenario, levels, permuting),
+        )
+        measured.append({n: level_slopes(panel, *one, draws) for n, one in subjects.items()})
+        evidence.append(judge(STUDY, panel, measured[-1], draws))
         by_level.append(_levels(panel, levels))
-        for name, (one, *_) in measured.items():
+        for name, (one, *_) in measured[-1].items():
             slopes.append(
                 {"language": panel.language, "subject": name, **dict(zip(SLOPES, one, strict=True))}
             )
-    return ActivityResult(pd.concat(by_level, ignore_index=True), pd.DataFrame(slopes), evidence)
+    errors = standard_errors(measured)
+    return ActivityResult(pd.concat(by_level, ignore_index=True), pd.DataFrame(slopes), evidence, errors)
 
 
 def lengths_by_level(panels: Mapping[str, Panel], levels: np.ndarray) -> pd.DataFrame:
@@ -105,9 +123,10 @@ def lengths_by_level(panels: Mapping[str, Panel], levels: np.ndarray) -> pd.Data
 
 
 def sensitivity(panels: Mapping[str, Panel], other: Mapping[str, Panel], levels: np.ndarray) -> pd.DataFrame:
-    """Slopes of the trained model and its highest twin under other choices; columns (language, ...).
+    """Slopes of the trained model and its highest random-weight baseline under other choices.
 
-    `other` holds panels of the same items under other padding; nothing where they are not there.
+    `other` holds pairs of the same items under other padding; nothing where they are not there. Columns are
+    (language, "trained" or "highest twin").
     """
     choices = {
         "primary: all layers, padded with numbers": (panels, slice(None)),
@@ -115,20 +134,21 @@ def sensitivity(panels: Mapping[str, Panel], other: Mapping[str, Panel], levels:
         "second half of the layers": (panels, 1),
         "padded with sentences": (other, slice(None)),
     }
-    rows = {}
-    for name, (chosen, half) in choices.items():
-        for language, panel in chosen.items():
-            slopes = {s: _layer_slopes(panel, panel.subjects[s], levels) for s in (TRAINED, *panel.twins)}
-            kept = {
-                s: v if isinstance(half, slice) else np.array_split(v, 2, axis=-1)[half]
-                for s, v in slopes.items()
-            }
-            means = {s: v.mean(-1) for s, v in kept.items()}
-            for i, statistic in enumerate(SLOPES):
-                row = rows.setdefault((name, statistic), {})
-                row[language, "trained"] = means[TRAINED][i]
-                row[language, "highest twin"] = max((means[t][i] for t in panel.twins), default=np.nan)
-    return pd.DataFrame.from_dict(rows, orient="index")
+
+    def slope(which: int, half: int | slice, panel: Panel) -> dict[str, float]:
+        names = (TRAINED, *panel.twins)
+        by_layer = {name: _layer_slopes(panel, panel.subjects[name], levels)[which] for name in names}
+        parts = {n: [v] if isinstance(half, slice) else np.array_split(v, 2) for n, v in by_layer.items()}
+        return {name: part[0 if isinstance(half, slice) else half].mean() for name, part in parts.items()}
+
+    return compare_choices(
+        {
+            (name, words): (chosen, partial(slope, i, half))
+            for name, (chosen, half) in choices.items()
+            for i, words in enumerate(SLOPES)
+        },
+        "highest twin",
+    )
 
 
 def by_generation_length(
@@ -149,7 +169,8 @@ def by_generation_length(
         if chosen.sum() < _FEWEST or not centred.any():
             continue
         pair = panel.subjects[TRAINED]
-        found = [_replicates(panel, pair, ranks == rank, again(rng)) for rank in (0, 1)]
+        draws = draw_groups(panel.scenario[chosen], N_RESAMPLES, rng=rng.spawn(1)[0])
+        found = [_replicates(panel, pair, ranks == rank, draws) for rank in (0, 1)]
         one, many = (
             np.subtract(*(_by_layer(getattr(f, kind)).mean(-1) for f in found[::-1]))
             for kind in ("estimate", "replicates")
@@ -175,16 +196,18 @@ def _ranks(lengths: np.ndarray, scenario: np.ndarray) -> np.ndarray:
     return ranks
 
 
-def activity_evidence(panel: Panel, drawn: Drawn) -> Evidence:
-    """Slopes beyond those of every twin, for the model and each control."""
-    nulls = [*panel.twins, *present(panel, PERMUTED)]
-    statistics = {}
-    for name in drawn:
-        if name in panel.re_rounded:
-            continue
-        others = [null for null in nulls if null != name]
-        statistics[name] = {f"{s}_excess": excess_over(drawn, name, others, i) for i, s in enumerate(SLOPES)}
-    return as_evidence(panel, statistics)
+def slope_statistics(measured: Mapping[str, Values], subject: str, draws: GroupDraws) -> dict[str, Interval]:
+    """Slopes beyond those of every random-weight baseline and of permuted embeddings."""
+    return excesses(measured, subject, baselines(measured, subject, (PERMUTED,)), SLOPES)
+
+
+STUDY = Study(IN_MODELS, slope_statistics)
+
+
+def worlds(result: ActivityResult) -> Worlds:
+    """Slopes with the standard errors of a run."""
+    names = [f"{slope}_excess" for slope in SLOPES]
+    return from_errors(STUDY, result.errors, names, result.evidence)
 
 
 def subjects_of(panel: Panel, levels: np.ndarray, rng: np.random.Generator) -> dict[str, tuple]:
@@ -242,28 +265,24 @@ def require_levels(panel: Panel, levels: np.ndarray) -> None:
         )
 
 
-def _drawn(
-    subjects: Mapping[str, tuple], panel: Panel, levels: np.ndarray, rng: np.random.Generator
-) -> Drawn:
-    """Slopes of every subject with their replicates; all subjects and levels draw the same scenarios."""
-    order = stratified_permutations(panel.scenario, n_shuffles=1, rng=again(rng))[0]
-    read = {name: (pair, levels) for name, pair in subjects.items()}
-    read[PERMUTED_LEVELS] = (subjects[TRAINED], levels[order])
-    drawn = {}
-    for name, (pair, of_item) in read.items():
-        found = [_replicates(panel, pair, of_item == level, again(rng)) for level in np.unique(of_item)]
-        one, many = (
-            np.stack([_by_layer(getattr(f, kind)).mean(-1) for f in found], axis=-1)
-            for kind in ("estimate", "replicates")
-        )
-        drawn[name] = (_slope(one), _slope(many), found[0].n_groups)
-    return drawn
+def permuted_levels(scenario: np.ndarray, levels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Levels (n,) permuted within scenarios: a control in which difficulty means nothing."""
+    return levels[stratified_permutations(scenario, n_shuffles=1, rng=rng)[0]]
 
 
-def _replicates(panel: Panel, pair: tuple, rows: np.ndarray, rng: np.random.Generator):
-    x, y = _centred(panel, pair, rows)
+def level_slopes(panel: Panel, pair: tuple, levels: np.ndarray, draws: GroupDraws) -> Values:
+    """The three slopes of a subject; all levels draw the same scenarios."""
+    found = [_replicates(panel, pair, levels == level, draws) for level in np.unique(levels)]
+    one, many = (
+        _slope(np.stack([_by_layer(getattr(f, kind)).mean(-1) for f in found], axis=-1))
+        for kind in ("estimate", "replicates")
+    )
+    return Values(one, many, draws.n_groups)
+
+
+def _replicates(panel: Panel, pair: tuple, rows: np.ndarray, draws: GroupDraws) -> residual.SnrReplicates:
     scenario = panel.scenario[rows & panel.confirmation]
-    return residual.snr_replicates(x, y, scenario, n_resamples=N_RESAMPLES, rng=rng)
+    return residual.snr_replicates(*_centred(panel, pair, rows), scenario, draws.weights)
 
 
 def _centred(panel: Panel, pair: tuple, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

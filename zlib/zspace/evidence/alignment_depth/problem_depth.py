@@ -13,13 +13,14 @@ import numpy as np
 import pandas as pd
 
 from ...measures import alignment, margins
-from ...measures.resampling import Interval, stratified_permutations
+from ...measures.resampling import GroupDraws, Interval
 from ...sources import corpora
 from ...states.generation import recordings
+from ..error_rates import Worlds, from_errors
 from ..language_pairs import PERMUTED, PLANTED, SHUFFLED, TRAINED, VARIANTS, Panel, open_panels, spread
 from ..rules import Evidence
-from ..study import again, as_evidence, excess_over, judged, present
-from .activity import PERMUTED_LEVELS, require_levels
+from ..study import Study, Values, baselines, draw, excesses, judge, present, standard_errors
+from .activity import PERMUTED_LEVELS, permuted_levels, require_levels
 
 CLAIM = "prediction_4_problem_depth"
 _N_DRAWS = 2000
@@ -37,13 +38,15 @@ class ProblemDepth:
     slopes : language, subject, estimate, low, high (standard deviations a level), p (trained: permutation of
         levels within scenarios).
     margins : language, subject, level, layer, margin (mean).
-    evidence : of `CLAIM`, one a language.
+    evidence : of `CLAIM`, one per language.
+    errors : subject -> standard error of its loss, from its replicates (median over languages).
     """
 
     areas: pd.DataFrame
     slopes: pd.DataFrame
     margins: pd.DataFrame
     evidence: list[Evidence]
+    errors: Mapping[str, np.ndarray]
 
 
 def problem_depth(
@@ -51,12 +54,12 @@ def problem_depth(
 ) -> ProblemDepth:
     """Prediction 4 on a model; `items` is the corpus's table, with columns item, category and difficulty."""
     levels = items["difficulty"].to_numpy()
-    tables, slopes, curves, evidence = [], [], [], []
+    tables, slopes, curves, losses, evidence = [], [], [], [], []
     for panel, stream in zip(panels.values(), rng.spawn(len(panels)), strict=True):
         require_levels(panel, levels)
         making, judging, permuting = stream.spawn(3)
         measured = {n: item_margins(panel, p) for n, p in subjects_of(panel, levels, making).items()}
-        found = level_slopes(panel, measured, levels, rng=judging)
+        slopes_of = level_slopes(panel, measured, levels, rng=judging)
         strata = panel.scenario[panel.confirmation]
         test = margins.difficulty_permutation(
             measured[TRAINED].mean(0)[panel.confirmation],
@@ -65,26 +68,24 @@ def problem_depth(
             strata,
             rng=permuting,
         )
-
-        def make(subject: str, rng: np.random.Generator, panel=panel, by=found) -> Evidence:
-            return slope_evidence(panel, {**by, TRAINED: by[subject]})
-
-        evidence.append(judged(CLAIM, panel, make, rng=judging))
+        losses.append({name: area_loss(one) for name, one in slopes_of.items()})
+        evidence.append(judge(STUDY, panel, losses[-1], draw(panel, rng=judging)))
         tables += [_areas(panel, items, name, measured[name]) for name in (TRAINED, *panel.twins)]
         curves += [_curve(panel, levels, name, measured[name]) for name in (TRAINED, *panel.twins)]
         slopes += [
             (panel.language, n, s.estimate, s.low, s.high, test.pvalue if n == TRAINED else np.nan)
-            for n, s in found.items()
+            for n, s in slopes_of.items()
         ]
     columns = ["language", "subject", "estimate", "low", "high", "p"]
     joined = (pd.concat(t, ignore_index=True) for t in (tables, curves))
     areas, by_layer = joined
-    return ProblemDepth(areas, pd.DataFrame(slopes, columns=columns), by_layer, evidence)
+    table = pd.DataFrame(slopes, columns=columns)
+    return ProblemDepth(areas, table, by_layer, evidence, standard_errors(losses))
 
 
 def subjects_of(panel: Panel, levels: np.ndarray, rng: np.random.Generator) -> dict[str, tuple]:
     """The panel's subjects, and a planted one: the trained anchor, blurred in proportion to the level."""
-    names = (TRAINED, *panel.twins, *present(panel, PERMUTED), *present(panel, SHUFFLED), *panel.re_rounded)
+    names = (TRAINED, *panel.twins, *present(panel, PERMUTED, SHUFFLED), *panel.re_rounded)
     subjects = {name: panel.subjects[name] for name in names}
     anchor = np.asarray(panel.subjects[TRAINED][0], float)
     rank = np.unique(levels, return_inverse=True)[1][:, None]
@@ -113,41 +114,44 @@ def level_slopes(
 ) -> dict[str, Interval]:
     """Slope of every subject on the confirmation items, and of the trained one with levels permuted."""
     rows = panel.confirmation
-    order = stratified_permutations(panel.scenario[rows], n_shuffles=1, rng=again(rng))[0]
+    permuting, *streams = rng.spawn(2 + len(measured))
     read = {name: (m, levels[rows]) for name, m in measured.items()}
-    read[PERMUTED_LEVELS] = (measured[TRAINED], levels[rows][order])
-    streams = rng.spawn(len(read))
+    read[PERMUTED_LEVELS] = (
+        measured[TRAINED],
+        permuted_levels(panel.scenario[rows], levels[rows], permuting),
+    )
     return {
         name: slope_interval(m.mean(0)[rows], of_item, panel.scenario[rows], rng=stream)
         for (name, (m, of_item)), stream in zip(read.items(), streams, strict=True)
     }
 
 
-def slope_interval(area, level, scenario, *, covariates=None, rng: np.random.Generator) -> Interval:
+def slope_interval(area, level, scenario, *, rng: np.random.Generator) -> Interval:
     """The mixed model's slope as an interval; its replicates are draws from its sampling distribution."""
-    found = margins.difficulty_slope(area, level, scenario, covariates=covariates)
+    found = margins.difficulty_slope(area, level, scenario)
     drawn = found.slope + found.se * rng.standard_t(found.n_groups - 2, _N_DRAWS)
     return Interval(found.slope, *found.interval, drawn, 0.95, found.n_groups)
 
 
-def slope_evidence(panel: Panel, found: Mapping[str, Interval]) -> Evidence:
-    """Evidence from slopes: the area lost a level beyond what every twin loses, of all subjects."""
-    drawn = {
-        name: (np.array([-one.estimate]), -one.replicates[None], one.n_groups)
-        for name, one in found.items()
-        if name not in panel.re_rounded
-    }
-    nulls = [*panel.twins, *present(panel, PERMUTED)]
-    statistics = {
-        name: {"area_loss_excess": excess_over(drawn, name, [null for null in nulls if null != name], 0)}
-        for name in drawn
-    }
-    return as_evidence(panel, statistics)
+def area_loss(slope: Interval) -> Values:
+    """The area lost a level: the slope with its sign turned."""
+    return Values(np.array([-slope.estimate]), -slope.replicates[None], slope.n_groups)
 
 
-def sensitivity(
-    panels: Mapping[str, Panel], items: pd.DataFrame, other: Mapping[str, Panel], *, rng: np.random.Generator
-) -> pd.DataFrame:
+def loss_statistics(measured: Mapping[str, Values], subject: str, draws: GroupDraws) -> dict[str, Interval]:
+    """The area lost a level beyond what every random-weight baseline and permuted embeddings lose."""
+    return excesses(measured, subject, baselines(measured, subject, (PERMUTED,)), ("area_loss",))
+
+
+STUDY = Study(CLAIM, loss_statistics)
+
+
+def worlds(result: ProblemDepth) -> Worlds:
+    """Losses with the standard errors of a run."""
+    return from_errors(STUDY, result.errors, ["area_loss_excess"], result.evidence)
+
+
+def sensitivity(panels: Mapping[str, Panel], items: pd.DataFrame, other: Mapping[str, Panel]) -> pd.DataFrame:
     """Slope of the trained model under other choices: one row a choice and language.
 
     `other` holds panels of the same items under other padding.
@@ -171,19 +175,15 @@ def sensitivity(
                 None,
             )
         for name, (area, covariates) in choices.items():
-            one = slope_interval(
-                area[chosen], levels[chosen], panel.scenario[chosen], covariates=covariates, rng=again(rng)
+            one = margins.difficulty_slope(
+                area[chosen], levels[chosen], panel.scenario[chosen], covariates=covariates
             )
-            rows[name, language] = {"slope": one.estimate, "low": one.low, "high": one.high}
+            rows[name, language] = _limits(one)
         for category, kept in items[chosen].groupby("category").groups.items():
             mask = np.isin(np.arange(len(items)), kept)
             if len(np.unique(panel.scenario[mask])) >= 3:
-                one = slope_interval(found.mean(0)[mask], levels[mask], panel.scenario[mask], rng=again(rng))
-                rows[f"category {category}", language] = {
-                    "slope": one.estimate,
-                    "low": one.low,
-                    "high": one.high,
-                }
+                one = margins.difficulty_slope(found.mean(0)[mask], levels[mask], panel.scenario[mask])
+                rows[f"category {category}", language] = _limits(one)
     table = pd.DataFrame.from_dict(rows, orient="index")
     table.index = pd.MultiIndex.from_tuples(table.index, names=["choice", "language"])
     return table
@@ -210,8 +210,8 @@ def by_generation_length(
             continue
         area = item_margins(panel, panel.subjects[TRAINED]).mean(0)[known]
         scaled = np.log(length[known])
-        one = slope_interval(area, scaled / scaled.std(), panel.scenario[known], rng=again(rng))
-        rows[language] |= {"slope": one.estimate, "low": one.low, "high": one.high}
+        one = margins.difficulty_slope(area, scaled / scaled.std(), panel.scenario[known])
+        rows[language] |= _limits(one)
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("language")
 
 
@@ -235,6 +235,10 @@ def read_generation_lengths(
         lengths = written[written["language"] == language].groupby("item")["n_steps"].mean()
         found[language] = panel, texts.items["item"].map(lengths).to_numpy(float)
     return found
+
+
+def _limits(found: margins.DifficultySlope) -> dict[str, float]:
+    return {"slope": found.slope, **dict(zip(("low", "high"), found.interval, strict=True))}
 
 
 def _areas(panel: Panel, items: pd.DataFrame, subject: str, found: np.ndarray) -> pd.DataFrame:

@@ -20,10 +20,11 @@ from scipy import stats
 from ...errors import ParameterError
 from ...measures import association, bridges
 from ...measures.bridges import ladders
-from ...measures.resampling import Interval, group_weights, interval_of
+from ...measures.resampling import GroupDraws, Interval, interval_of
+from ..error_rates import Worlds, from_errors
 from ..language_pairs import PLANTED, SHUFFLED, TRAINED, Panel
 from ..rules import Control, Evidence
-from ..study import N_RESAMPLES, again, as_evidence, judged, present
+from ..study import N_RESAMPLES, Study, Values, again, draw, judge, present, standard_errors
 
 AFFINE, CONDITIONING = "prediction_5_affine_vs_procrustes", "prediction_6_bridge_conditioning"
 ROTATION, PERMUTED_LANGUAGES = "rotation planted", "languages permuted"
@@ -38,11 +39,13 @@ class BridgeResult:
 
     curves : language, subject, layer, R^2 of every rung ("r2 procrustes", ...), gap, log_kappa and their
         means under orthogonal truth ("gap, null", "log_kappa, null").
-    evidence : of `AFFINE`, one a language.
+    evidence : of `AFFINE`, one per language.
+    errors : subject -> standard errors of its three statistics, from replicates (median over languages).
     """
 
     curves: pd.DataFrame
     evidence: list[Evidence]
+    errors: Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -81,21 +84,22 @@ def too_few(n_languages: int) -> str | None:
 
 def affine_vs_procrustes(panels: Mapping[str, Panel], *, rng: np.random.Generator) -> BridgeResult:
     """Prediction 5 on every language paired with the anchor."""
-    curves, evidence = [], []
+    curves, measured, evidence = [], [], []
     for panel, stream in zip(panels.values(), rng.spawn(len(panels)), strict=True):
         making, fitting, judging = stream.spawn(3)
         subjects = bridge_subjects(panel, making)
-        measured = {
+        fitted = {
             name: _ladder(panel, pair, one)
             for (name, pair), one in zip(subjects.items(), fitting.spawn(len(subjects)), strict=True)
         }
-
-        def make(subject: str, rng: np.random.Generator, panel=panel, by=measured) -> Evidence:
-            return gap_evidence(panel, {**by, TRAINED: by[subject]}, rng=rng)
-
-        evidence.append(judged(AFFINE, panel, make, rng=judging))
-        curves += [_curve(panel.language, name, *one) for name, one in measured.items()]
-    return BridgeResult(pd.concat(curves, ignore_index=True), evidence)
+        drawing, simulating = judging.spawn(2)
+        draws = draw(panel, rng=drawing)
+        # random-weight baselines are not judged: their languages have no reason to be rotations of each other
+        names = [name for name in fitted if name not in panel.twins]
+        measured.append({name: gap_values(*fitted[name], draws, rng=simulating) for name in names})
+        evidence.append(judge(STUDY, panel, measured[-1], draws))
+        curves += [_curve(panel.language, name, *one) for name, one in fitted.items()]
+    return BridgeResult(pd.concat(curves, ignore_index=True), evidence, standard_errors(measured))
 
 
 def bridge_subjects(panel: Panel, rng: np.random.Generator) -> dict[str, tuple]:
@@ -131,15 +135,40 @@ def plant_map(
     return np.stack(found)
 
 
-def gap_evidence(panel: Panel, measured: Mapping[str, tuple], *, rng: np.random.Generator) -> Evidence:
-    """Gap beyond orthogonal truth, and its growth from the first to the last third of the layers.
+def gap_values(
+    found: ladders.Ladder, null: bridges.OrthogonalNull, draws: GroupDraws, *, rng: np.random.Generator
+) -> Values:
+    """`_STATISTICS` of a subject: means over layers; the gap is beyond orthogonal truth.
 
-    The trained model, the shuffled pairing and what was planted are judged. Twins are not: their languages
-    have no reason to be rotations of each other.
+    Its growth is from the first to the last third of the layers. `rng` resamples the simulations of the null,
+    whose mean is an estimate too.
     """
-    names = (TRAINED, *present(panel, SHUFFLED), ROTATION, PLANTED)
-    statistics = {name: _gap_statistics(panel, *measured[name], again(rng)) for name in names}
-    return as_evidence(panel, statistics)
+    members = np.eye(draws.n_groups)[draws.codes]
+    better, spread = (found.errors[0] - found.errors[1]) @ members, found.spread @ members
+    simulated = np.moveaxis(null.null_gap, -1, 0)
+    picked = simulated[rng.integers(0, len(simulated), (len(draws.weights), len(simulated)))].mean(1)
+    replicates = (draws.weights @ better.T) / (draws.weights @ spread.T) - picked
+    explained = 1 - (draws.weights @ (found.errors[1] @ members).T) / (draws.weights @ spread.T)
+    one = (inner(found.r2["ridge"]), inner(null.gap_excess), _growth(null.gap_excess))
+    many = (inner(explained), inner(replicates), _growth(replicates))
+    return Values(np.array(one), np.stack(many), draws.n_groups)
+
+
+_STATISTICS = ("held_out_r2", "gap_excess", "gap_growth")
+
+
+def gap_statistics(measured: Mapping[str, Values], subject: str, draws: GroupDraws) -> dict[str, Interval]:
+    """Held-out R^2, the gap beyond orthogonal truth, and its growth."""
+    one, many, n = measured[subject]
+    return {name: interval_of(one[i], many[i], n) for i, name in enumerate(_STATISTICS)}
+
+
+STUDY = Study(AFFINE, gap_statistics)
+
+
+def gap_worlds(result: BridgeResult) -> Worlds:
+    """Gaps with the standard errors of a run."""
+    return from_errors(STUDY, result.errors, _STATISTICS, result.evidence)
 
 
 def bridge_conditioning(
@@ -281,27 +310,6 @@ def _ladder(
     x, y = (bridges.principal_components(s, train, p) for s in pair)
     parts = (x[:, train], y[:, train], x[:, test], y[:, test])
     return ladders.climb(*parts), bridges.orthogonal_null(*parts, noise="both", rng=rng)
-
-
-def _gap_statistics(
-    panel: Panel, found: ladders.Ladder, null: bridges.OrthogonalNull, rng
-) -> dict[str, Interval]:
-    scenario = panel.scenario[panel.confirmation]
-    codes = np.unique(scenario, return_inverse=True)[1]
-    members = np.eye(codes.max() + 1)[codes]
-    weights = group_weights(codes, N_RESAMPLES, rng=rng)
-    better, spread = (found.errors[0] - found.errors[1]) @ members, found.spread @ members
-    # the mean of the simulations is an estimate too
-    simulated = np.moveaxis(null.null_gap, -1, 0)
-    drawn = simulated[rng.integers(0, len(simulated), (N_RESAMPLES, len(simulated)))].mean(1)
-    replicates = (weights @ better.T) / (weights @ spread.T) - drawn
-    excess = null.gap_excess
-    explained = 1 - (weights @ (found.errors[1] @ members).T) / (weights @ spread.T)
-    return {
-        "held_out_r2": interval_of(inner(found.r2["ridge"]), inner(explained), weights.shape[1]),
-        "gap_excess": interval_of(inner(excess), inner(replicates), weights.shape[1]),
-        "gap_growth": interval_of(_growth(excess), _growth(replicates), weights.shape[1]),
-    }
 
 
 def inner(values: np.ndarray) -> np.ndarray:

@@ -12,18 +12,31 @@ own states are therefore controls (*surrogates*), beside twins. An excess is mea
 to support and from the lowest to refute.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
 from ... import theory
-from ...measures.resampling import Interval, bootstrap, interval_of
+from ...measures.resampling import GroupDraws, Interval, interval_of
 from ...measures.subspaces import SplitContributions, split_contributions
-from ..language_pairs import PERMUTED, SHUFFLED, TRAINED, Panel
+from ..error_rates import Size, Worlds, calibrated
+from ..language_pairs import PERMUTED, SHUFFLED, TRAINED, Pair, Panel
 from ..rules import Evidence
-from ..study import N_RESAMPLES, STANDARDISED, again, as_evidence, excess_over, judged, present, remarked
+from ..study import (
+    STANDARDISED,
+    Study,
+    Values,
+    assemble,
+    baselines,
+    compare_choices,
+    draw,
+    excesses,
+    judge,
+    present,
+)
 
 CLAIM = "conjecture_3_in_models"
 GAPS, HELD_OUT = ("agreement_gap", "gain_gap"), "held_out_agreement"
@@ -37,8 +50,6 @@ _PLANTED_RATIO = 2.0  # log ratio of gains in simulated stacks where the conject
 # makes Z hard to find, as it is in language models: the notebook shows their held-out agreement
 _SIMULATED_NOISE = 0.65
 _PARTS = ("state", "distance", "added", "difference", "cross_same", "cross_diff")
-
-Measured = Mapping[str, SplitContributions]
 
 
 @dataclass(frozen=True)
@@ -63,37 +74,51 @@ def double_suppression(
     """Conjecture 3 on a model: curves, gaps and evidence of every language."""
     curves, gaps, evidence = [], [], []
     for panel, stream in zip(panels.values(), rng.spawn(len(panels)), strict=True):
-        deciding, drawing, making = stream.spawn(3)
+        deciding, making = stream.spawn(3)[::2]
+        made = made_contributions(panel, rng=making)
         measured, raw = (
-            contributions(panel, rng=again(making), n_components=n_components, standardise=scale)
+            contributions(panel, made, n_components=n_components, standardise=scale)
             for scale in (True, False)
         )
-
-        def make(subject: str, rng: np.random.Generator, panel=panel, by=(measured, raw)) -> Evidence:
-            one, other = (gap_evidence(panel, {**m, TRAINED: m[subject]}, rng=rng) for m in by)
-            return remarked(CLAIM, one, other, _AS_THEY_ARE)
-
-        curves.append(_curves(panel, measured, drawing))
+        draws = draw(panel, rng=deciding.spawn(1)[0])
+        found, other = ({n: gap_values(panel, one, draws) for n, one in by.items()} for by in (measured, raw))
+        curves.append(_curves(panel, measured, draws))
         gaps.append(_gap_table(panel, measured))
-        evidence.append(judged(CLAIM, panel, make, rng=deciding))
+        evidence.append(judge(STUDY, panel, found, draws, {_AS_THEY_ARE: other}))
     tables = (pd.concat(t, ignore_index=True) for t in (curves, gaps))
     return ProjectionResult(*tables, {CLAIM: evidence})
 
 
-def contributions(
-    panel: Panel, *, rng: np.random.Generator, n_components: int = N_COMPONENTS, standardise: bool = True
-) -> dict[str, SplitContributions]:
-    """Split contributions of the model, its twins, shuffled pairs, surrogates and planted contributions."""
-    options = {"n_components": n_components, "standardise": standardise}
-    names = (TRAINED, *panel.twins, *present(panel, PERMUTED), *present(panel, SHUFFLED), *panel.re_rounded)
-    found = {n: split_contributions(*panel.subjects[n], panel.discovery, **options) for n in names}
+@dataclass(frozen=True)
+class MadeContributions:
+    """What a pair's controls add: planted pairs of states by name, and the seed of the surrogates' noise."""
+
+    planted: Mapping[str, Pair]
+    seed: np.random.SeedSequence
+
+
+def made_contributions(panel: Panel, *, rng: np.random.Generator) -> MadeContributions:
+    """Contributions that know nothing of Z, and (where there is a shuffled pairing) planted ones."""
     surrogates, planting = rng.spawn(2)
-    for name, make in _surrogates(surrogates).items():
-        pair = panel.subjects[TRAINED]
-        found[name] = split_contributions(*pair, panel.discovery, contributions=make, **options)
-    for name, gains in _PLANTED_GAINS.items() if SHUFFLED in panel.subjects else ():
-        pair = plant_contributions(panel, *gains, rng=planting.spawn(1)[0])
-        found[name] = split_contributions(*pair, panel.discovery, **options)
+    planted = {
+        name: plant_contributions(panel, *gains, rng=stream)
+        for (name, gains), stream in zip(_PLANTED_GAINS.items(), planting.spawn(2), strict=True)
+        if SHUFFLED in panel.subjects
+    }
+    return MadeContributions(planted, surrogates.bit_generator.seed_seq)
+
+
+def contributions(
+    panel: Panel, made: MadeContributions, *, n_components: int = N_COMPONENTS, standardise: bool = True
+) -> dict[str, SplitContributions]:
+    """Split contributions of the model, its baselines, shuffled pairs, surrogates and planted ones."""
+    options = {"n_components": n_components, "standardise": standardise}
+    names = (TRAINED, *panel.twins, *present(panel, PERMUTED, SHUFFLED), *panel.re_rounded)
+    pairs = {**{name: panel.subjects[name] for name in names}, **made.planted}
+    found = {name: split_contributions(*pair, panel.discovery, **options) for name, pair in pairs.items()}
+    for name, make in _surrogates(made.seed).items():
+        trained = panel.subjects[TRAINED]
+        found[name] = split_contributions(*trained, panel.discovery, contributions=make, **options)
     return found
 
 
@@ -124,42 +149,35 @@ def plant_contributions(
     )
 
 
-def gap_evidence(panel: Panel, measured: Measured, *, rng: np.random.Generator) -> Evidence:
-    """Both gaps' excess over the controls, and held-out agreement, of the model and of every control.
+def gap_values(panel: Panel, found: SplitContributions, draws: GroupDraws) -> Values:
+    """Agreement gap, gain gap and held-out agreement, averaged over the inner layers."""
+    drawn = draws.mean(_sums(panel, found))
+    return Values(*(_layer_gaps(s).mean(-1) for s in (drawn.estimate, drawn.replicates)), draws.n_groups)
 
-    All are resampled alike, so that the interval of an excess holds the noise of the control as well.
+
+def gap_statistics(measured: Mapping[str, Values], subject: str, draws: GroupDraws) -> dict[str, Interval]:
+    """Both gaps' excess over the baselines and surrogates, and held-out agreement."""
+    over = baselines(measured, subject, (PERMUTED, "private targets", ISOTROPIC, LIKE_STATE))
+    held_out = interval_of(*(v[2] for v in measured[subject][:2]), draws.n_groups)
+    return {**excesses(measured, subject, over, GAPS), HELD_OUT: held_out}
+
+
+STUDY = Study(CLAIM, gap_statistics, positive={PLANTED: ()})
+
+
+def worlds(size: Size) -> Worlds:
+    """Stacks with a share of the planted log ratio of gains; the opposite of the claim in world "false".
+
+    Baselines are such stacks with equal gains and shuffled pairs. Noise in many dimensions makes Z about as
+    hard to find as it is in language models.
     """
-    drawn = {n: _draws(panel, m, again(rng)) for n, m in measured.items() if n not in panel.re_rounded}
-    nulls = [*panel.twins, *present(panel, PERMUTED), ISOTROPIC, LIKE_STATE]
-    built = as_evidence(panel, excess_statistics(drawn, nulls))
-    positive = (replace(c, kind="positive") if c.name == PLANTED else c for c in built.controls)
-    return replace(built, controls=tuple(positive))
+    return calibrated(CLAIM, partial(_simulated_evidence, size), size, false=-1.0)
 
 
-def excess_statistics(
-    drawn: Mapping[str, tuple[np.ndarray, np.ndarray, int]], nulls: Sequence[str]
-) -> dict[str, dict[str, Interval]]:
-    """Statistics of the rule for every subject.
-
-    `drawn` : subject -> gaps and held-out agreement (3,), their replicates (3, B), number of groups drawn.
-    `nulls` : subjects whose gaps are exceeded, each of the others where it is the subject itself.
-    """
-    statistics = {}
-    for name in drawn:
-        others = [null for null in nulls if null != name]
-        excess = {f"{gap}_excess": excess_over(drawn, name, others, i) for i, gap in enumerate(GAPS)}
-        statistics[name] = {**excess, HELD_OUT: interval_of(*(d[2] for d in drawn[name][:2]), drawn[name][2])}
-    return statistics
-
-
-def simulated_evidence(share: float, rng: np.random.Generator, *, n_scenarios: int, n_draws: int) -> Evidence:
-    """Evidence from `theory.suppression_stack` with `share` of the planted log ratio of gains.
-
-    Twins are such stacks with equal gains and shuffled pairs. Noise in many dimensions makes Z about as hard
-    to find as it is in language models.
-    """
+def _simulated_evidence(size: Size, share: float, rng: np.random.Generator) -> Evidence:
+    n_scenarios, n_draws = size.n_scenarios, size.n_draws
     n = n_scenarios * n_draws
-    make, twins, split, judge = rng.spawn(4)
+    make, twins, split, deciding = rng.spawn(4)
     scenario = np.repeat(np.arange(n_scenarios), n_draws)
     options = {"scenario": scenario, "n_layers": 4, "noise": _SIMULATED_NOISE}
     ratio = share * _PLANTED_RATIO
@@ -178,32 +196,35 @@ def simulated_evidence(share: float, rng: np.random.Generator, *, n_scenarios: i
         discovery=scenario < n_scenarios // 3,
         tokens=None,
     )
-    return gap_evidence(panel, contributions(panel, rng=split), rng=judge)
+    found = contributions(panel, made_contributions(panel, rng=split))
+    draws = draw(panel, rng=deciding)
+    return assemble(STUDY, {name: gap_values(panel, one, draws) for name, one in found.items()}, draws)
 
 
 def sensitivity(panels: Mapping[str, Panel]) -> pd.DataFrame:
-    """Both gaps of the trained model and of its best twin under other choices; columns (language, ...)."""
+    """Both gaps of the trained model and of its best random-weight baseline under other choices.
+
+    Columns are (language, "trained" or "best twin").
+    """
     choices = {
         f"primary: {N_COMPONENTS} components, {STANDARDISED}": (N_COMPONENTS, True),
         "4 components": (4, True),
         "16 components": (16, True),
         _AS_THEY_ARE: (N_COMPONENTS, False),
     }
+
+    def gap(which: int, n_components: int, scale: bool, panel: Panel) -> dict[str, float]:
+        pairs = {name: panel.subjects[name] for name in (TRAINED, *panel.twins)}
+        options = {"n_components": n_components, "standardise": scale}
+        found = {n: split_contributions(*pair, panel.discovery, **options) for n, pair in pairs.items()}
+        return {name: mean_gaps(panel, one)[which] for name, one in found.items()}
+
     rows = {}
     for name, (n_components, scale) in choices.items():
-        for language, panel in panels.items():
-            if n_components > 2 * (panel.discovery.sum() - 1):
-                continue
-            found = {}
-            for subject in (TRAINED, *panel.twins):
-                pair = panel.subjects[subject]
-                split = split_contributions(*pair, panel.discovery, n_components, standardise=scale)
-                found[subject] = mean_gaps(panel, split)
-            for i, gap in enumerate(GAPS):
-                row = rows.setdefault((name, gap.replace("_", " ")), {})
-                row[language, "trained"] = found[TRAINED][i]
-                row[language, "best twin"] = max((found[t][i] for t in panel.twins), default=np.nan)
-    return pd.DataFrame.from_dict(rows, orient="index")
+        kept = {k: p for k, p in panels.items() if n_components <= 2 * (p.discovery.sum() - 1)}
+        for i, words in enumerate(GAPS):
+            rows[name, words.replace("_", " ")] = (kept, partial(gap, i, n_components, scale))
+    return compare_choices(rows, "best twin")
 
 
 def _coordinates(gain: float, shape: tuple[int, int, int], rng: np.random.Generator) -> np.ndarray:
@@ -215,9 +236,13 @@ def _coordinates(gain: float, shape: tuple[int, int, int], rng: np.random.Genera
     return np.stack(walk)
 
 
-def _surrogates(rng: np.random.Generator) -> dict[str, Callable]:
-    """Contributions that know nothing of Z: of the same energy in all directions, or as states have it."""
-    noise, order = rng.spawn(2)
+def _surrogates(seed: np.random.SeedSequence) -> dict[str, Callable]:
+    """Contributions that know nothing of Z: of the same energy in all directions, or as states have it.
+
+    They are a function of the seed: every measure reads the same ones, layer by layer.
+    """
+    stream = np.random.SeedSequence(seed.entropy, spawn_key=seed.spawn_key)
+    noise, order = np.random.default_rng(stream).spawn(2)
 
     def isotropic(state: np.ndarray, added: np.ndarray) -> np.ndarray:
         return noise.standard_normal(added.shape)
@@ -256,17 +281,7 @@ def layer_gaps(panel: Panel, found: SplitContributions) -> np.ndarray:
     return _layer_gaps(_confirmed(panel, found).mean(-1))
 
 
-def _draws(panel: Panel, found: SplitContributions, rng: np.random.Generator):
-    """Gaps and held-out agreement (3,), their replicates (3, B), and the number of scenarios drawn from."""
-    scenario = panel.scenario[panel.confirmation]
-    drawn = bootstrap(_sums(panel, found), scenario, n_resamples=N_RESAMPLES, rng=rng)
-    one, many = (_layer_gaps(sums).mean(-1) for sums in (drawn.estimate, drawn.replicates))
-    return one, many, drawn.n_groups
-
-
-def _curves(
-    panel: Panel, measured: Mapping[str, SplitContributions], rng: np.random.Generator
-) -> pd.DataFrame:
+def _curves(panel: Panel, measured: Mapping[str, SplitContributions], draws: GroupDraws) -> pd.DataFrame:
     tables = []
     for name, found in measured.items():
         values = _confirmed(panel, found)
@@ -278,9 +293,9 @@ def _curves(
             columns[f"gain {space}"] = added[:, i] / state[:, i]
         columns["agreement_gap"], columns["gain_gap"], _ = _layer_gaps(values.mean(-1))
         if name == TRAINED:
-            drawn = bootstrap(values, panel.scenario[panel.confirmation], n_resamples=N_RESAMPLES, rng=rng)
-            by_layer = zip(columns["gain_gap"], _layer_gaps(drawn.replicates)[1].T, strict=True)
-            limits = [interval_of(one, many, drawn.n_groups) for one, many in by_layer]
+            replicates = _layer_gaps(draws.mean(values).replicates)[1]
+            by_layer = zip(columns["gain_gap"], replicates.T, strict=True)
+            limits = [interval_of(one, many, draws.n_groups) for one, many in by_layer]
             columns |= {side: [getattr(one, side) for one in limits] for side in ("low", "high")}
         tables.append(pd.DataFrame({"language": panel.language, "subject": name, **columns}))
     return pd.concat(tables, ignore_index=True)

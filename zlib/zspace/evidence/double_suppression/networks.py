@@ -15,21 +15,22 @@ import numpy as np
 import pandas as pd
 
 from ... import theory
-from ...measures.resampling import bootstrap, group_weights
+from ...measures.resampling import bootstrap, draw_groups
 from ...measures.subspaces import SplitContributions, split_contributions
 from ...sources.worlds import World
 from ...states import networks
 from ..blind_sweep import sweep
 from ..language_pairs import SEEDS, SHUFFLED, TRAINED, Panel
-from ..rules import Control, Evidence
-from ..study import N_RESAMPLES
+from ..rules import OVERALL, Evidence
+from ..study import N_RESAMPLES, Study, Values, assemble
 from . import models
-from .models import GAPS, HELD_OUT, ISOTROPIC, LIKE_STATE, PLANTED
+from .models import GAPS, HELD_OUT, PLANTED, gap_statistics
 
 CLAIM = "conjecture_3_in_networks"
 # apart from the seeds of every other experiment
 CONFIRMATION_SEEDS = range(300, 310)
 CONFIGURATION = (sweep.CENTROIDS, sweep.INVERTIBLE, sweep.RESIDUAL)
+STUDY = Study(CLAIM, gap_statistics, positive={PLANTED: ()})
 _TWINS = tuple(f"random-{seed}" for seed in SEEDS)
 _N_ITEMS, _N_DISCOVERY = 768, 256
 
@@ -101,22 +102,13 @@ def sensitivity(*, rng: np.random.Generator, seeds: Sequence[int] = CONFIRMATION
 
 def network_evidence(gaps: pd.DataFrame, *, rng: np.random.Generator) -> Evidence:
     """Evidence from gaps of networks: means over their languages, networks resampled, subjects alike."""
-    columns = [*GAPS, HELD_OUT]
-    by = gaps.groupby(["subject", "seed"], sort=False)[columns].mean()
-    n = gaps["seed"].nunique()
-    weights = group_weights(np.arange(n), N_RESAMPLES, rng=rng)
-    drawn = {}
+    by = gaps.groupby(["subject", "seed"], sort=False)[[*GAPS, HELD_OUT]].mean()
+    draws = draw_groups(np.arange(gaps["seed"].nunique()), N_RESAMPLES, rng=rng)
+    measured = {}
     for subject in dict.fromkeys(gaps["subject"]):
-        values = by.loc[subject].sort_index().to_numpy().T
-        drawn[subject] = (values.mean(1), values @ weights.T / n, n)
-    nulls = [*_TWINS, sweep.PRIVATE, ISOTROPIC, LIKE_STATE]
-    statistics = models.excess_statistics(drawn, nulls)
-    controls = tuple(
-        Control(name, "positive" if name == PLANTED else "negative", found)
-        for name, found in statistics.items()
-        if name != TRAINED
-    )
-    return Evidence(statistics=statistics[TRAINED], controls=controls, n_scenarios=n)
+        drawn = draws.mean(by.loc[subject].sort_index().to_numpy().T)
+        measured[subject] = Values(drawn.estimate, drawn.replicates.T, draws.n_groups)
+    return replace(assemble(STUDY, measured, draws, OVERALL), n_items=None)
 
 
 def known_agreement(world: World, language: str) -> np.ndarray:
@@ -163,7 +155,7 @@ def _panel(found: Mapping[str, np.ndarray], language: int, mixed: np.ndarray) ->
 
 def _contributions(panel: Panel, rng: np.random.Generator, n_components: int, standardise: bool):
     options = {"n_components": n_components, "standardise": standardise}
-    found = models.contributions(panel, rng=rng, **options)
+    found = models.contributions(panel, models.made_contributions(panel, rng=rng), **options)
     private = split_contributions(*panel.subjects[sweep.PRIVATE], panel.discovery, **options)
     return {**found, sweep.PRIVATE: private}
 

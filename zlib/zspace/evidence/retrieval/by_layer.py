@@ -5,28 +5,29 @@ subject's own layer 0 and embeddings ("do the blocks add to it?"). Layers and pa
 chosen on the discovery third; intervals come from the confirmation items, resampled by scenario.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
-from ...errors import ParameterError
 from ...measures import alignment
-from ...measures.resampling import Interval, holm, permutation_max, stratified_permutations
+from ...measures.resampling import GroupDraws, Interval, holm, permutation_max, stratified_permutations
 from ...measures.text_baselines import lexical_outcomes, ngram_outcomes
+from ...sources.models import kind_of
+from ..error_rates import Size, Worlds, calibrated
 from ..language_pairs import (
     PERMUTED,
-    PLANTED,
     RANDOM_BLOCKS,
-    SHUFFLED,
     TRAINED,
     Panel,
     length_overlap_strata,
+    simulated_panel,
     standardised,
 )
 from ..rules import Evidence
-from ..study import STANDARDISED, as_evidence, confirmed_interval, judged, present, remarked, shifted
+from ..study import STANDARDISED, Study, assemble, baselines, compare_choices, draw, judge, present, shifted
 
 ALIGNED, RISES = "prediction_1_aligned", "prediction_1_rises"
 SURFACE, SPELLING = "surface overlap", "shared spelling"
@@ -54,15 +55,19 @@ def retrieval_by_layer(
 ) -> RetrievalResult:
     """Prediction 1: between-scenario retrieval of every subject, with its evidence (centred cosine)."""
     curves, peaks, shuffles = [], [], []
-    evidence = {claim: [] for claim in EVIDENCE}
+    evidence: dict[str, list[Evidence]] = {study.claim: [] for study in STUDIES}
     for panel, stream in zip(panels.values(), rng.spawn(len(panels)), strict=True):
-        intervals, permuted, decisions = stream.spawn(3)
-        outcomes = retrieval_outcomes(panel)
+        intervals, permuted, deciding = stream.spawn(3)
+        outcomes, scaled = retrieval_outcomes(panel), retrieval_outcomes(standardised(panel))
+        draws = draw(panel, rng=deciding)
         curves.append(_curves(panel, outcomes, intervals))
         peaks.append(_peaks(panel, outcomes))
         shuffles.append(stratified_shuffles(panel, permuted, n_shuffles))
-        for claim, found in _judged(panel, outcomes, decisions).items():
-            evidence[claim].append(found)
+        measured, other = (
+            {n: accuracy_at_peak(panel, o) for n, o in by.items()} for by in (outcomes, scaled)
+        )
+        for study in STUDIES:
+            evidence[study.claim].append(judge(study, panel, measured, draws, {STANDARDISED: other}))
     table = pd.concat(shuffles, ignore_index=True)
     smallest = table.groupby("language", sort=False)["p_max"].min()
     adjusted = dict(zip(smallest.index, holm(smallest.to_numpy()), strict=True)) if len(smallest) else {}
@@ -81,28 +86,6 @@ def accuracy_curves(panels: Mapping[str, Panel], *, rng: np.random.Generator) ->
         ],
         ignore_index=True,
     )
-
-
-def _judged(
-    panel: Panel, outcomes: Mapping[str, np.ndarray], rng: np.random.Generator
-) -> dict[str, Evidence]:
-    """Evidence for both claims, with a remark where the standardised measure would decide otherwise."""
-    scaled = standardised(panel)
-    scaled_outcomes = retrieval_outcomes(scaled)
-    found = {}
-    for claim, stream in zip(EVIDENCE, rng.spawn(len(EVIDENCE)), strict=True):
-
-        def make(subject: str, rng: np.random.Generator, claim: str = claim) -> Evidence:
-            first, second = rng.spawn(2)
-            one, other = (
-                EVIDENCE[claim](measured, {**by, TRAINED: by[subject]}, rng=r)
-                for measured, by, r in ((panel, outcomes, first), (scaled, scaled_outcomes, second))
-            )
-            return remarked(claim, one, other, STANDARDISED)
-
-        also = (RANDOM_BLOCKS,) if claim == RISES else ()
-        found[claim] = judged(claim, panel, make, rng=stream, also=also)
-    return found
 
 
 def retrieval_outcomes(panel: Panel, **options) -> dict[str, np.ndarray]:
@@ -125,82 +108,77 @@ def retrieval_outcomes(panel: Panel, **options) -> dict[str, np.ndarray]:
     return found
 
 
-def aligned_evidence(
-    panel: Panel, outcomes: Mapping[str, np.ndarray], *, rng: np.random.Generator
-) -> Evidence:
-    """Is anything aligned at all? The excess over the best control, every control judged alike."""
-    statistics = {
-        subject: {"aligned_excess": aligned_excess(panel, outcomes, subject, rng=stream)}
-        for subject, stream in _subjects(panel, rng)
+@dataclass(frozen=True)
+class PeakAccuracy:
+    """Outcomes of the confirmation items, both directions averaged, at layers chosen on the discovery items.
+
+    peak (n,) at the layer of the highest accuracy; first (n,) at layer 0; drop (n,) from the higher to the
+    lower of the two layers up to the peak between which accuracy falls most, zero where the peak is layer 0.
+    """
+
+    peak: np.ndarray
+    first: np.ndarray
+    drop: np.ndarray
+
+
+def accuracy_at_peak(panel: Panel, outcomes: np.ndarray) -> PeakAccuracy:
+    """What predictions 1 judge of a subject's outcomes (L+1, 2, n)."""
+    layer = peak_layer(panel, outcomes)
+    accuracy = outcomes[..., panel.discovery].mean((1, 2))[: layer + 1]
+    drops = np.triu(accuracy[:, None] - accuracy[None], 1)
+    high, low = np.unravel_index(np.argmax(drops), drops.shape) if layer > 1 else (0, layer)
+    confirmed = outcomes.mean(1)[:, panel.confirmation]
+    return PeakAccuracy(confirmed[layer], confirmed[0], confirmed[high] - confirmed[low])
+
+
+def aligned_statistics(
+    measured: Mapping[str, PeakAccuracy], subject: str, draws: GroupDraws
+) -> dict[str, Interval]:
+    """Retrieval at the peak minus that of the best control: random weights, permuted embeddings, texts alone.
+
+    A baseline is compared with the other ones and the texts. Controls have one value each; the upper limit is
+    the excess over their mean (see `shifted`).
+    """
+    permuted = () if kind_of(subject) in ("random", "random-blocks") else (PERMUTED,)
+    others = baselines(measured, subject, (*permuted, SURFACE, SPELLING))
+    controls = [measured[name].peak.mean() for name in others]
+    own = draws.mean(measured[subject].peak, bounds=(0, 1))
+    return {"aligned_excess": shifted(own, max(controls), float(np.mean(controls)))}
+
+
+def rises_statistics(
+    measured: Mapping[str, PeakAccuracy], subject: str, draws: GroupDraws
+) -> dict[str, Interval]:
+    """Retrieval at the peak minus that of layer 0 or of the embeddings' control, and the drop before it.
+
+    That control is trained embeddings under random blocks for the trained model, and the (other)
+    random-weight baselines for subjects whose embeddings or pairing are not the trained ones.
+    """
+    others = [RANDOM_BLOCKS] if subject == TRAINED else baselines(measured, subject)
+    controls = [measured[subject].first.mean(), *(measured[name].peak.mean() for name in others)]
+    own = draws.mean(measured[subject].peak, bounds=(0, 1))
+    return {
+        "rise_excess": shifted(own, max(controls)),
+        "largest_drop": draws.mean(measured[subject].drop),
     }
-    return as_evidence(panel, statistics)
 
 
-def rises_evidence(panel: Panel, outcomes: Mapping[str, np.ndarray], *, rng: np.random.Generator) -> Evidence:
-    """Do the blocks add to it? The rise over layer 0 and the embeddings, and the largest drop on the way."""
-    statistics = {}
-    for subject, stream in _subjects(panel, rng):
-        first, second = stream.spawn(2)
-        statistics[subject] = {
-            "rise_excess": rise_excess(panel, outcomes, subject, rng=first),
-            "largest_drop": largest_drop(panel, outcomes[subject], rng=second),
-        }
-    return as_evidence(panel, statistics)
+_UNJUDGED = (RANDOM_BLOCKS, SURFACE, SPELLING)
+ALIGNED_STUDY = Study(ALIGNED, aligned_statistics, unjudged=_UNJUDGED)
+RISES_STUDY = Study(RISES, rises_statistics, unjudged=_UNJUDGED, needs=(RANDOM_BLOCKS,))
+STUDIES = (ALIGNED_STUDY, RISES_STUDY)
 
 
-EVIDENCE = {ALIGNED: aligned_evidence, RISES: rises_evidence}
+def worlds(study: Study, size: Size) -> Worlds:
+    """Simulated pairs in which a share of the scenarios is aligned."""
+    return calibrated(study.claim, partial(_simulated_evidence, study, size), size)
 
 
-def _subjects(panel: Panel, rng: np.random.Generator) -> Iterator[tuple[str, np.random.Generator]]:
-    """Each subject that the rule judges, with a stream of random numbers of its own."""
-    subjects = [TRAINED, *panel.twins, *present(panel, PERMUTED), SHUFFLED, PLANTED]
-    return zip(subjects, rng.spawn(len(subjects)), strict=True)
-
-
-def aligned_excess(
-    panel: Panel, outcomes: Mapping[str, np.ndarray], subject: str, *, rng: np.random.Generator
-) -> Interval:
-    """Retrieval at the peak minus that of the best control: random twins, permuted embeddings, texts alone.
-
-    A twin is compared with the other twins and the baselines from the texts. The upper limit is the
-    excess over the mean control (see `shifted`).
-    """
-    controls = [t for t in panel.twins if t != subject]
-    if subject not in (*panel.twins, PERMUTED):
-        controls += present(panel, PERMUTED)
-    controls += [c for c in (SURFACE, SPELLING) if c in outcomes]
-    compared = [(outcomes[c], peak_layer(panel, outcomes[c])) for c in controls]
-    return _excess(panel, outcomes[subject], compared, rng, exchangeable=True)
-
-
-def rise_excess(
-    panel: Panel, outcomes: Mapping[str, np.ndarray], subject: str, *, rng: np.random.Generator
-) -> Interval:
-    """Retrieval at the peak minus the larger of the subject's own layer 0 and its embeddings' control.
-
-    That control is trained embeddings under random blocks for the trained model, and the (other) random
-    twins for subjects whose embeddings or pairing are not the trained ones.
-    """
-    others = [RANDOM_BLOCKS] if subject == TRAINED else [t for t in panel.twins if t != subject]
-    if missing := [c for c in others if c not in outcomes]:
-        raise ParameterError(
-            f"{panel.language}: rises is judged against {', '.join(missing)}; capture it too."
-        )
-    compared = [(outcomes[c], peak_layer(panel, outcomes[c])) for c in others]
-    return _excess(panel, outcomes[subject], [(outcomes[subject], 0), *compared], rng)
-
-
-def largest_drop(panel: Panel, outcomes: np.ndarray, *, rng: np.random.Generator) -> Interval:
-    """How far accuracy falls between two layers before the peak; the pair is chosen on discovery.
-
-    Zero where the peak is layer 0: nothing lies before it.
-    """
-    accuracy = outcomes[..., panel.discovery].mean((1, 2))
-    peak = peak_layer(panel, outcomes)
-    drops = np.triu(accuracy[: peak + 1, None] - accuracy[None, : peak + 1], 1)
-    high, low = np.unravel_index(np.argmax(drops), drops.shape) if peak > 1 else (0, peak)
-    first, second = (outcomes[k].mean(0)[panel.confirmation] for k in (high, low))
-    return confirmed_interval(panel, first - second if peak else 0 * first, rng)
+def _simulated_evidence(study: Study, size: Size, share: float, rng: np.random.Generator) -> Evidence:
+    world, drawing = rng.spawn(2)
+    panel = simulated_panel("scenarios", share, rng=world, n_scenarios=size.n_scenarios, n_draws=size.n_draws)
+    measured = {n: accuracy_at_peak(panel, found) for n, found in retrieval_outcomes(panel).items()}
+    return assemble(study, measured, draw(panel, rng=drawing))
 
 
 def peak_layer(panel: Panel, outcomes: np.ndarray) -> int:
@@ -213,10 +191,10 @@ def sensitivity(
 ) -> pd.DataFrame:
     """Accuracy of the trained model and of its best control under choices other than the primary one.
 
-    `primary` holds mean-pooled panels of the primary version, `last` the same pooled at the last
-    token, `other` those of the corpus's other version (digits). One row a choice; columns are
-    (language, "trained" or "best control") and the level of chance. Every layer is chosen anew on
-    discovery items and scored on the others. Rows that the corpus does not allow are left out.
+    `primary` holds mean-pooled pairs of the primary version, `last` the same pooled at the last token,
+    `other` those of the corpus's other version (digits). One row per choice; columns are (language, "trained"
+    or "best control") and the level of chance. Every layer is chosen anew on discovery items and scored on
+    the others. Rows that the corpus does not allow are left out.
     """
     scaled = {language: standardised(panel) for language, panel in primary.items()}
     choices = {
@@ -231,29 +209,25 @@ def sensitivity(
         "other version, within its scenario": (other, {"level": "within"}),
         "AUC against other scenarios": (primary, None),
     }
-    if not next(iter(primary.values())).has_scenarios:
-        choices = {name: c for name, c in choices.items() if "within" not in name}
-    choices = {name: (panels, options) for name, (panels, options) in choices.items() if panels}
-    rows = {}
-    for name, (panels, options) in choices.items():
-        rows[name] = {("all", "chance"): _chance(next(iter(panels.values())), options)}
-        for language, panel in panels.items():
-            trained, control = _trained_and_control(panel, options)
-            rows[name] |= {(language, "trained"): trained, (language, "best control"): control}
-    return pd.DataFrame.from_dict(rows, orient="index")
+    first = next(iter(primary.values()))
+    choices = {n: c for n, c in choices.items() if c[0] and (first.has_scenarios or "within" not in n)}
+    table = compare_choices(
+        {name: (pairs, partial(_scores, options=options)) for name, (pairs, options) in choices.items()},
+        "best control",
+    )
+    table.insert(0, ("all", "chance"), [_chance(first, options) for _, options in choices.values()])
+    return table
 
 
-def _trained_and_control(panel: Panel, options: Mapping | None) -> tuple[float, float]:
+def _scores(panel: Panel, options: Mapping | None) -> dict[str, float]:
+    """Accuracy (AUC without options) at the own peak, of the trained model and of every control."""
     if options is None:
         found = {n: _auc(panel, n) for n in (TRAINED, *panel.twins, *present(panel, PERMUTED))}
     else:
         groups = panel.group if options.get("level") == "within" else panel.scenario
         found = retrieval_outcomes(panel, groups=groups, **options)
-    names = [n for n in (*panel.twins, PERMUTED, SURFACE, SPELLING) if n in found]
-    scores = {
-        n: found[n][peak_layer(panel, found[n])][:, panel.confirmation].mean() for n in (TRAINED, *names)
-    }
-    return scores[TRAINED], max((scores[n] for n in names), default=np.nan)
+    names = [n for n in (TRAINED, *panel.twins, PERMUTED, SURFACE, SPELLING) if n in found]
+    return {n: found[n][peak_layer(panel, found[n])][:, panel.confirmation].mean() for n in names}
 
 
 def _auc(panel: Panel, subject: str) -> np.ndarray:
@@ -268,28 +242,10 @@ def _chance(panel: Panel, options: Mapping | None) -> float:
     return alignment.chance_level(panel.group if level == "within" else panel.scenario, level)
 
 
-def _excess(
-    panel: Panel,
-    outcomes: np.ndarray,
-    compared: Sequence[tuple[np.ndarray, int]],
-    rng: np.random.Generator,
-    *,
-    exchangeable: bool = False,
-) -> Interval:
-    """Peak minus the best of the compared (outcomes, layer), fixed before the subject is resampled.
-
-    `exchangeable` controls measure the same thing, so that their mean is their typical value.
-    """
-    rows = panel.confirmation
-    own = confirmed_interval(panel, outcomes[peak_layer(panel, outcomes)].mean(0)[rows], rng, bounds=(0, 1))
-    controls = [found[layer][:, rows].mean() for found, layer in compared]
-    return shifted(own, max(controls), np.mean(controls) if exchangeable else None)
-
-
 def _curves(panel: Panel, outcomes: Mapping[str, np.ndarray], rng: np.random.Generator) -> pd.DataFrame:
     tables = []
     for (name, found), stream in zip(outcomes.items(), rng.spawn(len(outcomes)), strict=True):
-        interval = confirmed_interval(panel, found.mean(1)[:, panel.confirmation], stream, bounds=(0, 1))
+        interval = draw(panel, rng=stream).mean(found.mean(1)[:, panel.confirmation], bounds=(0, 1))
         columns = {"layer": np.arange(len(found)), "accuracy": interval.estimate}
         columns |= {"low": interval.low, "high": interval.high}
         tables.append(pd.DataFrame({"language": panel.language, "subject": name, **columns}))

@@ -4,16 +4,19 @@ Measured by the AUC of an item's own translation against the items of other scen
 layer has to be chosen; what a random-weight twin gains in the same way is subtracted.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
 from ...measures import alignment, subspaces
-from ..language_pairs import PERMUTED, PLANTED, SHUFFLED, TRAINED, Panel, plant_updates
+from ...measures.resampling import GroupDraws, Interval
+from ..error_rates import Size, Worlds, calibrated
+from ..language_pairs import PERMUTED, PLANTED, SHUFFLED, TRAINED, Panel, plant_updates, simulated_panel
 from ..rules import Evidence
-from ..study import STANDARDISED, as_evidence, confirmed_interval, judged, present, remarked
+from ..study import STANDARDISED, Study, assemble, baselines, compare_choices, draw, judge, present
 
 CLAIM = "prediction_2_update_agnosticism"
 
@@ -36,30 +39,26 @@ def update_agnosticism(panels: Mapping[str, Panel], *, rng: np.random.Generator)
     """Prediction 2: are updates f_k more language-agnostic than states h_k? AUC, between scenarios."""
     curves, gains, evidence = [], [], []
     for panel, stream in zip(panels.values(), rng.spawn(len(panels)), strict=True):
-        planting, deciding, resampling = stream.spawn(3)
+        planting, deciding = stream.spawn(2)
         subjects = update_subjects(panel, planting)
         measured, scaled = (
             {name: update_auc(panel, pair, standardise=scale) for name, pair in subjects.items()}
             for scale in (False, True)
         )
-
-        def make(subject: str, rng: np.random.Generator, panel=panel, by=(measured, scaled)) -> Evidence:
-            one, other = (
-                update_evidence(panel, {**auc, TRAINED: auc[subject]}, rng=r)
-                for auc, r in zip(by, rng.spawn(2), strict=True)
-            )
-            return remarked(CLAIM, one, other, STANDARDISED)
-
+        found, other = (
+            {n: update_gain(auc)[panel.confirmation] for n, auc in by.items()} for by in (measured, scaled)
+        )
+        draws = draw(panel, rng=deciding)
         curves.append(_auc_curves(panel, measured))
-        gains.append(_gains(panel, measured, resampling))
-        evidence.append(judged(CLAIM, panel, make, rng=deciding))
+        gains.append(_gains(panel.language, found, draws))
+        evidence.append(judge(STUDY, panel, found, draws, {STANDARDISED: other}))
     tables = (pd.concat(t, ignore_index=True) for t in (curves, gains))
     return UpdateResult(*tables, {CLAIM: evidence})
 
 
 def update_subjects(panel: Panel, rng: np.random.Generator) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Subjects of prediction 2: as the panel's, with a signal planted in the updates instead."""
-    names = [TRAINED, *panel.twins, *present(panel, PERMUTED), *present(panel, SHUFFLED), *panel.re_rounded]
+    names = [TRAINED, *panel.twins, *present(panel, PERMUTED, SHUFFLED), *panel.re_rounded]
     subjects = {name: panel.subjects[name] for name in names}
     if SHUFFLED in subjects:
         subjects[PLANTED] = plant_updates(subjects[SHUFFLED], rng=rng)
@@ -93,50 +92,53 @@ def update_gain(auc: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     return (updates - states[:-1])[inner].mean(0)
 
 
-def update_evidence(
-    panel: Panel, measured: Mapping[str, tuple[np.ndarray, np.ndarray]], *, rng: np.random.Generator
-) -> Evidence:
-    """Gain of the updates and its excess over the best twin, for the trained model and each control."""
-    judging = {name: auc for name, auc in measured.items() if name not in panel.re_rounded}
-    gains = {name: update_gain(auc)[panel.confirmation] for name, auc in judging.items()}
-    statistics = {}
-    for subject, stream in zip(gains, rng.spawn(len(gains)), strict=True):
-        best = max((t for t in panel.twins if t != subject), key=lambda t: gains[t].mean())
-        first, second = stream.spawn(2)
-        statistics[subject] = {
-            "update_gain": confirmed_interval(panel, gains[subject], first),
-            "update_gain_excess": confirmed_interval(panel, gains[subject] - gains[best], second),
-        }
-    return as_evidence(panel, statistics)
+def gain_statistics(
+    measured: Mapping[str, np.ndarray], subject: str, draws: GroupDraws
+) -> dict[str, Interval]:
+    """Gain of the updates and its excess over the random-weight baseline that gains most."""
+    own = measured[subject]
+    best = max((measured[name] for name in baselines(measured, subject)), key=np.mean)
+    return {"update_gain": draws.mean(own), "update_gain_excess": draws.mean(own - best)}
+
+
+STUDY = Study(CLAIM, gain_statistics)
+
+
+def worlds(size: Size) -> Worlds:
+    """Simulated pairs whose updates agree in a share of the scenarios."""
+    return calibrated(CLAIM, partial(_simulated_evidence, size), size)
+
+
+def _simulated_evidence(size: Size, share: float, rng: np.random.Generator) -> Evidence:
+    world, planting, drawing = rng.spawn(3)
+    panel = simulated_panel("updates", share, rng=world, n_scenarios=size.n_scenarios, n_draws=size.n_draws)
+    subjects = update_subjects(panel, planting)
+    gains = {n: update_gain(update_auc(panel, pair))[panel.confirmation] for n, pair in subjects.items()}
+    return assemble(STUDY, gains, draw(panel, rng=drawing))
 
 
 def sensitivity(primary: Mapping[str, Panel], last: Mapping[str, Panel]) -> pd.DataFrame:
-    """Gain of the trained model and of its best random twin under other choices, confirmation items.
+    """Gain of the trained model and of its best random-weight baseline under other choices.
 
-    `primary` holds mean-pooled panels, `last` the same pooled at the last token. Columns are
-    (language, "trained" or "best twin").
+    `primary` holds mean-pooled pairs, `last` the same pooled at the last token; confirmation items. Columns
+    are (language, "trained" or "best twin").
     """
+
+    def gain_by(summary, **options) -> Callable[[Panel], dict[str, float]]:
+        return lambda panel: {
+            name: summary(update_auc(panel, panel.subjects[name], **options))[panel.confirmation].mean()
+            for name in (TRAINED, *panel.twins)
+        }
+
     choices = {
-        "primary: mean pooling, inner layers, centred": (primary, {}, update_gain),
-        "raw vectors": (primary, {"center": False}, update_gain),
-        STANDARDISED: (primary, {"standardise": True}, update_gain),
-        "AUC of the states themselves, inner layers": (primary, {}, lambda auc: auc[0][1:-2].mean(0)),
-        "all layers": (primary, {}, lambda auc: (auc[1] - auc[0][:-1]).mean(0)),
-        "last token, from layer 1": (last, {}, update_gain),
+        "primary: mean pooling, inner layers, centred": (primary, gain_by(update_gain)),
+        "raw vectors": (primary, gain_by(update_gain, center=False)),
+        STANDARDISED: (primary, gain_by(update_gain, standardise=True)),
+        "AUC of the states themselves, inner layers": (primary, gain_by(lambda auc: auc[0][1:-2].mean(0))),
+        "all layers": (primary, gain_by(lambda auc: (auc[1] - auc[0][:-1]).mean(0))),
+        "last token, from layer 1": (last, gain_by(update_gain)),
     }
-    rows = {}
-    for name, (panels, options, gain) in choices.items():
-        if not panels:
-            continue
-        rows[name] = {}
-        for language, panel in panels.items():
-            gains = {
-                s: gain(update_auc(panel, panel.subjects[s], **options)) for s in (TRAINED, *panel.twins)
-            }
-            scores = {s: g[panel.confirmation].mean() for s, g in gains.items()}
-            rows[name][language, "trained"] = scores.pop(TRAINED)
-            rows[name][language, "best twin"] = max(scores.values(), default=np.nan)
-    return pd.DataFrame.from_dict(rows, orient="index")
+    return compare_choices(choices, "best twin")
 
 
 def _auc_curves(panel: Panel, measured: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> pd.DataFrame:
@@ -148,9 +150,7 @@ def _auc_curves(panel: Panel, measured: Mapping[str, tuple[np.ndarray, np.ndarra
     return pd.concat(tables, ignore_index=True)
 
 
-def _gains(panel: Panel, measured: Mapping, rng: np.random.Generator) -> pd.DataFrame:
-    rows = []
-    for (name, auc), stream in zip(measured.items(), rng.spawn(len(measured)), strict=True):
-        interval = confirmed_interval(panel, update_gain(auc)[panel.confirmation], stream)
-        rows.append((panel.language, name, interval.estimate, interval.low, interval.high))
+def _gains(language: str, found: Mapping[str, np.ndarray], draws: GroupDraws) -> pd.DataFrame:
+    intervals = {name: draws.mean(gain) for name, gain in found.items()}
+    rows = [(language, name, one.estimate, one.low, one.high) for name, one in intervals.items()]
     return pd.DataFrame(rows, columns=["language", "subject", "gain", "low", "high"])

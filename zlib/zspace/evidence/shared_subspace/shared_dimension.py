@@ -19,11 +19,22 @@ import pandas as pd
 
 from ...measures import bridges, dimension, dimension_design
 from ...measures.canonical import canonical_axes
-from ...measures.resampling import group_weights
+from ...measures.resampling import GroupDraws, Interval
 from ..bridges import bridging
+from ..error_rates import Worlds, from_errors
 from ..language_pairs import PERMUTED, PLANTED, SHUFFLED, TRAINED, Pair, Panel, spread, standardised
 from ..rules import Evidence
-from ..study import N_RESAMPLES, Drawn, again, as_evidence, excess_over, judged, present, require_scenarios
+from ..study import (
+    Study,
+    Values,
+    baselines,
+    draw,
+    excesses,
+    judge,
+    present,
+    require_scenarios,
+    standard_errors,
+)
 
 CLAIM = "conjecture_7_dimension"
 _MOST_COMPONENTS = 24
@@ -37,12 +48,14 @@ class DimensionResult:
         (its 95 % quantile under no association; both in the sample), and of the trained model the range low,
         high of the dimension over halves of the scenarios.
     n_components : p, to which both languages were reduced.
-    evidence : of `CLAIM`, one a language.
+    evidence : of `CLAIM`, one per language.
+    errors : subject -> standard error of its shared variance, from its replicates (median over languages).
     """
 
     curves: pd.DataFrame
     n_components: int
     evidence: list[Evidence]
+    errors: Mapping[str, np.ndarray]
 
 
 def dimension_by_layer(
@@ -54,30 +67,28 @@ def dimension_by_layer(
     n_halves: int = 20,
 ) -> DimensionResult:
     """Curves and evidence of every language; `n_components` None takes what the discovery items allow."""
-    curves, evidence = [], []
+    curves, measured, evidence = [], [], []
     for panel, stream in zip(panels.values(), rng.spawn(len(panels)), strict=True):
         require_scenarios(panel, dimension_design.MIN_GROUPS, "to exchange them")
         drawing, judging, halving, planting = stream.spawn(4)
+        draws = draw(panel, rng=judging.spawn(1)[0])
         p = n_components or components_for(panel)
         pairs = {name: panel.subjects[name] for name in _names(panel)}
         if SHUFFLED in pairs:
             pairs[PLANTED] = plant_dimensions(pairs[SHUFFLED], panel.scenario, rng=planting)
         subjects = {name: reduced(panel, pair, p) for name, pair in pairs.items()}
         held_out = {name: shared_variance(panel, *pair) for name, pair in subjects.items()}
-
-        def make(subject: str, rng: np.random.Generator, panel=panel, by=held_out) -> Evidence:
-            return variance_evidence(panel, {**by, TRAINED: by[subject]}, rng=rng)
-
-        evidence.append(judged(CLAIM, panel, make, rng=judging))
+        measured.append({name: variance_values(one, draws) for name, one in held_out.items()})
+        evidence.append(judge(STUDY, panel, measured[-1], draws))
         tested = exchangeable(panel)
         options = {"groups": panel.scenario[tested], "n_permutations": n_permutations}
-        for name, pair in subjects.items():
+        for (name, pair), one in zip(subjects.items(), drawing.spawn(len(subjects)), strict=True):
             x, y = (s[:, tested] for s in pair)
-            found = dimension.dimension_profile(x, y, rng=again(drawing), **options)
+            found = dimension.dimension_profile(x, y, rng=one, **options)
             curves.append(_curve(panel.language, name, held_out[name], found))
             if name == TRAINED:
                 curves[-1] = curves[-1].assign(**_range(x, y, halving, n_halves, options))
-    return DimensionResult(pd.concat(curves, ignore_index=True), p, evidence)
+    return DimensionResult(pd.concat(curves, ignore_index=True), p, evidence, standard_errors(measured))
 
 
 def dimension_table(curves: pd.DataFrame) -> pd.DataFrame:
@@ -159,17 +170,24 @@ def plant_dimensions(
     return tuple(planted)
 
 
-def variance_evidence(
-    panel: Panel, measured: Mapping[str, SharedVariance], *, rng: np.random.Generator
-) -> Evidence:
-    """Excess of the shared variance over the highest control, averaged over the inner layers."""
-    drawn: Drawn = {name: _drawn(one, again(rng)) for name, one in measured.items()}
-    controls = [name for name in measured if name not in (TRAINED, PLANTED)]
-    statistics = {}
-    for name in measured:
-        others = [other for other in controls if other != name]
-        statistics[name] = {"shared_excess": excess_over(drawn, name, others, 0)}
-    return as_evidence(panel, statistics)
+def variance_values(found: SharedVariance, draws: GroupDraws) -> Values:
+    """Shared variance, averaged over the inner layers."""
+    one, many = (bridging.inner(found.by_layer(w)) for w in (draws.everyone, draws.weights))
+    return Values(np.array([one]), many[None], draws.n_groups)
+
+
+def excess_statistics(measured: Mapping[str, Values], subject: str, draws: GroupDraws) -> dict[str, Interval]:
+    """Excess of the shared variance over the highest control."""
+    over = baselines(measured, subject, (PERMUTED, SHUFFLED))
+    return excesses(measured, subject, over, ("shared",))
+
+
+STUDY = Study(CLAIM, excess_statistics)
+
+
+def worlds(result: DimensionResult) -> Worlds:
+    """Shared variances with the standard errors of a run."""
+    return from_errors(STUDY, result.errors, ["shared_excess"], result.evidence)
 
 
 def all_pairs(
@@ -224,15 +242,7 @@ def by_components(
 
 
 def _names(panel: Panel) -> list[str]:
-    made = [n for extra in (PERMUTED, SHUFFLED) for n in present(panel, extra)]
-    return [TRAINED, *panel.twins, *made, *panel.re_rounded]
-
-
-def _drawn(one: SharedVariance, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, int]:
-    weights = group_weights(one.scenario, N_RESAMPLES, rng=rng)
-    n = weights.shape[1]
-    estimate = bridging.inner(one.by_layer(np.ones(n)))
-    return np.array([estimate]), bridging.inner(one.by_layer(weights))[None], n
+    return [TRAINED, *panel.twins, *present(panel, PERMUTED, SHUFFLED), *panel.re_rounded]
 
 
 def _curve(language: str, subject: str, held_out: SharedVariance, found) -> pd.DataFrame:

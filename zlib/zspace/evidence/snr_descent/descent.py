@@ -6,18 +6,22 @@ SNR fall at every layer, do matched items lie nearer than shuffled pairs by more
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
 from ... import theory
-from ...measures import accumulation, residual
-from ...measures.resampling import Interval, interval_of
-from ..language_pairs import PERMUTED, PLANTED, SHUFFLED, TRAINED, Panel, standardised
-from ..rules import Control, Evidence
-from ..study import N_RESAMPLES, STANDARDISED, as_evidence, judged, present, remarked, shifted
-from . import dilution
+from ...measures import residual
+from ...measures.accumulation import PARTS, accumulation_shares
+from ...measures.resampling import GroupDraws, Interval, interval_of
+from ...sources.models import kind_of
+from ..error_rates import Size, Worlds, calibrated
+from ..language_pairs import PERMUTED, PLANTED, SHUFFLED, TRAINED, Panel, simulated_panel, standardised
+from ..rules import Evidence
+from ..study import STANDARDISED, Study, assemble, baselines, draw, judge, present, shifted
+from . import accumulation
 
 PATHS = {
     "measured": "log_snr",
@@ -25,7 +29,7 @@ PATHS = {
     "no cross-terms": "without_cross",
     "accumulation only": "accumulation",
 }
-EVERY, ACCUMULATION = "theorem_2_every_layer", "theorem_2_accumulation"
+EVERY = "theorem_2_every_layer"
 _PROVED = {"distance": True, "criterion": True, "mediant": True}
 _N_SHARES = 20_000  # resamples of a share: a quotient, whose limits need more of them to settle
 _TOLERANCE = 1e-9  # relative error of an identity in float64
@@ -136,75 +140,87 @@ def identity_errors(profile: residual.SnrProfile) -> tuple[float, float]:
 def snr_descent(panels: Mapping[str, Panel], *, rng: np.random.Generator) -> DescentResult:
     """Theorem 2 on a model: SNR by layer, criteria, counterfactual paths and their evidence."""
     tables = {name: [] for name in ("curves", "criteria", "norm_ratios", "paths", "shares")}
-    evidence = {EVERY: [], ACCUMULATION: []}
+    evidence: dict[str, list[Evidence]] = {EVERY: [], accumulation.CLAIM: []}
     for panel, stream in zip(panels.values(), rng.spawn(len(panels)), strict=True):
-        every, resampled, planted, shuffles = stream.spawn(4)
+        deciding, resampling, planting, shuffling = stream.spawn(4)
         profiles = {name: residual.snr_profile(*pair) for name, pair in panel.subjects.items()}
         tables["curves"].append(_curves(panel, profiles))
         tables["criteria"].append(_criteria(panel, profiles))
-        tables["norm_ratios"].append(_norm_ratios(panel, shuffles))
-        evidence[EVERY].append(_judged(panel, every))
-        found = {
-            name: _replicates(panel, panel.subjects[name], r, _N_SHARES)
-            for name, r in zip((TRAINED, *panel.re_rounded), _streams(panel, resampled), strict=True)
-        }
-        tables["paths"].append(_paths(panel, found[TRAINED]))
-        tables["shares"].append(_shares(panel, found[TRAINED]))
+        tables["norm_ratios"].append(_norm_ratios(panel, shuffling))
+        making, drawing = deciding.spawn(2)
+        draws = draw(panel, rng=drawing)
+        stacks = geometric_controls(panel, draws, rng=making)
+        found, scaled = ({**matched(one, draws), **stacks} for one in (panel, standardised(panel)))
+        evidence[EVERY].append(judge(STUDY, panel, found, draws, {STANDARDISED: scaled}))
 
-        def diluted(subject: str, rng: np.random.Generator, panel=panel, found=found) -> Evidence:
-            return dilution.accumulation_evidence(panel, found[subject], rng=rng)
-
-        evidence[ACCUMULATION].append(judged(ACCUMULATION, panel, diluted, rng=planted))
+        many = draw(panel, rng=resampling, n_resamples=_N_SHARES)
+        names = (TRAINED, *panel.re_rounded)
+        resampled = {name: _replicates(panel, panel.subjects[name], many) for name in names}
+        tables["paths"].append(_paths(panel, resampled[TRAINED]))
+        tables["shares"].append(_shares(panel, resampled[TRAINED]))
+        resampled |= accumulation.planted_stacks(panel.scenario[panel.confirmation], many, rng=planting)
+        evidence[accumulation.CLAIM].append(judge(accumulation.STUDY, panel, resampled, many))
     joined = {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}
     return DescentResult(**joined, evidence=evidence)
 
 
-def _judged(panel: Panel, rng: np.random.Generator) -> Evidence:
-    """`every_layer_evidence`, with a remark where the standardised measure would decide otherwise."""
-    by_scale = (panel, standardised(panel))
+@dataclass(frozen=True)
+class Matched:
+    """Intervals of a subject: 1 - D_same / D_cross at its best layer, and the largest rise of log r."""
 
-    def make(subject: str, rng: np.random.Generator) -> Evidence:
-        one, other = (
-            every_layer_evidence(replace(p, subjects={**p.subjects, TRAINED: p.subjects[subject]}), rng=r)
-            for p, r in zip(by_scale, rng.spawn(2), strict=True)
+    nearness: Interval | None
+    rise: Interval | None
+
+
+def matched(panel: Panel, draws: GroupDraws) -> dict[str, Matched]:
+    """What every subject is judged by; the rise, which the claim as stated is about, of the model alone."""
+    names = (*panel.twins, *present(panel, PERMUTED, SHUFFLED, PLANTED))
+    measured = {
+        name: Matched(
+            _nearness(panel, panel.subjects[name], draws), _largest_rise(panel, panel.subjects[name], draws)
         )
-        return remarked(EVERY, one, other, STANDARDISED)
-
-    return judged(EVERY, panel, make, rng=rng)
-
-
-def _streams(panel: Panel, rng: np.random.Generator) -> list[np.random.Generator]:
-    """One stream of random numbers for the model and one for each re-rounding of it."""
-    return rng.spawn(1 + len(panel.re_rounded))
-
-
-def every_layer_evidence(panel: Panel, *, rng: np.random.Generator) -> Evidence:
-    """`matched_evidence`, with controls for the geometric reading (every layer) as well.
-
-    They are a stack whose SNR falls throughout by construction, and the same with an offset half-way.
-    """
-    matched, geometric = rng.spawn(2)
-    built = matched_evidence(panel, rng=matched)
-    return replace(built, controls=(*built.controls, *_geometric_controls(panel, geometric)))
-
-
-def matched_evidence(panel: Panel, *, rng: np.random.Generator) -> Evidence:
-    """Largest rise of log r (chosen on discovery) and excess of matched over shuffled distances."""
-    subjects = [TRAINED, *panel.twins, *present(panel, PERMUTED), SHUFFLED, PLANTED]
-    first, second = rng.spawn(2)
-    fits = {
-        name: _matched(panel, name, stream)
-        for name, stream in zip(subjects, first.spawn(len(subjects)), strict=True)
+        for name in (TRAINED, *panel.re_rounded)
     }
-    statistics = {}
-    for subject in subjects:
-        others = [t for t in panel.twins if t != subject]
-        if subject not in (*panel.twins, PERMUTED):
-            others += present(panel, PERMUTED)
-        best = max(float(fits[name].estimate) for name in others)
-        statistics[subject] = {"matched_excess": shifted(fits[subject], best)}
-    statistics[TRAINED]["largest_rise"] = _largest_rise(panel, panel.subjects[TRAINED], second)
-    return as_evidence(panel, statistics)
+    return measured | {name: Matched(_nearness(panel, panel.subjects[name], draws), None) for name in names}
+
+
+def matched_statistics(
+    measured: Mapping[str, Matched], subject: str, draws: GroupDraws
+) -> dict[str, Interval]:
+    """Excess of matched over shuffled distances beyond every control, and the largest rise of log r."""
+    own, found = measured[subject], {}
+    if own.nearness is not None:
+        permuted = () if kind_of(subject) in ("random", "random-blocks") else (PERMUTED,)
+        others = baselines(measured, subject, permuted)
+        best = max(float(measured[name].nearness.estimate) for name in others)
+        found["matched_excess"] = shifted(own.nearness, best)
+    return found if own.rise is None else {**found, "largest_rise": own.rise}
+
+
+FALLING, RISING = "null model, falls throughout", "null model with an offset half-way"
+STUDY = Study(EVERY, matched_statistics, positive={PLANTED: (), FALLING: ()})
+
+
+def geometric_controls(panel: Panel, draws: GroupDraws, *, rng: np.random.Generator) -> dict[str, Matched]:
+    """A stack whose SNR falls throughout by construction, and the same with an offset half-way."""
+    h1, h2 = theory.accumulation_null(len(panel.scenario), rng=rng.spawn(1)[0], dim=1024)
+    middle = len(h1) // 2
+    raised = h2.copy()
+    raised[middle:] += (h2 - h1).mean(1, keepdims=True)[:1]
+    stacks = {FALLING: h2, RISING: raised}
+    return {name: Matched(None, _largest_rise(panel, (h1, other), draws)) for name, other in stacks.items()}
+
+
+def worlds(size: Size) -> Worlds:
+    """Simulated pairs in which a share of the scenarios is aligned."""
+    return calibrated(EVERY, partial(_simulated_evidence, size), size)
+
+
+def _simulated_evidence(size: Size, share: float, rng: np.random.Generator) -> Evidence:
+    world, drawing = rng.spawn(2)
+    panel = simulated_panel("scenarios", share, rng=world, n_scenarios=size.n_scenarios, n_draws=size.n_draws)
+    draws = draw(panel, rng=drawing)
+    return assemble(STUDY, matched(panel, draws), draws)
 
 
 def _centred(panel: Panel, pair: tuple) -> tuple[np.ndarray, np.ndarray]:
@@ -212,47 +228,30 @@ def _centred(panel: Panel, pair: tuple) -> tuple[np.ndarray, np.ndarray]:
     return tuple(s - s[:, panel.discovery].mean(1, keepdims=True, dtype=float) for s in pair)
 
 
-def _replicates(
-    panel: Panel, pair: tuple, rng: np.random.Generator, n_resamples: int = N_RESAMPLES
-) -> residual.SnrReplicates:
+def _replicates(panel: Panel, pair: tuple, draws: GroupDraws) -> residual.SnrReplicates:
     rows = panel.confirmation
-    h1, h2 = (s[:, rows] for s in pair)
-    return residual.snr_replicates(h1, h2, panel.scenario[rows], n_resamples=n_resamples, rng=rng)
+    return residual.snr_replicates(*(s[:, rows] for s in pair), panel.scenario[rows], draws.weights)
 
 
-def _matched(panel: Panel, subject: str, rng: np.random.Generator) -> Interval:
+def _nearness(panel: Panel, pair: tuple, draws: GroupDraws) -> Interval:
     """1 - D_same / D_cross of centred states at the layer where it is largest on discovery."""
-    pair = _centred(panel, panel.subjects[subject])
+    pair = _centred(panel, pair)
     chosen = residual.snr_profile(
         *(s[:, panel.discovery] for s in pair), groups=panel.scenario[panel.discovery]
     )
     layer = int(np.argmax(1 - chosen.d_same / chosen.d_cross))
-    found = _replicates(panel, tuple(s[layer : layer + 1] for s in pair), rng)
+    found = _replicates(panel, tuple(s[layer : layer + 1] for s in pair), draws)
     estimate, replicates = (1 - p.d_same / p.d_cross for p in (found.estimate, found.replicates))
     return interval_of(estimate[0], replicates[:, 0], found.n_groups)
 
 
-def _largest_rise(panel: Panel, pair: tuple, rng: np.random.Generator) -> Interval:
+def _largest_rise(panel: Panel, pair: tuple, draws: GroupDraws) -> Interval:
     """Rise of log r at the layer where it is largest on discovery items."""
     chosen = residual.snr_profile(*(s[:, panel.discovery] for s in pair))
     layer = int(np.argmax(np.diff(np.log(chosen.snr))))
-    found = _replicates(panel, tuple(s[layer : layer + 2] for s in pair), rng)
+    found = _replicates(panel, tuple(s[layer : layer + 2] for s in pair), draws)
     estimate, replicates = (np.diff(np.log(p.snr)) for p in (found.estimate, found.replicates))
     return interval_of(estimate[0], replicates[:, 0], found.n_groups)
-
-
-def _geometric_controls(panel: Panel, rng: np.random.Generator) -> tuple[Control, ...]:
-    make, first, second = rng.spawn(3)
-    h1, h2 = theory.accumulation_null(len(panel.scenario), rng=make, dim=1024)
-    middle = len(h1) // 2
-    raised = h2.copy()
-    raised[middle:] += (h2 - h1).mean(1, keepdims=True)[:1]
-    falling = {"largest_rise": _largest_rise(panel, (h1, h2), first)}
-    rising = {"largest_rise": _largest_rise(panel, (h1, raised), second)}
-    return (
-        Control("null model, falls throughout", "positive", falling),
-        Control("null model with an offset half-way", "negative", rising),
-    )
 
 
 def _curves(panel: Panel, profiles: Mapping[str, residual.SnrProfile]) -> pd.DataFrame:
@@ -305,7 +304,7 @@ def _norm_ratios(panel: Panel, rng: np.random.Generator, n_shuffles: int = 50) -
 
 
 def _paths(panel: Panel, found: residual.SnrReplicates) -> pd.DataFrame:
-    shares = accumulation.accumulation_shares(found.estimate)
+    shares = accumulation_shares(found.estimate)
     tables = []
     for name, attribute in PATHS.items():
         path = getattr(shares, attribute)
@@ -315,9 +314,9 @@ def _paths(panel: Panel, found: residual.SnrReplicates) -> pd.DataFrame:
 
 
 def _shares(panel: Panel, found: residual.SnrReplicates) -> pd.DataFrame:
-    estimate, replicates = (accumulation.accumulation_shares(p) for p in (found.estimate, found.replicates))
+    estimate, replicates = (accumulation_shares(p) for p in (found.estimate, found.replicates))
     rows = []
-    for i, part in enumerate(accumulation.PARTS):
+    for i, part in enumerate(PARTS):
         interval = interval_of(estimate.shares[i], replicates.shares[:, i], found.n_groups)
         rows.append((panel.language, part, float(interval.estimate), interval.low, interval.high))
     return pd.DataFrame(rows, columns=["language", "part", "share", "low", "high"])

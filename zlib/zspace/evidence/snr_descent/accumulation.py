@@ -1,0 +1,118 @@
+"""Observation A of theorem 2: is the fall of the SNR accumulation, a dilution of what languages start with?
+
+Share of the fall of log r that accumulation at the first layer's quality explains, and stacks whose
+share is known: `theory.accumulation_null`, whose language offset may also shrink (a cross-term).
+"""
+
+import functools
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+
+import numpy as np
+from scipy.optimize import brentq
+
+from ... import theory
+from ...measures import accumulation, residual
+from ...measures.resampling import GroupDraws, Interval, draw_groups, interval_of
+from ..error_rates import Simulate, Size, Worlds
+from ..language_pairs import TRAINED
+from ..rules import Evidence
+from ..study import N_RESAMPLES, Study, assemble
+
+CLAIM = "theorem_2_accumulation"
+ACCUMULATION, CROSS_TERMS = "accumulation planted", "cross-terms planted"
+
+
+def share_statistics(
+    measured: Mapping[str, residual.SnrReplicates], subject: str, draws: GroupDraws
+) -> dict[str, Interval]:
+    """Fall of log r, and the share of it that accumulation explains."""
+    found = measured[subject]
+    estimate, replicates = (accumulation.accumulation_shares(p) for p in (found.estimate, found.replicates))
+    return {
+        "fall": interval_of(estimate.fall, replicates.fall, found.n_groups),
+        "accumulation_share": interval_of(estimate.shares[0], replicates.shares[:, 0], found.n_groups),
+    }
+
+
+STUDY = Study(CLAIM, share_statistics, positive={ACCUMULATION: ()})
+
+
+def planted_stacks(
+    scenario: np.ndarray, draws: GroupDraws, *, rng: np.random.Generator
+) -> dict[str, residual.SnrReplicates]:
+    """Stacks of the size of the items whose SNR falls by accumulation alone, and by cross-terms alone."""
+    names = {ACCUMULATION: "true", CROSS_TERMS: "false"}
+    return {
+        name: _stack_of(world, scenario, draws, stream)
+        for (name, world), stream in zip(names.items(), rng.spawn(2), strict=True)
+    }
+
+
+def worlds(size: Size) -> Worlds:
+    """Stacks whose SNR falls by accumulation alone ("true"), by cross-terms alone ("false"), half by each
+    ("null"), or three quarters by the former ("modest"), of the size of a corpus's confirmation items.
+    """
+    scenario = np.repeat(np.arange(size.n_confirmed), size.n_draws)
+
+    def make(rng: np.random.Generator) -> Simulate:
+        making, drawing = rng.spawn(2)
+        draws = draw_groups(scenario, N_RESAMPLES, rng=drawing)
+        controls = planted_stacks(scenario, draws, rng=making)
+
+        def simulate(world: str, rng: np.random.Generator) -> Evidence:
+            stack = _stack_of(world, scenario, draws, rng, dim=256)
+            return assemble(STUDY, {TRAINED: stack, **controls}, draws)
+
+        return simulate
+
+    return Worlds(CLAIM, make, asdict(size))
+
+
+def _stack_of(
+    world: str, scenario: np.ndarray, draws: GroupDraws, rng: np.random.Generator, dim: int = 1024
+) -> residual.SnrReplicates:
+    shrink = {"true": 0.0, "false": 0.12, "null": _shrinkage(0.5), "modest": _shrinkage(0.75)}[world]
+    h1, h2 = _shrinking_stack(len(scenario), shrink, rng=rng, dim=dim, quiet=world == "false")
+    return residual.snr_replicates(h1, h2, scenario, draws.weights[:N_RESAMPLES])
+
+
+def _shrinking_stack(
+    n: int,
+    shrink: float,
+    *,
+    rng: np.random.Generator,
+    quiet: bool = False,
+    n_layers: int = 6,
+    dim: int = 1024,
+) -> tuple[np.ndarray, np.ndarray]:
+    """`theory.accumulation_null` whose language offset also shrinks by a factor a layer (a cross-term)."""
+    step = 0.02 if quiet else 0.45
+    h1, h2 = theory.accumulation_null(n, rng=rng, dim=dim, n_layers=n_layers, step=step)
+    half = (h1 - h2).mean(1, keepdims=True)[:1] / 2
+    kept = ((1 - shrink) ** np.arange(n_layers + 1) - 1)[:, None, None]
+    return h1 + kept * half, h2 - kept * half
+
+
+@functools.cache
+def _shrinkage(share: float, n_layers: int = 6, offset: float = 1.15, step: float = 0.45) -> float:
+    """Shrinkage at which accumulation explains `share` of the fall, from the stack's expected distances."""
+    k = np.arange(n_layers + 1)
+    noise = 1 + k * step**2
+
+    def excess(shrink: float) -> float:
+        square = (offset * (1 - shrink) ** k) ** 2
+        ones = np.ones(n_layers)
+        profile = residual.snr_profile(*theory.swap_counterexample(0.5, 4))
+        expected = replace(
+            profile,
+            d_same=square + 2 * noise,
+            d_diff=2 * noise,
+            delta_sq=shrink**2 * square[:-1] + 2 * step**2,
+            sigma_sq=2 * step**2 * ones,
+            cross_same=-2 * shrink * square[:-1],
+            cross_diff=0 * ones,
+        )
+        return float(accumulation.accumulation_shares(expected).shares[0]) - share
+
+    return float(brentq(excess, 1e-6, 0.5))
