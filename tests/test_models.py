@@ -750,7 +750,7 @@ def test_twin_is_made_of_the_trained_model_only(tiny):
     assert models.twin(tiny, models.TRAINED) is tiny
     twin = models.random_twin(tiny, 0)
     for kind in models.KINDS[1:]:
-        with pytest.raises(ModelError, match="made of the trained model"):
+        with pytest.raises(ModelError, match="made from the trained model"):
             models.twin(twin, Subject(kind, 1))
 
 

@@ -333,7 +333,7 @@ def test_re_rounded_twin_of_a_network_made_in_memory_or_of_a_twin_is_refused(mix
     model = mixed[0]
     with pytest.raises(ModelError, match="mixed was made in memory"):
         models.re_rounded_twin(dataclasses.replace(model, origin=None), 0)
-    with pytest.raises(ModelError, match="made of the trained model, this one is 're-rounded-0'"):
+    with pytest.raises(ModelError, match="made from the trained model; this one is 're-rounded-0'"):
         models.re_rounded_twin(models.re_rounded_twin(model, 0), 1)
 
 

@@ -47,7 +47,7 @@ _NOTEBOOK_FIELDS = ("parameters", "per_pair", "own_corpus", "only")
 
 @dataclass(frozen=True)
 class Capture:
-    """Hidden states of one model and its twins on one corpus.
+    """Hidden states of one model and its variants on one corpus.
 
     key : name of its marker and log. model : name, hub id or folder.
     corpus : corpus parameters, flat scalars. variants : ("trained", "random-0", ...). poolings : names joined

@@ -1,6 +1,6 @@
 """The report: executed notebooks and the verdicts they recorded, as pages that open without a network.
 
-`build` reads the ledger (one JSON record per claim × model × corpus, with a row per language) and a
+`build` reads the ledger (one JSON record per claim × model × corpus, with one row per language) and a
 folder of executed notebooks; it writes `index.html`, one page per notebook and one `plotly.min.js`.
 Every verdict, number, name and date on the index comes from a record or a notebook.
 """
@@ -119,7 +119,7 @@ def verdict_word(verdict: str) -> str:
 
 
 def side_by_side(groups: list[dict]) -> list[dict]:
-    """The corpora of each model beside each other: claim and language, with one cell a corpus.
+    """The corpora of each model beside each other: claim and language, with one cell per corpus.
 
     Empty for a model that was measured on one corpus only, and for one that nothing was measured on.
     """
@@ -143,7 +143,7 @@ def side_by_side(groups: list[dict]) -> list[dict]:
 
 
 def control_pages(pages: list[rendering.Page]) -> list[dict]:
-    """Pages of the notebook `controls`, one line a model and corpus, those of one pair by its language."""
+    """Pages of the notebook `controls`: one line per model and corpus; pages of one pair by its language."""
     lines: dict[tuple, dict] = {}
     for page in pages:
         if page.source.stem.split("--")[0] != CONTROLS:

@@ -4,7 +4,8 @@ h_k is the (B, T, d) residual stream entering block k of a language model with L
 output, h_L the last block's output before the final norm. `states` pools h_0 … h_L of a list of texts,
 `ensure` reads what the store has of a corpus and captures the rest, `ensure_all` does so for a model and
 its variants with one loading of the weights. Only these two touch the disk, and torch is loaded only where
-something has to be captured. Notebooks go through `subjects`, which also knows imported states.
+something has to be captured. `subjects` opens captured and imported states alike. `traces`, of models that
+write, is that of `generation`.
 """
 
 import functools
@@ -19,12 +20,15 @@ from ..errors import ModelError, ParameterError, ZspaceError
 from ..sources import models
 from ..sources.models import TRAINED, Subject
 from . import forward, pooling, store
+from .generation import traces
 from .progress import progress_bar
 
 if TYPE_CHECKING:
     import torch
 
     from ..sources.corpora import Corpus
+
+__all__ = ["CODE_VERSION", "POOLINGS", "batches", "ensure", "ensure_all", "is_stored", "states", "traces"]
 
 POOLINGS = ("mean", "last")
 # Part of every store key: raise it when an edit here, in `forward`, in `pooling` or in

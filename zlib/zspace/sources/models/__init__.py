@@ -8,7 +8,7 @@ off. Importing this package imports neither torch nor transformers.
 
 from .baselines import permuted_embeddings_twin, random_blocks_twin, random_twin, re_rounded_twin, twin
 from .blocks import ReducingHooks
-from .language_model import LanguageModel, identity, longest_context, possible, tokenize
+from .language_model import LanguageModel, identity, possible, tokenize
 from .loading import load
 from .subject import KINDS, TRAINED, Subject, kind_of
 
@@ -21,7 +21,6 @@ __all__ = [
     "identity",
     "kind_of",
     "load",
-    "longest_context",
     "permuted_embeddings_twin",
     "possible",
     "random_blocks_twin",

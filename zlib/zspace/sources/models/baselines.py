@@ -1,9 +1,9 @@
-"""Twins of a language model: the same architecture and tokenizer, with some or all weights not trained.
+"""Variants of a language model: the same architecture and tokenizer with other weights.
 
-They are the controls of everything measured on a model: `random` asks what architecture and tokens do
-alone, `random-blocks` what trained embeddings do without trained blocks, `permuted-embeddings` what
-trained blocks do with rows that mean something else. `re-rounded` is no control but the same model: what its
-weights may have been before they were quantised. Twins share memory with the trained model where they can
+Three kinds are baselines of everything measured on a model: `random` shows what architecture and tokens do
+alone, `random-blocks` what trained embeddings do without trained blocks, `permuted-embeddings` what trained
+blocks do with rows that mean something else. `re-rounded` is no baseline but the same model, with weights as
+they may have been before they were quantised. Variants share memory with the trained model where they can
 and never change it.
 """
 
@@ -102,7 +102,7 @@ def _as_twin(model: LanguageModel, network: "nn.Module", subject: Subject) -> La
 
 def _require_trained(model: LanguageModel) -> None:
     if model.subject != TRAINED:
-        raise ModelError(f"a twin is made of the trained model, this one is {model.subject.name!r}.")
+        raise ModelError(f"variants are made from the trained model; this one is {model.subject.name!r}.")
 
 
 def _fresh(model: LanguageModel, seed: int) -> "nn.Module":

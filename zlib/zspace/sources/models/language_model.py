@@ -79,30 +79,29 @@ def possible(name_or_path: str | os.PathLike, subjects: Sequence[Subject]) -> li
     return [one for one in subjects if quantised or one.kind != "re-rounded"]
 
 
-def longest_context(model: LanguageModel) -> int | None:
-    """Positions that a model knows; None where its configuration does not say."""
-    return getattr(model.network.config.get_text_config(), "max_position_embeddings", None)
-
-
-def tokenize(model: LanguageModel, texts: Sequence[str]) -> list[tuple[np.ndarray, np.ndarray]]:
+def tokenize(
+    model: LanguageModel, texts: Sequence[str], *, n_more: int | Sequence[int] = 0
+) -> list[tuple[np.ndarray, np.ndarray]]:
     """Token ids (T,) int64 of each text and which are content (T,) bool: False for BOS and the like.
 
-    Nothing is truncated. Raises ModelError naming the row of a text without a content token, or longer
-    than the positions the model knows.
+    Nothing is truncated. `n_more` tokens are still to follow the texts, or each of them. Raises ModelError
+    naming the row of a text without a content token, or with more tokens than the positions the model knows.
     """
     tokenizer = model.tokenizer
     encoded = tokenizer(list(texts), padding=False, truncation=False, return_special_tokens_mask=True)
     special = np.array(sorted(set(tokenizer.all_special_ids) - _plain_unknown(tokenizer)), dtype=np.int64)
-    longest = longest_context(model)
+    longest = getattr(model.network.config.get_text_config(), "max_position_embeddings", None)
+    parts = (encoded["input_ids"], encoded["special_tokens_mask"], np.broadcast_to(n_more, len(texts)))
     result = []
-    for row, (ids, mask) in enumerate(zip(encoded["input_ids"], encoded["special_tokens_mask"], strict=True)):
+    for row, (ids, mask, more) in enumerate(zip(*parts, strict=True)):
         ids = np.asarray(ids, dtype=np.int64)
         content = ~(np.asarray(mask, dtype=bool) | np.isin(ids, special))
         if not content.any():
             raise ModelError(f"row {row}: {texts[row]!r} has no content token for {model.name}.")
-        if longest and len(ids) > longest:
+        if longest and len(ids) + more > longest:
             raise ModelError(
-                f"row {row}: {len(ids)} tokens, {model.name} knows {longest} positions. Split it."
+                f"row {row}: {len(ids)} tokens{f' and {more} to come' if more else ''}, {model.name} knows "
+                f"{longest} positions. {'Shorten it or ask for fewer steps' if more else 'Split it'}."
             )
         result.append((ids, content))
     return result
