@@ -102,6 +102,8 @@ def _row(language, as_stated, as_corrected, estimate, low, high) -> dict:
         "as_stated_reason": REASONS[as_stated.split(" (")[0]],
         "as_corrected": as_corrected,
         "as_corrected_reason": REASONS[as_corrected.split(" (")[0]],
+        "statistic": "peak_excess",
+        "statistic_kind": None if estimate is None else "interval",
         "estimate": estimate,
         "low": low,
         "high": high,
@@ -115,8 +117,14 @@ def _row(language, as_stated, as_corrected, estimate, low, high) -> dict:
 
 
 def _control(name, kind, estimate, verdict, *, passed) -> dict:
-    interval = {"estimate": estimate, "low": estimate - 0.06, "high": estimate + 0.06}
-    return {"name": name, "kind": kind, "verdict": verdict, "passed": passed} | interval
+    limits = {"estimate": estimate, "low": estimate - 0.06, "high": estimate + 0.06}
+    return {
+        "name": name,
+        "kind": kind,
+        "verdict": verdict,
+        "passed": passed,
+        "statistic_kind": "interval",
+    } | limits
 
 
 def figure() -> go.Figure:

@@ -1,16 +1,21 @@
 """Rules decide as written, controls gate them, and the ledger keeps what they said."""
 
+import itertools
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from zspace.errors import ClaimError
-from zspace.evidence import claims, rules
+from zspace.evidence import claims, rules, study
 from zspace.evidence.rules import Control, Evidence
-from zspace.files import params
-from zspace.measures.resampling import Interval
+from zspace.files import PROJECT, params
+from zspace.measures.resampling import Count, Interval, TestResult
 
+RULES = params("claims")
 CLAIM = "prediction_1_aligned"
 BOUND = 0.10
 
@@ -19,6 +24,24 @@ def interval(low, high):
     middle = (low + high) / 2
     replicates = np.random.default_rng(0).normal(middle, (high - low) / 3.92, 2000)
     return Interval(middle, low, high, replicates, 0.95, 20)
+
+
+def statistic(condition, verdict):
+    """A statistic of the condition's kind that supports or refutes it."""
+    supported, kind = verdict == "supported", rules.condition_kind("x", condition)
+    if kind == "count":
+        ((side, k),) = condition.items()
+        return Count.once(k if supported else k + 1 if side != "at_least" else k - 1)
+    if kind == "test":
+        if "p_above" in condition:
+            return TestResult(1.0, 0.5 if supported else 0.01, "none")
+        return TestResult(-0.5 if supported == ("below" in condition) else 0.5, 0.01, "none", n=10)
+    side, limit, _ = rules.bound_of("x", condition)
+    return (
+        interval(limit + 0.1, limit + 0.2)
+        if supported == (side == "above")
+        else interval(limit - 0.3, limit - 0.2)
+    )
 
 
 def certain(p, low=0.4, high=0.6, limit=BOUND):
@@ -35,7 +58,7 @@ def required(claim, positive, negative):
         if "planted" in name and "cross" not in name
         # a twin, a shuffle, or what must not be taken for the effect
         else Control(name, "negative", negative)
-        for name in params("claims")[claim]["rules"]["required"]
+        for name in RULES[claim]["rules"]["required"]
     )
 
 
@@ -108,15 +131,12 @@ def test_evaluate_lets_inconclusive_negative_controls_pass():
 
 @pytest.mark.parametrize(
     ("claim", "name"),
-    [(c, name) for c, e in params("claims").items() for name in e["rules"].get("required", ())],
+    [(c, name) for c, e in RULES.items() for name in e["rules"].get("required", ())],
 )
 def test_evaluate_is_not_testable_without_a_required_control(claim, name):
-    conditions = params("claims")[claim]["rules"]
-    statistics, poor = {}, {}
-    for s, bound in {**conditions["as_corrected"], **conditions.get("given", {})}.items():
-        side, limit, _ = rules.bound_of(s, bound)
-        good, bad = interval(limit + 0.1, limit + 0.2), interval(limit - 0.3, limit - 0.2)
-        statistics[s], poor[s] = (good, bad) if side == "above" else (bad, good)
+    conditions = RULES[claim]["rules"]
+    judged = {**conditions["as_corrected"], **conditions.get("preconditions", {})}
+    statistics, poor = ({s: statistic(c, v) for s, c in judged.items()} for v in ("supported", "refuted"))
     controls = required(claim, statistics, poor)
     # one more of either kind, so that no kind is missing
     spare = (Control("spare +", "positive", statistics), Control("spare -", "negative", poor))
@@ -144,7 +164,7 @@ def test_evaluate_judges_a_conjunction_by_its_weakest_part():
     assert {found(drop).as_corrected for drop in ((-0.05, 0.05), (0.03, 0.15))} == {"supported"}
 
 
-def test_evaluate_needs_something_to_explain():
+def test_evaluate_asks_for_its_preconditions():
     def found(low, high):
         share = {"accumulation_share": interval(0.92, 0.99), "fall": interval(low, high)}
         poor = {"accumulation_share": interval(0.0, 0.1), "fall": interval(low, high)}
@@ -153,12 +173,12 @@ def test_evaluate_needs_something_to_explain():
 
     assert found(0.1, 0.2).as_stated == "supported"
     assert found(-0.1, 0.2).as_stated == "not testable"
-    assert found(-0.1, 0.2).as_stated_reason.startswith("nothing to explain")
+    assert found(-0.1, 0.2).as_stated_reason.startswith("precondition not met: fall 0.050 [-0.100, 0.200]")
 
 
 @pytest.mark.parametrize("failing", ["symbolic_identity", "numeric_identity", "criterion_on_ensemble"])
 def test_evaluate_proves_only_when_every_check_holds(failing):
-    names = params("claims")["theorem_2_snr_descent"]["rules"]
+    names = RULES["theorem_2_snr_descent"]["rules"]
     checks = dict.fromkeys(names["as_corrected"]["proof"] + names["as_stated"]["counterexample"], True)
     assert claims.evaluate("theorem_2_snr_descent", Evidence(checks=checks)).as_corrected == "proved"
     assert claims.evaluate("theorem_2_snr_descent", Evidence(checks=checks)).as_stated == "refuted"
@@ -185,7 +205,8 @@ def test_evaluate_keeps_the_reason_of_unavailable_evidence():
 def test_evaluate_calls_an_undefined_statistic_inconclusive_and_gives_it_no_p():
     found = claims.evaluate(CLAIM, Evidence("zh", {"aligned_excess": undefined()}, GOOD))
     assert found.as_corrected == "inconclusive"
-    assert found.pvalue is None
+    assert found.rule_pvalue is None
+    assert found.estimate is None
 
 
 def test_evaluate_appends_the_remark_to_both_reasons():
@@ -196,7 +217,7 @@ def test_evaluate_appends_the_remark_to_both_reasons():
 
 
 def test_rule_pvalue_is_the_largest_of_a_conjunction():
-    conditions = params("claims")["prediction_2_update_agnosticism"]["rules"]["as_corrected"]
+    conditions = RULES["prediction_2_update_agnosticism"]["rules"]["as_corrected"]
     for first, second in ((0.001, 0.03), (0.03, 0.001)):
         both = {
             "update_gain": certain(first, limit=0.02),
@@ -376,23 +397,132 @@ def test_operating_characteristic_reports_each_world_by_its_own_name(rng):
     assert found.null_supported_high == pytest.approx(1 - 0.025**0.1)
 
 
-def test_every_rule_is_well_formed():
-    for claim, entry in params("claims").items():
-        for reading in claims.READINGS:
-            conditions = entry["rules"][reading]
-            if not {"proof", "counterexample", "not_testable"} & set(conditions):
-                for name, bound in conditions.items():
-                    rules.bound_of(name, bound)
-        assert {"title", "notebook", "kind", "statement", "null_hypothesis", "multiplicity", "scope"} <= set(
-            entry
-        ), claim
+SIDED = {"below": 0, "p_below": 0.05}
 
 
-def test_bound_of_refuses_what_it_cannot_read():
-    with pytest.raises(ClaimError, match="expected `above` or `below`"):
-        rules.bound_of("x", {"over": 0.1})
-    with pytest.raises(ClaimError, match="expected `above` or `below`"):
-        rules.bound_of("x", {"above": 0.1, "below": 0.2})
+@pytest.mark.parametrize(
+    ("condition", "found", "verdict"),
+    [
+        ({"p_below": 0.05}, TestResult(-2.0, 0.04, ""), "supported"),
+        ({"p_below": 0.05}, TestResult(2.0, 0.05, ""), "inconclusive"),
+        (SIDED, TestResult(-0.6, 0.03, ""), "supported"),
+        (SIDED, TestResult(0.6, 0.03, ""), "refuted"),
+        (SIDED, TestResult(-0.6, 0.05, ""), "inconclusive"),
+        (SIDED, TestResult(0.6, 0.30, ""), "inconclusive"),
+        (SIDED, TestResult(np.nan, np.nan, ""), "inconclusive"),
+        ({"above": 0, "p_below": 0.05}, TestResult(0.6, 0.03, ""), "supported"),
+        ({"p_above": 0.05}, TestResult(1.0, 0.06, ""), "supported"),
+        ({"p_above": 0.05}, TestResult(1.0, 0.04, ""), "refuted"),
+        ({"equals": 0}, Count.once(0), "supported"),
+        ({"equals": 0}, Count(0, 0, 1, "subsets"), "inconclusive"),
+        ({"equals": 0}, Count(2, 1, 2, "subsets"), "refuted"),
+        ({"at_least": 1}, Count.once(1), "supported"),
+        ({"at_least": 1}, Count.once(0), "refuted"),
+        ({"at_most": 2}, Count(2, 1, 3, "subsets"), "inconclusive"),
+        ({"at_most": 2}, Count(3, 3, 4, "subsets"), "refuted"),
+    ],
+)
+def test_tests_and_counts_are_judged_as_what_they_are(condition, found, verdict):
+    for entry in ({"x": condition}, {"x": condition, "y": {"above": 0.1}}):  # alone, and beside an interval
+        both = {"x": found, "y": interval(0.2, 0.4)}
+        assert rules._judge(entry, both, 20)[0] == verdict
+
+
+@given(
+    st.floats(-1, 1), st.floats(0, 1), st.floats(0, 1), st.floats(-1, 1), st.sampled_from(["above", "below"])
+)
+def test_intervals_are_judged_by_their_limits_alone(estimate, down, up, bound, side):
+    sign = 1 if side == "above" else -1
+    near, far = sorted(sign * (limit - bound) for limit in (estimate - down, estimate + up))
+    expected = "supported" if near > 0 else "refuted" if far < 0 else "inconclusive"
+    one = Interval(estimate, estimate - down, estimate + up, np.zeros(9), 0.95, 20)
+    if abs(near) > 1e-12 < abs(far):
+        assert rules._judge({"x": {side: bound}}, {"x": one}, None)[0] == expected
+
+
+def test_a_statistic_of_another_kind_is_refused():
+    """Naming claim, statistic, what was found and what was expected; in a control as well."""
+    kinds = {
+        "Interval": interval(0.2, 0.4),
+        "TestResult": TestResult(0.5, 0.01, "none"),
+        "Count": Count.once(3),
+    }
+    conditions = {"Interval": {"above": 0.1}, "TestResult": {"p_below": 0.05}, "Count": {"equals": 3}}
+    for (wanted, condition), (name, found) in itertools.product(conditions.items(), kinds.items()):
+        rule = {"as_corrected": {"x": condition}}
+        built = Evidence("zh", {"x": kinds[wanted]}, (Control("shuffle", "negative", {"x": found}),))
+        if name == wanted:
+            rules.judge("claim_1", rule, "as_corrected", built)
+            continue
+        for evidence, holder in (
+            (Evidence("zh", {"x": found}), "the evidence"),
+            (built, "control 'shuffle'"),
+        ):
+            with pytest.raises(ClaimError, match=rf"claim_1 \(zh\): x of {holder} is {name}; .*\({wanted}\)"):
+                rules.judge("claim_1", rule, "as_corrected", evidence)
+
+
+def test_rule_pvalue_of_a_test_is_its_own_and_a_count_has_none():
+    def p(condition, found):
+        return rules.rule_pvalue({"x": condition}, Evidence("zh", {"x": found}))
+
+    assert p(SIDED, TestResult(-0.6, 0.03, "")) == 0.03
+    assert p(SIDED, TestResult(0.6, 0.03, "")) == 1  # significant on the side that the claim denies
+    assert p({"equals": 0}, Count.once(0)) is None
+    both = {"x": {"equals": 0}, "y": {"above": BOUND}}
+    found = Evidence("zh", {"x": Count.once(0), "y": certain(0.03)})
+    assert rules.rule_pvalue(both, found) == pytest.approx(0.03)
+
+
+def test_holm_and_re_rounding_reach_tests_as_well(monkeypatch):
+    entry = {**RULES[CLAIM], "rules": {"as_stated": {"not_testable": "no"}, "as_corrected": {"x": SIDED}}}
+    monkeypatch.setattr(claims, "_rules", lambda: {CLAIM: {**entry, "primary": "x"}})
+
+    def built(p, language, *others):
+        found = [{"x": TestResult(-0.6, one, "", n=10)} for one in (p, *others)]
+        gate = tuple(Control(k, k, {"x": statistic(SIDED, v)}) for k, v in
+                     (("positive", "supported"), ("negative", "refuted")))  # fmt: skip
+        first, *rest = (Evidence(language, one, gate) for one in found)
+        return replace(first, re_rounded=tuple(rest))
+
+    _, *rows = claims.evaluate_scope(CLAIM, [built(0.03, "zh"), built(0.03, "fr"), built(0.001, "de")])
+    assert [v.as_corrected for v in rows] == ["inconclusive", "inconclusive", "supported"]
+    assert [v.p_holm for v in rows] == pytest.approx([0.06, 0.06, 0.003])
+    assert (rows[0].statistic_kind, rows[0].pvalue, rows[0].low, rows[0].n) == ("test", 0.03, None, 10)
+    assert (
+        "x -0.600, p = .030 (n = 10) against p below 0.05 and a statistic below 0"
+        in rows[0].as_corrected_reason
+    )
+    assert "in 1 of 1 re-roundings" in claims.evaluate(CLAIM, built(0.03, "zh", 0.2)).as_corrected_reason
+
+
+@pytest.mark.parametrize(
+    ("condition", "words"),
+    [
+        ({"over": 0.1}, "expected `above` or `below`"),
+        ({"above": 0.1, "below": 0.2}, "expected `above` or `below`"),
+        (0.1, "expected `above` or `below`"),
+        ({"p_below": 5}, "in (0, 1)"),
+        ({"p_below": 0.05, "p_above": 0.05}, "one of `p_below` and `p_above`"),
+        ({"p_above": 0.05, "below": 0}, "with `p_below` optionally"),
+        ({"p_below": 0.05, "effect": False}, "with `p_below` optionally"),
+        ({"equals": 0.5}, "a whole number"),
+        ({"equals": 1, "at_most": 2}, "one of `equals`"),
+    ],
+)
+def test_validate_names_the_claim_and_the_condition_that_it_cannot_read(condition, words):
+    entry = RULES[CLAIM]
+    with pytest.raises(ClaimError, match=f"{CLAIM}, as_corrected: .*{re.escape(words)}"):
+        rules.validate(
+            CLAIM, {**entry, "rules": {**entry["rules"], "as_corrected": {"aligned_excess": condition}}}
+        )
+
+
+@pytest.mark.parametrize("field", ["title", "null_hypothesis", "multiplicity", "scope", "statement", "rules"])
+def test_validate_names_a_field_that_is_not_there(field):
+    entry = {k: v for k, v in RULES[CLAIM].items() if k != field}
+    with pytest.raises(ClaimError, match=f"{CLAIM}: it lacks {field}"):
+        rules.validate(CLAIM, entry)
 
 
 def test_ledger_round_trip(tmp_path):
@@ -418,3 +548,40 @@ def test_read_ledger_says_what_is_wrong(tmp_path):
     (tmp_path / "half.json").write_text('{"claim": ')
     with pytest.raises(ClaimError, match=r"half.json is not a ledger record"):
         claims.read_ledger(tmp_path)
+
+
+def test_an_excess_names_the_control_of_each_limit():
+    """Lower limit over the highest control, upper over the lowest or the mean: no one interval of 95 %."""
+    values = {"random-0": 0.2, "random-1": 0.1, "random-2": 0.3}
+    one = interval(0.5, 0.7)
+    mean = study.shifted(one, values, over_mean=True)
+    assert (mean.low, mean.low_over) == (pytest.approx(0.2), "random-2")
+    assert (mean.high, mean.high_over) == (pytest.approx(0.5), "the mean of random-0, random-1, random-2")
+    plain = study.shifted(one, values)
+    assert (plain.high, plain.high_over) == (pytest.approx(0.4), "random-2")
+    rng = np.random.default_rng(0)
+    drawn = {k: (np.array([v]), v + 0.05 * rng.standard_normal((1, 500)), 20) for k, v in values.items()}
+    drawn["trained"] = (np.array([0.6]), 0.6 + 0.05 * rng.standard_normal((1, 500)), 20)
+    apart = study.excess_over(drawn, "trained", list(values), 0)
+    assert (apart.low_over, apart.high_over) == ("random-2", "random-1")
+    single = {k: study.excess_over(drawn, "trained", [k], 0) for k in ("random-1", "random-2")}
+    assert (apart.low, apart.high) == (single["random-2"].low, single["random-1"].high)
+    found = claims.evaluate(CLAIM, Evidence("zh", {"aligned_excess": mean}, GOOD))
+    assert (found.statistic_kind, found.low_over, found.high_over) == (
+        "excess",
+        mean.low_over,
+        mean.high_over,
+    )
+    assert "[0.200 over random-2, 0.500 over the mean of random-0" in found.as_corrected_reason
+
+
+def test_the_claims_file_has_short_lines_and_every_claim_its_fields():
+    lines = (PROJECT / "params" / "claims.yaml").read_text(encoding="utf-8").splitlines()
+    assert max(map(len, lines)) <= 110
+    for claim, entry in RULES.items():
+        rules.validate(claim, entry)
+        assert set(entry["statement"]) == set(claims.READINGS)
+        assert len(entry["title"]) <= 80
+        assert not re.search(r"\btwins?\b|nothing to explain", json.dumps(entry))
+        assert all(set(r) == {"date", "seen", "changed"} for r in entry.get("revised", ()))
+        assert all(re.fullmatch(r"\d{4}-\d\d-\d\d", r["date"]) for r in entry.get("revised", ()))

@@ -333,6 +333,10 @@ def test_verdict_table_has_a_row_a_record_with_languages_grouped_by_verdict():
 def test_verdict_table_says_why_nothing_was_measured_and_nothing_for_mathematics():
     unmeasured, proved = ledger_record("m", "c/v", "not testable"), ledger_record("any", "any", "proved")
     assert [row[-1] for row in table_rows([unmeasured, proved])] == ["why not testable", "–"]
+    test = {"statistic": "depth_rho", "statistic_kind": "test", "estimate": -0.62, "pvalue": 0.03, "n": 10}
+    tested = ledger_record("m", "c/v", "supported")
+    tested["rows"][0] |= test
+    assert table_rows([tested])[0][-1] == "depth rho -0.62, p = .030 (n = 10)"
 
 
 def test_publish_writes_nothing_when_a_figure_is_missing(zspace, project):

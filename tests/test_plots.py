@@ -1,5 +1,7 @@
 """Figures say what their tables hold, keep languages' colours and stay small."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ from zspace.evidence.retrieval import figures as retrieval_figures
 from zspace.evidence.snr_descent import descent
 from zspace.evidence.snr_descent import figures as snr_descent_figures
 from zspace.evidence.theme import LANGUAGE_COLOURS, VERDICT_COLOURS
+from zspace.files import params
 
 LANGUAGES = ("zh", "fr", "sw")
 
@@ -201,10 +204,22 @@ def test_table_without_model_has_the_claims_about_none(ledger):
 
 
 def test_tables_state_rules_and_controls(pairs):
-    rules = tables.rules(["prediction_1_rises", "theorem_2_snr_descent"])
-    stated = rules.loc[("prediction_1_rises", "as stated"), "supported when"]
-    assert "rise excess above 0.1" in stated
-    assert "largest drop below 0.1, refuted above 0.02" in stated
+    words = tables.rules(["prediction_1_rises", "theorem_2_snr_descent", "conjecture_7_rank_in_models",
+                          "prediction_6_bridge_conditioning"]).loc[:, "as stated", :]  # fmt: skip
+    for claim, column, expected in (
+        ("prediction_1_rises", "supported when", "95 % limits of rise excess above 0.1"),
+        ("prediction_1_rises", "supported when", "largest drop below 0.1, refuted above 0.02"),
+        ("prediction_1_rises", "required controls", "random-2, permuted-embeddings-0"),
+        ("theorem_2_snr_descent", "supported when", "counterexample: swap counterexample"),
+        ("conjecture_7_rank_in_models", "supported when", "rank error equals 0"),
+        ("conjecture_7_rank_in_models", "testable when", "p of drift above 0.05; last dimension at least 1"),
+        (
+            "prediction_6_bridge_conditioning",
+            "supported when",
+            "p of mantel r below 0.05 with mantel r above 0",
+        ),
+    ):
+        assert expected in words.loc[claim, column]
     evidence = updates.update_agnosticism(pairs, rng=np.random.default_rng(4)).evidence
     verdicts = claims.evaluate_scope(*next(iter(evidence.items())))
     found = tables.controls(verdicts)
@@ -216,7 +231,32 @@ def test_tables_state_rules_and_controls(pairs):
         language_pairs.SHUFFLED,
         language_pairs.PLANTED,
     }
-    assert list(tables.verdicts(verdicts).index) == ["*", *LANGUAGES]
+    shown = tables.verdicts(verdicts)
+    assert list(shown.index) == ["*", *LANGUAGES]
+    assert {"low", "high", "low is over", "high is over"} <= set(shown)
+    assert not {"p", "n", "least", "most", "range over"} & set(shown)
+    assert set(shown["low is over"].dropna()) <= {"random-0", "random-1", "random-2"}
+
+
+def test_a_test_is_shown_with_its_p_and_a_count_with_its_range():
+    verdict = claims.Verdict("c", "zh", "refuted", "supported", statistic="rho", estimate=-0.6)
+    one = replace(verdict, statistic_kind="test", pvalue=0.03, n=10)
+    row = tables.verdicts([one]).loc["zh"]
+    assert (row["estimate"], row["p"], row["n"], "low" in row) == (-0.6, 0.03, 10, False)
+    counted = replace(verdict, statistic_kind="count", range_low=0, range_high=1, range_of="subsets")
+    row = tables.verdicts([counted]).loc["zh"]
+    assert (row["least"], row["most"], row["range over"], "p" in row) == (0, 1, "subsets", False)
+
+
+def test_a_statement_says_all_that_the_claims_file_says():
+    """In Markdown with its formulas, and in plain text that nothing random enters."""
+    for claim, entry in params("claims").items():
+        found = tables.statement([claim])
+        for text in (*entry["statement"].values(), entry["title"], entry["null_hypothesis"], entry["scope"]):
+            assert text in found.markdown
+            assert " ".join(text.split()) in " ".join(repr(found).split())
+        assert all(r["changed"] in found._repr_markdown_() for r in entry.get("revised", ()))
+        assert "**" not in repr(found)
 
 
 @pytest.mark.parametrize(

@@ -138,6 +138,32 @@ def test_build_numbers_follow_the_ledger(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("statistic", "shown"),
+    [
+        ({"statistic_kind": "test", "estimate": -0.62, "pvalue": 0.03, "n": 10}, "−0.62, p = .030 (n = 10)"),
+        ({"statistic_kind": "count", "estimate": 3.0}, "3"),
+        ({"statistic_kind": "count", "estimate": 1.0, "range_low": 0, "range_high": 2, "range_of": "subsets"},
+         "1 (0 to 2, range over subsets)"),
+        ({"statistic_kind": "excess", "estimate": 0.35, "low": 0.2, "high": 0.41, "low_over": "random-2",
+          "high_over": "the mean of random-0, random-2"},
+         "0.35 [0.20 over random-2, 0.41 over the mean of random-0, random-2]"),
+    ],
+)  # fmt: skip
+def test_build_shows_a_statistic_as_what_it_is(tmp_path, statistic, shown):
+    """And draws limits of intervals alone."""
+    ledger = sample_report.write_ledger(tmp_path / "ledger")
+    path = next(ledger.glob("prediction_1*gemma*.json"))
+    record = json.loads(path.read_text(encoding="utf-8"))
+    record["rows"] = [{**record["rows"][1], "low": None, "high": None, **statistic}]
+    path.write_text(json.dumps(record), encoding="utf-8")
+    for other in set(ledger.glob("*.json")) - {path}:
+        other.unlink()
+    text = report.build(ledger, tmp_path / "none", tmp_path / "out").read_text(encoding="utf-8")
+    assert f'<span class="value">{shown}</span>' in text
+    assert (f'aria-label="{shown}; minimal effect' in text) == (statistic["statistic_kind"] == "excess")
+
+
+@pytest.mark.parametrize(
     ("damage", "message"),
     [
         (lambda r: r.pop("rule"), "lacks rule"),

@@ -139,7 +139,7 @@ def test_unrelated_languages_are_never_suppressed_twice(rng):
     for stream in rng.spawn(3):
         found, _ = judged(simulated_panel("scenarios", 0.0, rng=stream), stream)
         assert found.as_corrected == NOT_TESTABLE
-        assert "nothing to explain: held out agreement" in found.as_corrected_reason
+        assert "precondition not met: held out agreement" in found.as_corrected_reason
 
 
 def realistic_stack(rng, isotropic, n=120, d=200, n_layers=3):

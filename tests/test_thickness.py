@@ -44,7 +44,7 @@ def test_matrices_are_judged_as_what_they_are(follows, noise, expected, rng):
         table, names = thickness.simulated_table(follows, stream, 11, noise=noise)
         correlated = bridging.correlation(table, names, rng=stream, columns=thickness.MEASURES)
         statistics = {TRAINED: correlated, **thickness.control_correlations(table, names, stream)}
-        evidence = thickness.evidence_of({name: one for name, (one, *_) in statistics.items()})
+        evidence = thickness.evidence_of({name: one for name, (one, _) in statistics.items()})
         found.append(claims.evaluate(thickness.CLAIM, evidence).as_corrected)
     assert found.count(expected) >= 3, found
     assert expected == "supported" or "supported" not in found

@@ -20,7 +20,8 @@ from statsmodels.stats.proportion import proportion_confint
 
 from ..errors import ClaimError
 from ..files import atomic_write, params, runs_root
-from ..measures.resampling import Interval, holm
+from ..measures.resampling import holm
+from . import statistics
 from .rules import (
     INCONCLUSIVE,
     NOT_TESTABLE,
@@ -29,16 +30,19 @@ from .rules import (
     SUPPORTED,
     Evidence,
     bound_of,
+    condition_kind,
     control_verdict,
     judge,
     passed,
     rule_pvalue,
+    validate,
 )
 
 READINGS = ("as_stated", "as_corrected")
 LEDGER_COLUMNS = (
     "claim", "model", "corpus", "language", "as_stated", "as_corrected", "estimate", "low", "high",
-    "minimal_effect", "p_holm", "null_supported", "power", "as_stated_reason", "as_corrected_reason",
+    "statistic_kind", "pvalue", "minimal_effect", "p_holm", "null_supported", "power", "as_stated_reason",
+    "as_corrected_reason",
 )  # fmt: skip
 
 
@@ -46,9 +50,11 @@ LEDGER_COLUMNS = (
 class Verdict:
     """Verdicts on one claim in one language, with the numbers of the primary statistic.
 
-    `pvalue` is the bootstrap probability that the effect does not pass the bound of the corrected
-    rule, before Holm; `p_holm` after it (set by `evaluate_scope`). `controls` lists name, kind,
-    estimate, low, high, verdict and whether the control passed.
+    `statistic` names it and `statistic_kind` says what it is; the fields up to `range_of` are those of
+    `statistics.numbers`, None where they do not belong to that kind. `rule_pvalue` is the probability, under
+    its null hypotheses, of what supports the corrected rule, before Holm; `p_holm` after it (set by
+    `evaluate_scope`). `controls` lists name, kind, the numbers of one statistic, verdict and whether the
+    control passed.
     """
 
     claim: str
@@ -57,11 +63,20 @@ class Verdict:
     as_corrected: str
     as_stated_reason: str = ""
     as_corrected_reason: str = ""
+    statistic: str | None = None
+    statistic_kind: str | None = None
     estimate: float | None = None
     low: float | None = None
     high: float | None = None
-    minimal_effect: float | None = None
+    low_over: str | None = None
+    high_over: str | None = None
     pvalue: float | None = None
+    n: int | None = None
+    range_low: int | None = None
+    range_high: int | None = None
+    range_of: str | None = None
+    minimal_effect: float | None = None
+    rule_pvalue: float | None = None
     p_holm: float | None = None
     n_items: int | None = None
     n_scenarios: int | None = None
@@ -90,7 +105,7 @@ class OperatingCharacteristic:
 
 
 def rule(claim_id: str) -> dict:
-    """The entry of `params/claims.yaml`; raises ClaimError naming the known claims."""
+    """The entry of `params/claims.yaml`; raises ClaimError where it is unknown or the file is malformed."""
     known = _rules()
     if claim_id not in known:
         raise ClaimError(f"unknown claim {claim_id!r}; params/claims.yaml has {', '.join(sorted(known))}.")
@@ -100,13 +115,17 @@ def rule(claim_id: str) -> dict:
 @functools.cache
 def _rules() -> dict:
     # read once: an operating characteristic evaluates a rule many hundred times
-    return params("claims")
+    found = params("claims")
+    for claim_id, entry in found.items():
+        validate(claim_id, entry)
+    return found
 
 
 def evaluate(claim_id: str, evidence: Evidence) -> Verdict:
     """Verdict on one claim from the evidence of one language.
 
-    Raises ClaimError where the evidence lacks a statistic or a check that the rule needs.
+    Raises ClaimError where the evidence lacks a statistic or a check that the rule needs, or has a statistic
+    of another kind than the rule judges.
     """
     entry = rule(claim_id)
     verdicts, reasons = {}, {}
@@ -114,9 +133,10 @@ def evaluate(claim_id: str, evidence: Evidence) -> Verdict:
         verdicts[reading], reason = judge(claim_id, entry["rules"], reading, evidence)
         reasons[reading] = f"{reason}. {evidence.remark}" if evidence.remark else reason
     primary, bound = _primary(entry, "as_corrected")
-    interval = evidence.statistics.get(primary)
-    # a number without an interval (a share of a fall that may not be one) is no estimate
-    numbers = {} if interval is None or not math.isfinite(interval.high) else _numbers(interval)
+    statistic = evidence.statistics.get(primary)
+    # a number without its limits (a share of a fall that may not be one) is no estimate
+    known = statistic is not None and statistics.is_defined(statistic)
+    numbers = {"statistic": primary, **statistics.numbers(statistic)} if known else {}
     return Verdict(
         claim=claim_id,
         language=evidence.language,
@@ -125,7 +145,7 @@ def evaluate(claim_id: str, evidence: Evidence) -> Verdict:
         as_stated_reason=reasons["as_stated"],
         as_corrected_reason=reasons["as_corrected"],
         minimal_effect=bound,
-        pvalue=rule_pvalue(entry["rules"]["as_corrected"], evidence),
+        rule_pvalue=rule_pvalue(entry["rules"]["as_corrected"], evidence),
         n_items=evidence.n_items,
         n_scenarios=evidence.n_scenarios,
         controls=_control_rows(entry, primary, evidence),
@@ -136,15 +156,16 @@ def evaluate(claim_id: str, evidence: Evidence) -> Verdict:
 def evaluate_scope(claim_id: str, evidence: Sequence[Evidence]) -> list[Verdict]:
     """Verdicts of every language, Holm-adjusted, preceded by one for all of them (language "*").
 
-    A language whose own interval supports the corrected claim but which does not survive Holm is
-    `inconclusive`. "In general" (the overall verdict) needs two thirds of all languages, so that a
-    failed control never strengthens it; where fewer are testable it is `not testable`.
+    A language that supports the corrected claim on its own but does not survive Holm is `inconclusive`; a
+    rule without a p-value (of counts alone) is not adjusted. "In general" (the overall verdict) needs two
+    thirds of all languages, so that a failed control never strengthens it; where fewer are testable it is
+    `not testable`.
     """
     verdicts = [evaluate(claim_id, e) for e in evidence]
     if [v.language for v in verdicts] == [OVERALL]:
         return verdicts
-    testable = [i for i, v in enumerate(verdicts) if v.pvalue is not None]
-    adjusted = holm([verdicts[i].pvalue for i in testable]) if testable else []
+    testable = [i for i, v in enumerate(verdicts) if v.rule_pvalue is not None]
+    adjusted = holm([verdicts[i].rule_pvalue for i in testable]) if testable else []
     for i, p in zip(testable, adjusted, strict=True):
         verdicts[i] = _after_holm(verdicts[i], float(p))
     overall = {r: _overall(verdicts, r) for r in READINGS}
@@ -265,18 +286,20 @@ def read_ledger(path: Path | str | None = None) -> pd.DataFrame:
     """One row per claim, model, corpus and language; `path` defaults to the ledger of this runs root.
 
     Columns claim, model, corpus, language, as_stated, as_corrected, estimate, low, high (the primary
-    statistic and its 95 % limits) come first. Raises ClaimError where there is no ledger.
+    statistic and the 95 % limits of an interval, NaN otherwise), statistic_kind and pvalue (of a test) come
+    first. Raises ClaimError where there is no ledger.
     """
     rows = []
     for one in read_records(runs_root() / "ledger" if path is None else path):
         for row in one["rows"]:
             rates = row.get("operating") or {}
             rows.append({**one, **row, **{k: rates.get(k) for k in ("null_supported", "power")}})
-    return pd.DataFrame(rows, columns=list(LEDGER_COLUMNS))
+    table = pd.DataFrame(rows, columns=list(LEDGER_COLUMNS))
+    return table.astype(dict.fromkeys(("estimate", "low", "high", "pvalue"), float))
 
 
 def _control_rows(entry: dict, primary: str | None, evidence: Evidence) -> tuple[dict, ...]:
-    """What the ledger keeps of each control: its verdicts by both rules, and its primary interval."""
+    """What the ledger keeps of each control: its verdicts by both rules, and its primary statistic."""
     rows = []
     for control in evidence.controls:
         by_reading = {r: control_verdict(entry["rules"][r], control) for r in READINGS}
@@ -289,7 +312,7 @@ def _control_rows(entry: dict, primary: str | None, evidence: Evidence) -> tuple
                 "name": control.name,
                 "kind": control.kind,
                 "statistic": name,
-                **_numbers(control.statistics[name]),
+                **statistics.numbers(control.statistics[name]),
                 "verdict": spoken.get("as_corrected", spoken.get("as_stated")),
                 "verdict_as_stated": spoken.get("as_stated"),
                 "passed": all(passed(control, v) for v in spoken.values()),
@@ -307,10 +330,13 @@ def _after_holm(verdict: Verdict, p_holm: float) -> Verdict:
 
 
 def _primary(entry: dict, reading: str) -> tuple[str | None, float | None]:
+    """Name of the primary statistic, and its minimal effect where it is an interval."""
     name = entry.get("primary")
     if name is None:
         return None, None
-    return name, bound_of(name, entry["rules"][reading][name])[1]
+    condition = entry["rules"][reading][name]
+    is_interval = condition_kind(name, condition) == statistics.INTERVAL
+    return name, bound_of(name, condition)[1] if is_interval else None
 
 
 def _overall(verdicts: Sequence[Verdict], reading: str) -> tuple[str, str]:
@@ -333,10 +359,6 @@ def _overall(verdicts: Sequence[Verdict], reading: str) -> tuple[str, str]:
     if 3 * len(fails) >= 2 * n:
         return REFUTED, f"in general: {counts}"
     return INCONCLUSIVE, f"{'in some languages' if holds else 'in no language'}: {counts}"
-
-
-def _numbers(interval: Interval) -> dict:
-    return {k: float(getattr(interval, k)) for k in ("estimate", "low", "high")}
 
 
 def _plain(value: object) -> object:

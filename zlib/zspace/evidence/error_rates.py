@@ -25,6 +25,9 @@ WORLDS = ("true", "false", "null", "modest")
 _N_CALIBRATION = 30
 _TIMES = {"true": 10.0, "false": 0.0, "null": 1.0, "modest": 2.0}  # effect in units of the bound
 
+# correlation with a share of text, or of two matrices over languages, that a world has
+ASSOCIATION = {"true": -0.98, "false": 0.9, "null": 0.0, "modest": -0.8}
+
 # simulate(world, rng) -> evidence
 Simulate = Callable[[str, np.random.Generator], Evidence]
 
@@ -86,6 +89,11 @@ def rates(worlds: Worlds, *, rng: np.random.Generator, n_simulations: int = 200)
     return found
 
 
+def strength_of(world: str) -> float:
+    """How strongly two matrices over languages correlate in a world: not at all in "false" and "null"."""
+    return abs(min(ASSOCIATION[world], 0.0))
+
+
 def calibrated(
     claim: str, evidence: Callable[[float, np.random.Generator], Evidence], size: Size, *, false: float = 0.0
 ) -> Worlds:
@@ -116,9 +124,9 @@ def from_errors(
     """Worlds of a study whose subjects have normal numbers with the standard errors of a run.
 
     Drawn where simulating the data would take too long. `errors` holds those of every subject, from its own
-    replicates (`study.standard_errors`); `names` the statistic that each number enters; `evidence` what the run
-    found, one per language. Baselines have no effect, planted subjects a large one, and a statistic that only a
-    precondition asks for is there.
+    replicates (`study.standard_errors`); `names` the statistic that each number enters; `evidence` what the
+    run found, one per language. Baselines have no effect, planted subjects a large one, and a statistic that
+    only a precondition asks for is there.
     """
     measured_in = [e for e in evidence if e.unavailable is None]
     if not measured_in:

@@ -21,6 +21,7 @@ from ..sources.models import kind_of
 from . import claims
 from .language_pairs import PLANTED, SHUFFLED, TRAINED, VARIANTS, Panel
 from .rules import Control, Evidence
+from .statistics import Statistic
 
 N_RESAMPLES = 2000
 STANDARDISED = "each dimension divided by its standard deviation"
@@ -53,7 +54,7 @@ class Study:
     """
 
     claim: str
-    statistics: Callable[[Measured, str, GroupDraws], Mapping[str, Interval]]
+    statistics: Callable[[Measured, str, GroupDraws], Mapping[str, Statistic]]
     positive: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({PLANTED: ()}))
     unjudged: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
@@ -139,31 +140,39 @@ def baselines(measured: Measured, subject: str, others: Sequence[str] = ()) -> l
     return [n for n in (*random, *(o for o in others if o in measured)) if n != subject]
 
 
-def shifted(interval: Interval, control: float, typical: float | None = None) -> Interval:
-    """The interval of the excess over a control whose value is fixed.
+def shifted(interval: Interval, controls: Mapping[str, float], *, over_mean: bool = False) -> Interval:
+    """The excess of an interval over controls whose values are fixed; each limit names what it is over.
 
-    The largest of several noisy controls is biased upwards, which makes `supported` harder and `refuted`
-    easier. Where `typical` (their mean) is given, the upper limit is the excess over that instead, so
-    that chance among the controls refutes nothing.
+    The lower limit is over the highest control, which is biased upwards and makes `supported` harder. So is
+    the upper limit, unless `over_mean`: then it is over the mean of the controls (for those that measure the
+    same thing), so that chance among them refutes nothing.
     """
-    moved = {k: getattr(interval, k) - control for k in ("estimate", "low", "replicates")}
-    return replace(interval, **moved, high=interval.high - (control if typical is None else typical))
+    highest = max(controls, key=controls.__getitem__)
+    top = controls[highest]
+    moved = {k: getattr(interval, k) - top for k in ("estimate", "low", "replicates")}
+    if not over_mean or len(controls) == 1:
+        return replace(interval, **moved, high=interval.high - top, low_over=highest, high_over=highest)
+    mean = np.mean(list(controls.values()))
+    names = f"the mean of {', '.join(controls)}"
+    return replace(interval, **moved, high=interval.high - mean, low_over=highest, high_over=names)
 
 
 def excess_over(drawn: Mapping[str, Values], name: str, others: Sequence[str], statistic: int) -> Interval:
     """Excess of a statistic over the highest of the others; the upper limit is that over the lowest.
 
-    All subjects share their draws, so that the interval of an excess holds the noise of the control as well.
+    Each limit is that of the 95 % interval of the excess over one control, which it names; together they are
+    no interval of 95 %. All subjects share their draws, so that an excess holds the noise of the control too.
     """
     one, many, n_groups = drawn[name]
     ordered = sorted(others, key=lambda null: drawn[null][0][statistic])
-    high, low = (
-        interval_of(
+    lowest, highest = ordered[0], ordered[-1]
+    over = {
+        null: interval_of(
             one[statistic] - drawn[null][0][statistic], many[statistic] - drawn[null][1][statistic], n_groups
         )
-        for null in (ordered[0], ordered[-1])
-    )
-    return replace(low, high=high.high)
+        for null in (lowest, highest)
+    }
+    return replace(over[highest], high=over[lowest].high, low_over=highest, high_over=lowest)
 
 
 def excesses(

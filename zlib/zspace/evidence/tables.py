@@ -1,10 +1,63 @@
-"""Tables that a notebook shows beside its figures: rules, error rates, controls, verdicts."""
+"""What a notebook shows beside its figures: statements, rules, error rates, controls, verdicts.
 
+Statements, rules and bounds are those of `params/claims.yaml`; no notebook repeats them.
+"""
+
+import re
+import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import pandas as pd
 
 from .claims import OVERALL, READINGS, OperatingCharacteristic, Verdict, rule
+from .rules import bound_of, condition_kind
+from .statistics import INTERVAL, TEST
+
+_READING = {"as_stated": "As stated", "as_corrected": "As corrected"}
+_FIELDS = {"null_hypothesis": "Null hypothesis", "multiplicity": "Multiplicity", "scope": "Scope"}
+# columns of a statistic, as the fields of a verdict or control, in the order shown
+_SHOWN = {
+    "estimate": "estimate",
+    "low": "low",
+    "high": "high",
+    "low_over": "low is over",
+    "high_over": "high is over",
+    "pvalue": "p",
+    "n": "n",
+    "range_low": "least",
+    "range_high": "most",
+    "range_of": "range over",
+}
+
+
+@dataclass(frozen=True)
+class Statement:
+    """Claims in words: Markdown with formulas where it can be shown, else plain text."""
+
+    markdown: str
+
+    def _repr_markdown_(self) -> str:
+        return self.markdown
+
+    def __repr__(self) -> str:
+        plain = re.sub(r"\*\*|^> ?", "", self.markdown, flags=re.MULTILINE)
+        return "\n".join(textwrap.fill(line, 100, break_on_hyphens=False) for line in plain.split("\n"))
+
+
+def statement(claim_ids: Sequence[str]) -> Statement:
+    """Each claim as stated and as corrected, with null hypothesis, multiplicity, scope and revisions."""
+    return Statement("\n\n".join(_statement(rule(claim)) for claim in claim_ids))
+
+
+def _statement(entry: Mapping) -> str:
+    parts = [f"**{entry['title']}** ({entry['kind']})"]
+    parts += [f"> **{word}.** {entry['statement'][reading]}" for reading, word in _READING.items()]
+    parts += [f"**{word}.** {entry[field]}" for field, word in _FIELDS.items()]
+    parts += [
+        f"**Revised {r['date']}**, having seen {r['seen']}. {r['changed']}" for r in entry.get("revised", ())
+    ]
+    return "\n\n".join(parts)
 
 
 def rules(claim_ids: Sequence[str]) -> pd.DataFrame:
@@ -12,13 +65,24 @@ def rules(claim_ids: Sequence[str]) -> pd.DataFrame:
     rows = []
     for claim in claim_ids:
         entry = rule(claim)
+        parts = entry["rules"]
+        before = _conjunction(parts.get("preconditions", {})) or "–"
+        required = ", ".join(parts.get("required", ())) or "–"
         for reading in READINGS:
-            words = "; ".join(_condition(name, bound) for name, bound in entry["rules"][reading].items())
             rows.append(
-                (claim, reading.replace("_", " "), words, entry["null_hypothesis"], entry["multiplicity"])
-            )
-    table = pd.DataFrame(rows, columns=["claim", "reading", "supported when", "null", "multiplicity"])
-    return table.set_index(["claim", "reading"])
+                (claim, reading.replace("_", " "), _conjunction(parts[reading]), before, required,
+                 entry["null_hypothesis"], entry["multiplicity"])
+            )  # fmt: skip
+    columns = [
+        "claim",
+        "reading",
+        "supported when",
+        "testable when",
+        "required controls",
+        "null",
+        "multiplicity",
+    ]
+    return pd.DataFrame(rows, columns=columns).set_index(["claim", "reading"])
 
 
 def operating(found: Mapping[str, OperatingCharacteristic]) -> pd.DataFrame:
@@ -39,21 +103,29 @@ def operating(found: Mapping[str, OperatingCharacteristic]) -> pd.DataFrame:
 
 
 def verdicts(found: Sequence[Verdict]) -> pd.DataFrame:
-    """One row a language: both verdicts, the primary statistic with its interval, Holm's p."""
+    """One row per language: both verdicts, the primary statistic as what it is, Holm's p.
+
+    An interval has its 95 % limits (an excess says what each is over), a test its p-value, a count its range.
+    """
     rows = [
         {
             "language": v.language,
             "as stated": v.as_stated,
             "as corrected": v.as_corrected,
-            "estimate": v.estimate,
-            "low": v.low,
-            "high": v.high,
+            **{k: getattr(v, k) for k in _SHOWN},
             "minimal effect": v.minimal_effect,
             "p (Holm)": v.p_holm,
         }
         for v in found
     ]
-    return pd.DataFrame(rows).set_index("language").astype({"estimate": float, "low": float, "high": float})
+    table = pd.DataFrame(rows).set_index("language")
+    return _as_shown(table.astype({"estimate": float, "low": float, "high": float}))
+
+
+def _as_shown(table: pd.DataFrame) -> pd.DataFrame:
+    """Without the columns that no statistic in it has, and with the others' names in words."""
+    gone = [k for k in _SHOWN if k != "estimate" and k in table and table[k].isna().all()]
+    return table.drop(columns=gone).rename(columns=_SHOWN)
 
 
 def reasons(found: Sequence[Verdict]) -> pd.DataFrame:
@@ -63,21 +135,10 @@ def reasons(found: Sequence[Verdict]) -> pd.DataFrame:
 
 
 def controls(found: Sequence[Verdict]) -> pd.DataFrame:
-    """Every control under the rule that judges the model: estimate, interval, verdict, passed."""
+    """Every control under the rule that judges the model: its statistic, verdict, passed."""
     rows = [{"language": v.language, **control} for v in found for control in v.controls]
-    table = pd.DataFrame(rows).drop(columns="verdict_as_stated", errors="ignore")
-    return table.set_index(["language", "name"]) if len(table) else table
-
-
-def subjects(found: Sequence[Verdict]) -> pd.DataFrame:
-    """The trained model and its controls on the primary statistic."""
-    rows = []
-    for v in found:
-        if v.estimate is None:
-            continue
-        rows.append((v.language, "trained", v.estimate, v.low, v.high))
-        rows += [(v.language, c["name"], c["estimate"], c["low"], c["high"]) for c in v.controls]
-    return pd.DataFrame(rows, columns=["language", "subject", "estimate", "low", "high"])
+    table = pd.DataFrame(rows).drop(columns=["verdict_as_stated", "statistic_kind"], errors="ignore")
+    return _as_shown(table.set_index(["language", "name"])) if len(table) else table
 
 
 def without_model(ledger: pd.DataFrame) -> pd.DataFrame:
@@ -88,7 +149,7 @@ def without_model(ledger: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_model(ledger: pd.DataFrame) -> list[pd.DataFrame]:
-    """Rows about language models, one table a model, other corpora apart from the built-in one."""
+    """Rows about language models, one table per model, other corpora apart from the built-in one."""
     rows = ledger[ledger["model"] != "any"]
     built_in = rows["corpus"].str.contains("number-stories")
     return [one for _, one in rows.groupby([rows["model"], ~built_in], sort=False)]
@@ -106,11 +167,24 @@ def unmeasured(ledger: pd.DataFrame) -> pd.DataFrame:
     return rest.set_index("model")[["as_corrected_reason"]].rename(columns={"as_corrected_reason": "reason"})
 
 
-def _condition(name: str, bound: Mapping | Sequence[str] | str) -> str:
-    if isinstance(bound, Mapping):
-        limits = ", ".join(
-            f"{side.replace('_', ' ')} {limit:g}" for side, limit in bound.items() if side != "effect"
-        )
-        return f"95 % interval of {name.replace('_', ' ')} {limits}"
-    words = bound if isinstance(bound, str) else ", ".join(b.replace("_", " ") for b in bound)
-    return f"{name.replace('_', ' ')}: {words}"
+def _conjunction(conditions: Mapping) -> str:
+    return "; ".join(_condition(name, condition) for name, condition in conditions.items())
+
+
+def _condition(name: str, condition: Mapping | Sequence[str] | str) -> str:
+    called = name.replace("_", " ")
+    if not isinstance(condition, Mapping):
+        words = condition if isinstance(condition, str) else ", ".join(b.replace("_", " ") for b in condition)
+        return f"{called}: {words}"
+    kind = condition_kind(name, condition)
+    if kind == INTERVAL:
+        side, limit, refuting = bound_of(name, condition)
+        other = {"above": "below", "below": "above"}[side]
+        apart = f", refuted {other} {refuting:g}" if refuting != limit else ""
+        return f"95 % limits of {called} {side} {limit:g}{apart}"
+    if kind == TEST:
+        sides = [f"{called} {k} {condition[k]:g}" for k in ("above", "below") if k in condition]
+        level = next(f"{k[2:]} {v:g}" for k, v in condition.items() if k.startswith("p_"))
+        return f"p of {called} {level}" + "".join(f" with {one}" for one in sides)
+    ((side, k),) = condition.items()
+    return f"{called} {side.replace('_', ' ')} {k}"

@@ -22,6 +22,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from .association import mantel as mantel
+from .results import Count as Count
 from .results import TestResult as TestResult
 
 
@@ -35,6 +36,8 @@ class Interval:
     replicates : (B, ...) the plain bootstrap replicates, for simultaneous bands and differences.
     confidence : nominal two-sided coverage.
     n_groups : number of groups that were resampled.
+    low_over, high_over : of an excess over controls, the control that each limit is over ("" otherwise).
+        Where they differ, both limits together are no one interval of coverage `confidence`.
     """
 
     estimate: np.ndarray
@@ -43,6 +46,8 @@ class Interval:
     replicates: np.ndarray
     confidence: float
     n_groups: int
+    low_over: str = ""
+    high_over: str = ""
 
 
 @dataclass(frozen=True)

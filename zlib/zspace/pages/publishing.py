@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .. import files
 from ..errors import ParameterError
-from ..evidence import claims
+from ..evidence import claims, statistics
 
 START, END = "<!-- verdicts: written by `zspace publish` -->", "<!-- end of verdicts -->"
 _DIGITS = 4  # significant digits kept in the snapshot
@@ -40,9 +40,12 @@ def publish() -> list[Path]:
 
 
 def verdict_table(records: list[dict]) -> str:
-    """Markdown table: one row per claim, model and corpus, with both verdicts, and languages by verdict."""
+    """Markdown table: one row per claim, model and corpus, with both verdicts, and languages by verdict.
+
+    A claim of one row has its statistic instead of languages, or the reason why there is none.
+    """
     lines = [
-        "| claim | model, corpus | as stated | as corrected | languages, as corrected |",
+        "| claim | model, corpus | as stated | as corrected | languages, or the statistic |",
         "|---|---|---|---|---|",
     ]
     waiting: dict[str, dict] = {}
@@ -56,10 +59,10 @@ def verdict_table(records: list[dict]) -> str:
             by_verdict.setdefault(row["as_corrected"], []).append(row["language"])
         found = [f"{verdict}: {' '.join(codes)}" for verdict, codes in by_verdict.items()]
         cells = [record["title"], f"{record['model']}, {record['corpus']}"]
-        cells += [overall["as_stated"], overall["as_corrected"], "; ".join(found) or _reason(overall)]
+        cells += [overall["as_stated"], overall["as_corrected"], "; ".join(found) or _alone(overall)]
         lines.append(_line(cells))
     for model, row in waiting.items():
-        words = [row["as_stated"], row["as_corrected"], _reason(row)]
+        words = [row["as_stated"], row["as_corrected"], _alone(row)]
         lines.append(_line(["every claim about a model", model, *words]))
     return "\n".join(lines)
 
@@ -68,9 +71,12 @@ def _line(cells: list) -> str:
     return "| " + " | ".join(str(c).replace("|", "\\|") for c in cells) + " |"
 
 
-def _reason(row: dict) -> str:
-    """Why a claim has one row alone: it is about no language, or nothing was measured."""
-    return row["as_corrected_reason"] if row["as_corrected"] == "not testable" else "–"
+def _alone(row: dict) -> str:
+    """What a claim with one row has to say: why it is not testable, or its statistic if it has one."""
+    if row["as_corrected"] == "not testable":
+        return row["as_corrected_reason"]
+    shown = statistics.words(row, "{:.2f}".format)
+    return f"{row['statistic'].replace('_', ' ')} {shown}" if shown else "–"
 
 
 def replace_table(readme: str, table: str) -> str:

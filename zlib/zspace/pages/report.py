@@ -15,7 +15,7 @@ import plotly.offline
 
 from .. import files
 from ..errors import ClaimError
-from ..evidence import claims
+from ..evidence import claims, statistics
 from ..sources import corpora
 from . import rendering
 
@@ -25,9 +25,21 @@ CONTROLS = "controls"  # the notebook that shows all controls
 # Word → symbol and meaning, in the order in which the page explains them.
 VERDICTS = {
     "proved": ("◆", "A proof, and a numerical check of it that could have failed."),
-    "supported": ("✓", "The whole 95 % interval lies beyond the minimal effect, and all controls pass."),
-    "refuted": ("✕", "The whole 95 % interval falls short of the minimal effect, or a counterexample holds."),
-    "inconclusive": ("?", "The 95 % interval includes the minimal effect; more items would decide."),
+    "supported": (
+        "✓",
+        "The statistic passes its rule, and all controls pass: the 95 % limits lie beyond the minimal "
+        "effect, the test is significant on the claim's side, or the count fits.",
+    ),
+    "refuted": (
+        "✕",
+        "The 95 % limits fall short of the minimal effect, the test is significant on the other side, the "
+        "count does not fit, or a counterexample holds.",
+    ),
+    "inconclusive": (
+        "?",
+        "Neither: the limits include the minimal effect, or the test is not significant. More items may "
+        "decide.",
+    ),
     "not testable": (
         "–",
         "The question is ill-posed here, the weights cannot be reached, or the instrument failed: the "
@@ -231,7 +243,7 @@ def _row(row: dict, scale: Scale, rich) -> dict:
         {
             "name": rich(control["name"]),
             "kind": control.get("kind", ""),
-            "value": _interval(control),
+            "value": _shown(control),
             "verdict": control.get("verdict", ""),
             "passed": bool(control["passed"]),
         }
@@ -249,10 +261,11 @@ def _row(row: dict, scale: Scale, rich) -> dict:
     }
     return shown | {
         "language": row["language"],
-        "value": _interval(row),
+        "value": _shown(row),
+        "statistic": (row.get("statistic") or "").replace("_", " "),
         "minimal_effect": _number(row.get("minimal_effect")),
         "bar": markupsafe.Markup(_bar(row, scale, shown["as_corrected"]["slug"])),
-        "p": _p_value(row.get("p_holm")),
+        "p": statistics.p_words(row.get("p_holm")),
         "n_items": row.get("n_items"),
         "n_scenarios": row.get("n_scenarios"),
         "controls": controls,
@@ -286,14 +299,18 @@ def _operating(operating: dict) -> list[dict]:
 def _scale(rows: list[dict]) -> Scale:
     """Scale on which zero, the minimal effects and all intervals of a claim are seen."""
     keys = ("estimate", "low", "high", "minimal_effect")
-    values = [row[key] for row in rows for key in keys if _finite(row.get(key))] + [0.0]
+    drawn = [row for row in rows if _is_interval(row)]
+    values = [row[key] for row in drawn for key in keys if _finite(row.get(key))] + [0.0]
     low, high = min(values), max(values)
     return Scale(low, high if high > low else low + 1.0)
 
 
 def _bar(row: dict, scale: Scale, slug: str) -> str:
-    """Inline SVG of a 95 % interval with zero (solid line) and the minimal effect (dashed line)."""
-    if not _finite(row["estimate"]):
+    """Inline SVG of an interval's limits with zero (solid line) and the minimal effect (dashed line).
+
+    Empty for tests and counts, which have no limits.
+    """
+    if not (_is_interval(row) and _finite(row["estimate"])):
         return ""
     lines = [f'<line class="zero" x1="{scale(0)}" x2="{scale(0)}" y1="2" y2="22"/>']
     if _finite(row.get("minimal_effect")):
@@ -303,7 +320,7 @@ def _bar(row: dict, scale: Scale, slug: str) -> str:
         low, high = scale(row["low"]), scale(row["high"])
         lines.append(f'<line class="interval" x1="{low}" x2="{high}" y1="12" y2="12"/>')
     lines.append(f'<circle cx="{scale(row["estimate"])}" cy="12" r="4"/>')
-    label = f"{_interval(row)}; minimal effect {_number(row.get('minimal_effect'))}"
+    label = f"{_shown(row)}; minimal effect {_number(row.get('minimal_effect'))}"
     return (
         f'<svg class="bar {slug}" width="{scale.width}" height="24" viewBox="0 0 {scale.width} 24" '
         f'role="img" aria-label="{label}"><title>{label}</title>{"".join(lines)}</svg>'
@@ -339,13 +356,13 @@ def _plain(value: object) -> str:
     return _number(value) if isinstance(value, float) else str(value)
 
 
-def _interval(values: dict) -> str:
-    """An estimate with its 95 % interval, as far as they are known."""
-    if not _finite(values.get("estimate")):
-        return "–"
-    if not (_finite(values.get("low")) and _finite(values.get("high"))):
-        return _number(values["estimate"])
-    return f"{_number(values['estimate'])} [{_number(values['low'])}, {_number(values['high'])}]"
+def _shown(values: dict) -> str:
+    """A statistic as what it is: estimate with its limits, test with its p-value, count with its range."""
+    return statistics.words(values, _number) or "–"
+
+
+def _is_interval(row: dict) -> bool:
+    return row.get("statistic_kind") in (statistics.INTERVAL, statistics.EXCESS)
 
 
 def _number(value: float | None) -> str:
@@ -359,12 +376,6 @@ def _number(value: float | None) -> str:
 
 def _languages(page: rendering.Page) -> list[str]:
     return [code.strip() for code in str(page.parameters.get("languages", "")).split(",") if code.strip()]
-
-
-def _p_value(value: float | None) -> str:
-    if not _finite(value):
-        return ""
-    return "p < .001" if value < 0.001 else f"p = {value:.3f}".replace("0.", ".", 1)
 
 
 def _finite(value: object) -> bool:

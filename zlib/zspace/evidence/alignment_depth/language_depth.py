@@ -16,10 +16,11 @@ import numpy as np
 import pandas as pd
 
 from ...measures import alignment, association, depth, depth_definitions, residual, text_baselines
-from ...measures.resampling import Interval, stratified_permutations
+from ...measures.resampling import TestResult, stratified_permutations
 from ...sources import languages
 from ..claims import rule
-from ..language_pairs import PERMUTED, SHUFFLED, TRAINED, Panel, length_overlap_strata
+from ..error_rates import ASSOCIATION, Size, Worlds
+from ..language_pairs import PERMUTED, SEEDS, SHUFFLED, TRAINED, Panel, length_overlap_strata
 from ..retrieval import by_layer
 from ..rules import Control, Evidence, bound_of
 from ..study import present
@@ -73,21 +74,19 @@ def language_depth(panels: Mapping[str, Panel], anchor: str, *, rng: np.random.G
         associated, found = associations(depths, outcome, rng=stream)
         tables.append(associated)
         partial.append(partials(depths, outcome, rng=stream.spawn(1)[0]))
-        for subject, intervals in found.items():
+        for subject, tests in found.items():
             kept = statistics.setdefault(subject, {})
-            kept |= {f"{name}_{k}": v for k, v in intervals.items()}
-    evidence = {claim: _evidence(statistics, panels) for claim in (DEPTH, MECHANISM)}
+            kept |= {f"{name}_{k}": v for k, v in tests.items()}
+    n_items = int(next(iter(panels.values())).confirmation.sum())
+    evidence = {claim: _evidence(statistics, n_items) for claim in (DEPTH, MECHANISM)}
     joined = [pd.concat(t, ignore_index=True) for t in (curves, tables, partial)]
     return LanguageDepth(depths, *joined, evidence)
 
 
 def associations(
     depths: pd.DataFrame, outcome: str, *, rng: np.random.Generator
-) -> tuple[pd.DataFrame, dict[str, dict[str, Interval]]]:
-    """Rank correlation of an outcome with every proxy, for each subject, and the statistics of the rule.
-
-    The interval of rho leaves out zero where the exact two-sided p is below .05.
-    """
+) -> tuple[pd.DataFrame, dict[str, dict[str, TestResult]]]:
+    """Rank correlation of an outcome with every proxy, by subject: a table, and the tests of the rule."""
     rows, statistics = [], {}
     subjects = list(dict.fromkeys(depths["subject"]))
     for subject in [*subjects, SORTED]:
@@ -98,24 +97,24 @@ def associations(
             x = one[f"log_{proxy}"].to_numpy()
             # what the same depths would give if they followed the share
             values = np.sort(y)[np.argsort(np.argsort(-x))] if subject == SORTED else y
-            interval, p, critical = rank_interval(x, values, rng=rng)
-            found[f"rho_{proxy}"], rho = interval, float(interval.estimate)
+            test, critical = rank_test(x, values, rng=rng)
+            found[f"rho_{proxy}"] = test
             moved = _with_error(x, values, critical, rng)
-            rows.append((outcome, proxy, subject, rho, p, critical, moved))
+            rows.append((outcome, proxy, subject, test.statistic, test.pvalue, critical, moved))
         statistics[subject] = found
     columns = ["outcome", "proxy", "subject", "rho", "p", "critical", "share_significant"]
     return pd.DataFrame(rows, columns=columns), statistics
 
 
-def rank_interval(x, y, *, rng: np.random.Generator) -> tuple[Interval, float, float]:
-    """Spearman's rho (its interval leaves out 0 where exact p is below .05), p, and the critical |rho|."""
+def rank_test(x, y, *, rng: np.random.Generator) -> tuple[TestResult, float]:
+    """Spearman's rho of (n,) and (n,) with its two-sided permutation p, and the smallest |rho| with p <= .05.
+
+    Null hypothesis: the order of y is independent of that of x.
+    """
     rho, null = association.spearman_null(x, y, rng=rng)
-    critical = association.critical_value(null)
-    # p is below .05 at the critical value itself; where none is significant, all values are left in
-    half = critical * (1 - 1e-9)
-    interval = Interval(rho, max(rho - half, -1.0), min(rho + half, 1.0), rho - null, 0.95, len(x))
     p = association.permutation_pvalue(rho, null, "two-sided", exact=len(x) <= association.EXACT_UP_TO)
-    return interval, p, critical
+    words = "the order of y is independent of the order of x"
+    return TestResult(rho, p, words, n_resamples=len(null), n=len(x)), association.critical_value(null)
 
 
 def partials(depths: pd.DataFrame, outcome: str, *, rng: np.random.Generator) -> pd.DataFrame:
@@ -253,15 +252,33 @@ def _with_error(x: np.ndarray, y: np.ndarray, critical: float, rng: np.random.Ge
     return float(np.mean(np.abs(rho) >= critical - 1e-9))
 
 
-def _evidence(statistics: Mapping[str, Mapping[str, Interval]], panels: Mapping[str, Panel]) -> Evidence:
+def _evidence(statistics: Mapping[str, Mapping[str, TestResult]], n_items: int | None = None) -> Evidence:
     controls = tuple(
         Control(name, "positive" if name == SORTED else "negative", found)
         for name, found in statistics.items()
         if name != TRAINED
     )
-    first: Panel = next(iter(panels.values()))
-    return Evidence(
-        statistics=statistics[TRAINED],
-        controls=controls,
-        n_items=int(first.confirmation.sum()),
-    )
+    return Evidence(statistics=statistics[TRAINED], controls=controls, n_items=n_items)
+
+
+def worlds(claim: str, size: Size) -> Worlds:
+    """Outcomes of as many languages that correlate with the share by `error_rates.ASSOCIATION`.
+
+    At most eight languages: their orders are counted many thousand times, those of more take too long.
+    """
+    n = min(size.n_languages - 1, 8)
+
+    def simulate(world: str, rng: np.random.Generator) -> Evidence:
+        share, rho = rng.standard_normal(n), ASSOCIATION[world]
+        proxies = {p: share + 0.2 * rng.standard_normal(n) for p in languages.PROXIES}
+        outcome = {TRAINED: rho * share + np.sqrt(1 - rho**2) * rng.standard_normal(n)}
+        outcome |= {f"random-{seed}": rng.standard_normal(n) for seed in SEEDS}
+        statistics = {}
+        for subject in (*outcome, SORTED):
+            found = statistics.setdefault(subject, {})
+            for proxy, x in proxies.items():
+                test, _ = rank_test(x, -x if subject == SORTED else outcome[subject], rng=rng)
+                found |= {f"{name}_rho_{proxy}": test for name in OUTCOMES}
+        return _evidence(statistics)
+
+    return Worlds(claim, lambda rng: simulate, {"n": n})

@@ -20,11 +20,12 @@ from scipy import stats
 from ...errors import ParameterError
 from ...measures import association, bridges
 from ...measures.bridges import ladders
-from ...measures.resampling import GroupDraws, Interval, interval_of
-from ..error_rates import Worlds, from_errors
+from ...measures.resampling import GroupDraws, Interval, TestResult, interval_of
+from ..error_rates import Size, Worlds, from_errors, strength_of
 from ..language_pairs import PLANTED, SHUFFLED, TRAINED, Panel
 from ..rules import Control, Evidence
-from ..study import N_RESAMPLES, Study, Values, again, draw, judge, present, standard_errors
+from ..statistics import Statistic
+from ..study import N_RESAMPLES, Study, Values, draw, judge, present, standard_errors
 
 AFFINE, CONDITIONING = "prediction_5_affine_vs_procrustes", "prediction_6_bridge_conditioning"
 ROTATION, PERMUTED_LANGUAGES = "rotation planted", "languages permuted"
@@ -186,22 +187,75 @@ def bridge_conditioning(
     parts = quarters(scenario, splitting)
     states = {name: by_language(panels, anchor, name) for name in subjects}
     states[PLANTED] = planted_languages(states[TRAINED], anchor, parts[0], planting)
-    tables = {name: pair_table(one, parts, rng=again(measuring)) for name, one in states.items()}
-    languages = tuple(states[TRAINED])
-    found = {name: correlation(table, languages, rng=again(judging)) for name, table in tables.items()}
-    moved = dict(zip(languages, np.roll(languages, 1).tolist(), strict=True))
-    found[PERMUTED_LANGUAGES] = correlation(tables[TRAINED], languages, rng=again(judging), renamed=moved)
-    kinds = {PLANTED: "positive", PERMUTED_LANGUAGES: "negative"}
-    evidence = Evidence(
-        statistics=found[TRAINED][0],
-        controls=tuple(Control(name, kind, found[name][0]) for name, kind in kinds.items()),
-        n_items=len(scenario),
-    )
+    streams = measuring.spawn(len(states))
+    tables = {
+        name: pair_table(one, parts, rng=stream)
+        for (name, one), stream in zip(states.items(), streams, strict=True)
+    }
+    found = correlations(tables, tuple(states[TRAINED]), rng=judging)
+    evidence = conditioning_evidence({name: one for name, (one, _) in found.items()}, len(scenario))
     rows = [
-        (name, float(one["mantel_r"].estimate), p, critical) for name, (one, p, critical) in found.items()
+        (name, one["mantel_r"].statistic, one["mantel_r"].pvalue, critical)
+        for name, (one, critical) in found.items()
     ]
     pairs = pd.concat([table.assign(subject=name) for name, table in tables.items()], ignore_index=True)
     return ConditioningResult(pairs, pd.DataFrame(rows, columns=["subject", "r", "p", "critical"]), evidence)
+
+
+def correlations(
+    tables: Mapping[str, pd.DataFrame], languages: tuple[str, ...], *, rng: np.random.Generator
+) -> dict[str, tuple[dict[str, Statistic], float]]:
+    """`correlation` of every subject's table, and of the trained model's with languages moved on by one."""
+    *streams, moving = rng.spawn(len(tables) + 1)
+    found = {
+        name: correlation(table, languages, rng=stream)
+        for (name, table), stream in zip(tables.items(), streams, strict=True)
+    }
+    found[PERMUTED_LANGUAGES] = correlation(
+        tables[TRAINED], languages, rng=moving, renamed=moved_on(languages)
+    )
+    return found
+
+
+def moved_on(languages: tuple[str, ...]) -> dict[str, str]:
+    """Every language with the name of the one before it."""
+    return dict(zip(languages, np.roll(languages, 1).tolist(), strict=True))
+
+
+def conditioning_evidence(
+    statistics: Mapping[str, Mapping[str, Statistic]], n_items: int | None = None
+) -> Evidence:
+    """Evidence of `CONDITIONING` from the correlations of the model and of its two controls."""
+    kinds = {PLANTED: "positive", PERMUTED_LANGUAGES: "negative"}
+    controls = tuple(Control(name, kind, statistics[name]) for name, kind in kinds.items())
+    return Evidence(statistics=statistics[TRAINED], controls=controls, n_items=n_items)
+
+
+def conditioning_worlds(size: Size) -> Worlds:
+    """Two matrices over as many languages that correlate by `error_rates.ASSOCIATION`."""
+    n = size.n_languages
+
+    def simulate(world: str, rng: np.random.Generator) -> Evidence:
+        if reason := too_few(n):
+            return Evidence("simulated", unavailable=reason)
+        names = tuple(f"language {i}" for i in range(n))
+        strengths = {TRAINED: strength_of(world), PLANTED: 0.98}
+        tables = {subject: _related_matrices(names, one, rng) for subject, one in strengths.items()}
+        found = correlations(tables, names, rng=rng)
+        return conditioning_evidence({name: one for name, (one, _) in found.items()})
+
+    return Worlds(CONDITIONING, lambda rng: simulate, {"n_languages": n})
+
+
+def _related_matrices(names: tuple[str, ...], strength: float, rng: np.random.Generator) -> pd.DataFrame:
+    """Columns of `pair_table` whose two measures correlate by `strength`."""
+    first, second = np.triu_indices(len(names), 1)
+    kappa, other = (one + one.T for one in rng.standard_normal((2, len(names), len(names))))
+    gap = strength * kappa + np.sqrt(1 - strength**2) * other
+    columns = {"first": np.array(names)[first], "second": np.array(names)[second], "r2": 0.5}
+    return pd.DataFrame(
+        {**columns, "log_kappa_excess": kappa[first, second], "gap_excess": gap[first, second]}
+    )
 
 
 def pair_table(
@@ -254,29 +308,28 @@ def correlation(
     rng: np.random.Generator,
     renamed: Mapping[str, str] | None = None,
     columns: tuple[str, str] = ("log_kappa_excess", "gap_excess"),
-) -> tuple[dict[str, Interval], float, float]:
-    """Statistics of prediction 6, p of the correlation of two columns, and the smallest |r| with p below .05.
+) -> tuple[dict[str, Statistic], float]:
+    """Statistics of prediction 6 from two columns, and the smallest |r| with p <= .05.
 
-    mantel_r : its interval leaves out 0 where the QAP's p is below .05.  mantel_size : the same correlation
-    with the jackknife's interval over languages.  held_out_r2 : mean over pairs, jackknife over languages.
+    mantel_r : correlation and its two-sided p by permuting languages (QAP).  mantel_size : the same
+        correlation with the jackknife's interval over languages.  held_out_r2 : mean over pairs, jackknife
+        over languages.
     """
     kappa, gap, r2 = (_matrix(table, languages, v) for v in (*columns, "r2"))
     if renamed is not None:
         order = [languages.index(renamed[k]) for k in languages]
         gap = gap[np.ix_(order, order)]
     r, null = association.mantel_null(kappa, gap, rng=rng)
-    critical = association.critical_value(null)
-    # with few languages no correlation may be significant: then the interval holds all there are
-    half = min(critical * (1 - 1e-9), 2.0)
+    p = association.permutation_pvalue(r, null, "two-sided", exact=len(null) < 9999)
+    words = "which language is which does not matter"
     statistics = {
-        "mantel_r": _within(Interval(r, r - half, r + half, r - null, 0.95, len(languages))),
+        "mantel_r": TestResult(r, p, words, n_resamples=len(null), n=len(languages)),
         "mantel_size": _within(_jackknife(lambda k: _pearson(kappa, gap, k), len(languages), rng)),
         "held_out_r2": _jackknife(
             lambda k: r2[np.ix_(k, k)][np.triu_indices(len(k), 1)].mean(), len(languages), rng
         ),
     }
-    exact = len(null) < 9999
-    return statistics, association.permutation_pvalue(r, null, "two-sided", exact=exact), critical
+    return statistics, association.critical_value(null)
 
 
 def _within(interval: Interval) -> Interval:

@@ -15,7 +15,7 @@ systems of the same size with known trends.
 import itertools
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -24,12 +24,14 @@ from scipy.signal import lfilter
 from ...measures import dimension, dimension_design, layer_maps
 from ...measures.components import depth_components, shared_series
 from ...measures.dimension_design import equal_groups
-from ...measures.resampling import Interval, group_weights, interval_of
+from ...measures.resampling import Count, GroupDraws, Interval, TestResult, draw_groups, interval_of
 from ...series import cointegration
 from ..bridges import bridging
+from ..error_rates import Size, Worlds, from_errors
 from ..language_pairs import SHUFFLED, TRAINED, Pair, Panel
 from ..rules import Control, Evidence
-from ..study import N_RESAMPLES, again, judged, present, require_scenarios
+from ..statistics import Statistic
+from ..study import N_RESAMPLES, present, require_scenarios
 
 TIME, RANK = "conjecture_7_layers_as_time", "conjecture_7_rank_in_models"
 ONE_MAP, OWN_MAPS = "one map planted", "maps of each layer planted"
@@ -46,13 +48,16 @@ class TimeResult:
     maps : language, subject, r2_common and r2_own (of what layers add, held out), common_share (midpoint),
         constancy (p-value of one map for both halves of depth), drift (of none of each problem's own),
         rank, also with three lags, dimension (of the same components at the last layer).
-    by_layer : language, subject, layer (that adds), r2_common, r2_own.
-    evidence : claim (`TIME`, `RANK`) -> one a language.
+    by_layer : language, subject, layer (that adds), r2_common, r2_own. evidence : claim (`TIME`, `RANK`) ->
+    one per language. errors : subject -> standard errors of own R^2, common share and own gain, from their
+    replicates (median over
+        languages).
     """
 
     maps: pd.DataFrame
     by_layer: pd.DataFrame
     evidence: dict[str, list[Evidence]]
+    errors: Mapping[str, np.ndarray]
 
 
 def layers_as_time(
@@ -62,28 +67,31 @@ def layers_as_time(
 
     Raises ParameterError with fewer than `MIN_SCENARIOS` confirmation scenarios.
     """
-    maps, by_layer = [], []
+    maps, by_layer, measured = [], [], []
     evidence: dict[str, list[Evidence]] = {TIME: [], RANK: []}
     for panel, stream in zip(panels.values(), rng.spawn(len(panels)), strict=True):
         require_scenarios(panel, MIN_SCENARIOS, "to leave a fifth of them out of a rank test")
         fitting, judging, ranking = stream.spawn(3)
         names = (TRAINED, *panel.twins, *present(panel, SHUFFLED), *panel.re_rounded)
         series = {name: panel_series(panel, panel.subjects[name], n_components) for name in names}
+        confirmed = {name: tuple(s[panel.confirmation] for s in one) for name, one in series.items()}
+        scenario = panel.scenario[panel.confirmation]
 
-        def timed(subject: str, rng: np.random.Generator, panel=panel, series=series) -> Evidence:
-            return time_evidence(panel, series[subject], rng=rng)
-
-        def ranked(subject: str, rng: np.random.Generator, panel=panel, series=series) -> Evidence:
-            return rank_evidence(panel, series[subject], rng=rng)
-
-        evidence[TIME].append(judged(TIME, panel, timed, rng=judging))
-        evidence[RANK].append(judged(RANK, panel, ranked, rng=ranking))
-        for name in names:
+        planting, drawing = judging.spawn(2)
+        draws = draw(panel, rng=drawing)
+        models = {name: confirmed[name] for name in (TRAINED, *panel.re_rounded)}
+        timed = {**models, **planted_maps(confirmed[TRAINED][0].shape, rng=planting)}
+        measured.append({name: map_values(one, scenario, draws) for name, one in timed.items()})
+        evidence[TIME].append(judge(TIME_STUDY, panel, measured[-1], draws))
+        ranked = measure_ranks(models, scenario, rng=ranking)
+        evidence[RANK].append(judge(RANK_STUDY, panel, ranked, draws))
+        for (name, one), own in zip(confirmed.items(), fitting.spawn(len(confirmed)), strict=True):
             columns = {"language": panel.language, "subject": name}
-            judged_items = _confirmed(panel, series[name])
-            maps.append({**columns, **_map_row(*judged_items, again(fitting))})
-            by_layer.append(pd.DataFrame(layer_maps.score_maps(*judged_items).by_layer()).assign(**columns))
-    return TimeResult(pd.DataFrame(maps), pd.concat(by_layer, ignore_index=True), evidence)
+            maps.append({**columns, **_map_row(one, scenario, own)})
+            scores = layer_maps.score_maps(one, scenario)
+            by_layer.append(pd.DataFrame(scores.by_layer()).assign(**columns))
+    tables = pd.DataFrame(maps), pd.concat(by_layer, ignore_index=True)
+    return TimeResult(*tables, evidence, standard_errors(measured))
 
 
 def pair_ranks(panels: Mapping[str, Panel], anchor: str, *, n_components: int = 1) -> pd.DataFrame:
@@ -110,7 +118,8 @@ def by_components(panels: Mapping[str, Panel], counts: Sequence[int]) -> pd.Data
     for language, panel in panels.items():
         for m in (c for c in counts if c <= bridging.n_components(int(panel.discovery.sum()))):
             series = panel_series(panel, panel.subjects[TRAINED], m)
-            scores = layer_maps.score_maps(*_confirmed(panel, series))
+            rows_read = panel.confirmation
+            scores = layer_maps.score_maps(tuple(s[rows_read] for s in series), panel.scenario[rows_read])
             common, own = scores.r2(np.ones(scores.none.shape[1]))
             rows.append((language, m, common, own))
     return pd.DataFrame(rows, columns=["language", "components", "r2_common", "r2_own"])
@@ -140,43 +149,75 @@ def plant_series(shape: tuple[int, ...], *, own: bool, rng: np.random.Generator)
     return tuple(np.moveaxis(np.array(made), 0, 2))
 
 
-def time_evidence(panel: Panel, series: Pair, *, rng: np.random.Generator) -> Evidence:
-    """Whether one map serves all layers; each planted series supports one reading and opposes the other."""
-    judging, *planting = rng.spawn(3)
-    series, scenario = _confirmed(panel, series)
-    statistics = {TRAINED: _time_statistics(series, scenario, again(judging))}
-    for (name, own), stream in zip(((ONE_MAP, False), (OWN_MAPS, True)), planting, strict=True):
-        planted = plant_series(series[0].shape, own=own, rng=stream)
-        statistics[name] = _time_statistics(planted, scenario, again(judging))
-    kinds = {ONE_MAP: ("positive", "negative"), OWN_MAPS: ("negative", "positive")}
-    controls = [
-        Control(name, kind, {statistic: statistics[name][statistic]})
-        for name, both in kinds.items()
-        for statistic, kind in zip(("common_share", "own_gain"), both, strict=True)
-    ]
-    return _evidence(panel, statistics[TRAINED], controls)
+def planted_maps(shape: tuple[int, ...], *, rng: np.random.Generator) -> dict[str, Pair]:
+    """Series that follow one map, and series that follow another one at every other layer."""
+    kinds = {ONE_MAP: False, OWN_MAPS: True}
+    return {
+        name: plant_series(shape, own=own, rng=stream)
+        for (name, own), stream in zip(kinds.items(), rng.spawn(2), strict=True)
+    }
 
 
-def rank_evidence(panel: Panel, series: Pair, *, rng: np.random.Generator) -> Evidence:
-    """Rank against dimension, given one map; systems of the same size with a known answer beside it.
+def map_values(series: Pair, scenario: np.ndarray, draws: GroupDraws) -> Values:
+    """`_TIME_STATISTICS` of series (n, T, m) of confirmation items."""
+    held_out, middle = _scores(series, scenario)
+
+    def numbers(weights: np.ndarray) -> np.ndarray:
+        common, own = middle.r2(weights)
+        return np.stack([held_out.r2(weights)[1], common / own, own - common])
+
+    return Values(numbers(draws.everyone), numbers(draws.weights), draws.n_groups)
+
+
+def map_statistics(measured: Mapping[str, Values], subject: str, draws: GroupDraws) -> dict[str, Interval]:
+    """Held-out R^2 of own maps, and what one map explains of that; each planted series is for one reading."""
+    one, many, n = measured[subject]
+    return {name: interval_of(one[i], many[i], n) for i, name in enumerate(_TIME_STATISTICS)}
+
+
+_TIME_STATISTICS = ("own_r2", "common_share", "own_gain")
+TIME_STUDY = Study(
+    TIME, map_statistics, positive={ONE_MAP: ("own_r2", "common_share"), OWN_MAPS: ("own_r2", "own_gain")}
+)
+
+
+def time_worlds(result: TimeResult) -> Worlds:
+    """Maps of layers with the standard errors of a run."""
+    return from_errors(TIME_STUDY, result.errors, _TIME_STATISTICS, result.evidence[TIME])
+
+
+def measure_ranks(
+    series: Mapping[str, Pair], scenario: np.ndarray, *, rng: np.random.Generator
+) -> dict[str, dict[str, Statistic]]:
+    """Statistics of the rank claim of every subject, and of systems of the same size with a known answer.
 
     Where all trends are shared, rank and dimension are m. Where nothing wanders and nothing is shared, the
     rank is 2m and the dimension 0.
     """
-    judging, *planting = rng.spawn(3)
-    series, scenario = _confirmed(panel, series)
+    planting, judging = rng.spawn(2)
     alike = equal_groups(scenario)
-    h1, h2, scenario = (a[alike] for a in (*series, scenario))
-    statistics = _rank_statistics(h1, h2, scenario, again(judging))
-    shape, ordered = h1.shape, np.sort(scenario)
+    kept = {name: tuple(s[alike] for s in one) for name, one in series.items()}
+    labels = dict.fromkeys(kept, scenario[alike])
+    ordered, shape = np.sort(scenario[alike]), kept[TRAINED][0].shape
     options = {"group_size": int((ordered == ordered[0]).sum()), "specific": "stationary"}
-    controls = []
-    kinds = ((SHARED_TRENDS, "positive", shape[2]), (NO_TRENDS, "negative", 0))
-    for (name, kind, n_shared), stream in zip(kinds, planting, strict=True):
-        planted = cointegration.simulate_shared_trends(*shape, n_shared, rng=stream, **options)
-        found = _rank_statistics(*planted, ordered, again(judging))
-        controls.append(Control(name, kind, {"rank_error": found["rank_error"]}))
-    return _evidence(panel, statistics, controls)
+    known = {SHARED_TRENDS: shape[2], NO_TRENDS: 0}
+    for (name, n_shared), stream in zip(known.items(), planting.spawn(2), strict=True):
+        kept[name] = cointegration.simulate_shared_trends(*shape, n_shared, rng=stream, **options)
+        labels[name] = ordered
+    found = {
+        name: rank_statistics(*one, labels[name], rng=stream)
+        for (name, one), stream in zip(kept.items(), judging.spawn(len(kept)), strict=True)
+    }
+    return found | {name: {"rank_error": found[name]["rank_error"]} for name in known}
+
+
+RANK_STUDY = Study(RANK, lambda measured, subject, draws: measured[subject], positive={SHARED_TRENDS: ()})
+
+
+def rank_worlds(size: Size) -> Worlds:
+    """Two series that follow one trend, or none; see `simulated_rank`."""
+    n = size.n_confirmed
+    return Worlds(RANK, lambda rng: lambda world, rng: simulated_rank(world, rng, n), {"n_confirmed": n})
 
 
 def simulated_rank(
@@ -201,18 +242,10 @@ def simulated_rank(
         steps = drawing.standard_normal((shape[0], n_steps + 20, 1))
         path = lfilter([1.0], [1.0, -slowness], steps, axis=1)[:, 20:]
         series = tuple(path + 0.7 * drawing.standard_normal(path.shape) for _ in range(2))
-    statistics = _rank_statistics(*series, scenario, judging, n_subsets=5)
-    known = {SHARED_TRENDS: ("positive", 0.0), NO_TRENDS: ("negative", 2.0)}
-    controls = tuple(
-        Control(name, kind, {"rank_error": Interval(e, e, e, np.full(1, e), 0.95, n_scenarios)})
-        for name, (kind, e) in known.items()
-    )
+    statistics = rank_statistics(*series, scenario, rng=judging, n_subsets=5)
+    known = {SHARED_TRENDS: ("positive", 0), NO_TRENDS: ("negative", 2)}
+    controls = tuple(Control(name, kind, {"rank_error": Count.once(e)}) for name, (kind, e) in known.items())
     return Evidence("simulated", statistics, controls, n_items=shape[0], n_scenarios=n_scenarios)
-
-
-def _confirmed(panel: Panel, series: Pair) -> tuple[Pair, np.ndarray]:
-    """Series of the confirmation items, and their scenarios."""
-    return tuple(s[panel.confirmation] for s in series), panel.scenario[panel.confirmation]
 
 
 def _scores(series: Pair, scenario: np.ndarray) -> tuple[layer_maps.MapScores, layer_maps.MapScores]:
@@ -221,44 +254,34 @@ def _scores(series: Pair, scenario: np.ndarray) -> tuple[layer_maps.MapScores, l
     return held_out, held_out.midpoint(fitted)
 
 
-def _time_statistics(series: Pair, scenario: np.ndarray, rng: np.random.Generator) -> dict[str, Interval]:
-    held_out, middle = _scores(series, scenario)
-    weights = group_weights(scenario, N_RESAMPLES, rng=rng)
-    n = weights.shape[1]
-    everyone = np.ones(n)
-    (common, own), (commons, owns) = (middle.r2(w) for w in (everyone, weights))
-    return {
-        "own_r2": interval_of(held_out.r2(everyone)[1], held_out.r2(weights)[1], n),
-        "common_share": interval_of(common / own, commons / owns, n),
-        "own_gain": interval_of(own - common, owns - commons, n),
-    }
-
-
-def _rank_statistics(
-    h1, h2, scenario: np.ndarray, rng: np.random.Generator, n_subsets: int = N_SUBSETS
-) -> dict[str, Interval]:
-    """Own gain, p-values, dimension, and |rank - dimension| with its range over subsets of the scenarios.
+def rank_statistics(
+    h1, h2, scenario: np.ndarray, *, rng: np.random.Generator, n_subsets: int = N_SUBSETS
+) -> dict[str, Statistic]:
+    """Own gain, both tests, dimension, and |rank - dimension| with its range over subsets of the scenarios.
 
     The scenarios are of one size (`equal_groups`).
     """
     drawing, counting, resampling = rng.spawn(3)
 
-    def measure(kept) -> tuple[int, int, float, float]:
+    def measure(kept: np.ndarray, stream: np.random.Generator) -> tuple[int, int, TestResult, TestResult]:
         pooled = pooled_rank(h1[kept], h2[kept], scenario[kept])
-        found = last_dimension(h1[kept], h2[kept], scenario[kept], again(counting))
-        return abs(pooled.rank - found), found, pooled.constancy.pvalue, pooled.drift.pvalue
+        found = last_dimension(h1[kept], h2[kept], scenario[kept], stream)
+        return abs(pooled.rank - found), found, pooled.constancy, pooled.drift
 
     names = np.unique(scenario)
-    error, shared, constancy, drift = measure(np.full(len(scenario), True))
+    first, *streams = counting.spawn(1 + n_subsets)
+    error, shared, constancy, drift = measure(np.full(len(scenario), True), first)
     size = max(round(_KEPT * len(names)), dimension_design.MIN_GROUPS)
-    subsets = (drawing.permutation(names)[:size] for _ in range(n_subsets))
-    errors = np.array([measure(np.isin(scenario, subset))[0] for subset in subsets], float)
-    low, high = np.quantile(errors, [0.05, 0.95])
-    fixed = {"constancy": constancy, "drift": drift, "last_dimension": float(shared)}
+    subsets = (np.isin(scenario, drawing.permutation(names)[:size]) for _ in streams)
+    errors = [measure(kept, stream)[0] for kept, stream in zip(subsets, streams, strict=True)]
+    draws = draw_groups(scenario, N_RESAMPLES, rng=resampling)
+    one, many, n = map_values((h1, h2), scenario, draws)
     return {
-        "own_gain": _time_statistics((h1, h2), scenario, resampling)["own_gain"],
-        "rank_error": Interval(error, min(low, error), max(high, error), errors, 0.95, len(names)),
-        **{name: Interval(v, v, v, np.full(1, v), 0.95, len(names)) for name, v in fixed.items()},
+        "own_gain": interval_of(one[2], many[2], n),
+        "rank_error": Count.over(error, errors, f"the middle 90 % of {n_subsets} subsets of scenarios"),
+        "constancy": replace(constancy, n=len(scenario)),
+        "drift": replace(drift, n=len(scenario)),
+        "last_dimension": Count.once(shared),
     }
 
 
@@ -292,11 +315,3 @@ def _map_row(series: Pair, scenario: np.ndarray, rng: np.random.Generator) -> di
         "rank, three lags": pooled_rank(h1, h2, scenario, k_ar_diff=3).rank,
         "dimension": last_dimension(h1, h2, scenario, rng),
     }
-
-
-def _evidence(panel: Panel, statistics: Mapping[str, Interval], controls) -> Evidence:
-    test = panel.confirmation
-    n_scenarios = len(np.unique(panel.scenario[test]))
-    return Evidence(
-        panel.language, statistics, tuple(controls), n_items=int(test.sum()), n_scenarios=n_scenarios
-    )

@@ -17,13 +17,13 @@ import numpy as np
 import pandas as pd
 
 from ...measures.components import depth_components, shared_series
-from ...measures.resampling import Interval
 from ...series import cointegration
 from ..bridges import bridging
 from ..bridges.bridging import PERMUTED_LANGUAGES
+from ..error_rates import Size, Worlds, strength_of
 from ..language_pairs import TRAINED, Panel
 from ..rules import Control, Evidence
-from ..study import again
+from ..statistics import Statistic
 
 CLAIM = "conjecture_7_thickness"
 KAPPA_ITSELF, SPEEDS_THEMSELVES = "kappa against itself", "speeds against themselves"
@@ -71,27 +71,30 @@ def wrapper_thickness(
     there = [name for name in subjects if all(name in panel.subjects for panel in panels.values())]
     states = {name: bridging.by_language(panels, anchor, name) for name in there}
     options = {"n_components": n_components, "n_shuffles": n_shuffles}
+    streams = measuring.spawn(len(states))
     tables = {
-        name: measure_pairs(one, parts, scenario, rng=again(measuring), **options)
-        for name, one in states.items()
+        name: measure_pairs(one, parts, scenario, rng=stream, **options)
+        for (name, one), stream in zip(states.items(), streams, strict=True)
     }
     pairs = pd.concat([table.assign(subject=name) for name, table in tables.items()], ignore_index=True)
     languages = tuple(states[TRAINED])
     if reason := bridging.too_few(len(languages)):
         none = pd.DataFrame(columns=["subject", "r", "p", "critical"])
         return ThicknessResult(pairs, none, Evidence(unavailable=reason, n_items=len(scenario)))
+    controlling, *streams = judging.spawn(1 + len(tables))
     found = {
-        name: bridging.correlation(table, languages, rng=again(judging), columns=MEASURES)
-        for name, table in tables.items()
+        name: bridging.correlation(table, languages, rng=stream, columns=MEASURES)
+        for (name, table), stream in zip(tables.items(), streams, strict=True)
     }
-    found |= control_correlations(tables[TRAINED], languages, judging)
+    found |= control_correlations(tables[TRAINED], languages, controlling)
     rows = [
-        (name, float(one["mantel_r"].estimate), p, critical) for name, (one, p, critical) in found.items()
+        (name, one["mantel_r"].statistic, one["mantel_r"].pvalue, critical)
+        for name, (one, critical) in found.items()
     ]
     return ThicknessResult(
         pairs,
         pd.DataFrame(rows, columns=["subject", "r", "p", "critical"]),
-        evidence_of({name: one for name, (one, *_) in found.items()}, len(scenario)),
+        evidence_of({name: one for name, (one, _) in found.items()}, len(scenario)),
     )
 
 
@@ -99,18 +102,19 @@ def control_correlations(
     table: pd.DataFrame, languages: tuple[str, ...], rng: np.random.Generator
 ) -> dict[str, tuple]:
     """Each measure against itself, and both with languages moved on by one, as `bridging.correlation`."""
+    *streams, moving = rng.spawn(len(_RELIABILITY) + 1)
     found = {
-        name: bridging.correlation(table, languages, rng=again(rng), columns=columns)
-        for name, columns in _RELIABILITY.items()
+        name: bridging.correlation(table, languages, rng=stream, columns=columns)
+        for (name, columns), stream in zip(_RELIABILITY.items(), streams, strict=True)
     }
-    moved = dict(zip(languages, np.roll(languages, 1).tolist(), strict=True))
+    renamed = bridging.moved_on(languages)
     found[PERMUTED_LANGUAGES] = bridging.correlation(
-        table, languages, rng=again(rng), renamed=moved, columns=MEASURES
+        table, languages, rng=moving, renamed=renamed, columns=MEASURES
     )
     return found
 
 
-def evidence_of(statistics: Mapping[str, Mapping[str, Interval]], n_items: int | None = None) -> Evidence:
+def evidence_of(statistics: Mapping[str, Mapping[str, Statistic]], n_items: int | None = None) -> Evidence:
     """Evidence of `CLAIM` from the correlations of the model and of the controls."""
     controls = tuple(
         Control(name, "positive" if name in _RELIABILITY else "negative", statistics[name])
@@ -180,15 +184,22 @@ def adjustment_table(
     return pd.DataFrame(rows, columns=columns)
 
 
-def simulated_evidence(follows: float, rng: np.random.Generator, n_languages: int) -> Evidence:
-    """Evidence from matrices of which the speeds' correlates with the conditioning's by `follows`.
+def worlds(size: Size) -> Worlds:
+    """Matrices of which the speeds' correlates with the conditioning's by `error_rates.ASSOCIATION`.
 
     Each half adds noise of a tenth of a matrix's variance.
     """
-    table, names = simulated_table(follows, rng, n_languages)
-    correlated = bridging.correlation(table, names, rng=again(rng), columns=MEASURES)
-    found = {TRAINED: correlated, **control_correlations(table, names, rng)}
-    return evidence_of({name: one for name, (one, *_) in found.items()})
+
+    def simulate(world: str, rng: np.random.Generator) -> Evidence:
+        if reason := bridging.too_few(size.n_languages):
+            return Evidence("simulated", unavailable=reason)
+        drawing, judging, controlling = rng.spawn(3)
+        table, names = simulated_table(strength_of(world), drawing, size.n_languages)
+        found = {TRAINED: bridging.correlation(table, names, rng=judging, columns=MEASURES)}
+        found |= control_correlations(table, names, controlling)
+        return evidence_of({name: one for name, (one, _) in found.items()})
+
+    return Worlds(CLAIM, lambda rng: simulate, {"n_languages": size.n_languages})
 
 
 def simulated_table(

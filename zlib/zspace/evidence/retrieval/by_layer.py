@@ -141,9 +141,9 @@ def aligned_statistics(
     """
     permuted = () if kind_of(subject) in ("random", "random-blocks") else (PERMUTED,)
     others = baselines(measured, subject, (*permuted, SURFACE, SPELLING))
-    controls = [measured[name].peak.mean() for name in others]
+    controls = {name: float(measured[name].peak.mean()) for name in others}
     own = draws.mean(measured[subject].peak, bounds=(0, 1))
-    return {"aligned_excess": shifted(own, max(controls), float(np.mean(controls)))}
+    return {"aligned_excess": shifted(own, controls, over_mean=True)}
 
 
 def rises_statistics(
@@ -155,10 +155,11 @@ def rises_statistics(
     random-weight baselines for subjects whose embeddings or pairing are not the trained ones.
     """
     others = [RANDOM_BLOCKS] if subject == TRAINED else baselines(measured, subject)
-    controls = [measured[subject].first.mean(), *(measured[name].peak.mean() for name in others)]
+    controls = {"layer 0": float(measured[subject].first.mean())}
+    controls |= {name: float(measured[name].peak.mean()) for name in others}
     own = draws.mean(measured[subject].peak, bounds=(0, 1))
     return {
-        "rise_excess": shifted(own, max(controls)),
+        "rise_excess": shifted(own, controls),
         "largest_drop": draws.mean(measured[subject].drop),
     }
 

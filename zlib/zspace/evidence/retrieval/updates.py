@@ -5,7 +5,7 @@ layer has to be chosen; what a random-weight twin gains in the same way is subtr
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -97,8 +97,9 @@ def gain_statistics(
 ) -> dict[str, Interval]:
     """Gain of the updates and its excess over the random-weight baseline that gains most."""
     own = measured[subject]
-    best = max((measured[name] for name in baselines(measured, subject)), key=np.mean)
-    return {"update_gain": draws.mean(own), "update_gain_excess": draws.mean(own - best)}
+    best = max(baselines(measured, subject), key=lambda name: measured[name].mean())
+    excess = replace(draws.mean(own - measured[best]), low_over=best, high_over=best)
+    return {"update_gain": draws.mean(own), "update_gain_excess": excess}
 
 
 STUDY = Study(CLAIM, gain_statistics)

@@ -192,8 +192,8 @@ def matched_statistics(
     if own.nearness is not None:
         permuted = () if kind_of(subject) in ("random", "random-blocks") else (PERMUTED,)
         others = baselines(measured, subject, permuted)
-        best = max(float(measured[name].nearness.estimate) for name in others)
-        found["matched_excess"] = shifted(own.nearness, best)
+        controls = {name: float(measured[name].nearness.estimate) for name in others}
+        found["matched_excess"] = shifted(own.nearness, controls)
     return found if own.rise is None else {**found, "largest_rise": own.rise}
 
 

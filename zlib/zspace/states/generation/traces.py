@@ -9,8 +9,8 @@ t. h_l (d,) the residual stream before block l at that token, f_l = h_{l+1} - h_
     entropy (T,)            of that distribution, nats
 
 `traces` samples with the stock `generate` of transformers; `replay` reads given tokens, so that a baseline
-reads exactly what the trained model wrote. Each prompt has a random stream of its own: what is sampled does not
-depend on which prompts share its batch, beyond the rounding of float32.
+reads exactly what the trained model wrote. Each prompt has a random stream of its own: what is sampled does
+not depend on which prompts share its batch, beyond the rounding of float32.
 """
 
 from collections.abc import Sequence
