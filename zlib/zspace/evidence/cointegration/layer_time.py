@@ -21,9 +21,9 @@ import numpy as np
 import pandas as pd
 from scipy.signal import lfilter
 
-from ...measures import dimension, dimension_design, layer_maps
+from ...measures import dimension, layer_maps
 from ...measures.components import depth_components, shared_series
-from ...measures.dimension_design import equal_groups
+from ...measures.dimension import equal_groups
 from ...measures.resampling import Interval, group_weights, interval_of
 from ...series import cointegration
 from ..bridges import bridging
@@ -250,7 +250,7 @@ def _rank_statistics(
 
     names = np.unique(scenario)
     error, shared, constancy, drift = measure(np.full(len(scenario), True))
-    size = max(round(_KEPT * len(names)), dimension_design.MIN_GROUPS)
+    size = max(round(_KEPT * len(names)), dimension.MIN_GROUPS)
     subsets = (drawing.permutation(names)[:size] for _ in range(n_subsets))
     errors = np.array([measure(np.isin(scenario, subset))[0] for subset in subsets], float)
     low, high = np.quantile(errors, [0.05, 0.95])
