@@ -1,7 +1,8 @@
 """What every claim notebook does alike: texts and language pairs from its parameters, named streams, records.
 
 `open_lab(globals(), streams=(...))` takes a notebook's parameters and names its streams of random numbers;
-everything after it is one call: `load` (texts), `open_pairs` and `open_others` (states), `error_rates`, `record`.
+everything after it is one call: `load` (texts), `open_pairs` and `open_others` (states), `error_rates`,
+`record`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,8 +42,8 @@ class Lab:
 
     def open_pairs(self, texts: Corpus, kinds: Sequence[str] = (), **options) -> dict[str, Panel]:
         """Every language beside the anchor with all controls, or with those of some kinds ("random", ...)."""
-        wanted = language_pairs.variants(self.parameters["model"], self.parameters.get("n_re_rounded", 0))
-        kept = [v for v in wanted if not kinds or v[0] in ("trained", language_pairs.RE_ROUNDED, *kinds)]
+        wanted = language_pairs.variants(self.parameters.get("n_re_rounded", 0))
+        kept = [v for v in wanted if not kinds or v.kind in ("trained", "re-rounded", *kinds)]
         options = {"rng": self.rng["pairs"], "variants": kept, "progress": False, **options}
         return language_pairs.open_panels(self.parameters["model"], texts, **options)
 
@@ -69,7 +70,8 @@ class Lab:
         pairs: Mapping[str, Panel] = MappingProxyType({}),
         operating: OperatingCharacteristic | None = None,
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Write the verdicts of one claim to the ledger; returns the tables that show them, and their reasons.
+        """Write the verdicts of one claim to the ledger; returns the tables that show them, and their
+        reasons.
 
         Without `texts` the claim is about no model and no corpus.
         """
