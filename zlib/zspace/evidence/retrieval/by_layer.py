@@ -146,6 +146,14 @@ def aligned_statistics(
     return {"aligned_excess": shifted(own, controls, over_mean=True)}
 
 
+def aligned_excess(
+    panel: Panel, outcomes: Mapping[str, np.ndarray], subject: str, *, rng: np.random.Generator
+) -> Interval:
+    """`aligned_statistics` of one subject, from the outcomes of all."""
+    measured = {name: accuracy_at_peak(panel, found) for name, found in outcomes.items()}
+    return aligned_statistics(measured, subject, draw(panel, rng=rng))["aligned_excess"]
+
+
 def rises_statistics(
     measured: Mapping[str, PeakAccuracy], subject: str, draws: GroupDraws
 ) -> dict[str, Interval]:
