@@ -55,14 +55,23 @@ def test_shuffles_reject_where_something_is_shared_and_not_elsewhere(pairs):
 
 
 def test_sensitivity_has_a_row_per_choice_and_finds_the_signal_in_each(pairs):
-    table = by_layer.sensitivity(pairs, pairs, pairs)
+    table = by_layer.sensitivity(pairs, pairs, pairs, rng=np.random.default_rng(4))
     assert table.index[0].startswith("primary")
-    between = table.loc[[i for i in table.index if "within" not in i and "own translation" not in i]]
+    others = ("within", "own translation", "permuted")
+    between = table.loc[[i for i in table.index if not any(word in i for word in others)]]
     assert (between["zh", "trained"] > between["zh", "best control"]).all()
     # within a scenario nothing was planted: the trained model is no better than chance allows
     within = table.loc["own translation within its scenario"]
     assert within["all", "chance"] == pytest.approx(0.25)
     assert abs(within["zh", "trained"] - 0.25) < 0.15
+
+
+def test_sensitivity_shows_cka_beside_its_permutation_null(pairs):
+    table = by_layer.sensitivity(pairs, {}, {}, rng=np.random.default_rng(4))
+    cka, null = table.loc[by_layer.CKA], table.loc[by_layer.CKA_NULL]
+    assert cka["zh", "trained"] > null["zh", "trained"] + 0.1
+    assert cka["sw", "trained"] < null["sw", "trained"] + 0.1  # nothing is planted there
+    assert null["zh", "trained"] > 0.3  # items of a scenario are alike in both languages, whichever it is
 
 
 def test_descent_figures_say_what_falls(pairs):
