@@ -69,7 +69,7 @@ def test_tables_cover_items_levels_and_layers(result, panel):
 
 
 def test_sensitivity_has_a_row_a_choice_and_category(panel, items, rng):
-    table = problem_depth.sensitivity({"simulated": panel}, items, {"simulated": panel}, rng=rng)
+    table = problem_depth.sensitivity({"simulated": panel}, items, {"simulated": panel})
     assert table.index.get_level_values("choice").tolist()[-2:] == ["category a", "category b"]
     primary, same = (
         table.loc[c, "simulated"] for c in ("primary: mean over all layers", "padded with sentences")
