@@ -16,6 +16,7 @@ import pytest
 from zspace.errors import CorpusError, ModelError, ParameterError, StoreError, ZspaceError
 from zspace.sources import models
 from zspace.sources.corpora import Corpus
+from zspace.sources.models import Subject
 from zspace.states import capture, pooling, store
 
 torch = pytest.importorskip("torch", reason="the extra `models` is not installed")
@@ -385,19 +386,20 @@ def forbid_loading(monkeypatch):
 def test_ensure_all_loads_the_weights_once_and_captures_every_variant(folders, runs, monkeypatch):
     name, loads, load = folders["llama"], [], models.load
     monkeypatch.setattr(models, "load", lambda *a, **k: loads.append(a) or load(*a, **k))
-    variants = [("trained", None), ("random", 0), ("random", 1), ("random-blocks", 0)]
-    request = {"variants": variants, "progress": False}
-    first = capture.ensure_all(name, sample_corpus(), ("en", "fr"), **request)
+    wanted = [models.TRAINED, Subject("random", 0), Subject("random", 1), Subject("random-blocks", 0)]
+    request = (name, sample_corpus(("en", "fr")), wanted)
+    first = capture.ensure_all(*request, progress=False)
     assert len(loads) == 1
-    assert list(first) == ["trained", "random-0", "random-1", "random-blocks-0"]
-    mean = {k: d["states"].sel(pooling="mean").values for k, d in first.items()}
-    np.testing.assert_array_equal(mean["trained"][:, 0], mean["random-blocks-0"][:, 0])
-    for one, other in [("trained", "random-0"), ("random-0", "random-1"), ("trained", "random-blocks-0")]:
+    assert list(first) == wanted
+    mean = {one: dataset["states"].sel(pooling="mean").values for one, dataset in first.items()}
+    trained, random, _, blocks = wanted
+    np.testing.assert_array_equal(mean[trained][:, 0], mean[blocks][:, 0])
+    for one, other in [(trained, random), (random, wanted[2]), (trained, blocks)]:
         assert np.abs(mean[one][:, 1:] - mean[other][:, 1:]).max() > 1e-3
     forbid_loading(monkeypatch)
-    again = capture.ensure_all(name, sample_corpus(), ("en", "fr"), **request)
-    for label, dataset in first.items():
-        assert dataset.identical(again[label])
+    again = capture.ensure_all(*request, progress=False)
+    for one, dataset in first.items():
+        assert dataset.identical(again[one])
 
 
 def test_ensure_refuses_a_model_that_is_not_the_one_asked_for(folders, llama, runs):
@@ -411,8 +413,6 @@ def test_ensure_names_what_is_unknown(folders, runs):
         capture.ensure(folders["llama"], sample_corpus(), ["en", "xx"])
     with pytest.raises(ModelError, match="no-such-model"):
         capture.ensure("no-such-model", sample_corpus())
-    with pytest.raises(ModelError, match="gauge"):
-        capture.ensure(folders["llama"], sample_corpus(), variant="gauge", seed=0)
 
 
 def test_ensure_names_the_corpus_and_language_of_a_bad_text(llama, folders, runs):

@@ -15,7 +15,8 @@ from zspace.evidence import claims, rules
 from zspace.evidence.blind_sweep import grid
 from zspace.pages import batch, cli, grids, publishing
 from zspace.sources import corpora
-from zspace.states import capture, imported, store
+from zspace.sources.models import TRAINED, Subject
+from zspace.states import imported, store, subjects
 from zspace.states.generation import recordings, solving
 
 PNG = b"\x89PNG picture"
@@ -110,30 +111,39 @@ def test_debug_shows_the_traceback(monkeypatch, project):
         cli.main()
 
 
-def test_capture_passes_its_options_on(zspace, monkeypatch):
+def asked_for(monkeypatch) -> dict:
+    """What a capture asks for: the words and options of the corpus, the subjects and how to open them."""
     seen = {}
     monkeypatch.setattr(corpora, "load", lambda *words, **options: seen.update(load=(words, options)))
-    monkeypatch.setattr(capture, "ensure_all", lambda *words, **options: seen.update(ensure=options) or {})
+
+    def open_states(model, corpus, wanted, **options):
+        seen.update(wanted=wanted, options=options)
+        return {}
+
+    monkeypatch.setattr(subjects, "open_states", open_states)
+    return seen
+
+
+def test_capture_passes_its_options_on(zspace, monkeypatch):
+    seen = asked_for(monkeypatch)
     words = ["--corpus=texts", "--languages=en,sw", "--n-draws=3", "--variants=trained,random-blocks-2"]
     assert zspace("capture", "m", *words)[0] == 0
     assert seen["load"] == (("texts", ["en", "sw"]), {"n_draws": 3})
-    assert seen["ensure"]["variants"] == [("trained", None), ("random-blocks", 2)]
-    assert seen["ensure"]["dtype"] == "float32"
-    assert seen["ensure"]["poolings"] == ["mean", "last"]
+    assert seen["wanted"] == [TRAINED, Subject("random-blocks", 2)]
+    assert seen["options"]["dtype"] == "float32"
+    assert seen["options"]["together"] == seen["options"]["poolings"] == ["mean", "last"]
 
 
 def test_capture_takes_every_option_that_a_grid_has(zspace, monkeypatch):
-    seen = {}
-    monkeypatch.setattr(corpora, "load", lambda *words, **options: seen.update(load=(words, options)))
-    monkeypatch.setattr(capture, "ensure_all", lambda *words, **options: seen.update(ensure=options) or {})
+    seen = asked_for(monkeypatch)
     numbers = {"n_items": 9, "n_scenarios": 3, "n_draws": 2, "difficulty": 4, "block": 5, "seed": 7}
     options = {"version": "digits", "padding": "numbers", **numbers}
     corpus = {"corpus": "texts", "languages": "en, sw", **options}
     command = batch.capture_command(grids.Capture("k", "m", corpus, ("re-rounded-1",), "mean,median"))
     assert zspace(*command[command.index("capture") :])[0] == 0
     assert seen["load"] == (("texts", ["en", "sw"]), options)
-    assert seen["ensure"]["variants"] == [("re-rounded", 1)]
-    assert seen["ensure"]["poolings"] == ["mean", "median"]
+    assert seen["wanted"] == [Subject("re-rounded", 1)]
+    assert seen["options"]["together"] == seen["options"]["poolings"] == ["mean", "median"]
 
 
 @pytest.fixture
@@ -148,7 +158,7 @@ def test_import_brings_states_that_capture_then_reads(zspace, project, saved):
     status, out, err = zspace("import", str(project / "mine.npz"), "--name", "mine", *FEW)
     assert (status, out, err) == (0, "mine: trained in en, sw, without token ids\n", "")
     texts = corpora.load("number-stories", ["en", "sw"], n_scenarios=2, n_draws=2)
-    found = capture.ensure("mine", texts, poolings=["mean"]).states
+    found = subjects.open_states("mine", texts)[TRAINED].states
     for code, states in saved.items():
         np.testing.assert_array_equal(found.sel(language=code, pooling="mean"), states)
     assert zspace("capture", "mine", *FEW, "--poolings=mean")[1].startswith("mine trained: ")
@@ -162,7 +172,7 @@ def test_import_leaves_out_a_last_layer_that_is_normed(zspace, project, saved):
     words = ["import", str(project / "mine.npz"), "--name=mine", "--pooling=last", "--last-layer=after-norm"]
     assert zspace(*words, *FEW)[0] == 0
     texts = corpora.load("number-stories", ["en", "sw"], n_scenarios=2, n_draws=2)
-    found = capture.ensure("mine", texts, poolings=["last"]).states
+    found = subjects.open_states("mine", texts, poolings=["last"])[TRAINED].states
     np.testing.assert_array_equal(found.sel(language="en", pooling="last"), saved["en"][:-1])
 
 
@@ -179,11 +189,10 @@ def test_import_takes_padded_stories_and_blocks_of_rows(zspace, project, saved):
         rows = [f"{word} in {code}" for word in ("Apples", "Boats", "Kites", "Wells")]
         (project / "texts" / f"{code}.txt").write_text("\n".join(rows) + "\n")
     assert zspace(*words, f"--corpus={project / 'texts'}", "--languages=en,sw", "--block=2")[0] == 0
-    assert (
-        capture.ensure("mine", corpora.load(project / "texts", block=2), poolings=["mean"]).sizes["item"] == 4
-    )
+    texts = corpora.load(project / "texts", block=2)
+    assert subjects.open_states("mine", texts)[TRAINED].sizes["item"] == 4
     with pytest.raises(StoreError, match="lack these texts and items"):
-        capture.ensure("mine", corpora.load(project / "texts"), poolings=["mean"])
+        subjects.open_states("mine", corpora.load(project / "texts"))
 
 
 @pytest.mark.parametrize(
@@ -200,7 +209,7 @@ def test_import_refuses_in_one_line_and_keeps_nothing(zspace, project, saved, wo
     status, _, err = zspace("import", str(project / "mine.npz"), *words)
     assert (status, err.count("\n")) == (2, 1)
     assert all(word in err for word in named)
-    assert not imported.is_imported("mine")
+    assert not list((project / "runs").rglob("imported/*"))
     assert not len(store.listing())
 
 

@@ -9,6 +9,7 @@ import xarray as xr
 from zspace.evidence import language_pairs
 from zspace.evidence.retrieval import controls
 from zspace.sources import corpora, stories
+from zspace.sources.models import TRAINED
 from zspace.states import capture, imported
 
 N_SCENARIOS, N_DRAWS, DIM = 15, 2, 16
@@ -379,12 +380,12 @@ def no_model(tmp_path, monkeypatch):
     identity = {"model": "m", "variant": "trained", "seed": None}
     monkeypatch.setattr(capture.models, "identity", lambda *_, **__: identity)
     asked = []
-    monkeypatch.setattr(language_pairs.capture, "ensure_all", lambda *_, **options: asked.append(options))
+    monkeypatch.setattr(capture, "ensure_all", lambda *_, **options: asked.append(options))
     return asked
 
 
 def test_open_poolings_capture_nothing_unasked(corpus, no_model, rng):
-    assert controls.open_poolings("m", corpus, rng=rng) == {}
+    assert controls.open_poolings("gemma-3-270m", corpus, rng=rng) == {}
     assert no_model == []
 
 
@@ -395,19 +396,20 @@ def test_open_poolings_read_what_is_stored_or_capture_it(stored, corpus, no_mode
     states = rng.normal(size=(3, 2, 2, N, DIM))
     coords = {"language": list(corpus.languages), "pooling": list(controls.SINK_POOLINGS)}
     ids = (("language", "item", "position"), rng.integers(0, 99, (3, N, 5)))
-    found = {language_pairs.TRAINED: xr.Dataset({"states": (dims, states), "token_ids": ids}, coords)}
+    found = {TRAINED: xr.Dataset({"states": (dims, states), "token_ids": ids}, coords)}
     monkeypatch.setattr(
-        language_pairs.capture, "ensure_all", lambda *_, **given: no_model.append(given) or found
+        capture, "ensure_all", lambda *given, **options: no_model.append((given, options)) or found
     )
     monkeypatch.setattr(capture, "is_stored", lambda *_, **__: stored)
-    opened = controls.open_poolings("m", corpus, rng=rng, capture_missing=not stored)
+    opened = controls.open_poolings("gemma-3-270m", corpus, rng=rng, capture_missing=not stored)
     assert list(opened) == ["median", "trimmed"]
     for i, pairs in enumerate(opened.values()):
         assert list(pairs) == ["fr", "sw"]
         for at, side in enumerate(pairs["sw"].subjects[language_pairs.TRAINED]):
             np.testing.assert_array_equal(side, states[2 * at, i])  # of en and sw
-    for options in no_model:
-        assert options["variants"] == [("trained", None)]
+    assert len(no_model) == 2
+    for (_, _, wanted), options in no_model:
+        assert list(wanted) == [TRAINED]
         assert tuple(options["poolings"]) == controls.SINK_POOLINGS
 
 

@@ -41,13 +41,13 @@ def test_states_on_cuda_in_bfloat16_are_near_those_of_the_cpu_in_float32(folder,
         assert 1e-4 < np.median(error) < 0.03
 
 
-@pytest.mark.parametrize("variant", models.VARIANTS[1:4])
+@pytest.mark.parametrize("variant", models.KINDS[1:4])
 def test_twins_on_cuda_are_those_of_the_cpu(folder, variant, rng):
     texts = words(rng, 10)
     trained = models.load(folder, device="cuda")
-    expected = capture.states(models.twin(models.load(folder), variant, 0), texts)
-    found = capture.states(models.twin(trained, variant, 0), texts)
-    other = capture.states(models.twin(trained, variant, 1), texts)
+    expected = capture.states(models.twin(models.load(folder), models.Subject(variant, 0)), texts)
+    found = capture.states(models.twin(trained, models.Subject(variant, 0)), texts)
+    other = capture.states(models.twin(trained, models.Subject(variant, 1)), texts)
     for name in capture.POOLINGS:
         assert_close(found[name], expected[name], 1e-4)
         # All tokens of this tokenizer are bytes, whose embeddings that twin leaves in place.

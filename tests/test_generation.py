@@ -153,7 +153,8 @@ def test_traces_say_what_is_wrong(llama, options, words):
 
 
 def test_prompts_that_leave_no_room_are_refused(llama):
-    with pytest.raises(ModelError, match="knows 2048 positions"):
+    words = "row 0: . tokens and 5001 to come, .* knows 2048 positions. Shorten it or ask for fewer steps"
+    with pytest.raises(ModelError, match=words):
         generation.traces(llama, ["abc"], rng=np.random.default_rng(0), n_steps=5000)
     with pytest.raises(ParameterError, match="one continuation"):
         generation.replay(llama, ["abc", "d"], [np.array([5])])

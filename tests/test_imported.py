@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from zspace.errors import StoreError
+from zspace.errors import AbsentStatesError, StoreError
 from zspace.pages import cli
 from zspace.sources import corpora
-from zspace.states import arrays, capture, imported, store
+from zspace.sources.models import TRAINED, Subject
+from zspace.states import arrays, imported, store, subjects
 
 torch = pytest.importorskip("torch", reason="the extra `models` is not installed")
 pytest.importorskip("transformers", reason="the extra `models` is not installed")
@@ -214,13 +215,18 @@ def test_add_names_a_missing_file(tmp_path, corpus):
         imported.add(tmp_path / "absent.npz", "mine", corpus)
 
 
+def opened(corpus, pooling: str = "mean", subject: Subject = TRAINED):
+    """The imported states of one subject."""
+    return subjects.open_states("mine", corpus, [subject], poolings=[pooling], strict=True)[subject]
+
+
 def rows_of(dataset, code: str) -> list[list[int]]:
     """Token ids of each text, without padding."""
     return [row[row >= 0].tolist() for row in dataset["token_ids"].sel(language=code).values]
 
 
 @every_format
-def test_add_then_ensure_gives_the_arrays_back(tmp_path, corpus, saved, write, monkeypatch):
+def test_add_then_open_states_gives_the_arrays_back(tmp_path, corpus, saved, write, monkeypatch):
     found = imported.add(write(tmp_path, saved), "mine", corpus)
     assert (found.variants, found.languages, found.poolings) == (
         ("trained", "random-0"),
@@ -228,11 +234,14 @@ def test_add_then_ensure_gives_the_arrays_back(tmp_path, corpus, saved, write, m
         ("mean",),
     )
     forbid_loading(monkeypatch)
-    asked = {"variants": [("trained", None), ("random", 0)], "poolings": ["mean"]}
-    datasets = capture.ensure_all("mine", corpus, ["sw", "en"], **asked)
-    for label, prefix in (("trained", ""), ("random-0", "random-0/")):
-        dataset = datasets[label]
-        assert (dataset.attrs["model"], dataset.attrs["variant"]) == ("mine", label.removesuffix("-0"))
+    datasets = subjects.open_states("mine", sample_corpus(("sw", "en")), [TRAINED, Subject("random", 0)])
+    for subject, prefix in ((TRAINED, ""), (Subject("random", 0), "random-0/")):
+        dataset = datasets[subject]
+        assert [dataset.attrs[name] for name in ("model", "variant", "seed")] == [
+            "mine",
+            subject.kind,
+            subject.seed,
+        ]
         assert dataset["language"].values.tolist() == ["sw", "en"]
         assert dataset["item"].values.tolist() == corpus.items["item"].tolist()
         for code in LANGUAGES:
@@ -248,7 +257,7 @@ def test_add_keeps_poolings_apart_by_name(tmp_path, corpus, rng):
     content = {name: random_states(rng) for name in names}
     found = imported.add(write_npz(tmp_path, content), "mine", corpus, pooling="last")
     assert found.poolings == ("mean", "trimmed")
-    dataset = capture.ensure("mine", corpus, poolings=["trimmed"])
+    dataset = opened(corpus, "trimmed")
     for name, states in content.items():
         _, code, pooling = name.split("/")
         np.testing.assert_array_equal(dataset["states"].sel(language=code, pooling=pooling), states)
@@ -262,7 +271,7 @@ def test_add_takes_the_pooling_that_names_do_not_say(tmp_path, corpus, saved):
 def test_add_takes_any_floating_point_numbers(tmp_path, corpus, saved, dtype):
     saved["en"] = saved["en"].astype(dtype)
     imported.add(write_npz(tmp_path, saved), "mine", corpus)
-    states = capture.ensure("mine", corpus, poolings=["mean"])["states"].sel(language="en", pooling="mean")
+    states = opened(corpus)["states"].sel(language="en", pooling="mean")
     assert states.dtype == np.float32
     np.testing.assert_array_equal(states, saved["en"].astype(np.float32))
 
@@ -276,7 +285,7 @@ def test_add_refuses_token_ids_of_some_languages(tmp_path, corpus, saved):
 def test_add_without_token_ids_has_none(tmp_path, corpus, saved):
     content = {name: array for name, array in saved.items() if not name.startswith("token_ids/")}
     assert not imported.add(write_npz(tmp_path, content), "mine", corpus).has_tokens
-    dataset = capture.ensure("mine", corpus, poolings=["mean"])
+    dataset = opened(corpus)
     assert (dataset["token_ids"].values == store.NO_TOKEN).all()
     assert (dataset["n_tokens"].values == 0).all()
     assert imported.add(write_npz(tmp_path, saved), "mine", corpus).has_tokens
@@ -286,7 +295,7 @@ def test_add_after_norm_leaves_out_the_last_layer(tmp_path, corpus, saved):
     path = write_npz(tmp_path, saved)
     for last_layer, layers in (("before-norm", LAYERS), ("after-norm", LAYERS - 1)):
         imported.add(path, "mine", corpus, last_layer=last_layer)
-        states = capture.ensure("mine", corpus, poolings=["mean"])["states"].sel(pooling="mean")
+        states = opened(corpus)["states"].sel(pooling="mean")
         assert states.sizes["layer"] == layers
         np.testing.assert_array_equal(states.sel(language="sw"), saved["sw"][:layers])
 
@@ -434,7 +443,7 @@ def test_add_says_what_is_wrong_with_an_array_and_imports_nothing(
     change(saved)
     with pytest.raises(StoreError, match=words):
         imported.add(write_npz(tmp_path, saved), "mine", corpus)
-    assert not imported.is_imported("mine")
+    assert imported.find("mine", corpus) is None
     assert not list(runs.rglob("*.zarr"))
 
 
@@ -468,10 +477,10 @@ def test_add_again_replaces_what_the_name_stood_for(tmp_path, corpus, saved, rng
     content = {code: random_states(rng) for code in LANGUAGES}
     second = imported.add(write_npz(tmp_path, content), "mine", corpus)
     assert imported.find("mine", corpus) == second != first
-    states = capture.ensure("mine", corpus, poolings=["mean"])["states"].sel(pooling="mean")
+    states = opened(corpus)["states"].sel(pooling="mean")
     np.testing.assert_array_equal(states.sel(language="en"), content["en"])
     with pytest.raises(StoreError, match="lack random-0"):  # the twin is gone with the rest
-        capture.ensure("mine", corpus, poolings=["mean"], variant="random", seed=0)
+        opened(corpus, "mean", Subject("random", 0))
     assert imported.add(write_npz(tmp_path, saved), "mine", corpus) == first
 
 
@@ -480,9 +489,7 @@ def test_add_that_fails_leaves_the_earlier_import(tmp_path, corpus, saved):
     with pytest.raises(StoreError):
         imported.add(write_npz(tmp_path, {**saved, "xx": saved["en"]}), "mine", corpus)
     assert imported.find("mine", corpus) == first
-    np.testing.assert_array_equal(
-        capture.ensure("mine", corpus, poolings=["mean"])["states"][0, 0], saved["en"]
-    )
+    np.testing.assert_array_equal(opened(corpus)["states"][0, 0], saved["en"])
 
 
 def test_add_under_one_name_for_two_corpora_keeps_both(tmp_path, corpus, saved, rng):
@@ -494,18 +501,25 @@ def test_add_under_one_name_for_two_corpora_keeps_both(tmp_path, corpus, saved, 
 
 def test_find_knows_only_what_was_imported(tmp_path, corpus, saved):
     assert imported.find("mine", corpus) is None
-    assert not imported.is_imported("mine")
-    every = [("trained", None), ("random", 0), ("random", 1)]
-    assert imported.available("mine", corpus, every) == every  # a model that is captured has them all
     found = imported.add(write_npz(tmp_path, saved), "mine", corpus)
     assert imported.find("mine", corpus) == found
-    assert imported.is_imported("mine")
-    assert not imported.is_imported("other")
-    assert imported.available("mine", corpus, every) == every[:2]
+    assert imported.find("other", corpus) is None
+    assert found.subjects == (TRAINED, Subject("random", 0))
+
+
+def test_open_states_leave_out_what_was_not_imported(tmp_path, corpus, saved, monkeypatch):
+    imported.add(write_npz(tmp_path, saved), "mine", corpus)
+    forbid_loading(monkeypatch)
+    wanted = [Subject("random", 1), Subject("random", 0), TRAINED, Subject("re-rounded", 0)]
+    assert list(subjects.open_states("mine", corpus, wanted)) == wanted[1:3]
+    with pytest.raises(AbsentStatesError, match=r"lack random-1; they have trained, random-0"):
+        subjects.open_states("mine", corpus, wanted, strict=True)
 
 
 @pytest.mark.parametrize("change", [{"name": "others"}, {"version": "digits"}])
-def test_ensure_names_the_corpus_that_imported_states_belong_to(tmp_path, corpus, saved, change, monkeypatch):
+def test_open_states_name_the_corpus_that_imported_states_belong_to(
+    tmp_path, corpus, saved, change, monkeypatch
+):
     imported.add(write_npz(tmp_path, saved), "mine", corpus)
     forbid_loading(monkeypatch)
     asked = replace(corpus, **change)
@@ -513,52 +527,35 @@ def test_ensure_names_the_corpus_that_imported_states_belong_to(tmp_path, corpus
         rf"of 'mine' belong to letters/spelled-out, not to {asked.name}/{asked.version}\. Load that corpus"
     )
     with pytest.raises(StoreError, match=words):
-        capture.ensure("mine", asked, poolings=["mean"])
+        opened(asked)
 
 
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
         (
-            {"variant": "random", "seed": 1},
+            {"subject": Subject("random", 1)},
             r"lack random-1; they have trained, random-0 in en, sw \(mean pool",
         ),
-        (
-            {"variant": "random-blocks", "seed": 0},
-            r"of 'mine' lack random-blocks-0; they have trained, random-0",
-        ),
-        (
-            {"variant": "re-rounded", "seed": 0},
-            r"lack re-rounded-0; .* Import what is missing, or ask for less",
-        ),
-        ({"poolings": ["mean", "last"]}, r"lack last pooling; they have"),
-        ({"languages": ["en", "fr"]}, r"lack fr; they have .* for letters/spelled-out as it was loaded then"),
+        ({"subject": Subject("random-blocks", 0)}, r"of 'mine' lack random-blocks-0; they have trained, ran"),
+        ({"subject": Subject("re-rounded", 0)}, r"lack re-rounded-0; .* Import what is missing, or ask for"),
+        ({"pooling": "last"}, r"lack last pooling; they have"),
+        ({"corpus": ("en", "fr")}, r"lack fr; they have .* for letters/spelled-out as it was loaded then"),
     ],
 )
-def test_ensure_never_captures_what_was_not_imported(tmp_path, saved, asked, words, monkeypatch):
+def test_open_states_never_capture_what_was_not_imported(tmp_path, saved, asked, words, monkeypatch):
     imported.add(write_npz(tmp_path, saved), "mine", sample_corpus(LANGUAGES))
     forbid_loading(monkeypatch)
-    with pytest.raises(StoreError, match=words):
-        capture.ensure(
-            "mine",
-            sample_corpus(("en", "fr", "sw")),
-            **{"languages": LANGUAGES, "poolings": ["mean"]} | asked,
-        )
-
-
-def test_ensure_all_names_the_missing_twin(tmp_path, corpus, saved, monkeypatch):
-    imported.add(write_npz(tmp_path, saved), "mine", corpus)
-    forbid_loading(monkeypatch)
-    wanted = [("trained", None), ("random", 0), ("permuted-embeddings", 0)]
-    with pytest.raises(StoreError, match="lack permuted-embeddings-0; they have trained, random-0"):
-        capture.ensure_all("mine", corpus, variants=wanted, poolings=["mean"])
+    languages = asked.pop("corpus", LANGUAGES)
+    with pytest.raises(AbsentStatesError, match=words):
+        opened(sample_corpus(languages), **asked)
 
 
 @pytest.mark.parametrize("other", [{"change": "sw"}, {"n": 4}])
-def test_ensure_refuses_imported_states_of_other_texts(tmp_path, corpus, saved, other):
+def test_open_states_refuse_imported_ones_of_other_texts(tmp_path, corpus, saved, other):
     imported.add(write_npz(tmp_path, saved), "mine", corpus)
     with pytest.raises(StoreError, match=r"lack these texts and items; .* as it was loaded then"):
-        capture.ensure("mine", sample_corpus(LANGUAGES, **other), poolings=["mean"])
+        opened(sample_corpus(LANGUAGES, **other))
 
 
 def test_listing_shows_imported_states_by_their_name(tmp_path, corpus, saved):
@@ -569,11 +566,6 @@ def test_listing_shows_imported_states_by_their_name(tmp_path, corpus, saved):
         (variant, code) for variant in ("random", "trained") for code in LANGUAGES
     ]
     assert set(table["layers"]) == {LAYERS - 1}
-
-
-def test_variant_label_names_a_twin_by_its_seed():
-    assert store.variant_label("trained", None) == "trained"
-    assert store.variant_label("random", 0) == "random-0"
 
 
 def zspace(monkeypatch, capsys, *words: str) -> tuple[int, str, str]:
@@ -600,7 +592,7 @@ def test_command_imports_states_of_the_corpus_that_it_is_told(tmp_path, rng, mon
     status, out, err = zspace(monkeypatch, capsys, "import", *words)
     assert (status, out, err) == (0, "mine: trained, random-2 in en, sw, without token ids\n", "")
     texts = corpora.load("number-stories", LANGUAGES, n_scenarios=3, n_draws=2, seed=5)
-    states = capture.ensure("mine", texts, poolings=["last"], variant="random", seed=2)["states"]
+    states = opened(texts, "last", Subject("random", 2))["states"]
     np.testing.assert_array_equal(states.sel(language="sw", pooling="last"), content["random-2/sw"][:-1])
 
 

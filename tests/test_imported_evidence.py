@@ -15,6 +15,7 @@ from zspace.evidence import claims, error_rates, language_pairs, theme
 from zspace.evidence.retrieval import by_layer, updates
 from zspace.evidence.snr_descent import descent
 from zspace.sources import corpora
+from zspace.sources.models import TRAINED, Subject
 from zspace.states import capture, imported, store
 
 torch = pytest.importorskip("torch", reason="the extra `models` is not installed")
@@ -23,7 +24,7 @@ pytest.importorskip("transformers", reason="the extra `models` is not installed"
 from test_capture import forbid_loading, save_tiny  # noqa: E402  (of the same extra)
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "notebooks" / "py"
-TWINS = tuple(store.variant_label(*variant) for variant in language_pairs.VARIANTS[1:])
+TWINS = tuple(subject.name for subject in language_pairs.VARIANTS[1:])
 SIZE = {"n_scenarios": 15, "n_draws": 2}
 EXPERIMENTS = (by_layer.retrieval_by_layer, updates.update_agnosticism, descent.snr_descent)
 ALIGNED, RISES = "prediction_1_aligned", "prediction_1_rises"
@@ -46,9 +47,9 @@ def captured(tmp_path_factory) -> Iterator[SimpleNamespace]:
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ZSPACE_RUNS", str(root / "runs"))
-        capture.ensure_all(model, corpus, variants=language_pairs.VARIANTS, progress=False)
+        capture.ensure_all(model, corpus, language_pairs.VARIANTS, progress=False)
         plant_stories(root / "runs" / "states", corpus)
-        datasets = capture.ensure_all(model, corpus, variants=language_pairs.VARIANTS, progress=False)
+        datasets = capture.ensure_all(model, corpus, language_pairs.VARIANTS, progress=False)
         pairs, last = opened(model, corpus)
     content = {"corpus": corpus, "datasets": datasets, "pairs": pairs, "last": last}
     with pytest.MonkeyPatch.context() as patch:
@@ -88,12 +89,14 @@ def opened(model: str, corpus: corpora.Corpus) -> tuple[Mapping, Mapping]:
 def exported(captured: SimpleNamespace, *, twins=TWINS, tokens=True, poolings=("mean", "last")) -> dict:
     """Plain arrays under the names that an import reads."""
     content = {
-        f"{label}/{code}/{pooling}": captured.datasets[label]["states"].sel(language=code, pooling=pooling)
+        f"{label}/{code}/{pooling}": captured.datasets[Subject.parse(label)]["states"].sel(
+            language=code, pooling=pooling
+        )
         for label in ("trained", *twins)
         for code in ("en", "sw")
         for pooling in poolings
     }
-    ids = captured.datasets["trained"]["token_ids"]
+    ids = captured.datasets[TRAINED]["token_ids"]
     content |= {f"{imported.TOKEN_IDS}/{code}": ids.sel(language=code) for code in ("en", "sw") if tokens}
     return {name: array.to_numpy() for name, array in content.items()}
 

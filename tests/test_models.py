@@ -18,9 +18,9 @@ transformers = pytest.importorskip("transformers", reason="the extra `models` is
 
 import tiny_gguf  # noqa: E402
 from zspace import files  # noqa: E402
-from zspace.errors import ModelError, StoreError, WeightsUnavailableError  # noqa: E402
+from zspace.errors import ModelError, ParameterError, StoreError, WeightsUnavailableError  # noqa: E402
 from zspace.sources import models  # noqa: E402
-from zspace.sources.models import baselines, blocks, fetching, verification, weights  # noqa: E402
+from zspace.sources.models import Subject, baselines, blocks, fetching, verification, weights  # noqa: E402
 
 L, D, VOCAB = 3, 32, 120
 COMMON = {
@@ -49,7 +49,7 @@ TINY = {
     "opt": lambda: transformers.OPTConfig(**COMMON, ffn_dim=48, word_embed_proj_dim=D),
     "bloom": lambda: transformers.BloomConfig(**COMMON),
 }
-FROM_SEED = tuple(v for v in models.VARIANTS if v not in ("trained", "re-rounded"))  # twins without a file
+FROM_SEED = models.KINDS[1:4]  # twins without a file
 SENTENCES = {
     "en": "The sun rises in the east and sets in the west, and every morning the birds sing in the garden.",
     "fr": "Le soleil se lève à l'est et se couche à l'ouest, et chaque matin les oiseaux chantent.",
@@ -298,7 +298,7 @@ def test_reducing_hooks_keep_one_result_a_layer_and_leave_no_hook(tiny):
 
 
 def test_load_reads_a_local_folder(tiny, folder):
-    assert (tiny.name, tiny.variant, tiny.seed, tiny.dtype) == ("tiny-llama", "trained", None, "float32")
+    assert (tiny.name, tiny.subject, tiny.dtype) == ("tiny-llama", models.TRAINED, "float32")
     assert (tiny.n_layers, tiny.hidden_size) == (L, D)
     assert tiny.tokenizer.padding_side == "right"
     assert tiny.tokenizer.pad_token == "</s>"
@@ -593,7 +593,7 @@ def test_identity_equals_that_of_the_loaded_model(tiny, folder):
     found = models.identity(folder)
     assert found == tiny.identity()
     assert json.loads(json.dumps(found)) == found
-    half = models.identity(folder, dtype="bfloat16", variant="random", seed=3)
+    half = models.identity(folder, dtype="bfloat16", subject=Subject("random", 3))
     assert half == models.random_twin(models.load(folder, dtype="bfloat16"), 3).identity()
     assert len({files.fingerprint(i) for i in (found, half, models.identity(folder, dtype="bfloat16"))}) == 3
 
@@ -617,19 +617,45 @@ def test_identity_needs_no_torch(folder):
     code = (
         "import sys; import zspace.sources.models as m; "
         "assert not {'torch', 'transformers'} & set(sys.modules); "
-        f"m.identity('gemma-3-270m', variant='random', seed=1); m.identity({str(folder)!r}); "
+        f"m.identity('gemma-3-270m', subject=m.Subject('random', 1)); m.identity({str(folder)!r}); "
         "assert not {'torch', 'transformers'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_identity_refuses_seeds_that_do_not_fit_the_variant():
-    with pytest.raises(ModelError, match="no variant 'shuffled'"):
-        models.identity("gemma-3-270m", variant="shuffled")
-    with pytest.raises(ModelError, match="takes an integer seed"):
-        models.identity("gemma-3-270m", variant="random")
-    with pytest.raises(ModelError, match="takes no seed"):
-        models.identity("gemma-3-270m", seed=0)
+# Subjects --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("subject", "name"),
+    [
+        (models.TRAINED, "trained"),
+        (Subject("random", 0), "random-0"),
+        (Subject("random-blocks", 10), "random-blocks-10"),
+        (Subject("re-rounded", 3), "re-rounded-3"),
+    ],
+)
+def test_subject_is_read_back_from_its_name(subject, name):
+    assert subject.name == name
+    assert Subject.parse(name) == subject
+    assert models.kind_of(name) == subject.kind
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "shuffled", "shuffled-0", "random", "random-", "random-00", "random--1", "trained-0", "random-٣"],
+)
+def test_subject_of_another_name_is_refused(name):
+    with pytest.raises(ParameterError, match=rf"^unknown variant '{name}'; known: trained, random-SEED, "):
+        Subject.parse(name)
+    assert models.kind_of(name) is None
+
+
+def test_possible_re_roundings_need_quantised_weights(folder):
+    wanted = [models.TRAINED, Subject("random-blocks", 0), Subject("re-rounded", 0)]
+    assert models.possible("gemma-3-270m", wanted) == wanted
+    for name in (folder, "owner/name"):
+        assert models.possible(name, wanted) == wanted[:2]
 
 
 # Tokens ----------------------------------------------------------------------------------------------
@@ -657,7 +683,7 @@ def test_tokenize_names_the_row_without_content_or_too_long(tiny):
 def test_twin_follows_its_seed_and_touches_nothing_else(tiny, variant):
     before = checksum(tiny.network)
     torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
-    made = [models.twin(tiny, variant, seed) for seed in (0, 0, 1)]
+    made = [models.twin(tiny, Subject(variant, seed)) for seed in (0, 0, 1)]
     found = [states(t, IDS) for t in made]
     assert torch.equal(torch.get_rng_state(), torch_state)
     assert np.array_equal(np.random.get_state()[1], numpy_state)  # noqa: NPY002
@@ -666,7 +692,7 @@ def test_twin_follows_its_seed_and_touches_nothing_else(tiny, variant):
     assert not torch.allclose(found[0][L], states(tiny, IDS)[L])
     assert checksum(tiny.network) == before
     for t, seed in zip(made, (0, 0, 1), strict=True):
-        assert (t.variant, t.seed, t.name) == (variant, seed, tiny.name)
+        assert (t.subject, t.name) == (Subject(variant, seed), tiny.name)
         verification.verify(t.network, blocks.anatomy(t.network))
 
 
@@ -675,7 +701,7 @@ def test_twins_in_bfloat16_keep_their_rotary_frequencies_in_float32(folder):
     kinds = {name: tensor.dtype for name, tensor in named_tensors(half.network)}
     assert set(kinds.values()) == {torch.bfloat16, torch.float32}
     for variant in FROM_SEED:
-        twin = models.twin(half, variant, 0)
+        twin = models.twin(half, Subject(variant, 0))
         assert {name: tensor.dtype for name, tensor in named_tensors(twin.network)} == kinds
     full = models.random_twin(models.load(folder), 0)
     rounded = models.random_twin(half, 0)
@@ -721,17 +747,16 @@ def test_permuted_embeddings_twin_stays_within_bins(tiny, monkeypatch):
 
 
 def test_twin_is_made_of_the_trained_model_only(tiny):
-    assert models.twin(tiny, "trained", None) is tiny
+    assert models.twin(tiny, models.TRAINED) is tiny
     twin = models.random_twin(tiny, 0)
-    for variant in models.VARIANTS[1:]:
-        with pytest.raises(ModelError, match="made of the trained model"):
-            models.twin(twin, variant, 1)
+    for kind in models.KINDS[1:]:
+        with pytest.raises(ModelError, match="made from the trained model"):
+            models.twin(twin, Subject(kind, 1))
 
 
 def test_re_rounded_twin_of_a_folder_is_refused(tiny):
     with pytest.raises(ModelError, match=r"tiny-llama has weights .* not known .* \(folder\); only those"):
-        models.twin(tiny, "re-rounded", 0)
-    assert models.VARIANTS[1:4] == FROM_SEED  # the only one that asks for more than a trained model
+        models.twin(tiny, Subject("re-rounded", 0))
 
 
 def as_model(template: models.LanguageModel, network) -> models.LanguageModel:
@@ -799,7 +824,7 @@ def test_gemma_random_twin_is_at_chance(gemma):
     twin = models.random_twin(gemma, 0)
     loss = mean_loss(twin.network, gemma.tokenizer, SENTENCES["en"])
     assert abs(loss - np.log(262144)) < 1
-    assert twin.identity() == models.identity("gemma-3-270m", variant="random", seed=0)
+    assert twin.identity() == models.identity("gemma-3-270m", subject=Subject("random", 0))
 
 
 def test_gemma_conversion_keeps_no_gguf_file(gemma):
@@ -834,7 +859,7 @@ def test_smollm2_predicts_english_and_its_random_twin_does_not(smollm2):
     assert loss < 3.5
     twin = models.random_twin(smollm2, 0)
     assert abs(mean_loss(twin.network, smollm2.tokenizer, text) - np.log(49152)) < 1
-    assert twin.identity() == models.identity("smollm2-135m-instruct", variant="random", seed=0)
+    assert twin.identity() == models.identity("smollm2-135m-instruct", subject=Subject("random", 0))
     prompt = "The capital of Germany is Berlin. The capital of Italy is Rome. The capital of France is"
     ids = smollm2.tokenizer(prompt, return_tensors="pt").input_ids
     with torch.inference_mode():

@@ -6,6 +6,7 @@ import xarray as xr
 from zspace.errors import ParameterError
 from zspace.evidence import language_pairs
 from zspace.sources import corpora
+from zspace.sources.models import Subject
 
 LANGUAGES = ("en", "fr", "es")
 
@@ -18,35 +19,48 @@ def panel(rng):
 
 
 def captured(corpus, rng, *, layers=3, dim=8, n_re_rounded=0):
-    """Datasets as `capture.ensure_all` returns them, one per variant, of random numbers."""
+    """Datasets as `subjects.open_states` returns them, of random numbers."""
     n = len(corpus.items)
     shape = (len(corpus.languages), 2, layers, n, dim)
     dims = ("language", "pooling", "layer", "item", "hidden")
     coords = {"language": list(corpus.languages), "pooling": ["mean", "last"]}
     ids = (("language", "item", "position"), rng.integers(0, 500, (len(corpus.languages), n, 9)))
-    variants = (
-        *language_pairs.VARIANTS,
-        *((language_pairs.RE_ROUNDED, seed) for seed in range(n_re_rounded)),
-    )
-    names = [variant if seed is None else f"{variant}-{seed}" for variant, seed in variants]
     return {
-        name: xr.Dataset({"states": (dims, rng.standard_normal(shape)), "token_ids": ids}, coords)
-        for name in names
+        one: xr.Dataset({"states": (dims, rng.standard_normal(shape)), "token_ids": ids}, coords)
+        for one in language_pairs.variants(n_re_rounded)
     }
 
 
-def test_open_panels_pair_every_language_with_the_anchor(rng, monkeypatch):
+@pytest.fixture
+def opening(monkeypatch):
+    """opening(datasets): `open_panels` gets these; returns a list of what it asked for."""
+
+    def prepare(datasets) -> list:
+        asked = []
+        monkeypatch.setattr(
+            language_pairs.subjects, "open_states", lambda *words, **_: asked.append(words) or datasets
+        )
+        return asked
+
+    return prepare
+
+
+def names(subjects) -> set[str]:
+    return {one.name for one in subjects}
+
+
+def test_open_panels_pair_every_language_with_the_anchor(rng, opening):
     corpus = corpora.load("number-stories", LANGUAGES, n_scenarios=12, n_draws=4)
     stored = captured(corpus, rng)
-    monkeypatch.setattr(language_pairs.capture, "ensure_all", lambda *a, **k: stored)
+    opening(stored)
     found = language_pairs.open_panels("a model", corpus, rng=rng)
     assert list(found) == ["fr", "es"]
     discovery, confirmation = corpus.split()
     for language, one in found.items():
-        assert set(one.subjects) == {*stored, language_pairs.SHUFFLED, language_pairs.PLANTED}
+        assert set(one.subjects) == {*names(stored), language_pairs.SHUFFLED, language_pairs.PLANTED}
         assert one.twins == ("random-0", "random-1", "random-2")
-        for name, data in stored.items():
-            for side, code in zip(one.subjects[name], ("en", language), strict=True):
+        for subject, data in stored.items():
+            for side, code in zip(one.subjects[subject.name], ("en", language), strict=True):
                 assert (side == data["states"].sel(pooling="mean", language=code).to_numpy()).all()
         # what the control from spelling reads: without the texts there would be none
         assert one.texts == (corpus.texts["en"], corpus.texts[language])
@@ -54,55 +68,39 @@ def test_open_panels_pair_every_language_with_the_anchor(rng, monkeypatch):
         assert (one.confirmation == confirmation).all()
         assert (one.scenario == corpus.items["scenario"]).all()
     last = language_pairs.open_panels("a model", corpus, rng=rng, pooling="last", first_layer=1)["es"]
-    expected = stored["random-1"]["states"].sel(pooling="last", language="es").to_numpy()[1:]
+    expected = stored[Subject("random", 1)]["states"].sel(pooling="last", language="es").to_numpy()[1:]
     assert (last.subjects["random-1"][1] == expected).all()
 
 
-def test_open_panels_hold_re_roundings_beside_the_twins(rng, monkeypatch):
+def test_open_panels_hold_re_roundings_beside_the_twins(rng, opening):
     corpus = corpora.load("number-stories", LANGUAGES, n_scenarios=12, n_draws=4)
-    stored, asked = captured(corpus, rng, n_re_rounded=2), {}
-    monkeypatch.setattr(language_pairs.capture, "ensure_all", lambda *a, **k: asked.update(k) or stored)
-    wanted = language_pairs.variants("gemma-3-270m", 2)
+    stored = captured(corpus, rng, n_re_rounded=2)
+    asked, wanted = opening(stored), language_pairs.variants(2)
     found = language_pairs.open_panels("gemma-3-270m", corpus, rng=rng, variants=wanted)
-    assert tuple(asked["variants"]) == wanted
+    assert asked == [("gemma-3-270m", corpus, wanted)]
     for one in found.values():
         assert one.re_rounded == ("re-rounded-0", "re-rounded-1")
         assert one.twins == ("random-0", "random-1", "random-2")
     x, y = found["es"].subjects["re-rounded-1"]
-    states = stored["re-rounded-1"]["states"].sel(pooling="mean")
+    states = stored[Subject("re-rounded", 1)]["states"].sel(pooling="mean")
     assert (x == states.sel(language="en").to_numpy()).all()
     assert (y == states.sel(language="es").to_numpy()).all()
     # the controls are made from the weights as they are: re-roundings change none of them
-    alone = {name: data for name, data in stored.items() if not name.startswith("re-rounded")}
+    alone = {one: data for one, data in stored.items() if one.kind != "re-rounded"}
     seeds = [np.random.default_rng(3) for _ in range(2)]
     both = []
     for seed, data in zip(seeds, (stored, alone), strict=True):
-        monkeypatch.setattr(language_pairs.capture, "ensure_all", lambda *a, data=data, **k: data)
+        opening(data)
         both.append(language_pairs.open_panels("gemma-3-270m", corpus, rng=seed)["fr"])
     for name in (language_pairs.SHUFFLED, language_pairs.PLANTED):
         for one, other in zip(*(panel.subjects[name] for panel in both), strict=True):
             assert (one == other).all()
 
 
-@pytest.mark.parametrize(
-    ("model", "n", "again"),
-    [
-        ("gemma-3-270m", 3, (("re-rounded", 0), ("re-rounded", 1), ("re-rounded", 2))),
-        ("gemma-3-270m", 0, ()),
-        ("mine.gguf", 1, (("re-rounded", 0),)),
-        ("a folder", 3, ()),  # weights that are not known to be quantised
-        ("owner/name", 3, ()),
-        ("imported", 2, (("re-rounded", 0), ("re-rounded", 1))),  # somebody may have saved them
-    ],
-)
-def test_variants_add_re_roundings_where_weights_may_be_quantised(tmp_path, monkeypatch, model, n, again):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "mine.gguf").touch()
-    (tmp_path / "a folder").mkdir()
-    for name in ("config.json", "model.safetensors"):
-        (tmp_path / "a folder" / name).touch()
-    monkeypatch.setattr(language_pairs.imports, "is_imported", lambda name: name == "imported")
-    assert language_pairs.variants(model, n) == (*language_pairs.VARIANTS, *again)
+def test_variants_add_re_roundings_to_the_controls_of_every_claim():
+    assert language_pairs.variants() == language_pairs.VARIANTS
+    again = (Subject("re-rounded", 0), Subject("re-rounded", 1))
+    assert language_pairs.variants(2) == (*language_pairs.VARIANTS, *again)
 
 
 def test_variants_of_a_panel_are_told_apart_by_their_names(panel):
@@ -125,17 +123,17 @@ def test_scope_says_how_often_weights_were_re_rounded(panel):
     assert language_pairs.scope(corpus, {"fr": made})[key].startswith("1 ")
 
 
-def test_open_panels_without_token_ids_make_nothing_with_them(rng, monkeypatch):
+def test_open_panels_without_token_ids_make_nothing_with_them(rng, opening):
     corpus = corpora.load("number-stories", LANGUAGES, n_scenarios=12, n_draws=4)
     stored = captured(corpus, rng)
     for data in stored.values():
         data["token_ids"].loc[{"language": "es"}] = -1  # as an import without them has it
         data["token_ids"].values[:2, ::2, 6:] = -1
-    monkeypatch.setattr(language_pairs.capture, "ensure_all", lambda *a, **k: stored)
+    opening(stored)
     found = language_pairs.open_panels("a model", corpus, rng=rng)
     assert found["es"].tokens is None
-    assert set(found["es"].subjects) == set(stored)
-    assert set(found["fr"].subjects) == {*stored, language_pairs.SHUFFLED, language_pairs.PLANTED}
+    assert set(found["es"].subjects) == names(stored)
+    assert set(found["fr"].subjects) == {*names(stored), language_pairs.SHUFFLED, language_pairs.PLANTED}
     table = language_pairs.surface_table(found)
     assert table.loc["es", "items"] == 48
     assert table["own token overlap"].isna().tolist() == [False, True]

@@ -11,7 +11,7 @@ import sample_report
 from bs4 import BeautifulSoup
 from zspace import files
 from zspace.errors import ClaimError, ZspaceError
-from zspace.pages import overview, rendering, report
+from zspace.pages import rendering, report
 
 RUN = "gemma-3-270m/prediction_1_retrieval_by_layer.ipynb"
 
@@ -261,7 +261,7 @@ def test_side_by_side_compares_corpora_that_one_model_was_measured_on():
         group("a", "n", "c", ["*"]),
         group("b", "m", "d", ["zh"]),
     ]  # fmt: skip
-    (found,) = overview.side_by_side(groups)
+    (found,) = report.side_by_side(groups)
     assert (found["model"], found["corpora"]) == ("m", ["c", "d"])
     first, second, _, last = groups
     assert [(row["title"], row["language"], row["cells"]) for row in found["rows"]] == [
@@ -274,11 +274,11 @@ def test_side_by_side_compares_corpora_that_one_model_was_measured_on():
 
 def test_side_by_side_is_empty_where_there_is_nothing_to_compare():
     one = [group("a", "m", "c", ["zh"]), group("b", "m", "c", ["zh"])]
-    assert overview.side_by_side(one) == []
-    assert overview.side_by_side([*one, group("a", "n", "d", ["zh"])]) == []  # of another model
-    assert overview.side_by_side([*one, group("t", overview.ANY, overview.ANY, ["*"])]) == []
-    assert overview.side_by_side([*one, group("a", "m", "d", ["zh"], measured=False)]) == []
-    both = overview.side_by_side([*one, group("a", "m", "d", ["zh"])])
+    assert report.side_by_side(one) == []
+    assert report.side_by_side([*one, group("a", "n", "d", ["zh"])]) == []  # of another model
+    assert report.side_by_side([*one, group("t", report.ANY, report.ANY, ["*"])]) == []
+    assert report.side_by_side([*one, group("a", "m", "d", ["zh"], measured=False)]) == []
+    both = report.side_by_side([*one, group("a", "m", "d", ["zh"])])
     assert [found["corpora"] for found in both] == [["c", "d"]]
 
 
@@ -329,15 +329,15 @@ def test_control_pages_are_one_line_a_model_and_corpus():
         page("m/controls.ipynb", model="n", corpus="juletxara/mgsm", languages="en,zh,sw"),
         page("prediction--m--s.ipynb", **stories, languages="en,zh"),
     ]
-    lines = overview.control_pages(pages)
+    lines = report.control_pages(pages)
     assert [(line["model"], line["corpus"], line["all"], line["pairs"]) for line in lines] == [
         ("m", "number-stories/spelled-out", pages[0], [("zh", pages[1]), ("sw", pages[2])]),
         ("m", "number-stories-padded-numbers/spelled-out", None, [("zh", pages[3])]),
         ("m", "number-stories/digits", pages[4], []),
         ("n", "mgsm", pages[5], []),
     ]
-    assert [one for one in pages if overview.is_pair(one)] == pages[1:4]
-    assert overview.control_pages(pages[-1:]) == []
+    assert [one for one in pages if report.is_pair(one)] == pages[1:4]
+    assert report.control_pages(pages[-1:]) == []
 
 
 def test_build_index_links_the_controls_of_each_language(built, tmp_path):

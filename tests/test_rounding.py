@@ -13,7 +13,7 @@ gguf = pytest.importorskip("gguf", reason="the extra `models` is not installed")
 import tiny_gguf  # noqa: E402
 from zspace.errors import ModelError  # noqa: E402
 from zspace.sources import models  # noqa: E402
-from zspace.sources.models import rounding, weights  # noqa: E402
+from zspace.sources.models import Subject, rounding, weights  # noqa: E402
 
 Kind = gguf.GGMLQuantizationType
 D = 256  # the smallest width of the K layouts
@@ -276,16 +276,16 @@ def test_re_rounded_twin_moves_weights_as_far_as_quantising_did(mixed, layout):
 def test_re_rounded_twin_follows_its_seed_and_leaves_the_trained_model(mixed):
     model, steps, *_ = mixed
     before, random_state = checksum(model.network), torch.get_rng_state()
-    first, again, other = (models.twin(model, "re-rounded", seed) for seed in (3, 3, 4))
+    first, again, other = (models.twin(model, Subject("re-rounded", seed)) for seed in (3, 3, 4))
     assert checksum(first.network) == checksum(again.network)
     assert checksum(model.network) == before
     assert torch.equal(torch.get_rng_state(), random_state)
     for name in steps:
         pair = [values_of(twin.network, name) for twin in (first, other)]
         assert (pair[0] != pair[1]).mean() > 0.9, name
-    assert (first.variant, first.seed, first.name) == ("re-rounded", 3, "mixed")
+    assert (first.subject, first.name) == (Subject("re-rounded", 3), "mixed")
     path = model.origin.location
-    assert first.identity() == models.identity(path, variant="re-rounded", seed=3)
+    assert first.identity() == models.identity(path, subject=Subject("re-rounded", 3))
     assert first.identity() != other.identity() != model.identity()
 
 
@@ -326,14 +326,14 @@ def test_steps_of_a_hub_model_or_a_folder_are_refused(mixed, tmp_path):
     mixed[0].tokenizer.save_pretrained(tmp_path / "saved")
     saved = models.load(tmp_path / "saved", verify=False)
     with pytest.raises(ModelError, match=r"saved has weights .* \(folder\); only those of a GGUF file"):
-        models.twin(saved, "re-rounded", 0)
+        models.twin(saved, Subject("re-rounded", 0))
 
 
 def test_re_rounded_twin_of_a_network_made_in_memory_or_of_a_twin_is_refused(mixed):
     model = mixed[0]
     with pytest.raises(ModelError, match="mixed was made in memory"):
         models.re_rounded_twin(dataclasses.replace(model, origin=None), 0)
-    with pytest.raises(ModelError, match="made of the trained model, this one is 're-rounded'"):
+    with pytest.raises(ModelError, match="made from the trained model; this one is 're-rounded-0'"):
         models.re_rounded_twin(models.re_rounded_twin(model, 0), 1)
 
 

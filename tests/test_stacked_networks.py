@@ -452,7 +452,7 @@ def test_states_refuse_inputs_of_another_shape(trained, shape):
 
 
 def test_save_and_load_round_trip_exactly(trained, tmp_path):
-    networks.save(trained, tmp_path / "nets", n_items=8)
+    networks.save(trained, tmp_path / "nets")
     found = networks.load(tmp_path / "nets")
     assert_same(found, trained)
     assert found.worlds == trained.worlds
@@ -463,38 +463,8 @@ def test_save_and_load_round_trip_exactly(trained, tmp_path):
         assert one.dtype == other.dtype
     for name, array in trained.weights.items():
         assert found.weights[name].dtype == array.dtype
-    networks.save(found.select([3]), tmp_path / "nets", n_items=8)  # in place of the other
+    networks.save(found.select([3]), tmp_path / "nets")  # in place of the other
     assert networks.load(tmp_path / "nets").worlds == trained.worlds[3:4]
-
-
-def test_open_states_gives_parallel_items_and_the_states_of_all_layers(trained, tmp_path):
-    networks.save(trained, tmp_path / "nets", n_items=9)
-    kept_items = networks.open_states(tmp_path / "nets")
-    batch = networks.load(tmp_path / "nets")
-    assert kept_items.states.dims == ("network", "language", "layer", "item", "hidden")
-    assert kept_items.states.shape == (6, 3, 3, 9, 12)
-    assert kept_items.seed.values.tolist() == batch.seeds.tolist()
-    assert kept_items.world.values.tolist() == batch.world_index.tolist()
-    expected = networks.states(batch, kept_items.inputs.values)  # (network, layer, language, item, hidden)
-    np.testing.assert_array_equal(kept_items.states.values, np.swapaxes(expected, 1, 2))
-    for m, world in enumerate(batch.worlds):
-        items = world.sample(9, rng=np.random.default_rng([world.seed, 2]))
-        shown = kept_items.inputs.values[m]
-        np.testing.assert_allclose(shown[..., : world.input_dim], items.inputs, atol=1e-6)
-        assert (shown[..., world.input_dim :] == 0).all()
-        np.testing.assert_allclose(kept_items.latents.values[m], items.latents, atol=1e-6)
-        np.testing.assert_allclose(kept_items.targets.values[m], items.targets, atol=1e-6)
-    assert np.abs(kept_items.latents.values[0] - kept_items.latents.values[1]).max() > 0.1
-
-
-def test_items_of_a_network_are_the_same_in_any_stack(trained, tmp_path):
-    blind = trained.select(trained.world_index == 1)  # narrower inputs than beside a flagged world
-    networks.save(trained, tmp_path / "all", n_items=5)
-    networks.save(blind, tmp_path / "blind", n_items=5)
-    whole, part = (networks.open_states(tmp_path / name) for name in ("all", "blind"))
-    np.testing.assert_array_equal(whole.latents.values[2:4], part.latents.values)
-    np.testing.assert_array_equal(whole.inputs.values[2:4, ..., :4], part.inputs.values)
-    np.testing.assert_allclose(whole.states.values[2:4], part.states.values, atol=1e-6)
 
 
 def test_load_names_the_folder_where_nothing_is(tmp_path):
@@ -520,9 +490,8 @@ def test_ensure_trains_once_and_then_reads(runs, monkeypatch):
     first = networks.ensure([FLAGGED, PLAIN], [0, 1], **options)
     assert_same(first, networks.train([FLAGGED, PLAIN], [0, 1], **options))
     (folder,) = (p for p in runs.iterdir() if p.is_dir())
-    assert sorted(p.name for p in folder.iterdir()) == ["items.zarr", "networks.json", "weights.safetensors"]
+    assert sorted(p.name for p in folder.iterdir()) == ["networks.json", "weights.safetensors"]
     assert not list(runs.glob("*.checkpoint"))
-    assert networks.open_states(folder).sizes["item"] == kept.N_ITEMS
     forbid_training(monkeypatch)
     again = networks.ensure([FLAGGED, PLAIN], [0, 1], **options)
     assert_same(first, again)

@@ -116,7 +116,7 @@ display(theory.prove_layer_spectrum(), tables.rules([NETS, TRAINED, MODEL]), tab
 # ratios of its inputs are: the last table has them beside those found in state 0 of the nets.
 
 # %% tags=["tol-0.02"]
-variants = language_pairs.variants(model, n_re_rounded)
+variants = language_pairs.variants(n_re_rounded)
 pairs = language_pairs.open_panels(model, texts, rng=streams[1], variants=variants, progress=False)
 result = models.double_suppression(pairs, rng=streams[2])
 shown = result.gaps[result.gaps["subject"].isin([language_pairs.TRAINED, "random-0", language_pairs.SHUFFLED])]

@@ -106,7 +106,7 @@ display(theory.prove_pace(), tables.rules([PACE, MODEL]), tables.operating({MODE
 # What the padding does: mean tokens an item by level, in the anchor and in the other language.
 
 # %% tags=["tol-0.02"]
-variants = [v for v in language_pairs.variants(model, n_re_rounded) if v[0] in ("trained", "random", language_pairs.RE_ROUNDED)]
+variants = [v for v in language_pairs.variants(n_re_rounded) if v.kind in ("trained", "random", "re-rounded")]
 pairs = language_pairs.open_panels(model, texts, rng=streams[0], variants=variants, progress=False)
 difficulty = texts.items["difficulty"].to_numpy()
 activity.lengths_by_level(pairs, difficulty).round(1)

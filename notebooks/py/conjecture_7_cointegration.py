@@ -96,7 +96,7 @@ display(theory.prove_trends(), tables.rules([rank_meaning.CLAIM, *RULES]), table
 # ## Assumption checks
 
 # %% tags=["tol-0.05"]
-pairs = language_pairs.open_panels(model, texts, rng=streams[0], variants=language_pairs.variants(model, n_re_rounded), progress=False)
+pairs = language_pairs.open_panels(model, texts, rng=streams[0], variants=language_pairs.variants(n_re_rounded), progress=False)
 first = pairs[texts.languages[1]]
 print(f"{len(texts.items)} items, {first.confirmation.sum()} of them judged; {shared_dimension.components_for(first)} components for dim Z")
 time = layer_time.layers_as_time(pairs, rng=streams[1])

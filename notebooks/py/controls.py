@@ -49,7 +49,7 @@ streams = np.random.default_rng(seed).spawn(6)
 theme.prepare_notebook()
 chosen = dict(version=version, n_scenarios=n_scenarios, n_draws=n_draws, difficulty=difficulty, padding=padding, seed=seed)
 texts = corpora.load(corpus, languages.split(","), **chosen, n_items=n_items, block=block)
-variants = language_pairs.variants(model, n_re_rounded)
+variants = language_pairs.variants(n_re_rounded)
 pairs = language_pairs.open_panels(model, texts, rng=streams[0], variants=variants, progress=False)
 print(f"{model}, {texts.name}/{texts.version}: {len(texts)} items in {', '.join(texts.languages)}")
 

@@ -103,7 +103,7 @@ tables.operating({CLAIM: operating}).round(3)
 # ## Assumption checks
 
 # %%
-variants = language_pairs.variants(model, n_re_rounded)
+variants = language_pairs.variants(n_re_rounded)
 pairs = language_pairs.open_panels(model, texts, rng=streams[2], variants=variants, progress=False)
 assert all(len(texts.texts[language]) == len(texts.items) for language in texts.languages)
 language_pairs.surface_table(pairs).round(3)

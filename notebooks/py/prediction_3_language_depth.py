@@ -97,7 +97,7 @@ display(tables.rules([CLAIM]), tables.operating({CLAIM: operating}).round(3))
 # What is known of the languages beforehand, and what the texts share with the anchor's.
 
 # %% tags=["tol-0.05"]
-variants = language_pairs.variants(model, n_re_rounded)
+variants = language_pairs.variants(n_re_rounded)
 pairs = language_pairs.open_panels(model, texts, rng=streams[0], variants=variants, progress=False)
 result = language_depth.language_depth(pairs, texts.languages[0], rng=streams[1])
 trained = result.depths[result.depths["subject"] == "trained"].set_index("language")

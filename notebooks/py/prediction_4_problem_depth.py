@@ -98,7 +98,7 @@ display(tables.rules([CLAIM]), tables.operating({CLAIM: operating}).round(3))
 # Mean tokens an item by level, in the anchor and in the other language.
 
 # %% tags=["tol-0.02"]
-variants = [v for v in language_pairs.variants(model, n_re_rounded) if v[0] in ("trained", "random", language_pairs.RE_ROUNDED)]
+variants = [v for v in language_pairs.variants(n_re_rounded) if v.kind in ("trained", "random", "re-rounded")]
 pairs = language_pairs.open_panels(model, texts, rng=streams[0], variants=variants, progress=False)
 activity.lengths_by_level(pairs, texts.items["difficulty"].to_numpy()).round(1)
 

@@ -95,7 +95,7 @@ display(tables.rules([CLAIM]), tables.operating({CLAIM: operating}).round(3))
 # ## Assumption checks
 
 # %% tags=["tol-0.02"]
-variants = language_pairs.variants(model, n_re_rounded)
+variants = language_pairs.variants(n_re_rounded)
 pairs = language_pairs.open_panels(model, texts, rng=streams[0], variants=variants, progress=False)
 discovery = int(next(iter(pairs.values())).discovery.sum())
 print(f"{len(texts.items)} items, {discovery} of them for discovery, {bridging.n_components(discovery)} components")

@@ -156,8 +156,7 @@ def random_model(shape: dict, device: str) -> models.LanguageModel:
     return models.LanguageModel(
         name="Qwen3 shape",
         revision="random weights",
-        variant="trained",
-        seed=None,
+        subject=models.TRAINED,
         network=network,
         tokenizer=PreTrainedTokenizerFast(tokenizer_object=words, pad_token="<pad>", padding_side="right"),
         dtype="bfloat16",

@@ -24,6 +24,10 @@ class StoreError(ZspaceError, RuntimeError):
     """Saved states are missing, foreign or cannot be written."""
 
 
+class AbsentStatesError(StoreError):
+    """States that nobody saved and that cannot be captured."""
+
+
 class ClaimError(ZspaceError, ValueError):
     """A claim, its rule or the evidence for it is incomplete or inconsistent."""
 

@@ -1,10 +1,10 @@
 """A language pair as the model and all of its controls see it.
 
 A `Panel` holds, for one pair (anchor, language), the hidden states x, y (L+1, n, d) of every
-*subject*: the trained model, its twins, the trained states with their pairing shuffled, a planted
+*subject*: the trained model, its baselines, the trained states with their pairing shuffled, a planted
 signal, and the model with its quantised weights re-rounded. Row i of x and y is the same item everywhere,
-layer 0 the embedding output, layer L the last block's output. `open_panels` reads them from the store
-(capturing what is missing), `simulated_panel` makes them from a world with a known answer.
+layer 0 the embedding output, layer L the last block's output. `open_panels` opens them by `states.subjects`,
+`simulated_panel` makes them from a world with a known answer.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,24 +13,24 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from ..errors import ParameterError, StoreError
+from ..errors import AbsentStatesError, ParameterError
 from ..measures.resampling import stratified_permutations
 from ..measures.subspaces import standardise
 from ..sources.corpora import Corpus
-from ..sources.models import weights
-from ..states import capture, imported
+from ..sources.models import Subject, kind_of
+from ..states import subjects
 
-TRAINED, SHUFFLED, PLANTED = "trained", "shuffled pairing", "planted signal"
-RANDOM_BLOCKS, PERMUTED = "random-blocks-0", "permuted-embeddings-0"
-RE_ROUNDED = "re-rounded"
 SEEDS = (0, 1, 2)
+# The model and the baselines that every claim on a model is held against, and their names in a panel.
 VARIANTS = (
-    ("trained", None),
-    *(("random", seed) for seed in SEEDS),
-    ("random-blocks", 0),
-    ("permuted-embeddings", 0),
+    Subject(),
+    *(Subject("random", seed) for seed in SEEDS),
+    Subject("random-blocks", 0),
+    Subject("permuted-embeddings", 0),
 )
-# enough for a sensitivity row: the model and one twin without training
+TRAINED, *_, RANDOM_BLOCKS, PERMUTED = (one.name for one in VARIANTS)
+SHUFFLED, PLANTED = "shuffled pairing", "planted signal"
+# enough for a sensitivity row: the model and one random-weight baseline
 FEW_VARIANTS = VARIANTS[:2]
 
 Pair = tuple[np.ndarray, np.ndarray]
@@ -63,13 +63,13 @@ class Panel:
 
     @property
     def twins(self) -> tuple[str, ...]:
-        """Names of the random-weight twins."""
-        return tuple(s for s in self.subjects if s.startswith("random-") and s != RANDOM_BLOCKS)
+        """Names of the random-weight baselines."""
+        return tuple(name for name in self.subjects if kind_of(name) == "random")
 
     @property
     def re_rounded(self) -> tuple[str, ...]:
         """Names of the model's re-roundings."""
-        return tuple(s for s in self.subjects if s.startswith(RE_ROUNDED))
+        return tuple(name for name in self.subjects if kind_of(name) == "re-rounded")
 
     def means(self, subject: str) -> Pair:
         """Per-layer means (L+1, 1, d) of both languages over the discovery items."""
@@ -81,11 +81,9 @@ class Panel:
         return tuple((t >= 0).sum(1) for t in self.tokens)
 
 
-def variants(model: str, n_re_rounded: int = 0) -> tuple[tuple[str, int | None], ...]:
-    """VARIANTS, and the model with its weights re-rounded that many times if they are quantised."""
-    if imported.is_imported(model) or weights.find(model).is_gguf:
-        return (*VARIANTS, *((RE_ROUNDED, seed) for seed in range(n_re_rounded)))
-    return VARIANTS
+def variants(n_re_rounded: int = 0) -> tuple[Subject, ...]:
+    """VARIANTS, and the model re-rounded that many times (`open_panels` leaves out what a model lacks)."""
+    return (*VARIANTS, *(Subject("re-rounded", seed) for seed in range(n_re_rounded)))
 
 
 def open_panels(
@@ -95,45 +93,37 @@ def open_panels(
     rng: np.random.Generator,
     pooling: str = "mean",
     first_layer: int = 0,
-    variants: Sequence[tuple[str, int | None]] = VARIANTS,
+    variants: Sequence[Subject] = VARIANTS,
     together: Sequence[str] = (),
     progress: bool = True,
 ) -> dict[str, Panel]:
     """Panels of every language of a corpus paired with its first one (the anchor).
 
-    Reads the store and captures what is missing (`pooling` with the poolings `together`, where it is none
-    of the usual ones); `first_layer` drops the layers below it. Of imported
-    states it takes what there is: a twin that was not imported is absent, and so is, without token ids,
-    all that is made with them. Raises ParameterError where the corpus has fewer than two languages, and
-    what `capture` raises.
+    `pooling` and the poolings captured `together` with it, and which variants exist: see
+    `states.subjects.open_states`, whose errors are raised. `first_layer` drops the layers below it. Without
+    token ids there is nothing that is made with them. Raises ParameterError where the corpus has fewer than
+    two languages.
     """
     anchor, *others = corpus.languages
     if not others:
         raise ParameterError(
             f"{corpus.name}: found one language ({anchor}); a pair needs an anchor and at least one more."
         )
-    found = imported.find(model, corpus)
-    kept = capture.POOLINGS if found is None else found.poolings
-    captured = capture.ensure_all(
-        model,
-        corpus,
-        corpus.languages,
-        variants=imported.available(model, corpus, variants),
-        poolings=kept if pooling in kept else (together or [pooling]),
-        progress=progress,
+    found = subjects.open_states(
+        model, corpus, variants, poolings=[pooling], together=together, progress=progress
     )
     discovery, _ = corpus.split()
     streams = dict(zip(others, rng.spawn(len(others)), strict=True))
     panels = {}
     for language in others:
-        pairs = {name: _pair(states, pooling, anchor, language) for name, states in captured.items()}
+        pairs = {one.name: _pair(states, pooling, anchor, language) for one, states in found.items()}
         panel = Panel(
             language=language,
             subjects=pairs,
             scenario=corpus.items["scenario"].to_numpy(str),
             group=corpus.items["group"].to_numpy(str),
             discovery=np.asarray(discovery, bool),
-            tokens=_tokens(captured[TRAINED], anchor, language),
+            tokens=_tokens(found[VARIANTS[0]], anchor, language),
             has_scenarios=corpus.has_scenarios,
             texts=tuple(corpus.texts[one] for one in (anchor, language)),
         )
@@ -142,18 +132,13 @@ def open_panels(
 
 
 def open_if_there(model: str, corpus: Corpus, **options) -> dict[str, Panel]:
-    """`open_panels`, or nothing where there is no pair, or imported states do not include these.
-
-    For sensitivity rows: states that nobody saved are no error there.
-    """
+    """`open_panels`, or nothing where there is no pair, or nobody saved these states (sensitivity rows)."""
     if len(corpus.languages) < 2:
         return {}
     try:
         return open_panels(model, corpus, **options)
-    except StoreError:
-        if imported.is_imported(model):
-            return {}
-        raise
+    except AbsentStatesError:
+        return {}
 
 
 def with_controls(panel: Panel, *, rng: np.random.Generator) -> Panel:
@@ -309,20 +294,20 @@ def simulated_panel(
     walks, plant, choice, tokens, controls = rng.spawn(5)
     n = n_scenarios * n_draws
     scenario = np.repeat(np.arange(n_scenarios).astype(str), n_draws)
-    names = [name if seed is None else f"{name}-{seed}" for name, seed in VARIANTS]
-    subjects = {name: _noise_pair(n_layers, n, dim, r) for name, r in zip(names, walks.spawn(6), strict=True)}
-    pair = subjects[TRAINED]
+    streams = zip(VARIANTS, walks.spawn(len(VARIANTS)), strict=True)
+    made = {one.name: _noise_pair(n_layers, n, dim, stream) for one, stream in streams}
+    pair = made[TRAINED]
     planter = {"scenarios": plant_scenarios, "updates": plant_updates}[signal]
     keywords = {"scenario": scenario} if signal == "scenarios" else {}
     planted = planter(pair, rng=plant, **keywords)
     aligned = choice.permutation(n_scenarios) < share * n_scenarios
     rows = aligned[scenario.astype(int)][:, None]
-    subjects[TRAINED] = tuple(np.where(rows, a, b) for a, b in zip(planted, pair, strict=True))
+    made[TRAINED] = tuple(np.where(rows, a, b) for a, b in zip(planted, pair, strict=True))
     discovery = np.zeros(n_scenarios, bool)
     discovery[choice.permutation(n_scenarios)[: n_scenarios // 3]] = True
     panel = Panel(
         language="simulated",
-        subjects=subjects,
+        subjects=made,
         scenario=scenario,
         group=scenario,
         discovery=discovery[scenario.astype(int)],

@@ -17,9 +17,9 @@ import pandas as pd
 
 from ..errors import ParameterError
 from ..measures.resampling import GroupDraws, Interval, draw_groups, interval_of
-from ..states import store
+from ..sources.models import kind_of
 from . import claims
-from .language_pairs import PLANTED, RANDOM_BLOCKS, RE_ROUNDED, SHUFFLED, TRAINED, VARIANTS, Panel
+from .language_pairs import PLANTED, SHUFFLED, TRAINED, VARIANTS, Panel
 from .rules import Control, Evidence
 from .statistics import Statistic
 
@@ -118,7 +118,7 @@ def assemble(
 
 def missing_subjects(study: Study, pair: Panel) -> list[str]:
     """Subjects that the rule of a study requires of the states, or the study itself, and the pair lacks."""
-    from_states = {SHUFFLED, PLANTED, *(store.variant_label(*v) for v in VARIANTS)}
+    from_states = {SHUFFLED, PLANTED, *(one.name for one in VARIANTS)}
     wanted = [name for name in claims.rule(study.claim)["rules"].get("required", ()) if name in from_states]
     absent = [name for name in (*wanted, *study.needs) if name not in pair.subjects]
     return [*absent, "token ids"] if pair.tokens is None and absent else absent
@@ -136,7 +136,7 @@ def require_scenarios(pair: Panel, least: int, why: str) -> None:
 
 def baselines(measured: Measured, subject: str, others: Sequence[str] = ()) -> list[str]:
     """Random-weight baselines, and the `others` that were measured, each but the subject itself."""
-    random = [n for n in measured if n.startswith("random-") and n != RANDOM_BLOCKS]
+    random = [n for n in measured if kind_of(n) == "random"]
     return [n for n in (*random, *(o for o in others if o in measured)) if n != subject]
 
 
@@ -184,7 +184,7 @@ def excesses(
 
 def standard_errors(measured: Sequence[Mapping[str, Values]]) -> dict[str, np.ndarray]:
     """Subject -> standard errors (s,) of its numbers, the median over languages, from their replicates."""
-    names = dict.fromkeys(name for one in measured for name in one if not name.startswith(RE_ROUNDED))
+    names = dict.fromkeys(name for one in measured for name in one if kind_of(name) != "re-rounded")
     return {
         name: np.median([one[name].replicates.std(-1) for one in measured if name in one], axis=0)
         for name in names

@@ -4,19 +4,23 @@ Every command imports what it needs when it is called, so that `zspace --help` a
 that zspace raises on purpose is one message on stderr and exit status 2; `--debug` shows its traceback.
 """
 
+import functools
+import inspect
 import itertools
 import os
-import re
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .. import files
 from ..errors import ParameterError, ZspaceError
-from . import making
+
+if TYPE_CHECKING:
+    from ..sources import corpora
 
 app = typer.Typer(
     name="zspace",
@@ -30,6 +34,7 @@ Grid = Annotated[str, typer.Option(help="Grid of params/grid.yaml, or a YAML fil
 Cores = Annotated[int | None, typer.Option(min=1, help="Processor cores to use; all by default.")]
 Profile = Annotated[str, typer.Option(help="Folder of params/profiles: local or slurm.")]
 Models = Annotated[str | None, typer.Option(help="Comma-separated models instead of the grid's own.")]
+TRACES = Path("notebooks/data/generation_traces.npz")
 
 
 @app.callback()
@@ -39,55 +44,8 @@ def _options(
     """Options of every command; `main` reads --debug itself."""
 
 
-@app.command()
-def capture(
-    model: Annotated[str, typer.Argument(help="Name of models.yaml, hub id, folder or .gguf file.")],
+def _corpus(
     corpus: Annotated[str, typer.Option(help="Name, hub id, folder or file.")] = "number-stories",
-    version: Annotated[str | None, typer.Option(help="spelled-out, digits, as-is, masked.")] = None,
-    languages: Annotated[str | None, typer.Option(help="Comma-separated codes.")] = None,
-    n_scenarios: Annotated[int | None, typer.Option(min=1)] = None,
-    n_draws: Annotated[int | None, typer.Option(min=1)] = None,
-    n_items: Annotated[int | None, typer.Option(min=1, help="First rows of a folder or file.")] = None,
-    difficulty: Annotated[int | None, typer.Option(min=1, max=5)] = None,
-    padding: Annotated[str | None, typer.Option(help="none, sentences, numbers (number stories).")] = None,
-    block: Annotated[int | None, typer.Option(min=1, help="Neighbouring rows that belong together.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the corpus.")] = None,
-    poolings: Annotated[str, typer.Option(help="Some of mean, last, median, trimmed.")] = "mean,last",
-    variants: Annotated[str, typer.Option(help="E.g. trained,random-0,random-blocks-0.")] = "trained",
-    dtype: Annotated[str, typer.Option(help="float32 (reference) or bfloat16.")] = "float32",
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")] = "cpu",
-) -> None:
-    """Record the hidden states of a model (and its twins) on a corpus; what is there is not redone."""
-    wanted = [_variant(name) for name in _names(variants)]
-    from ..sources import corpora
-    from ..states import capture as capturing
-
-    given = {
-        "version": version,
-        "n_scenarios": n_scenarios,
-        "n_draws": n_draws,
-        "n_items": n_items,
-        "difficulty": difficulty,
-        "padding": padding,
-        "block": block,
-        "seed": seed,
-    }
-    texts = corpora.load(
-        corpus, _names(languages) or None, **{k: v for k, v in given.items() if v is not None}
-    )
-    found = capturing.ensure_all(
-        model, texts, variants=wanted, poolings=_names(poolings), dtype=dtype, device=device, progress=True
-    )
-    for label, states in found.items():
-        sizes = ", ".join(f"{size} {dim}s" for dim, size in states.sizes.items() if dim != "position")
-        typer.echo(f"{model} {label}: {sizes}")
-
-
-@app.command("import")
-def import_(
-    path: Annotated[Path, typer.Argument(help=".npz, .safetensors, .pt, or a .yaml mapping to such.")],
-    name: Annotated[str, typer.Option(help="What notebooks get as `model`.")],
-    corpus: Annotated[str, typer.Option(help="The corpus that the states are of.")] = "number-stories",
     version: Annotated[str | None, typer.Option(help="spelled-out, digits, as-is, masked.")] = None,
     languages: Annotated[str | None, typer.Option(help="Comma-separated codes, the anchor first.")] = None,
     n_scenarios: Annotated[int | None, typer.Option(min=1)] = None,
@@ -97,18 +55,62 @@ def import_(
     padding: Annotated[str | None, typer.Option(help="none, sentences, numbers (number stories).")] = None,
     block: Annotated[int | None, typer.Option(min=1, help="Neighbouring rows that belong together.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the corpus.")] = None,
+) -> "corpora.Corpus":
+    """The corpus that a command's options describe; an option that is not given keeps its default."""
+    given = {k: v for k, v in locals().items() if k not in ("corpus", "languages") and v is not None}
+    from ..sources import corpora
+
+    return corpora.load(corpus, _names(languages) or None, **given)
+
+
+def _reads_corpus(command: Callable) -> Callable:
+    """The command with the options of `_corpus` after its own; its argument `texts` is that corpus."""
+    own, added = (inspect.signature(one).parameters for one in (command, _corpus))
+
+    @functools.wraps(command)
+    def called(**given: object) -> None:
+        texts = _corpus(**{name: given.pop(name) for name in added})
+        command(texts=texts, **given)
+
+    every = [p for name, p in (own | added).items() if name != "texts"]
+    called.__signature__ = inspect.Signature([p.replace(kind=p.KEYWORD_ONLY) for p in every])
+    called.__annotations__ = {p.name: p.annotation for p in every}
+    return called
+
+
+@app.command()
+@_reads_corpus
+def capture(
+    model: Annotated[str, typer.Argument(help="Name of models.yaml, hub id, folder or .gguf file.")],
+    texts: "corpora.Corpus",
+    poolings: Annotated[str, typer.Option(help="Some of mean, last, median, trimmed.")] = "mean,last",
+    variants: Annotated[str, typer.Option(help="E.g. trained,random-0,random-blocks-0.")] = "trained",
+    dtype: Annotated[str, typer.Option(help="float32 (reference) or bfloat16.")] = "float32",
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")] = "cpu",
+) -> None:
+    """Record the hidden states of a model (and its baselines) on a corpus; what is there is not redone."""
+    from ..sources.models import Subject
+    from ..states import subjects
+
+    wanted, names = [Subject.parse(name) for name in _names(variants)], _names(poolings)
+    options = {"poolings": names, "together": names, "strict": True, "dtype": dtype, "device": device}
+    for subject, states in subjects.open_states(model, texts, wanted, **options).items():
+        sizes = ", ".join(f"{size} {dim}s" for dim, size in states.sizes.items() if dim != "position")
+        typer.echo(f"{model} {subject.name}: {sizes}")
+
+
+@app.command("import")
+@_reads_corpus
+def import_(
+    path: Annotated[Path, typer.Argument(help=".npz, .safetensors, .pt, or a .yaml mapping to such.")],
+    name: Annotated[str, typer.Option(help="What notebooks get as `model`.")],
+    texts: "corpora.Corpus",
     pooling: Annotated[str, typer.Option(help="How tokens were averaged.")] = "mean",
     last_layer: Annotated[str, typer.Option(help="before-norm, or after-norm: left out.")] = "before-norm",
 ) -> None:
-    """Bring saved states (arrays of layer × item × hidden a language) into the store, checked."""
-    from ..sources import corpora
+    """Bring saved states (one array of layer × item × hidden per language) into the store, checked."""
     from ..states import imported
 
-    given = {"version": version, "n_scenarios": n_scenarios, "n_draws": n_draws, "n_items": n_items}
-    given |= {"difficulty": difficulty, "padding": padding, "block": block, "seed": seed}
-    texts = corpora.load(
-        corpus, _names(languages) or None, **{k: v for k, v in given.items() if v is not None}
-    )
     found = imported.add(path, name, texts, pooling=pooling, last_layer=last_layer)
     tokens = "with" if found.has_tokens else "without"
     typer.echo(f"{name}: {', '.join(found.variants)} in {', '.join(found.languages)}, {tokens} token ids")
@@ -179,8 +181,55 @@ def states() -> None:
     typer.echo(found.to_string(index=False) if len(found) else f"no states in {files.runs_root() / 'states'}")
 
 
-app.command()(making.sweep)
-app.command()(making.traces)
+@app.command()
+def sweep(
+    part: Annotated[list[str] | None, typer.Option(help="E.g. noise (repeatable); all by default.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")] = "cpu",
+    workers: Annotated[int, typer.Option(min=1, help="Processes that measure.")] = 1,
+    seed: Annotated[int, typer.Option(help="Root seed of the items measured on.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Folder; by default that of the committed parts.")] = None,
+    keep: Annotated[bool, typer.Option(help="Keep the trained networks, and read those kept.")] = False,
+) -> None:
+    """Train and measure the parts of the blind sweep that notebooks read instead of training them."""
+    from ..evidence.blind_sweep import grid
+
+    names = list(dict.fromkeys(part or grid.PARTS))
+    unknown = [name for name in names if name not in grid.PARTS]
+    if unknown:
+        raise ParameterError(f"the sweep has no part {', '.join(unknown)}. It has: {', '.join(grid.PARTS)}.")
+    for name in names:
+        options = {"keep": keep, "device": device, "workers": workers, "progress": True}
+        grid.run(name, seed=seed, folder=out, **options)
+        typer.echo(f"{name}: written to {out or grid.FOLDER}")
+
+
+@app.command()
+def traces(
+    model: Annotated[str, typer.Argument(help="Name of models.yaml, hub id or folder.")] = "gemma-3-270m",
+    languages: Annotated[str, typer.Option(help="Comma-separated codes.")] = "de,fr,ru,sw,te",
+    out: Annotated[Path, typer.Option(help="File to write.")] = TRACES,
+    layers: Annotated[str, typer.Option(help="Blocks that the file keeps, comma-separated.")] = "3,6,9,12,15",
+    difficulty: Annotated[int, typer.Option(min=1, max=5, help="Steps of a story.")] = 5,
+    n_draws: Annotated[int, typer.Option(min=1, help="Stories per scenario.")] = 2,
+    n_samples: Annotated[int, typer.Option(min=1, help="Solutions per story.")] = 1,
+    n_kept: Annotated[int, typer.Option(min=1, help="Solutions kept per language.")] = 36,
+    n_steps: Annotated[int, typer.Option(min=64, help="Longest solution, in tokens.")] = 200,
+    temperature: Annotated[float, typer.Option(help="Sampling temperature.")] = 0.5,
+    seed: Annotated[int, typer.Option(help="Root seed.")] = 0,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")] = "cpu",
+) -> None:
+    """Let a model write solutions of stories, and record every layer at every token, with controls."""
+    from ..states.generation import recordings, solving
+
+    codes = [code.strip() for code in languages.split(",") if code.strip()]
+    options = {"difficulty": difficulty, "n_draws": n_draws, "n_samples": n_samples, "n_kept": n_kept}
+    options |= {"n_steps": n_steps, "temperature": temperature, "seed": seed, "device": device}
+    found = solving.ensure(model, codes, **options)
+    blocks = _blocks(layers, found.layers.tolist())
+    recordings.save(recordings.select(found, layers=blocks), out)
+    kept = found.series[found.series["condition"] == "reasoning"]
+    right = int(found.outcomes["correct"].sum())
+    typer.echo(f"{len(found.outcomes)} solutions written, {right} correct, {len(kept)} kept: {out}")
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -251,17 +300,14 @@ def _names(text: str | None) -> list[str]:
     return [name.strip() for name in (text or "").split(",") if name.strip()]
 
 
-def _variant(label: str) -> tuple[str, int | None]:
-    """("random", 0) of "random-0", ("trained", None) of "trained"."""
-    from .grids import VARIANTS
-
-    name, seed = re.fullmatch(r"(.*?)(?:-(\d+))?", label).groups()
-    if name not in VARIANTS or (name == "trained") != (seed is None):
-        raise ParameterError(
-            f"unknown variant {label!r}. Known: trained, "
-            f"{', '.join(f'{v}-SEED' for v in VARIANTS if v != 'trained')} (SEED a number)."
-        )
-    return name, None if seed is None else int(seed)
+def _blocks(text: str, there: list[int]) -> list[int]:
+    try:
+        blocks = [int(word) for word in text.split(",")]
+    except ValueError:
+        blocks = []
+    if not blocks or any(block not in there for block in blocks):
+        raise ParameterError(f"layers {text!r}; expected some of {', '.join(map(str, there))}, with commas.")
+    return blocks
 
 
 def _finish(status: int, written: list[str]) -> None:

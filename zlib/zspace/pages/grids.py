@@ -15,12 +15,11 @@ import yaml
 from .. import files
 from ..errors import ParameterError
 from ..sources.corpora import BUILT_IN
-from ..sources.models import weights
+from ..sources.models import KINDS, Subject, possible, weights
 from ..states.pooling import NAMES as POOLINGS
 from .parameters import check_parameters, known_names, listed, located, notebook_parameters
 
 ANCHOR = "en"  # of pairs, where the corpus has it; else its first language
-VARIANTS = ("trained", "random", "random-blocks", "permuted-embeddings", "re-rounded")
 _CORPUS_FIELDS = {
     "corpus": str,
     "version": str,
@@ -48,7 +47,7 @@ _NOTEBOOK_FIELDS = ("parameters", "per_pair", "own_corpus", "only")
 
 @dataclass(frozen=True)
 class Capture:
-    """Hidden states of one model and its twins on one corpus.
+    """Hidden states of one model and its variants on one corpus.
 
     key : name of its marker and log. model : name, hub id or folder.
     corpus : corpus parameters, flat scalars. variants : ("trained", "random-0", ...). poolings : names joined
@@ -115,7 +114,7 @@ def plan(grid: str, *, models: str | None = None) -> Plan:
     content, base = _grid(grid)
     folder = (base / content["folder"]).resolve() if "folder" in content else files.PROJECT / "notebooks"
     names = _models(models.split(",") if models else content.get("models") or [], Path() if models else base)
-    variants = _variant_names(content.get("variants") or {"trained": []})
+    variants = _subjects(content.get("variants") or {"trained": []})
     corpora = [_corpus(entry, variants, base) for entry in content.get("corpora") or []]
     captures = _all_captures(names, corpora)
     notebooks = content.get("notebooks") or {}
@@ -181,7 +180,7 @@ def _models(names: str | Sequence[str], base: Path) -> list[str]:
     return names
 
 
-def _corpus(entry: Mapping, variants: tuple[str, ...], base: Path) -> tuple[dict[str, object], dict]:
+def _corpus(entry: Mapping, variants: tuple[Subject, ...], base: Path) -> tuple[dict[str, object], dict]:
     """Parameters of a corpus in a grid, and how it is used: its variants, poolings and models."""
     if not isinstance(entry, Mapping) or "corpus" not in entry:
         raise ParameterError(f"a corpus of the grid has no field `corpus`: found {entry!r}.")
@@ -194,7 +193,7 @@ def _corpus(entry: Mapping, variants: tuple[str, ...], base: Path) -> tuple[dict
             raise ParameterError(f"corpus field {name} is {value!r}; expected a value of type {expected}.")
     options = {name: entry.get(name, default) for name, default in _CORPUS_OPTIONS.items()}
     options |= {name: _models(options[name], base) for name in ("only", "except")}
-    options["variants"] = _variant_names(entry["variants"]) if entry.get("variants") else variants
+    options["variants"] = _subjects(entry["variants"]) if entry.get("variants") else variants
     poolings = [name.strip() for name in options["poolings"].split(",") if name]
     known_names("pooling", poolings, POOLINGS, "a corpus of the grid")
     entry = {name: value for name, value in entry.items() if name in _CORPUS_FIELDS}
@@ -222,9 +221,8 @@ def _is_for(model: str, options: Mapping) -> bool:
 
 
 def _capture(model: str, corpus: Mapping, options: Mapping) -> Capture:
-    """One capture; a model whose weights are not quantised has no re-roundings."""
-    quantised = weights.find(model).is_gguf
-    kept = tuple(v for v in options["variants"] if quantised or not v.startswith("re-rounded"))
+    """One capture, of the variants that the model has."""
+    kept = tuple(one.name for one in possible(model, options["variants"]))
     return Capture(_capture_key(model, corpus, options), model, corpus, kept, options["poolings"])
 
 
@@ -303,9 +301,9 @@ def _language_sets(languages: str, per_pair: bool | str) -> list[tuple[str, dict
     return [*together, *apart] if per_pair == "also" else apart
 
 
-def _variant_names(variants: Mapping[str, Sequence[int]]) -> tuple[str, ...]:
-    known_names("variant", variants, VARIANTS, "the grid")
-    return tuple(f"{v}-{s}" if s != "" else v for v, seeds in variants.items() for s in (seeds or [""]))
+def _subjects(variants: Mapping[str, Sequence[int]]) -> tuple[Subject, ...]:
+    known_names("variant", variants, KINDS, "the grid")
+    return tuple(Subject(kind, seed) for kind, seeds in variants.items() for seed in (seeds or [None]))
 
 
 def _capture_key(model: str, corpus: Mapping[str, object], options: Mapping) -> str:

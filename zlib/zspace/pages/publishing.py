@@ -40,7 +40,7 @@ def publish() -> list[Path]:
 
 
 def verdict_table(records: list[dict]) -> str:
-    """Markdown table: a row per claim, model and corpus, with both verdicts, and languages by verdict.
+    """Markdown table: one row per claim, model and corpus, with both verdicts, and languages by verdict.
 
     A claim of one row has its statistic instead of languages, or the reason why there is none.
     """

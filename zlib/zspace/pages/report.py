@@ -1,6 +1,6 @@
 """The report: executed notebooks and the verdicts they recorded, as pages that open without a network.
 
-`build` reads the ledger (one JSON record per claim × model × corpus, with a row per language) and a
+`build` reads the ledger (one JSON record per claim × model × corpus, with one row per language) and a
 folder of executed notebooks; it writes `index.html`, one page per notebook and one `plotly.min.js`.
 Every verdict, number, name and date on the index comes from a record or a notebook.
 """
@@ -16,9 +16,12 @@ import plotly.offline
 from .. import files
 from ..errors import ClaimError
 from ..evidence import claims, statistics
-from . import overview, rendering
-from .overview import ANY
+from ..sources import corpora
+from . import rendering
 
+# Model and corpus of a record that is about neither, such as a theorem's.
+ANY = "any"
+CONTROLS = "controls"  # the notebook that shows all controls
 # Word → symbol and meaning, in the order in which the page explains them.
 VERDICTS = {
     "proved": ("◆", "A proof, and a numerical check of it that could have failed."),
@@ -113,7 +116,7 @@ def page_of(record: dict, pages: list[rendering.Page]) -> rendering.Page | None:
         stated = {k: str(page.parameters[k]) for k in ("model", "corpus") if page.parameters.get(k)}
         if not any(record["notebook"] in part for part in page.source.with_suffix("").parts):
             return 0
-        stated |= {k: overview.corpus_of(page) for k in stated if k == "corpus"}
+        stated |= {k: corpus_of(page) for k in stated if k == "corpus"}
         names = {k: (v, ANY, Path(v).stem) for k, v in stated.items()}
         fits = [record[k] in names[k] or record[k].startswith(f"{v}/") for k, v in stated.items()]
         return 1 + len(fits) if all(fits) else 0
@@ -125,6 +128,55 @@ def page_of(record: dict, pages: list[rendering.Page]) -> rendering.Page | None:
 def verdict_word(verdict: str) -> str:
     """The verdict without its qualification: "supported (association)" is "supported"."""
     return next((word for word in VERDICTS if verdict == word or verdict.startswith(f"{word} (")), "")
+
+
+def side_by_side(groups: list[dict]) -> list[dict]:
+    """The corpora of each model beside each other: claim and language, with one cell per corpus.
+
+    Empty for a model that was measured on one corpus only, and for one that nothing was measured on.
+    """
+    found = []
+    for model in dict.fromkeys(group["model"] for group in groups if group["model"] != ANY):
+        own = [g for g in groups if g["model"] == model and any(row["n_items"] for row in g["rows"])]
+        names = list(dict.fromkeys(group["corpus"] for group in own))
+        if len(names) < 2:
+            continue
+        rows = {}
+        for group in own:
+            for row in group["rows"]:
+                place = rows.setdefault((group["claim"], row["language"]), {"title": group["title"]})
+                place[group["corpus"]] = row
+        lines = [
+            {"title": cells["title"], "language": language, "cells": [cells.get(name) for name in names]}
+            for (_, language), cells in rows.items()
+        ]
+        found.append({"model": model, "corpora": names, "rows": lines})
+    return found
+
+
+def control_pages(pages: list[rendering.Page]) -> list[dict]:
+    """Pages of the notebook `controls`: one line per model and corpus; pages of one pair by its language."""
+    lines: dict[tuple, dict] = {}
+    for page in pages:
+        if page.source.stem.split("--")[0] != CONTROLS:
+            continue
+        model, name = str(page.parameters.get("model", "")), corpus_of(page)
+        line = lines.setdefault((model, name), {"model": model, "corpus": name, "all": None, "pairs": []})
+        if is_pair(page):
+            line["pairs"].append((_languages(page)[-1], page))
+        else:
+            line["all"] = page
+    return list(lines.values())
+
+
+def is_pair(page: rendering.Page) -> bool:
+    """Whether a page is one of the notebook `controls` about a single pair of languages."""
+    return page.source.stem.split("--")[0] == CONTROLS and len(_languages(page)) == 2
+
+
+def corpus_of(page: rendering.Page) -> str:
+    """What the ledger calls the corpus that a page's notebook read, as far as its parameters tell."""
+    return corpora.label(*(str(page.parameters.get(k, "")) for k in ("corpus", "version", "padding")))
 
 
 def _check(record: dict) -> None:
@@ -157,9 +209,9 @@ def _index(records: list[dict], pages: list[rendering.Page]) -> str:
         verdicts=VERDICTS,
         counts={key: Counter(row[key]["word"] for row in rows) for key in claims.READINGS},
         n_rows=len(rows),
-        pages=[page for page in pages if not overview.is_pair(page)],
-        side_by_side=overview.side_by_side(groups),
-        control_pages=overview.control_pages(pages),
+        pages=[page for page in pages if not is_pair(page)],
+        side_by_side=side_by_side(groups),
+        control_pages=control_pages(pages),
         provenance=_provenance(records),
     )
 
@@ -320,6 +372,10 @@ def _number(value: float | None) -> str:
     tiny = 0 < abs(value) < 0.01
     text = f"{value:.1g}" if tiny else f"{value:.3g}" if abs(value) >= 1000 else f"{value:.2f}"
     return text.replace("-", "−")
+
+
+def _languages(page: rendering.Page) -> list[str]:
+    return [code.strip() for code in str(page.parameters.get("languages", "")).split(",") if code.strip()]
 
 
 def _finite(value: object) -> bool:

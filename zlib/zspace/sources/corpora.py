@@ -56,7 +56,7 @@ class Corpus:
         lengths = {code: len(self.texts[code]) for code in self.languages}
         if set(lengths.values()) != {len(self.items)}:
             raise CorpusError(
-                f"{self.name}: {len(self.items)} items, but texts by language {lengths}; one each is needed"
+                f"{self.name}: {len(self.items)} items, but texts by language {lengths}; expected as many"
             )
         if missing := [column for column in ITEM_COLUMNS if column not in self.items]:
             raise CorpusError(f"{self.name}: the items lack the columns {', '.join(missing)}")

@@ -61,7 +61,7 @@ def read(path: Path, languages: Sequence[str] | None) -> Table:
 
 
 def read_files(paths: Mapping[str, Path], columns: Mapping[str, str]) -> Table:
-    """Table of one file a language: Parquet, CSV, TSV or JSONL, or, without `columns`, MGSM's own TSV.
+    """Table of one file per language: Parquet, CSV, TSV or JSONL, or, without `columns`, MGSM's own TSV.
 
     `columns` maps the files' columns to `text` and to the names in COLUMNS; all other columns are ignored.
     Raises CorpusError where a column is absent, or where the languages disagree on anything but the text.
@@ -148,7 +148,7 @@ def _read_mgsm(folder: Path, languages: Sequence[str] | None) -> Table:
 
 
 def _read_mgsm_files(present: Mapping[str, Path]) -> Table:
-    """Questions and answers of MGSM's files, one a language: question<TAB>answer, no header."""
+    """Questions and answers of MGSM's files, one file per language: question<TAB>answer, no header."""
     codes, texts, answers = list(present), {}, {}
     for code in codes:
         pairs = [line.split("\t") for line in _lines(present[code])]

@@ -3,9 +3,9 @@
 h_k is the (B, T, d) residual stream entering block k of a language model with L blocks: h_0 the embedding
 output, h_L the last block's output before the final norm. `states` pools h_0 … h_L of a list of texts,
 `ensure` reads what the store has of a corpus and captures the rest, `ensure_all` does so for a model and
-its twins with one loading of the weights. Imported states (`imports`) are read in the same way, by their
-name, and never captured. Only `ensure` and `ensure_all` touch the disk; torch is loaded
-only where something has to be captured. `traces`, of models that write, is that of `generation`.
+its variants with one loading of the weights. Only these two touch the disk, and torch is loaded only where
+something has to be captured. `subjects` opens captured and imported states alike. `traces`, of models that
+write, is that of `generation`.
 """
 
 import functools
@@ -16,15 +16,19 @@ import numpy as np
 import xarray as xr
 
 from .. import files
-from ..errors import CorpusError, ModelError, ParameterError, StoreError, ZspaceError
+from ..errors import ModelError, ParameterError, ZspaceError
 from ..sources import models
-from . import forward, imported, pooling, store
+from ..sources.models import TRAINED, Subject
+from . import forward, pooling, store
+from .generation import traces
 from .progress import progress_bar
 
 if TYPE_CHECKING:
     import torch
 
     from ..sources.corpora import Corpus
+
+__all__ = ["CODE_VERSION", "POOLINGS", "batches", "ensure", "ensure_all", "is_stored", "states", "traces"]
 
 POOLINGS = ("mean", "last")
 # Part of every store key: raise it when an edit here, in `forward`, in `pooling` or in
@@ -78,8 +82,7 @@ def ensure(
     languages: Sequence[str] | None = None,
     *,
     poolings: Sequence[str] = POOLINGS,
-    variant: str = "trained",
-    seed: int | None = None,
+    subject: Subject = TRAINED,
     dtype: str | None = None,
     device: str = "cpu",
     model: models.LanguageModel | None = None,
@@ -94,7 +97,7 @@ def ensure(
     ----------
     model_name : a name of `params/models.yaml`, a hub id or a path.
     languages : some of `corpus.languages`, in the order wanted; all by default.
-    variant, seed : "trained", or the name and seed of a twin (see `models.twin`).
+    subject : the trained model or a variant of it (see `models.twin`).
     dtype : "float32", "bfloat16", or None for the registry's.
     device : where to run what is missing. Not part of the key: states captured on a GPU serve a laptop.
     model : the trained model if it is at hand already, so that it is not loaded again.
@@ -108,7 +111,7 @@ def ensure(
     CorpusError, ModelError, WeightsUnavailableError : unknown or unusable input.
     StoreError : the store cannot be written, or holds damaged states.
     """
-    request = _request(model_name, corpus, languages, poolings, variant, seed, dtype)
+    request = _request(model_name, corpus, languages, poolings, subject, dtype)
 
     def load():
         return model if model is not None else models.load(model_name, dtype=dtype, device=device)
@@ -119,17 +122,16 @@ def ensure(
 def ensure_all(
     model_name: str,
     corpus: "Corpus",
-    languages: Sequence[str] | None = None,
+    subjects: Sequence[Subject],
     *,
-    variants: Sequence[tuple[str, int | None]] = (("trained", None),),
     poolings: Sequence[str] = POOLINGS,
     dtype: str | None = None,
     device: str = "cpu",
     progress: bool = True,
-) -> dict[str, xr.Dataset]:
-    """`ensure` for several variants of one model: variant label ("trained", "random-0") -> Dataset.
+) -> dict[Subject, xr.Dataset]:
+    """`ensure` for several subjects of one model, in all languages of the corpus: subject -> Dataset.
 
-    The trained weights are loaded once, and not at all where nothing is missing; a twin is freed before
+    The trained weights are loaded once, and not at all where nothing is missing; a variant is freed before
     the next one is made.
     """
 
@@ -137,20 +139,15 @@ def ensure_all(
     def load():
         return models.load(model_name, dtype=dtype, device=device)
 
-    result = {}
-    for variant, seed in variants:
-        request = _request(model_name, corpus, languages, poolings, variant, seed, dtype)
-        result[store.variant_label(variant, seed)] = _serve(*request, corpus, load, progress)
-    return result
+    return {
+        one: _serve(*_request(model_name, corpus, None, poolings, one, dtype), corpus, load, progress)
+        for one in subjects
+    }
 
 
 def is_stored(model_name: str, corpus: "Corpus", *, poolings: Sequence[str]) -> bool:
     """Whether the trained model's states of all languages are there in these poolings; captures nothing."""
-    try:
-        description, marks = _request(model_name, corpus, None, poolings, "trained", None, None)
-    except StoreError:  # imported states without them
-        return False
-    return not store.missing(description, marks)
+    return not store.missing(*_request(model_name, corpus, None, poolings, TRAINED, None))
 
 
 def batches(
@@ -175,22 +172,12 @@ def batches(
 
 
 def _request(
-    model_name: str, corpus: "Corpus", languages, poolings, variant: str, seed: int | None, dtype: str | None
+    model_name: str, corpus: "Corpus", languages, poolings, subject: Subject, dtype: str | None
 ) -> tuple[dict, dict]:
     """What is asked for: the store's description, and language -> fingerprint. Loads no model."""
-    languages = list(corpus.languages if languages is None else languages)
-    unknown = [language for language in languages if language not in corpus.texts]
-    if unknown or not languages:
-        raise CorpusError(
-            f"corpus {corpus.name!r} was loaded without {', '.join(unknown) or 'any language'}; it has "
-            f"{', '.join(corpus.languages)}. Name the languages in corpora.load."
-        )
-    if found := imported.find(model_name, corpus):
-        description = imported.request(found, corpus, languages, poolings, variant, seed)
-    else:
-        identity = models.identity(model_name, variant=variant, seed=seed, dtype=dtype)
-        description = store.describe(identity, corpus, _known(poolings), capture=CODE_VERSION)
-    return description, {language: corpus.language_fingerprint(language) for language in languages}
+    marks = store.fingerprints(corpus, languages)
+    identity = models.identity(model_name, subject=subject, dtype=dtype)
+    return store.describe(identity, corpus, _known(poolings), capture=CODE_VERSION), marks
 
 
 def _serve(
@@ -209,9 +196,9 @@ def _serve(
 
 
 def _variant(model: models.LanguageModel, wanted: Mapping) -> models.LanguageModel:
-    """The trained model or its twin, whichever has the identity wanted."""
+    """The trained model or the variant that has the identity wanted."""
     if model.identity() != wanted:
-        model = models.twin(model, wanted["variant"], wanted["seed"])
+        model = models.twin(model, Subject(wanted["variant"], wanted["seed"]))
     found = model.identity()
     if found != wanted:
         differing = sorted(k for k in wanted.keys() | found.keys() if wanted.get(k) != found.get(k))
@@ -230,7 +217,7 @@ def _capture(model, corpus: "Corpus", fingerprints: Mapping, description: Mappin
     }
     with _token_bar([pair for pairs in tokens.values() for pair in pairs], progress) as bar:
         for language, fingerprint in fingerprints.items():
-            bar.set_description(f"{model.name} {store.variant_label(model.variant, model.seed)} {language}")
+            bar.set_description(f"{model.name} {model.subject.name} {language}")
             pooled = _pool(model, tokens[language], description["poolings"], None, bar)
             content = [ids[mask] for ids, mask in tokens[language]]
             store.write(description, language, fingerprint, pooled, content, corpus.items)

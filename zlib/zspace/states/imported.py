@@ -2,12 +2,12 @@
 
 A file (.npz, .safetensors, or .pt of tensors) holds arrays named `language`, `variant/language` or
 `variant/language/pooling`, each (L+1, n, d): layer, item, hidden; and token ids `token_ids/language`
-(n, T), padded with -1. `variant` is "trained" (the default) or the label of a twin, such as "random-0".
+(n, T), padded with -1. `variant` is "trained" (the default) or the name of a variant, such as "random-0".
 Arrays that lie in several files are gathered by a small YAML mapping with the same names as keys. Rows are
 the items of a corpus that `corpora.load` can load, in its order.
 
 Imported states are known by a name, which notebooks take as `model`. They are checked like captured ones;
-nothing is computed for them, so that a twin that was not imported stays absent.
+nothing is computed for them, so that a variant that was not imported stays absent.
 """
 
 import datetime
@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import xarray as xr
 
 from .. import files
-from ..errors import StoreError
-from ..sources import models
+from ..errors import AbsentStatesError, ParameterError, StoreError
+from ..sources.models import Subject
 from . import arrays, store
 from .pooling import NAMES as POOLINGS
 from .store import NO_TOKEN
@@ -39,8 +40,8 @@ _VERSION = 1  # part of every imported key; raise when a change below changes wh
 class Imported:
     """States imported under one name for one corpus.
 
-    `digest` identifies the content of all arrays; `variants` are labels ("trained", "random-0"), `languages`
-    and `poolings` what each of them has; `has_tokens` whether token ids came along.
+    `digest` identifies the content of all arrays; `variants` are names of subjects ("trained", "random-0"),
+    `languages` and `poolings` what each of them has; `has_tokens` whether token ids came along.
     """
 
     name: str
@@ -52,15 +53,20 @@ class Imported:
     poolings: tuple[str, ...]
     has_tokens: bool
 
-    def identity(self, variant: str, seed: int | None) -> dict:
+    @property
+    def subjects(self) -> tuple[Subject, ...]:
+        """What the states are of."""
+        return tuple(map(Subject.parse, self.variants))
+
+    def identity(self, subject: Subject) -> dict:
         """What `models.identity` says of a captured model."""
         tokenizer = self.digest if self.has_tokens else "none"
         marks = {"kind": "imported", "revision": self.digest, "weights": self.digest, "tokenizer": tokenizer}
         return {
             "model": self.name,
             **marks,
-            "variant": variant,
-            "seed": seed,
+            "variant": subject.kind,
+            "seed": subject.seed,
             "dtype": "float32",
             "versions": {},
         }
@@ -69,7 +75,7 @@ class Imported:
 def find(name: str, corpus: "Corpus") -> Imported | None:
     """States imported under a name for a corpus (its name and version); None for a name never imported.
 
-    Raises StoreError where that name was imported for other corpora only.
+    Raises AbsentStatesError where that name was imported for other corpora only.
     """
     known = _registry(name)
     if not known:
@@ -79,52 +85,29 @@ def find(name: str, corpus: "Corpus") -> Imported | None:
             lists = {k: tuple(entry[k]) for k in ("variants", "languages", "poolings")}
             return Imported(**{**{k: entry[k] for k in Imported.__dataclass_fields__}, **lists})
     there = ", ".join(f"{entry['corpus']}/{entry['version']}" for entry in known)
-    raise StoreError(
+    raise AbsentStatesError(
         f"the imported states of {name!r} belong to {there}, not to {corpus.name}/{corpus.version}. Load "
         "that corpus, or import states of this one under the same name."
     )
 
 
-def is_imported(name: str) -> bool:
-    """Whether states were imported under that name."""
-    return bool(_registry(name))
+def open_states(found: Imported, corpus: "Corpus", subject: Subject, poolings: Sequence[str]) -> xr.Dataset:
+    """Imported states of a subject in all languages of a corpus, as `store.open` describes them.
 
-
-def available(
-    name: str, corpus: "Corpus", variants: Sequence[tuple[str, int | None]]
-) -> list[tuple[str, int | None]]:
-    """Those of the (variant, seed) that can be had: what was imported, all for a model that is captured."""
-    found = find(name, corpus)
-    return [v for v in variants if found is None or store.variant_label(*v) in found.variants]
-
-
-def request(
-    found: Imported,
-    corpus: "Corpus",
-    languages: Sequence[str],
-    poolings: Sequence[str],
-    variant: str,
-    seed: int | None,
-) -> dict:
-    """Description of imported states that are there; raises StoreError: none can be captured for them."""
-    label = store.variant_label(variant, seed)
-    absent = [*([label] if label not in found.variants else []), *set(languages).difference(found.languages)]
+    Raises AbsentStatesError where the subject, a language, a pooling or these texts were not imported.
+    """
+    absent = [] if subject in found.subjects else [subject.name]
+    absent += [code for code in corpus.languages if code not in found.languages]
     absent += [f"{name} pooling" for name in poolings if name not in found.poolings]
-    described = description(found, corpus, variant, seed)
-    marks = {code: corpus.language_fingerprint(code) for code in languages if code in corpus.texts}
+    described, marks = _description(found, corpus, subject), store.fingerprints(corpus)
     if absent or store.missing(described, marks):
         there = [", ".join(part) for part in (found.variants, found.languages, found.poolings)]
-        raise StoreError(
+        raise AbsentStatesError(
             f"the imported states of {found.name!r} lack {', '.join(absent) or 'these texts and items'}; "
             f"they have {there[0]} in {there[1]} ({there[2]} pooling) for {corpus.name}/{corpus.version} as "
             "it was loaded then. Import what is missing, or ask for less."
         )
-    return described
-
-
-def description(found: Imported, corpus: "Corpus", variant: str, seed: int | None) -> dict:
-    """What the store knows a variant's states by."""
-    return store.describe(found.identity(variant, seed), corpus, found.poolings, imported=_VERSION)
+    return store.open(store.folder(described).name, marks)
 
 
 def add(
@@ -168,8 +151,8 @@ def add(
             "of every language, or of none."
         )
     found = _imported(name, corpus, states, tokens)
-    for variant in found.variants:
-        _write(found, variant, corpus, states, tokens)
+    for subject in found.subjects:
+        _write(found, subject, corpus, states, tokens)
     _register(found, path)
     return found
 
@@ -190,7 +173,10 @@ def _sorted(found: dict, path: Path, pooling: str, corpus: "Corpus") -> tuple[di
                 f"VARIANT/LANGUAGE/POOLING or {TOKEN_IDS}/LANGUAGE, with a language of the corpus "
                 f"({', '.join(corpus.languages)}) and a pooling ({', '.join(POOLINGS)})."
             )
-        _variant(parts[0], path)
+        try:
+            Subject.parse(parts[0])
+        except ParameterError as error:
+            raise StoreError(f"{path.name}: {error}") from error
         if tuple(parts) in states:
             raise StoreError(f"{path.name} holds {'/'.join(parts)} twice, under a short and a long name.")
         states[tuple(parts)] = array
@@ -199,19 +185,6 @@ def _sorted(found: dict, path: Path, pooling: str, corpus: "Corpus") -> tuple[di
             f"{path.name} holds no states of the trained model; expected arrays named by language."
         )
     return states, tokens
-
-
-def _variant(label: str, path: Path) -> tuple[str, int | None]:
-    """("random", 0) of "random-0"."""
-    name, _, seed = label.rpartition("-")
-    if label == "trained":
-        return label, None
-    if name in models.VARIANTS[1:] and seed.isdecimal() and seed == str(int(seed)):
-        return name, int(seed)
-    raise StoreError(
-        f"{path.name}: unknown variant {label!r}; known: trained, "
-        f"{', '.join(f'{v}-SEED' for v in models.VARIANTS[1:])}."
-    )
 
 
 def _checked(place: tuple, array: np.ndarray, corpus: "Corpus", last_layer: str) -> np.ndarray:
@@ -298,15 +271,20 @@ def _imported(name: str, corpus: "Corpus", states: Mapping, tokens: Mapping) -> 
     )
 
 
-def _write(found: Imported, variant: str, corpus: "Corpus", states: Mapping, tokens: Mapping) -> None:
-    described = description(found, corpus, *_variant(variant, Path(found.name)))
+def _write(found: Imported, subject: Subject, corpus: "Corpus", states: Mapping, tokens: Mapping) -> None:
+    described = _description(found, corpus, subject)
     for code in found.languages:
         none = [np.zeros(0, np.int32)] * len(corpus)
         ids = [row[row >= 0] for row in tokens[code]] if found.has_tokens else none
-        pooled = {pooling: states[variant, code, pooling] for pooling in found.poolings}
+        pooled = {pooling: states[subject.name, code, pooling] for pooling in found.poolings}
         mark = corpus.language_fingerprint(code)
         with files.lock(store.folder(described)):
             store.write(described, code, mark, pooled, ids, corpus.items)
+
+
+def _description(found: Imported, corpus: "Corpus", subject: Subject) -> dict:
+    """What the store knows a subject's states by."""
+    return store.describe(found.identity(subject), corpus, found.poolings, imported=_VERSION)
 
 
 def _check_name(name: str) -> None:

@@ -21,7 +21,7 @@ import xarray as xr
 import zarr
 
 from .. import files
-from ..errors import StoreError
+from ..errors import CorpusError, StoreError
 
 ITEM_COLUMNS = ("scenario", "category", "difficulty", "answer", "group")
 NO_TOKEN = -1
@@ -43,11 +43,6 @@ LISTING_COLUMNS = (
 )
 
 
-def variant_label(variant: str, seed: int | None) -> str:
-    """Name of a variant in tables and figures: "trained", "random-0", "permuted-embeddings-1"."""
-    return variant if seed is None else f"{variant}-{seed}"
-
-
 def describe(identity: Mapping, corpus, poolings: Sequence[str], **options) -> dict:
     """All that decides the numbers of a capture except the texts, which each language's fingerprint covers.
 
@@ -65,6 +60,21 @@ def describe(identity: Mapping, corpus, poolings: Sequence[str], **options) -> d
         **options,
     }
     return json.loads(json.dumps(description, sort_keys=True))
+
+
+def fingerprints(corpus, languages: Sequence[str] | None = None) -> dict[str, str]:
+    """Language -> fingerprint of its texts; of all languages by default.
+
+    Raises CorpusError for a language that the corpus was loaded without.
+    """
+    languages = list(corpus.languages if languages is None else languages)
+    unknown = [language for language in languages if language not in corpus.texts]
+    if unknown or not languages:
+        raise CorpusError(
+            f"corpus {corpus.name!r} was loaded without {', '.join(unknown) or 'any language'}; it has "
+            f"{', '.join(corpus.languages)}. Name the languages in corpora.load."
+        )
+    return {language: corpus.language_fingerprint(language) for language in languages}
 
 
 def folder(description: Mapping) -> Path:

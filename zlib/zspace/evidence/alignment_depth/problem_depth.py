@@ -17,7 +17,7 @@ from ...measures.resampling import GroupDraws, Interval
 from ...sources import corpora
 from ...states.generation import recordings
 from ..error_rates import Worlds, from_errors
-from ..language_pairs import PERMUTED, PLANTED, SHUFFLED, TRAINED, Panel, open_panels, spread
+from ..language_pairs import PERMUTED, PLANTED, SHUFFLED, TRAINED, VARIANTS, Panel, open_panels, spread
 from ..rules import Evidence
 from ..study import Study, Values, baselines, draw, excesses, judge, present, standard_errors
 from .activity import PERMUTED_LEVELS, permuted_levels, require_levels
@@ -228,7 +228,7 @@ def read_generation_lengths(
         return {}
     told = {name: traces.about[name] for name in ("n_draws", "difficulty", "seed")}
     texts = corpora.load("number-stories", ["en", *languages], version="spelled-out", **told)
-    pairs = open_panels(model, texts, rng=rng, variants=(("trained", None),), progress=False)
+    pairs = open_panels(model, texts, rng=rng, variants=VARIANTS[:1], progress=False)
     written = traces.outcomes[~traces.outcomes["looping"] & (traces.outcomes["stopped"] != "length")]
     found = {}
     for language, panel in pairs.items():

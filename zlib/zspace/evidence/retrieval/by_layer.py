@@ -15,6 +15,7 @@ import pandas as pd
 from ...measures import alignment
 from ...measures.resampling import GroupDraws, Interval, holm, permutation_max, stratified_permutations
 from ...measures.text_baselines import lexical_outcomes, ngram_outcomes
+from ...sources.models import kind_of
 from ..error_rates import Size, Worlds, calibrated
 from ..language_pairs import (
     PERMUTED,
@@ -138,7 +139,7 @@ def aligned_statistics(
     A baseline is compared with the other ones and the texts. Controls have one value each; the upper limit is
     the excess over their mean (see `shifted`).
     """
-    permuted = () if subject.startswith("random-") else (PERMUTED,)
+    permuted = () if kind_of(subject) in ("random", "random-blocks") else (PERMUTED,)
     others = baselines(measured, subject, (*permuted, SURFACE, SPELLING))
     controls = {name: float(measured[name].peak.mean()) for name in others}
     own = draws.mean(measured[subject].peak, bounds=(0, 1))

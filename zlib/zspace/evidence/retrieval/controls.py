@@ -16,7 +16,7 @@ from ...files import params
 from ...measures import alignment, language_probe, text_baselines
 from ...measures.resampling import Interval
 from ...sources import corpora, stories
-from ...states import capture, imported
+from ...states import subjects
 from .. import language_pairs
 from ..language_pairs import PERMUTED, RANDOM_BLOCKS, SHUFFLED, TRAINED, Panel, own_overlap
 from ..study import confirmed_interval
@@ -148,8 +148,7 @@ def open_poolings(
     model: str, corpus: corpora.Corpus, *, rng: np.random.Generator, capture_missing: bool = False
 ) -> dict[str, dict[str, Panel]]:
     """Panels of the trained model by pooling of SINK_POOLINGS; those not there are left out, or captured."""
-    is_there = imported.is_imported(model) or capture.is_stored(model, corpus, poolings=SINK_POOLINGS)
-    if not is_there and not capture_missing:
+    if not capture_missing and not subjects.is_there(model, corpus, poolings=SINK_POOLINGS):
         return {}
     options = {"variants": language_pairs.VARIANTS[:1], "together": SINK_POOLINGS, "progress": False}
     streams = zip(SINK_POOLINGS, rng.spawn(len(SINK_POOLINGS)), strict=True)

@@ -16,6 +16,7 @@ from ... import theory
 from ...measures import residual
 from ...measures.accumulation import PARTS, accumulation_shares
 from ...measures.resampling import GroupDraws, Interval, interval_of
+from ...sources.models import kind_of
 from ..error_rates import Size, Worlds, calibrated
 from ..language_pairs import PERMUTED, PLANTED, SHUFFLED, TRAINED, Panel, simulated_panel, standardised
 from ..rules import Evidence
@@ -189,7 +190,7 @@ def matched_statistics(
     """Excess of matched over shuffled distances beyond every control, and the largest rise of log r."""
     own, found = measured[subject], {}
     if own.nearness is not None:
-        permuted = () if subject.startswith("random-") else (PERMUTED,)
+        permuted = () if kind_of(subject) in ("random", "random-blocks") else (PERMUTED,)
         others = baselines(measured, subject, permuted)
         controls = {name: float(measured[name].nearness.estimate) for name in others}
         found["matched_excess"] = shifted(own.nearness, controls)

@@ -1,9 +1,9 @@
-"""Twins of a language model: the same architecture and tokenizer, with some or all weights not trained.
+"""Variants of a language model: the same architecture and tokenizer with other weights.
 
-They are the controls of everything measured on a model: `random` asks what architecture and tokens do
-alone, `random-blocks` what trained embeddings do without trained blocks, `permuted-embeddings` what
-trained blocks do with rows that mean something else. `re-rounded` is no control but the same model: what its
-weights may have been before they were quantised. Twins share memory with the trained model where they can
+Three kinds are baselines of everything measured on a model: `random` shows what architecture and tokens do
+alone, `random-blocks` what trained embeddings do without trained blocks, `permuted-embeddings` what trained
+blocks do with rows that mean something else. `re-rounded` is no baseline but the same model, with weights as
+they may have been before they were quantised. Variants share memory with the trained model where they can
 and never change it.
 """
 
@@ -16,7 +16,8 @@ import numpy as np
 
 from ...errors import ModelError
 from . import blocks, rounding, weights
-from .language_model import VARIANTS, LanguageModel, check_variant
+from .language_model import LanguageModel
+from .subject import KINDS, TRAINED, Subject
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -24,13 +25,12 @@ if TYPE_CHECKING:
 _BIN = 256  # token ids in one frequency bin of `permuted_embeddings_twin`
 
 
-def twin(model: LanguageModel, variant: str, seed: int | None) -> LanguageModel:
-    """The named variant of a trained model: "trained" (itself, seed None) or one of its twins."""
-    check_variant(variant, seed)
-    if variant == "trained":
+def twin(model: LanguageModel, subject: Subject) -> LanguageModel:
+    """A subject made from the trained model: itself, or the variant asked for."""
+    if subject == TRAINED:
         return model
     makers = (random_twin, random_blocks_twin, permuted_embeddings_twin, re_rounded_twin)
-    return dict(zip(VARIANTS[1:], makers, strict=True))[variant](model, seed)
+    return dict(zip(KINDS[1:], makers, strict=True))[subject.kind](model, subject.seed)
 
 
 def random_twin(model: LanguageModel, seed: int) -> LanguageModel:
@@ -39,7 +39,7 @@ def random_twin(model: LanguageModel, seed: int) -> LanguageModel:
     Initialised in float32 on the CPU from a generator of its own and then rounded and moved, so a seed
     means the same weights on any device; the global random state is left as it was.
     """
-    return _as_twin(model, _fresh(model, seed), "random", seed)
+    return _as_twin(model, _fresh(model, seed), Subject("random", seed))
 
 
 def random_blocks_twin(model: LanguageModel, seed: int) -> LanguageModel:
@@ -50,7 +50,7 @@ def random_blocks_twin(model: LanguageModel, seed: int) -> LanguageModel:
     for name, parameter in list(network.named_parameters(remove_duplicate=False)):
         if id(parameter) not in fresh:
             _assign(network, name, model.network.get_parameter(name))
-    return _as_twin(model, network, "random-blocks", seed)
+    return _as_twin(model, network, Subject("random-blocks", seed))
 
 
 def permuted_embeddings_twin(model: LanguageModel, seed: int) -> LanguageModel:
@@ -69,7 +69,7 @@ def permuted_embeddings_twin(model: LanguageModel, seed: int) -> LanguageModel:
     with torch.no_grad():
         rows = original[torch.as_tensor(order, device=original.device)]
     network.get_input_embeddings().weight = torch.nn.Parameter(rows, requires_grad=False)
-    return _as_twin(model, network, "permuted-embeddings", seed)
+    return _as_twin(model, network, Subject("permuted-embeddings", seed))
 
 
 def re_rounded_twin(model: LanguageModel, seed: int) -> LanguageModel:
@@ -91,18 +91,18 @@ def re_rounded_twin(model: LanguageModel, seed: int) -> LanguageModel:
         spread = torch.from_numpy(step).repeat_interleave(rounding.GROUP, -1)
         drawn = (stored.detach().cpu().float() + noise * spread).to(stored.dtype)
         _assign(network, name, torch.nn.Parameter(drawn.to(stored.device), requires_grad=False))
-    return _as_twin(model, network, "re-rounded", seed)
+    return _as_twin(model, network, Subject("re-rounded", seed))
 
 
-def _as_twin(model: LanguageModel, network: "nn.Module", variant: str, seed: int) -> LanguageModel:
+def _as_twin(model: LanguageModel, network: "nn.Module", subject: Subject) -> LanguageModel:
     network.eval().requires_grad_(False)
     parts = blocks.anatomy(network)
-    return replace(model, network=network, variant=variant, seed=seed, **vars(parts))
+    return replace(model, network=network, subject=subject, **vars(parts))
 
 
 def _require_trained(model: LanguageModel) -> None:
-    if model.variant != "trained":
-        raise ModelError(f"a twin is made of the trained model, this one is {model.variant!r}.")
+    if model.subject != TRAINED:
+        raise ModelError(f"variants are made from the trained model; this one is {model.subject.name!r}.")
 
 
 def _fresh(model: LanguageModel, seed: int) -> "nn.Module":

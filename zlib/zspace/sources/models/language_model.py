@@ -1,8 +1,7 @@
 """A language model in memory: its parts, what identifies its numbers, and its tokens.
 
 A `LanguageModel` holds a decoder-only transformer with L blocks and hidden size d, its tokenizer and the
-parts that `capture` hooks. `VARIANTS` are the trained model and its baselines. Importing this module imports
-neither torch nor transformers.
+parts that `capture` hooks. Importing this module imports neither torch nor transformers.
 """
 
 import os
@@ -14,12 +13,12 @@ import numpy as np
 
 from ...errors import ModelError
 from . import blocks, weights
+from .subject import TRAINED, Subject
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-VARIANTS = ("trained", "random", "random-blocks", "permuted-embeddings", "re-rounded")
 CONSTRUCTION = 1  # part of every baseline's identity; raise when a change of `baselines` changes its weights
 _DTYPES = ("float32", "bfloat16")
 
@@ -29,15 +28,14 @@ class LanguageModel:
     """A decoder-only transformer in evaluation mode, its tokenizer and its anatomy.
 
     `network` is the whole causal language model; `trunk` yields its last hidden state without the LM
-    head; `blocks` are its L blocks; `final_norm` follows h_L. `variant` is one of VARIANTS, `seed` that
-    of a twin (None if trained). `dtype` is "float32" or "bfloat16"; `device` is where token ids go.
+    head; `blocks` are its L blocks; `final_norm` follows h_L. `subject` says which weights it has: the
+    trained ones, or those of a variant. `dtype` is "float32" or "bfloat16"; `device` is where token ids go.
     `source` identifies the weights, `origin` says where they lie (None for a network made in memory).
     """
 
     name: str
     revision: str
-    variant: str
-    seed: int | None
+    subject: Subject
     network: "nn.Module"
     tokenizer: object
     trunk: "nn.Module"
@@ -60,62 +58,53 @@ class LanguageModel:
 
     def identity(self) -> dict:
         """All that decides this model's numbers, JSON-serialisable; equals `identity(name, ...)`."""
-        return _identity(self.name, self.source, self.variant, self.seed, self.dtype)
+        return _identity(self.name, self.source, self.subject, self.dtype)
 
 
 def identity(
-    name_or_path: str | os.PathLike,
-    *,
-    variant: str = "trained",
-    seed: int | None = None,
-    dtype: str | None = None,
+    name_or_path: str | os.PathLike, *, subject: Subject = TRAINED, dtype: str | None = None
 ) -> dict:
     """All that decides a model's numbers, without loading it (no torch); equals `load(...).identity()`.
 
-    Raises ModelError for an unknown name, variant or dtype, or a seed that does not fit the variant.
+    Raises ModelError for an unknown name or dtype.
     """
     source = weights.find(name_or_path)
-    check_variant(variant, seed)
     dtype = checked_dtype(dtype or source.dtype)
-    return _identity(source.name, weights.identify(source), variant, seed, dtype)
+    return _identity(source.name, weights.identify(source), subject, dtype)
 
 
-def longest_context(model: LanguageModel) -> int | None:
-    """Positions that a model knows; None where its configuration does not say."""
-    return getattr(model.network.config.get_text_config(), "max_position_embeddings", None)
+def possible(name_or_path: str | os.PathLike, subjects: Sequence[Subject]) -> list[Subject]:
+    """Those of the subjects that a model has: re-roundings only where its weights are quantised."""
+    quantised = weights.find(name_or_path).is_gguf
+    return [one for one in subjects if quantised or one.kind != "re-rounded"]
 
 
-def tokenize(model: LanguageModel, texts: Sequence[str]) -> list[tuple[np.ndarray, np.ndarray]]:
+def tokenize(
+    model: LanguageModel, texts: Sequence[str], *, n_more: int | Sequence[int] = 0
+) -> list[tuple[np.ndarray, np.ndarray]]:
     """Token ids (T,) int64 of each text and which are content (T,) bool: False for BOS and the like.
 
-    Nothing is truncated. Raises ModelError naming the row of a text without a content token, or longer
-    than the positions the model knows.
+    Nothing is truncated. `n_more` tokens are still to follow the texts, or each of them. Raises ModelError
+    naming the row of a text without a content token, or with more tokens than the positions the model knows.
     """
     tokenizer = model.tokenizer
     encoded = tokenizer(list(texts), padding=False, truncation=False, return_special_tokens_mask=True)
     special = np.array(sorted(set(tokenizer.all_special_ids) - _plain_unknown(tokenizer)), dtype=np.int64)
-    longest = longest_context(model)
+    longest = getattr(model.network.config.get_text_config(), "max_position_embeddings", None)
+    parts = (encoded["input_ids"], encoded["special_tokens_mask"], np.broadcast_to(n_more, len(texts)))
     result = []
-    for row, (ids, mask) in enumerate(zip(encoded["input_ids"], encoded["special_tokens_mask"], strict=True)):
+    for row, (ids, mask, more) in enumerate(zip(*parts, strict=True)):
         ids = np.asarray(ids, dtype=np.int64)
         content = ~(np.asarray(mask, dtype=bool) | np.isin(ids, special))
         if not content.any():
             raise ModelError(f"row {row}: {texts[row]!r} has no content token for {model.name}.")
-        if longest and len(ids) > longest:
+        if longest and len(ids) + more > longest:
             raise ModelError(
-                f"row {row}: {len(ids)} tokens, {model.name} knows {longest} positions. Split it."
+                f"row {row}: {len(ids)} tokens{f' and {more} to come' if more else ''}, {model.name} knows "
+                f"{longest} positions. {'Shorten it or ask for fewer steps' if more else 'Split it'}."
             )
         result.append((ids, content))
     return result
-
-
-def check_variant(variant: str, seed: int | None) -> None:
-    """Raise ModelError for an unknown variant, or a seed where none belongs or none where one does."""
-    if variant not in VARIANTS:
-        raise ModelError(f"no variant {variant!r}; there are {', '.join(VARIANTS)}.")
-    if (seed is None) != (variant == "trained"):
-        wanted = "no seed" if variant == "trained" else "an integer seed"
-        raise ModelError(f"variant {variant!r} takes {wanted}, got {seed!r}.")
 
 
 def checked_dtype(dtype: str) -> str:
@@ -130,14 +119,14 @@ def checked_dtype(dtype: str) -> str:
     return dtype
 
 
-def _identity(name: str, source: dict, variant: str, seed: int | None, dtype: str) -> dict:
+def _identity(name: str, source: dict, subject: Subject, dtype: str) -> dict:
     versions = {package: weights.version_of(package) for package in ("torch", "transformers")}
-    construction = {} if variant == "trained" else {"construction": CONSTRUCTION}
+    construction = {} if subject == TRAINED else {"construction": CONSTRUCTION}
     return {
         "model": name,
         **source,
-        "variant": variant,
-        "seed": seed,
+        "variant": subject.kind,
+        "seed": subject.seed,
         **construction,
         "dtype": dtype,
         "versions": versions,

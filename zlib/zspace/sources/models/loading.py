@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ...errors import ModelError
 from . import blocks, fetching, verification, weights
 from .language_model import LanguageModel, checked_dtype
+from .subject import TRAINED
 
 if TYPE_CHECKING:
     from torch import nn
@@ -42,8 +43,7 @@ def load(
     return LanguageModel(
         name=source.name,
         revision=found["revision"],
-        variant="trained",
-        seed=None,
+        subject=TRAINED,
         network=network,
         tokenizer=tokenizer,
         dtype=dtype,

@@ -2,9 +2,9 @@
 
 A quantised tensor holds small integers, *codes*, and a scale per block of 16 or 32 neighbours in a row; a
 weight's *step* is what it gains when its code rises by one. The weight before rounding lay within half a
-step of what is stored (but for the few, under one in a hundred, that their block's range cut off), so that
-uniform noise of that width gives weights that the same scales would have rounded to the same codes: what a
-result says on several of these draws does not depend on the rounding.
+step of what is stored (but for the few, under one in a hundred, that their block's range cut off). Uniform
+noise of that width gives weights that the same scales would have rounded to the same codes. A result that
+holds on several such draws does not depend on the rounding.
 
 Steps are read off the file itself: it is written twice more, with all codes at zero and all at one, and
 converted like the model; the difference of the two is the step of every weight, whatever the conversion does

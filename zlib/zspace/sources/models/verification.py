@@ -19,7 +19,7 @@ _PROMPT_LENGTHS = (9, 5)
 
 
 def verify(network: "nn.Module", parts: Anatomy) -> None:
-    """Check on short prompts that the states hooked are the residual stream that DESIGN speaks of.
+    """Check on short prompts that the hooked states are a residual stream.
 
     Per block, the outputs of its attention and MLP branches (after any post-norm) sum to h_{k+1} - h_k;
     the final norm of h_L is the model's own last hidden state; a prompt alone has the states it has in

@@ -10,7 +10,6 @@ from .bounds import (
     bayes_predictions,
     bayes_task_r2,
     language_posterior,
-    linear_task_r2,
 )
 from .world import LATENTS, TARGETS, TRANSFORMS, Items, Mixture, World, replicate
 
@@ -26,6 +25,5 @@ __all__ = [
     "bayes_predictions",
     "bayes_task_r2",
     "language_posterior",
-    "linear_task_r2",
     "replicate",
 ]

@@ -74,23 +74,6 @@ def bayes_language_accuracy(world: World, *, rng: np.random.Generator, n: int = 
     return float(np.concatenate(posteriors).max(1).mean())
 
 
-def linear_task_r2(world: World) -> float:
-    r"""Bound of the linear target behind blind rotations of Gaussian problems, in closed form.
-
-    .. math:: R^2 = \|\textstyle\sum_l \alpha_l Q_l\|_F^2 / (d (1 + \epsilon^2))
-
-    Raises ValueError for any other world.
-    """
-    blind = world.transform == "orthogonal" and not world.flag and not world.centroid
-    if not (blind and world.target == "linear" and world.latent == "gaussian"):
-        raise ValueError(
-            "the closed form is for a linear target, Gaussian problems and rotations without flag or "
-            "centroid; use bayes_task_r2."
-        )
-    mean = np.einsum("l,lij->ij", world.share, world.parts.transforms)
-    return float((mean**2).sum() / (world.dim * (1 + world.noise**2)))
-
-
 def bayes_predictions(
     world: World, inputs, *, rng: np.random.Generator, n_draws: int = 16
 ) -> tuple[np.ndarray, np.ndarray]:

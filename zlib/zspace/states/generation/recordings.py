@@ -28,10 +28,9 @@ class Recordings:
 
     Attributes
     ----------
-    series : a row a series: condition ("reasoning", "copying", "random-0", ..., "plain"), language,
-        scenario, item,
-        sample, correct, looping, stopped, n_steps, start (its first step).
-    outcomes : a row for every solution that was written, kept or not, with the same columns.
+    series : one row per series: condition ("reasoning", "copying", "random-0", ..., "plain"), language,
+        scenario, item, sample, correct, looping, stopped, n_steps, start (its first step).
+    outcomes : one row per solution that was written, kept or not, with the same columns.
     layers : (K,) blocks whose contributions are kept.
     update_energy : (K, S) ||f_l||^2 of each step.
     step_energy : (K, S) squared change of the state before block l since the last step.

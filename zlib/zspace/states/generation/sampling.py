@@ -116,7 +116,7 @@ def exact_attention(device: "torch.device") -> contextlib.AbstractContextManager
 
 
 def sample(logits: "Tensor", uniform: "Tensor", temperature: float) -> "tuple[Tensor, Tensor, Tensor]":
-    """A token a row from its distribution at `temperature`; its log-probability and the entropy at 1."""
+    """One token per row, drawn at `temperature`; its log-probability and the entropy at temperature 1."""
     import torch
 
     log_p = logits.float().log_softmax(-1)

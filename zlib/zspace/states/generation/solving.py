@@ -46,7 +46,7 @@ def record(
     n_samples : solutions written for each prompt.
     n_kept : of each language, at most: correct ones first, then others, none that loops or has fewer than
         MIN_STEPS steps; within both in the order of the prompts. All that were written are in `outcomes`.
-    twin_seeds : of the models with random weights.
+    twin_seeds : of the random-weight baselines.
     layers : blocks to keep; all by default.
 
     Raises
@@ -225,7 +225,7 @@ def _labels(prompt: Prompt, trace: Trace, sample: int) -> dict:
 
 
 def _choose(labelled: Sequence[_Kept], n_kept: int) -> list[int]:
-    """Positions of the solutions to keep, at most `n_kept` a language."""
+    """Positions of the solutions to keep, at most `n_kept` per language."""
     usable = [
         (not one.labels["correct"], i)
         for i, one in enumerate(labelled)
@@ -255,7 +255,7 @@ def _controls(model, prompts, reasoning: Sequence[_Kept], twin_seeds, rng, progr
     texts = [
         plain_text(p.language, rng=stream) for p, stream in zip(prompts, rng.spawn(len(prompts)), strict=True)
     ]
-    # no more than is needed: at most a dozen characters a token
+    # no more than is needed: at most a dozen characters per token
     prose = [text[: 12 * len(t)] for (_, text), t in zip(texts, tokens, strict=True)]
     words = [ids[content] for ids, content in models.tokenize(model, prose)]
     cut = [w[: len(t)] for w, t in zip(words, tokens, strict=True)]

@@ -8,9 +8,9 @@ t. h_l (d,) the residual stream before block l at that token, f_l = h_{l+1} - h_
     log_probability (T,)    of token t where it was written, nats, of the model itself (temperature 1)
     entropy (T,)            of that distribution, nats
 
-`traces` samples with the stock `generate` of transformers; `replay` reads given tokens, so that a twin meets
-exactly what the trained model wrote. Each prompt has a random stream of its own: what is sampled does not
-depend on which prompts share its batch, beyond the rounding of float32.
+`traces` samples with the stock `generate` of transformers; `replay` reads given tokens, so that a baseline
+reads exactly what the trained model wrote. Each prompt has a random stream of its own: what is sampled does
+not depend on which prompts share its batch, beyond the rounding of float32.
 """
 
 from collections.abc import Sequence
@@ -90,8 +90,7 @@ def traces(
     ModelError : a prompt without content or too long for the model with `n_steps`, or energies not finite.
     """
     _check(model, n_steps, temperature, stop, vectors, batch_size)
-    tokens = [ids for ids, _ in models.tokenize(model, prompts)]
-    _check_room(model, tokens, n_steps + 1)
+    tokens = [ids for ids, _ in models.tokenize(model, prompts, n_more=n_steps + 1)]
     streams = rng.spawn(len(tokens))
     size = batch_size or BATCH_SIZE.get(model.device.type, BATCH_SIZE["cuda"])
     order = np.argsort([-len(ids) for ids in tokens], kind="stable")
@@ -121,16 +120,15 @@ def replay(
     in a single pass. Parameters and errors as in `traces`; `stopped` is "replay".
     """
     _check(model, 1, 1.0, (), vectors, None)
-    tokens = [ids for ids, _ in models.tokenize(model, prompts)]
-    if len(tokens) != len(continuations) or not all(len(c) for c in continuations):
+    if len(prompts) != len(continuations) or not all(len(c) for c in continuations):
         raise ParameterError(
             f"{len(prompts)} prompts and {len(continuations)} continuations; expected one continuation of at "
             "least one token for each prompt."
         )
+    tokens = [ids for ids, _ in models.tokenize(model, prompts, n_more=[len(c) for c in continuations])]
     found = []
     with progress_bar(len(tokens), "trace", shown=progress, desc=f"{model.name} reads") as bar:
         for ids, continuation in zip(tokens, continuations, strict=True):
-            _check_room(model, [ids], len(continuation))
             found.append(_read(model, ids, np.asarray(continuation, np.int64), vectors))
             bar.update()
     return found
@@ -268,13 +266,3 @@ def _check(model, n_steps, temperature, stop, vectors, batch_size) -> None:
     outside = [layer for layer in vectors if not 0 <= layer <= model.n_layers]
     if outside:
         raise ParameterError(f"vectors of layers {outside}; {model.name} has layers 0 to {model.n_layers}.")
-
-
-def _check_room(model, tokens: Sequence, n_more: int) -> None:
-    longest = models.longest_context(model)
-    for row, ids in enumerate(tokens):
-        if longest and len(ids) + n_more > longest:
-            raise ModelError(
-                f"prompt {row}: {len(ids)} tokens and {n_more} to come, {model.name} knows {longest} "
-                "positions. Shorten the prompt or ask for fewer steps."
-            )

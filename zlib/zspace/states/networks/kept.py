@@ -1,10 +1,9 @@
-"""Trained stacks on disk, so that any layer of any network can be explored later.
+"""Trained stacks on disk, so that `states` can show any layer of any network later.
 
 In runs/networks/<key>, where <key> is a hash of worlds, seeds, recipe and code:
 
     networks.json         the world drawn for each network, its seed, the recipe
     weights.safetensors   parameters after ("trained/...") and before ("untrained/...") training; loss
-    items.zarr            xarray: inputs, latents and targets of parallel items, states of all layers
 
 `ensure` trains what is not there; an interrupted training goes on from its last checkpoint.
 """
@@ -19,9 +18,8 @@ import numpy as np
 from ... import files
 from ...errors import StoreError
 from ...sources.worlds import World
-from .stacked import Recipe, TrainedBatch, states, train
+from .stacked import Recipe, TrainedBatch, train
 
-N_ITEMS = 256
 _CODE = ("sources/worlds", "states/networks")
 
 
@@ -54,8 +52,8 @@ def ensure(
         return load(folder)
 
 
-def save(batch: TrainedBatch, folder: Path | str, *, n_items: int = N_ITEMS) -> None:
-    """Write a stack, and the states of `n_items` parallel items in every network, to a folder."""
+def save(batch: TrainedBatch, folder: Path | str) -> None:
+    """Write a stack to a folder."""
     from safetensors.numpy import save as to_bytes
 
     parameters = {"trained": batch.weights, "untrained": batch.initial}
@@ -67,7 +65,6 @@ def save(batch: TrainedBatch, folder: Path | str, *, n_items: int = N_ITEMS) -> 
             **{name: getattr(batch, name).tolist() for name in ("world_index", "seeds", "residual")},
         }
         (path / "weights.safetensors").write_bytes(to_bytes({**arrays, "loss": batch.loss}))
-        _items(batch, n_items).to_zarr(path / "items.zarr", zarr_format=3, consolidated=False)
         (path / "networks.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
@@ -91,34 +88,4 @@ def load(folder: Path | str) -> TrainedBatch:
         initial=parameters["untrained"],
         loss=arrays["loss"],
         recipe=Recipe(**content["recipe"]),
-    )
-
-
-def open_states(folder: Path | str) -> "xarray.Dataset":  # noqa: F821
-    """Items and states that `save` wrote, read where they are used.
-
-    inputs, latents, targets (network, language, item, .), states (network, language, layer, item, hidden).
-    """
-    import xarray as xr
-
-    return xr.open_zarr(Path(folder) / "items.zarr", consolidated=False)
-
-
-def _items(batch: TrainedBatch, n_items: int) -> "xarray.Dataset":  # noqa: F821
-    import xarray as xr  # not where networks are only trained and measured
-
-    rngs = [np.random.default_rng([w.seed, 2]) for w in batch.worlds]
-    found = [w.sample(n_items, rng=rng) for w, rng in zip(batch.worlds, rngs, strict=True)]
-    width = max(items.inputs.shape[-1] for items in found)
-    padded = np.stack([np.pad(i.inputs, ((0, 0), (0, 0), (0, width - i.inputs.shape[-1]))) for i in found])
-    hidden = np.moveaxis(states(batch, padded), 1, 2)
-    axes = ("network", "language", "item")
-    return xr.Dataset(
-        {
-            "inputs": ((*axes, "input"), padded.astype(np.float32)),
-            "latents": ((*axes, "latent"), np.stack([i.latents for i in found]).astype(np.float32)),
-            "targets": ((*axes, "target"), np.stack([i.targets for i in found]).astype(np.float32)),
-            "states": (("network", "language", "layer", "item", "hidden"), hidden),
-        },
-        coords={"seed": ("network", batch.seeds), "world": ("network", batch.world_index)},
     )
