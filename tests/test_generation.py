@@ -165,7 +165,7 @@ def test_energies_that_are_not_finite_name_the_block(llama, monkeypatch):
         def take(self):
             return [h * (torch.inf if layer == 2 else 1) for layer, h in enumerate(super().take())]
 
-    monkeypatch.setattr(generation.models, "ReducingHooks", Hooks)
+    monkeypatch.setattr(models, "ReducingHooks", Hooks)
     with pytest.raises(ModelError, match="block 1 adds is not finite"):
         written(llama)
 
