@@ -274,6 +274,53 @@ def test_cka_matrix_holds_every_pair(rng):
     np.testing.assert_allclose(table, table.T)
 
 
+def test_cka_by_layer_equals_songs_estimator_of_every_permutation(rng):
+    x, (y, _) = rng.standard_normal((2, 12, 5)), pair(rng, n=12, layers=(2,))
+    groups = np.repeat(list("abcdef"), 2)
+    found = alignment.cka_by_layer(x, y, groups=groups, n_permutations=39, rng=np.random.default_rng(4))
+    orders = resampling.whole_group_permutations(groups, n_shuffles=39, rng=np.random.default_rng(4))
+    assert (groups[orders][:, ::2] == groups[orders][:, 1::2]).all()
+
+    def brute(k, m):
+        return hsic_by_song(k, m) / np.sqrt(hsic_by_song(k, k) * hsic_by_song(m, m))
+
+    expected = [
+        [brute(a @ a.T, b[p] @ b[p].T) for a, b in zip(x, y, strict=True)] for p in (np.arange(12), *orders)
+    ]
+    np.testing.assert_allclose(np.vstack([found.cka, found.null]), expected, atol=1e-12)
+    np.testing.assert_allclose(found.pvalues, (1 + (found.null >= found.cka).sum(0)) / 40)
+    assert (found.test.adjusted >= found.pvalues - 1e-12).all()
+
+
+def test_cka_by_layer_ignores_rotation_and_scale_but_not_the_scale_of_axes(rng):
+    x, y = pair(rng, n=20, layers=(3,))
+
+    def numbers(x, y):
+        found = alignment.cka_by_layer(x, y, n_permutations=29, rng=np.random.default_rng(1))
+        return np.vstack([found.cka, found.pvalues, found.null])
+
+    plain = numbers(x, y)
+    np.testing.assert_allclose(numbers(4 * x @ rotation(rng, 6) + 1, 0.1 * y - 3), plain, atol=1e-9)
+    # negative control
+    assert np.abs(numbers(x * [100, 1, 1, 1, 1, 1], y) - plain)[0].min() > 1e-3
+
+
+@pytest.mark.parametrize(("shared", "low", "high"), [(0.0, 0.01, 0.09), (1.5, 0.9, 1.0)])
+def test_cka_by_layer_has_its_size_and_finds_what_is_shared(shared, low, high):
+    """Items of a scenario resemble each other in either language: whole groups have to be permuted."""
+    rng, groups = np.random.default_rng(0), np.repeat(np.arange(8), 4)
+    rejected = np.zeros(3)
+    for _ in range(200):
+        scenario, item = rng.standard_normal((2, 2, 8, 5))[:, :, groups], rng.standard_normal((2, 2, 32, 5))
+        x, y = shared * rng.standard_normal((2, 32, 5)) + scenario + item
+        whole = alignment.cka_by_layer(x, y, groups=groups, n_permutations=39, rng=rng)
+        single = alignment.cka_by_layer(x, y, n_permutations=39, rng=rng)
+        rejected += np.array([whole.pvalues[0], whole.test.pvalue, single.pvalues[0]]) <= 0.05
+    assert low <= rejected[0] / 200 <= high
+    assert low <= rejected[1] / 200 <= high
+    assert rejected[2] / 200 > 0.15  # negative control: items permuted one by one
+
+
 def broken(kind):
     rng = np.random.default_rng(0)
     x, y = pair(rng, layers=(3,))

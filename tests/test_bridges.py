@@ -84,7 +84,7 @@ def test_leave_one_out_error_equals_refitting_without_each_item(rng, n, d):
     x, y = pair(rng, n, d, d + 3, noise=2.0)
     penalties = np.array([1e-2, 1.0, 1e2])
     u, s, _ = np.linalg.svd(centre(x), full_matrices=False)
-    found = fitting._leave_one_out(centre(y), u, s, penalties)
+    found = fitting.leave_one_out(centre(y), u, s, penalties)
     for penalty, error in zip(penalties, found, strict=True):
         brute = 0.0
         for i in range(n):

@@ -336,7 +336,41 @@ def test_verdict_table_says_why_nothing_was_measured_and_nothing_for_mathematics
     test = {"statistic": "depth_rho", "statistic_kind": "test", "estimate": -0.62, "pvalue": 0.03, "n": 10}
     tested = ledger_record("m", "c/v", "supported")
     tested["rows"][0] |= test
-    assert table_rows([tested])[0][-1] == "depth rho -0.62, p = .030 (n = 10)"
+    assert table_rows([tested])[0][-1] == "depth rho −0.62, p = .030 (n = 10)"
+
+
+def test_the_snapshot_has_each_statistic_as_what_its_rule_judges():
+    """And no p-value or count with 95 % limits."""
+    belongs = {
+        "interval": {"low", "high"},
+        "excess": {"low", "high", "low_over", "high_over"},
+        "test": {"pvalue", "n"},
+        "count": {"range_low", "range_high", "range_of"},
+    }
+    snapshot = claims.read_records(files.PROJECT / "notebooks" / "data" / "ledger.json")
+    for record in snapshot:
+        entry = claims.rule(record["claim"])
+        rule = {k: entry[k] for k in ("null_hypothesis", "multiplicity", "rules")}
+        assert (record["title"], record["statement"]) == (entry["title"], entry["statement"])
+        assert record["rule"] == rule
+        conditions = {
+            k: c for part in entry["rules"].values() if isinstance(part, dict) for k, c in part.items()
+        }
+        for row in record["rows"]:
+            for one in (row, *row["controls"]):
+                if one["estimate"] is None:
+                    assert not any(one.get(k) is not None for k in set.union(*belongs.values()))
+                    continue
+                kind, wanted = one["statistic_kind"], conditions[one["statistic"]]
+                assert rules.condition_kind("x", wanted) == {"excess": "interval"}.get(kind, kind)
+                others = set.union(*belongs.values()) - belongs[kind]
+                assert not any(one.get(k) is not None for k in others), (record["claim"], one)
+
+
+def test_readme_has_the_table_that_publish_writes():
+    readme = (files.PROJECT / "README.md").read_text("utf-8")
+    snapshot = claims.read_records(files.PROJECT / "notebooks" / "data" / "ledger.json")
+    assert publishing.replace_table(readme, publishing.verdict_table(snapshot)) == readme
 
 
 def test_publish_writes_nothing_when_a_figure_is_missing(zspace, project):

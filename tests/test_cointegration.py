@@ -405,12 +405,12 @@ def test_states_without_an_answer_are_refused(rng):
         h[5] = 0.0
     for pair, options, words in (
         ((h1, h2[:, :-1]), {}, "twice"),
-        ((holed, h2), {}, "problem 3 has inf at layer 4"),
+        ((holed, h2), {}, r"h1 holds 1 NaN or infinite values, first at index \(3, 4, 1\)"),
         ((h1, h1), {}, "nearly singular"),
         (still, {"demean": "none"}, "problem 5 does not move"),
         ((h1[:5], h2[:5]), {}, "at least 12 problems"),
         ((h1[:, :5], h2[:, :5]), {}, "6 layers"),
-        ((h1, h2), {"groups": np.zeros(3)}, "one label a problem"),
+        ((h1, h2), {"groups": np.zeros(3)}, "one label per item"),
     ):
         with pytest.raises(ValueError, match=words):
             c.pooled_johansen(*pair, **options)

@@ -93,7 +93,7 @@ def test_shared_series_is_invariant_to_invertible_maps_of_a_language(pair, train
     [
         (lambda x, t: (x, t, 100), "allow 1 to"),
         (lambda x, t: (x[0], t, 2), "expected"),
-        (lambda x, t: (np.where(np.arange(WIDTH) == 0, np.nan, x), t, 2), "not finite"),
+        (lambda x, t: (np.where(np.arange(WIDTH) == 0, np.nan, x), t, 2), "NaN or infinite"),
         (lambda x, t: (np.ones_like(x), t, 2), "vary in 0 dimensions"),
         (lambda x, t: (x, t, 7), "vary in 6 dimensions"),
         (lambda x, t: (x, t[:-1], 2), "train"),

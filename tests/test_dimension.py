@@ -11,7 +11,8 @@ from scipy import linalg
 from scipy.stats import chi2
 from statsmodels.multivariate.cancorr import CanCorr
 from zspace.measures import canonical, dimension
-from zspace.measures.dimension_design import equal_groups, halves_of, whole_group_permutations
+from zspace.measures.dimension import equal_groups
+from zspace.measures.resampling import whole_group_permutations
 from zspace.sources.worlds import World, replicate
 
 ORACLE = yaml.safe_load((Path(__file__).parent / "oracles" / "dimension.yaml").read_text())["fitness"]
@@ -110,7 +111,7 @@ def test_permutation_pvalues_equal_a_loop_over_permutations_and_blocks(rng, p, q
     """Canonical variates left over, permuted and analysed anew, one at a time."""
     x, y = linked(rng, n=60, p=p, q=q, shared=1, strength=0.7)
     groups = np.repeat(np.arange(12), 5) if grouped else None
-    design = dimension.design_of(60, groups, False, 39, 0.05, np.random.default_rng(5))
+    design = dimension._design_of(60, groups, False, 39, 0.05, np.random.default_rng(5))
     options = {"groups": groups, "n_permutations": 39, "rng": np.random.default_rng(5)}
     found = dimension.shared_dimension(x, y, **options)
     narrow, wide = sorted([x, y], key=lambda s: s.shape[1])
@@ -125,7 +126,7 @@ def test_permutation_pvalues_equal_a_loop_over_permutations_and_blocks(rng, p, q
 
 def test_held_out_correlations_are_of_directions_fitted_to_the_other_half(rng):
     x, y = linked(rng, n=80, p=3, q=4)
-    design = dimension.design_of(80, None, False, 19, 0.05, np.random.default_rng(5))
+    design = dimension._design_of(80, None, False, 19, 0.05, np.random.default_rng(5))
     expected = 0
     for train, test in (design.halves, design.halves[::-1]):
         a, b = (np.linalg.inv(np.linalg.cholesky(np.cov(s[train].T))).T for s in (x, y))
@@ -405,7 +406,7 @@ def test_halves_split_groups_whole_and_sizes_evenly(rng, n_groups):
     codes = np.repeat(np.arange(n_groups), [3, 5] * (n_groups // 2) + [5] * (n_groups % 2))
     sides = []
     for _ in range(30):
-        first, second = halves_of(codes, rng)
+        first, second = dimension._halves_of(codes, rng)
         assert sorted([*first, *second]) == list(range(len(codes)))
         assert not set(codes[first]) & set(codes[second])
         assert abs(len(first) - len(second)) <= 5
@@ -440,7 +441,7 @@ def states(n=60, p=3, **change):
         (states(), states(), {"groups": np.arange(60), "within": True}, "single item"),
         (states(), states(), {"level": 1.5}, "level=1.5"),
         (states(), states(), {"n_permutations": 18}, "n_permutations=18"),
-        (states()[None], states()[None], {}, "dimension_profile"),
+        (states()[None], states()[None], {}, r"expected twice \(n, d\)"),
     ],
 )
 def test_bad_input_is_refused(x, y, options, message):

@@ -50,15 +50,11 @@ def test_margins_are_positive_where_both_directions_retrieve():
     assert (found[misses] < 0).all()
 
 
-def test_margin_area_is_the_mean_over_layers_and_follows_the_order_of_items():
+def test_margins_follow_the_order_of_items():
     rng = np.random.default_rng(0)
     scores, order = rng.standard_normal((4, 6, 6)), np.array([3, 0, 5, 1, 4, 2])
-    area = margins.margin_area(margins.margins(scores))
-    np.testing.assert_allclose(area, sum(margins.margins(s) for s in scores) / 4)
-    shuffled = margins.margin_area(margins.margins(scores[:, order][:, :, order]))
-    np.testing.assert_allclose(shuffled, area[order])
-    with pytest.raises(ValueError, match="layers"):
-        margins.margin_area(np.zeros(5))
+    shuffled = margins.margins(scores[:, order][:, :, order])
+    np.testing.assert_allclose(shuffled, margins.margins(scores)[:, order])
 
 
 @pytest.mark.parametrize(
@@ -229,13 +225,13 @@ def test_a_fit_that_fails_says_why_instead_of_falling_back(monkeypatch):
     ("change", "words"),
     [
         ({"area": np.zeros(9)}, "shapes"),
-        ({"area": np.full(10, np.nan)}, "area holds NaN"),
+        ({"area": np.full(10, np.nan)}, "area holds 10 NaN"),
         ({"level": np.ones(10)}, "1 levels"),
         ({"groups": np.repeat([0, 1], 5)}, "2 groups"),
         ({"groups": np.arange(10)}, "do not vary within groups"),
         ({"area": np.repeat(np.arange(5.0), 2)}, "do not vary within groups"),
         ({"covariates": np.zeros((9, 2))}, "covariates have shape"),
-        ({"covariates": np.full(10, np.inf)}, "covariates holds NaN or infinite"),
+        ({"covariates": np.full(10, np.inf)}, "covariates holds 10 NaN or infinite"),
         ({"confidence": 1.0}, "confidence"),
     ],
 )

@@ -40,7 +40,7 @@ def test_residual_contributions_grow_as_agreement_falls(rng, n_layers):
     net = networks.train_linear(problem(), (D,) * (n_layers + 1), rng=rng, init="identity", **OPTIONS)
     for layer in net.layers:
         np.testing.assert_allclose(
-            layer[0] - np.eye(D), np.diag(theory.residual_spectrum(RHO, n_layers)), atol=5e-3
+            layer[0] - np.eye(D), np.diag(theory.layer_spectrum(RHO, n_layers) - 1), atol=5e-3
         )
     energy = theory.contribution_energy(RHO, n_layers)
     assert (np.diff(energy) > 0).all()  # RHO falls

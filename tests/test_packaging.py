@@ -173,6 +173,52 @@ def test_module_says_what_it_holds(path):
     assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
 
 
+def private(name):
+    return name.startswith("_") and not name.startswith("__")
+
+
+def private_uses(tree):
+    """Private names of other modules of the package that a module imports, or reads off one it imported."""
+    found, modules = [], set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.level or (node.module or "").startswith("zspace")):
+            named = [part for alias in node.names for part in alias.name.split(".")]
+            found += [name for name in (*(node.module or "").split("."), *named) if private(name)]
+            modules |= {alias.asname or alias.name for alias in node.names}
+        if isinstance(node, ast.Import):
+            ours = [alias for alias in node.names if alias.name.startswith("zspace")]
+            found += [part for alias in ours for part in alias.name.split(".") if private(part)]
+            modules |= {alias.asname or "zspace" for alias in ours}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and private(node.attr):
+            owner = node.value
+            while isinstance(owner, ast.Attribute):
+                owner = owner.value
+            if isinstance(owner, ast.Name) and owner.id in modules:
+                found.append(ast.unparse(node))
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: p.relative_to(PACKAGE).as_posix())
+def test_module_uses_no_private_name_of_another(path):
+    assert private_uses(ast.parse(path.read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("from .sums import _total", ["_total"]),
+        ("from ._sums import total", ["_sums"]),
+        ("from . import sums as s\ns._total()", ["s._total"]),
+        ("import zspace.sums\nzspace.sums._total()", ["zspace.sums._total"]),
+        ("from .sums import __all__, total\nself._total, total.mean", []),
+        ("from numpy import _core\n_core._total", []),
+    ],
+)
+def test_private_uses_sees_each_way(code, found):
+    assert private_uses(ast.parse(code)) == found
+
+
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: p.relative_to(PACKAGE).as_posix())
 def test_module_functions_are_short_and_swallow_nothing(path):
     tree = ast.parse(path.read_text(encoding="utf-8"))

@@ -141,7 +141,7 @@ def test_bootstrap_of_paired_differences_tells_effect_from_none():
     [
         ([1.0, np.nan, 2.0], [0, 1, 2], {}, "index \\(1,\\)"),
         ([1.0, 2.0, 3.0], [0, 1], {}, "one label per item"),
-        ([1.0, 2.0], [0, 0], {}, "at least 2 groups"),
+        ([1.0, 2.0], [0, 0], {}, "expected at least 2"),
         ([0.0, -1.0], [0, 1], {"bounds": (0, 1)}, "outside bounds"),
         ([0.0, 1.0], [0, 1], {"confidence": 95}, "confidence"),
     ],

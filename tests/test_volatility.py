@@ -149,7 +149,7 @@ def test_fit_mem_recovers_the_published_estimates_within_their_standard_errors(r
 def test_fit_mem_keeps_the_best_start_and_says_when_none_converges(monkeypatch, rng):
     y = rng.exponential(size=256)
     assert volatility.fit_mem(y, n_starts=7).loglik >= volatility.fit_mem(y, n_starts=1).loglik
-    plain = volatility.arch_model
+    plain = mem.arch_model
 
     def stopped(*args, **options):
         model = plain(*args, **options)

@@ -25,39 +25,6 @@
 # of the story (which scenario is told); whether the very numbers can be told apart stands under
 # "Sensitivity".
 
-# %% [markdown]
-# ## Statement
-#
-# **As stated** (our reading): nearest-neighbour accuracy rises with depth.
-#
-# **As corrected:** at the layer chosen on discovery scenarios, between-scenario retrieval exceeds
-# every control by at least .10 (*aligned*); and it exceeds both the model's own layer 0 and trained
-# embeddings under random blocks by at least .10 (*rises*). Nothing is claimed about monotony.
-#
-# | symbol | meaning | shape |
-# |---|---|---|
-# | $h_k$ | residual stream entering block $k$, mean over tokens; $h_0$ embeddings, $h_L$ before the final norm | $(n, d)$ a language |
-# | $A_k$ | accuracy at layer $k$: the nearest item of the other language, by centred cosine, has the query's scenario; mean of both directions | $(L+1,)$ |
-# | $L^*$ | layer of the largest $A_k$ on discovery scenarios | scalar |
-# | $c$ | largest accuracy of any control, each at its own $L^*$ | scalar a language |
-# | excess | $A_{L^*} - c$; its upper limit is taken over the *mean* control, so that chance among the controls refutes nothing | scalar a language |
-
-# %% [markdown]
-# ## Assumptions
-#
-# - **A1.** Row $i$ is the same problem in every language. *Checked in the cell "Assumption checks".*
-# - **A2.** Scenarios are exchangeable; items of one scenario are not independent. *Taken; intervals resample whole scenarios.*
-# - **A3.** Numbers written as digits are shared tokens, so that even a random model aligns them.
-#   *Checked: the primary corpus is spelled out, the digits version stands under "Sensitivity".*
-# - **A4.** Mean pooling without special tokens keeps what matters. *Checked under "Sensitivity".*
-
-# %% [markdown]
-# ## What would refute it
-#
-# There is nothing to derive: this is a measurement. *Aligned* is refuted by an excess over the best
-# control that lies below .10 with its whole interval; *rises* by the same over layer 0 and random
-# blocks; the monotone reading by any drop before the peak whose interval lies above .02.
-
 # %% tags=["parameters"]
 model = "gemma-3-270m"  # name in params/models.yaml, hub id, folder, or name of imported states
 corpus = "number-stories"  # name, hub id, folder or file
@@ -75,16 +42,47 @@ n_re_rounded = 0  # times that quantised weights are re-rounded; a verdict that 
 n_simulations = 40  # simulated worlds of each kind for the operating characteristic
 
 # %%
-import numpy as np
 from IPython.display import display
 from zspace import files
-from zspace.evidence import claims, error_rates, language_pairs, tables, theme
+from zspace.evidence import claims, error_rates, laboratory, language_pairs, tables
 from zspace.evidence.retrieval import by_layer, figures
 from zspace.sources import corpora
 
-CLAIMS = ["prediction_1_aligned", "prediction_1_rises"]
-streams = np.random.default_rng(seed).spawn(4)
-theme.prepare_notebook()
+CLAIMS = [by_layer.ALIGNED, by_layer.RISES]
+lab = laboratory.open_lab(globals(), streams=("error rates", "other pairs", "pairs", "retrieval"))
+
+# %% [markdown]
+# ## Statement
+#
+# The first claim is whether anything is aligned at all, the second whether the blocks add to it. Nothing is claimed
+# about monotony.
+#
+# | symbol | meaning | shape |
+# |---|---|---|
+# | $h_k$ | residual stream entering block $k$, mean over tokens; $h_0$ embeddings, $h_L$ before the final norm | $(n, d)$ a language |
+# | $A_k$ | accuracy at layer $k$: the nearest item of the other language, by centred cosine, has the query's scenario; mean of both directions | $(L+1,)$ |
+# | $L^*$ | layer of the largest $A_k$ on discovery scenarios | scalar |
+# | $c$ | largest accuracy of any control, each at its own $L^*$ | scalar a language |
+# | excess | $A_{L^*} - c$; its upper limit is taken over the *mean* control, so that chance among the controls refutes nothing | scalar a language |
+
+# %%
+tables.statement(CLAIMS)
+
+# %% [markdown]
+# ## Assumptions
+#
+# - **A1.** Row $i$ is the same problem in every language. *Checked in the cell "Assumption checks".*
+# - **A2.** Scenarios are exchangeable; items of one scenario are not independent. *Taken; intervals resample whole scenarios.*
+# - **A3.** Numbers written as digits are shared tokens, so that even a random model aligns them.
+#   *Checked: the primary corpus is spelled out, the digits version stands under "Sensitivity".*
+# - **A4.** Mean pooling without special tokens keeps what matters. *Checked under "Sensitivity".*
+
+# %% [markdown]
+# ## What would refute it
+#
+# There is nothing to derive: this is a measurement. *Aligned* is refuted by an excess over the best
+# control that lies below .10 with its whole interval; *rises* by the same over layer 0 and random
+# blocks; the monotone reading by any drop before the peak whose interval lies above .02.
 
 # %% [markdown]
 # ## Decision rule
@@ -101,12 +99,9 @@ tables.rules(CLAIMS)
 # present in just so many scenarios that the mean excess equals the minimal effect.
 
 # %% tags=["tol-0.12"]
-chosen = dict(version=version, n_scenarios=n_scenarios, n_draws=n_draws, difficulty=difficulty, padding=padding, seed=seed)
-texts = corpora.load(corpus, languages.split(","), **chosen, n_items=n_items, block=block)
-operating = {
-    claim: error_rates.operating_characteristic(claim, texts, rng=stream, n_simulations=n_simulations)
-    for claim, stream in zip(CLAIMS, streams[0].spawn(2), strict=True)
-}
+texts = lab.load()
+size = error_rates.size_of(texts)
+operating = lab.error_rates(*(by_layer.worlds(study, size) for study in by_layer.STUDIES))
 tables.operating(operating).round(3)
 
 # %% [markdown]
@@ -116,8 +111,7 @@ tables.operating(operating).round(3)
 # how long they are, and how many tokens a translation shares with its original.
 
 # %%
-variants = language_pairs.variants(n_re_rounded)
-pairs = language_pairs.open_panels(model, texts, rng=streams[2], variants=variants, progress=False)
+pairs = lab.open_pairs(texts)
 assert all(len(texts.texts[language]) == len(texts.items) for language in texts.languages)
 language_pairs.surface_table(pairs).round(3)
 
@@ -128,7 +122,7 @@ language_pairs.surface_table(pairs).round(3)
 # every control in its middle layers, and fewer of a rare language.
 
 # %% tags=["tol-0.03"]
-result = by_layer.retrieval_by_layer(pairs, rng=streams[3])
+result = by_layer.retrieval_by_layer(pairs, rng=lab.rng["retrieval"])
 verdicts = {claim: claims.evaluate_scope(claim, result.evidence[claim]) for claim in CLAIMS}
 result.peaks.pivot(index="subject", columns="language", values="accuracy").round(3)
 
@@ -161,23 +155,18 @@ figures.retrieval_curves(result.curves, result.peaks, by_language)
 # the same weight; where the rule would decide otherwise on it, the verdict's reason says so.
 
 # %% tags=["tol-0.05"]
-last = language_pairs.open_if_there(model, texts, pooling="last", first_layer=1, rng=streams[2], progress=False)
+last = lab.open_others(texts, pooling="last", first_layer=1)
 few = [code for code in texts.languages if code in other_languages.split(",")]
-chosen["version"] = corpora.OTHER_VERSION[texts.version]
-other_texts = corpora.load(corpus, few, **chosen, n_items=n_items, block=block)
-other = language_pairs.open_if_there(model, other_texts, variants=language_pairs.FEW_VARIANTS, rng=streams[2], progress=False)
+other_texts = lab.load(languages=few, version=corpora.OTHER_VERSION[texts.version])
+other = lab.open_others(other_texts, variants=language_pairs.FEW_VARIANTS)
 by_layer.sensitivity(pairs, last, other).round(3)
 
 # %% [markdown]
 # ## Verdict
 
 # %% tags=["tol-0.05"]
-for claim in CLAIMS:
-    claims.record(
-        claim, verdicts[claim], model=model, corpus=f"{texts.name}/{texts.version}",
-        operating=operating[claim], provenance=files.provenance(), scope=language_pairs.scope(texts, pairs),
-    )  # fmt: skip
-    display(tables.verdicts(verdicts[claim]).round(3), tables.reasons(verdicts[claim]))
+for claim, found in verdicts.items():
+    display(*lab.record(claim, found, texts=texts, pairs=pairs, operating=operating[claim]))
 
 # %% [markdown]
 # ## What this shows, and what it does not

@@ -12,13 +12,35 @@ Song et al. (2012), "Feature Selection via Dependence Maximization", JMLR 13 (un
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
+from .paired import finite, group_codes, paired
+from .resampling import TestResult, permutation_max, whole_group_permutations
+
 Level = Literal["item", "between", "within"]
 Score = Literal["cosine", "csls"]
 _TIE = 1e-12  # scores closer than this differ by rounding only
+
+
+@dataclass(frozen=True)
+class CkaProfile:
+    """Debiased CKA of two languages by layer, beside its permutation null.
+
+    Attributes
+    ----------
+    cka : (L,) dimensionless, at most 1; may be negative.
+    null : (B, L) the same with the items of one language permuted.
+    pvalues : (L,) one-sided, of each layer alone.
+    test : max-T over the layers, `test.adjusted` (L,) its p-values.
+    """
+
+    cka: np.ndarray
+    null: np.ndarray
+    pvalues: np.ndarray
+    test: TestResult
 
 
 def retrieval_outcomes(
@@ -53,7 +75,7 @@ def retrieval_outcomes(
 
 def outcomes_of_scores(scores: np.ndarray, *, groups=None, level: Level = "item") -> np.ndarray:
     """`retrieval_outcomes` of any scores (..., n, n), rows items of x, columns of y: (..., 2, n) bool."""
-    codes = _group_codes(groups, level, scores.shape[-1])
+    codes = _level_codes(groups, level, scores.shape[-1])
     labels = codes if level == "between" else np.arange(len(codes))
     both = (scores, scores.swapaxes(-1, -2))
     return np.stack([_hits(_nearest(s, codes, level), labels, labels, s.shape[:-1]) for s in both], axis=-2)
@@ -85,7 +107,7 @@ def shuffled_accuracy(x, y, permutations, *, groups=None, level: Level = "item",
     """
     scores = similarity(x, y, **options)
     n = scores.shape[-1]
-    codes = _group_codes(groups, level, n)
+    codes = _level_codes(groups, level, n)
     permutations = np.asarray(permutations)
     if permutations.ndim != 2 or not (np.sort(permutations, 1) == np.arange(n)).all():
         raise ValueError(f"permutations must have shape (B, {n}) and hold every item once a row.")
@@ -113,7 +135,7 @@ def retrieval_auc(x, y, *, center=True, groups=None, level: Level = "item") -> n
     """
     scores = similarity(x, y, center=center)
     n = scores.shape[-1]
-    codes = _group_codes(groups, level, n)
+    codes = _level_codes(groups, level, n)
     same = codes[:, None] == codes
     wrong = {"item": ~np.eye(n, dtype=bool), "between": ~same, "within": same & ~np.eye(n, dtype=bool)}[level]
     count = wrong.sum(1)
@@ -138,8 +160,8 @@ def chance_level(groups, level: Level, n: int | None = None) -> float:
     0.3333333333333333
     """
     n = len(groups) if n is None else n
-    _, members, sizes = np.unique(_group_codes(groups, level, n), return_inverse=True, return_counts=True)
-    sizes = sizes[members]
+    codes = _level_codes(groups, level, n)
+    sizes = np.bincount(codes)[codes]
     return float({"item": 1 / n, "between": np.mean(sizes / n), "within": np.mean(1 / sizes)}[level])
 
 
@@ -182,7 +204,7 @@ def linear_cka(x, y, *, unbiased: bool = True):
     >>> float(linear_cka(states, 3 * states[:, ::-1]).round(9))
     1.0
     """
-    x, y = _paired(x, y, same_width=False)
+    x, y = paired(x, y, same_width=False)
     values = np.empty(x.shape[:-2])
     for index in np.ndindex(values.shape):
         values[index] = cka_matrix([x[index], y[index]], unbiased=unbiased)[0, 1]
@@ -198,11 +220,54 @@ def cka_matrix(states: Sequence, *, unbiased: bool = True) -> np.ndarray:
     # one block for all: fresh memory for every Gram took more than a quarter of the time
     grams = np.empty((len(states), len(states[0]), len(states[0])))
     for i, gram in enumerate(grams):
-        _centre_gram(np.asarray(states[i], np.float64), unbiased, i, gram)
+        _centre_gram(np.asarray(states[i], np.float64), unbiased, f"representation {i}", gram)
     grams = grams.reshape(len(states), -1)
     products = grams @ grams.T
     scale = np.sqrt(np.diag(products))
     return products / np.outer(scale, scale)
+
+
+def cka_by_layer(x, y, *, groups=None, n_permutations: int = 199, rng: np.random.Generator) -> CkaProfile:
+    r"""Debiased linear CKA at every layer, and a permutation test that it is above that of unrelated items.
+
+    .. math:: \langle \tilde K, \tilde M \rangle / (\lVert \tilde K \rVert \lVert \tilde M \rVert),
+              \qquad \text{null: } \tilde M \to P \tilde M P^\top
+
+    with K, M the Grams of a layer in two languages, tildes U-centred as in the unbiased HSIC.
+    Null hypothesis: which item of y translates an item of x is exchangeable, in whole groups where there are
+    any. Permuting a Gram leaves its norm, so that a layer costs two Grams, whatever the number of
+    permutations; all layers share the permutations.
+
+    Parameters
+    ----------
+    x, y : (L, n, d_x) and (L, n, d_y) states of matched items, arbitrary units.
+    groups : (n,) scenario of each item; groups change places with groups of their own size only.
+    n_permutations : B.
+
+    Raises
+    ------
+    ValueError : as `linear_cka` and `resampling.whole_group_permutations`.
+
+    References
+    ----------
+    Song et al. (2012), section 2.4 (unbiased HSIC); Gretton et al. (2008), "A Kernel Statistical Test of
+    Independence", NeurIPS 20, section 3 (its permutation test).
+    """
+    x, y = paired(x, y, "(L, n, d)", same_width=False)
+    n = x.shape[1]
+    orders = whole_group_permutations(group_codes(groups, n), n_shuffles=n_permutations, rng=rng)
+    rows = np.empty((1 + n_permutations, len(x)))
+    gram_x, gram_y = np.empty((2, n, n))
+    for layer, (own, other) in enumerate(zip(x, y, strict=True)):
+        for name, states, gram in (("x", own, gram_x), ("y", other, gram_y)):
+            _centre_gram(states.astype(np.float64), True, f"{name}{_at_layer([layer])}", gram)
+        scale = np.linalg.norm(gram_x) * np.linalg.norm(gram_y)
+        rows[0, layer] = np.vdot(gram_x, gram_y) / scale
+        for b, order in enumerate(orders, start=1):
+            rows[b, layer] = np.vdot(gram_x, gram_y.take(order, 0).take(order, 1)) / scale
+    test = permutation_max(rows[0], rows[1:], hypothesis="items of the two languages are unrelated")
+    pvalues = (rows >= rows[0] - _TIE).mean(0)
+    return CkaProfile(rows[0], rows[1:], pvalues, test)
 
 
 def similarity(x, y, *, score: Score = "cosine", center=True, k: int = 10, reference=None) -> np.ndarray:
@@ -212,9 +277,9 @@ def similarity(x, y, *, score: Score = "cosine", center=True, k: int = 10, refer
     """
     if score not in ("cosine", "csls"):
         raise ValueError(f'unknown score {score!r}; choose "cosine" or "csls".')
-    x, y = _paired(x, y)
+    x, y = paired(x, y)
     means = _means(x, y, center)
-    pool = x if reference is None else _paired(*reference)[0]
+    pool = x if reference is None else paired(*reference)[0]
     if pool.shape[:-2] + pool.shape[-1:] != x.shape[:-2] + x.shape[-1:]:
         raise ValueError(f"reference has shape {pool.shape}, needs the layers and dimensions of {x.shape}.")
     if score == "csls" and not 1 <= k <= pool.shape[-2]:
@@ -254,34 +319,17 @@ def _hits(nearest, query_labels: np.ndarray, candidate_labels: np.ndarray, shape
     return hits.reshape(shape)
 
 
-def _group_codes(groups, level: Level, n: int) -> np.ndarray:
+def _level_codes(groups, level: Level, n: int) -> np.ndarray:
     if level not in ("item", "between", "within"):
         raise ValueError(f'unknown level {level!r}; choose "item", "between" or "within".')
     if level == "item":
         return np.arange(n)
     if groups is None:
         raise ValueError(f'level "{level}" compares groups of items; pass groups, one label per item.')
-    groups = np.asarray(groups)
-    if groups.shape != (n,):
-        raise ValueError(f"groups has shape {groups.shape}, expected ({n},): one label per item.")
-    codes = np.unique(groups, return_inverse=True)[1]
-    if level == "between" and codes.max() == 0:
-        raise ValueError('level "between" needs at least 2 groups, found 1; use level "item".')
+    codes = group_codes(groups, n, least=2 if level == "between" else 1)
     if level == "within" and codes.max() == n - 1:
         raise ValueError('level "within" needs groups of at least 2 items, all hold 1; use level "item".')
     return codes
-
-
-def _paired(x, y, *, same_width: bool = True) -> tuple[np.ndarray, np.ndarray]:
-    x, y = np.asarray(x), np.asarray(y)
-    if x.ndim < 2 or y.ndim < 2 or x.shape[:-1] != y.shape[:-1] or (same_width and x.shape != y.shape):
-        raise ValueError(
-            f"states have shapes {x.shape} and {y.shape}; expected (..., n, d) with the same layers and "
-            "items, row i of both being the same item."
-        )
-    if x.shape[-2] < 2 or x.shape[-1] < 1 or y.shape[-1] < 1:
-        raise ValueError(f"states have shape {x.shape}; at least 2 items and 1 dimension are needed.")
-    return x, y
 
 
 def _means(x: np.ndarray, y: np.ndarray, center) -> list[np.ndarray]:
@@ -326,15 +374,15 @@ def _at_layer(index) -> str:
     return f" at layer {', '.join(str(int(i)) for i in index)}" if len(index) else ""
 
 
-def _centre_gram(states: np.ndarray, unbiased: bool, which: int, gram: np.ndarray) -> None:
+def _centre_gram(states: np.ndarray, unbiased: bool, name: str, gram: np.ndarray) -> None:
     """Writes the centred Gram, whose inner products are proportional to HSIC, into `gram` (n, n)."""
     if states.ndim != 2 or len(states) < 4 or len(states) != len(gram):
         expected = f"(n, d) with n >= 4, and n = {len(gram)} as in the first"
-        raise ValueError(f"representation {which} has shape {states.shape}; CKA needs {expected}.")
+        raise ValueError(f"{name} has shape {states.shape}; CKA needs {expected}.")
     centred = states - states.mean(0)
     size, spread = np.linalg.norm(states), np.linalg.norm(centred)
-    if not np.isfinite(size) and not np.isfinite(states).all():
-        raise ValueError(f"representation {which} holds NaN or infinite values.")
+    if not np.isfinite(size):
+        finite(name, states)
     np.matmul(centred, centred.T, out=gram)
     scale = np.linalg.norm(gram)
     if unbiased:
@@ -345,6 +393,6 @@ def _centre_gram(states: np.ndarray, unbiased: bool, which: int, gram: np.ndarra
         np.fill_diagonal(gram, 0.0)
     if spread <= 1e-12 * size or np.linalg.norm(gram) <= 1e-12 * scale:
         raise ValueError(
-            f"representation {which} is constant, or its items are all equally far apart: CKA compares "
+            f"{name} is constant, or its items are all equally far apart: CKA compares "
             "distances between items and is undefined without any difference. Leave it out."
         )

@@ -25,13 +25,11 @@ _ROUNDING = 1e-9
 Alternative = Literal["two-sided", "greater", "less"]
 
 
-def exact_spearman(
-    x, y, *, alternative: Alternative = "two-sided", rng: np.random.Generator | None = None
-) -> TestResult:
-    """Spearman's rank correlation and its permutation p-value, exact up to ten languages.
+def spearman_null(x, y, *, rng: np.random.Generator | None = None) -> tuple[float, np.ndarray]:
+    """Spearman's rank correlation, and its values under all orders of y: exact up to ten languages.
 
     Null hypothesis: the order of y is independent of that of x. Where all of x or of y are tied there is no
-    order to compare: the statistic is 0 and p is 1.
+    order to compare: the statistic and all values are 0. P-values: `permutation_pvalue`.
 
     Parameters
     ----------
@@ -40,31 +38,9 @@ def exact_spearman(
 
     Raises
     ------
-    ValueError : shapes, NaN, fewer than 4 languages, an unknown alternative, more than ten without `rng`.
-
-    Examples
-    --------
-    >>> exact_spearman([1, 2, 3, 4, 5], [1, 2, 3, 4, 5]).pvalue
-    0.016666666666666666
+    ValueError : shapes, NaN, fewer than 4 languages, more than ten without `rng`.
     """
-    statistic, null = spearman_null(x, y, rng=rng)
-    exact = len(np.asarray(x)) <= EXACT_UP_TO
-    return TestResult(
-        statistic,
-        permutation_pvalue(statistic, null, alternative, exact=exact),
-        "the order of y is independent of the order of x",
-        n_resamples=len(null),
-    )
-
-
-def spearman_null(x, y, *, rng: np.random.Generator | None = None) -> tuple[float, np.ndarray]:
-    """Spearman's correlation, and its values under all orders of y (or many); errors as `exact_spearman`."""
-    x, y = (np.asarray(v, float) for v in (x, y))
-    if x.ndim != 1 or x.shape != y.shape or x.size < 4 or np.isnan(x).any() or np.isnan(y).any():
-        raise ValueError(
-            f"x and y have shapes {x.shape} and {y.shape}; expected two (n,) with n >= 4 and no NaN (give "
-            "a censored depth as infinite)."
-        )
+    x, y = _numbers(x, y)
     ranks = [_standard(rankdata(v)) for v in (x, y)]
     if ranks[0] is None or ranks[1] is None:
         return 0.0, np.zeros(len(_orders(x.size, rng)))
@@ -85,15 +61,13 @@ def partial_spearman(x, y, covariates, *, n_permutations: int = 9999, rng: np.ra
 
     Raises
     ------
-    ValueError : as `exact_spearman`; fewer than p + 5 languages, which leave no three degrees of freedom.
+    ValueError : as `spearman_null`; fewer than p + 5 languages, which leave no three degrees of freedom.
     """
-    x, y = (np.asarray(v, float) for v in (x, y))
+    x, y = _numbers(x, y)
     given = np.asarray(covariates, float).reshape(x.size, -1)
     p = given.shape[1]
-    if x.ndim != 1 or x.shape != y.shape or np.isnan(x).any() or np.isnan(y).any() or np.isnan(given).any():
-        raise ValueError(
-            f"x, y and covariates have shapes {x.shape}, {y.shape}, {given.shape}; expected (n,)."
-        )
+    if np.isnan(given).any():
+        raise ValueError(f"{int(np.isnan(given).sum())} covariates are NaN; leave out those languages.")
     if x.size < p + 5:
         raise ValueError(
             f"{x.size} languages and {p} covariates leave {x.size - p - 2} degrees of freedom; at least 3 "
@@ -105,10 +79,10 @@ def partial_spearman(x, y, covariates, *, n_permutations: int = 9999, rng: np.ra
     if min(np.abs(v).max() for v in left) < 1e-9:
         return TestResult(0.0, 1.0, "nothing is left of x or y beside the covariates", n_resamples=0)
     orders = np.argsort(rng.random((n_permutations, x.size)), axis=1)
-    again = left[1][orders]
-    again -= again @ basis @ basis.T  # residuals of the permuted residuals, as Freedman and Lane have it
+    permuted = left[1][orders]
+    permuted -= permuted @ basis @ basis.T  # residuals of permuted residuals (Freedman and Lane)
     unit = left[0] / np.linalg.norm(left[0])
-    null = again @ unit / np.linalg.norm(again, axis=1)
+    null = permuted @ unit / np.linalg.norm(permuted, axis=1)
     statistic = float(unit @ left[1] / np.linalg.norm(left[1]))
     pvalue = permutation_pvalue(statistic, null, "two-sided", exact=False)
     return TestResult(
@@ -191,6 +165,17 @@ def permutation_pvalue(statistic: float, null: np.ndarray, alternative: Alternat
         raise ValueError(f"unknown alternative {alternative!r}; choose one of {', '.join(extreme)}.")
     count = int(extreme[alternative].sum())
     return count / len(null) if exact else (1 + count) / (1 + len(null))
+
+
+def _numbers(x, y) -> tuple[np.ndarray, np.ndarray]:
+    """One number per language, twice; infinite ones are ranks like any other."""
+    x, y = (np.asarray(v, float) for v in (x, y))
+    if x.ndim != 1 or x.shape != y.shape or x.size < 4 or np.isnan(x).any() or np.isnan(y).any():
+        raise ValueError(
+            f"x and y have shapes {x.shape} and {y.shape}; expected two (n,) with n >= 4 and no NaN (give "
+            "a censored depth as infinite)."
+        )
+    return x, y
 
 
 def _standard(values: np.ndarray) -> np.ndarray | None:

@@ -12,7 +12,7 @@ permuting what the variates already found leave.
 import numpy as np
 from scipy.stats import chi2
 
-from .bridges.fitting import _finite, _t
+from .paired import finite, paired
 
 _SINGULAR = 1e-8  # least singular value of unit columns, relative to the largest
 _RIDGE = 1e-12  # keeps the logarithms of perfect correlations finite
@@ -34,11 +34,11 @@ def canonical_correlations(x, y) -> np.ndarray:
     >>> canonical_correlations(x, x @ [[1, 2], [0, 3]] + 5).round(6).tolist()
     [1.0, 1.0]
     """
-    x, y = paired(x, y)
+    x, y = paired(finite("x", x), finite("y", y), same_width=False)
     codes = np.zeros(x.shape[-2], int)
     require_freedom(x.shape[-2] - 1, x.shape[-1], y.shape[-1], "the sample")
     qx, qy = (basis(name, s, codes)[0] for name, s in (("x", x), ("y", y)))
-    return np.clip(np.linalg.svd(_t(qx) @ qy, compute_uv=False), 0, 1)
+    return np.clip(np.linalg.svd(qx.mT @ qy, compute_uv=False), 0, 1)
 
 
 def canonical_axes(x, y) -> tuple[np.ndarray, np.ndarray]:
@@ -46,12 +46,12 @@ def canonical_axes(x, y) -> tuple[np.ndarray, np.ndarray]:
 
     Variates, the centred states times their axes, have norm 1. Errors as in `canonical_correlations`.
     """
-    x, y = paired(x, y)
+    x, y = paired(finite("x", x), finite("y", y), same_width=False)
     codes = np.zeros(x.shape[-2], int)
     require_freedom(x.shape[-2] - 1, x.shape[-1], y.shape[-1], "the sample")
     (qx, wx), (qy, wy) = (basis(name, s, codes) for name, s in (("x", x), ("y", y)))
-    left, _, right = np.linalg.svd(_t(qx) @ qy, full_matrices=False)
-    return wx @ left, wy @ _t(right)
+    left, _, right = np.linalg.svd(qx.mT @ qy, full_matrices=False)
+    return wx @ left, wy @ right.mT
 
 
 def bartlett_lawley(correlations, freedom: int, q: int) -> np.ndarray:
@@ -91,17 +91,13 @@ def remaining(products: np.ndarray) -> np.ndarray:
     p = products.shape[-2]
     # from last row to first, all the numerators are leading minors: one Cholesky factor holds them
     last_first = products[..., ::-1, :]
-    factor = np.linalg.cholesky(_complement(last_first @ _t(last_first)))
+    factor = np.linalg.cholesky(_complement(last_first @ last_first.mT))
     found = -2 * np.cumsum(np.log(np.diagonal(factor, axis1=-2, axis2=-1)), -1)[..., ::-1]
     for k in range(1, p):
         removed = products[..., k:, :k]
-        smaller = removed if p - k <= k else _t(removed)
-        found[..., k] += np.linalg.slogdet(_complement(smaller @ _t(smaller)))[1]
+        smaller = removed if p - k <= k else removed.mT
+        found[..., k] += np.linalg.slogdet(_complement(smaller @ smaller.mT))[1]
     return found
-
-
-def _complement(product: np.ndarray) -> np.ndarray:
-    return (1 + _RIDGE) ** 2 * np.eye(product.shape[-1]) - product
 
 
 def permuted_products(x: np.ndarray, ys: np.ndarray, permutations: np.ndarray) -> np.ndarray:
@@ -142,23 +138,7 @@ def basis(name: str, states: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray,
             f"{name}{at} varies in {rank} of its {states.shape[-1]} columns, the others being constant or "
             f"collinear. Drop them, or set n_components to at most {rank}."
         )
-    return q, np.linalg.inv(r) / _t(scale)
-
-
-def paired(x, y) -> tuple[np.ndarray, np.ndarray]:
-    """Both as finite float64 of the same layers and items.
-
-    Raises
-    ------
-    ValueError : shapes differ or values are not finite.
-    """
-    x, y = _finite("x", x), _finite("y", y)
-    if x.ndim < 2 or x.shape[:-1] != y.shape[:-1] or not x.size or not y.size:
-        raise ValueError(
-            f"states have shapes {x.shape} and {y.shape}; expected (..., n, p) and (..., n, q) with the same "
-            "layers and items, row i of both being the same item."
-        )
-    return x, y
+    return q, np.linalg.inv(r) / scale.mT
 
 
 def require_freedom(freedom: int, p: int, q: int, where: str) -> None:
@@ -169,3 +149,7 @@ def require_freedom(freedom: int, p: int, q: int, where: str) -> None:
             f"correlations are 1 whatever the states. Set n_components to at most {max(freedom // 2, 0)}, or "
             "take more items."
         )
+
+
+def _complement(product: np.ndarray) -> np.ndarray:
+    return (1 + _RIDGE) ** 2 * np.eye(product.shape[-1]) - product

@@ -11,6 +11,7 @@ Source: Hotelling (1936), "Relations Between Two Sets of Variates", Biometrika 2
 import numpy as np
 
 from . import canonical
+from .paired import finite, paired
 
 _SINGULAR = 1e-9  # of the largest variance, below which an axis carries nothing
 
@@ -66,12 +67,10 @@ def shared_series(x, y, train, n_components: int) -> tuple[np.ndarray, np.ndarra
     ------
     ValueError : shapes differ, values are not finite, more components than axes, or singular scores.
     """
+    x, y = paired(x, y, "(L+1, n, q)")
     (x, train), (y, _) = _checked(x, train), _checked(y, train)
-    if x.shape != y.shape or not 1 <= n_components <= x.shape[2]:
-        raise ValueError(
-            f"scores have shapes {x.shape} and {y.shape}, n_components={n_components}; expected one shape "
-            "(L+1, n, q) and 1 <= n_components <= q."
-        )
+    if not 1 <= n_components <= x.shape[2]:
+        raise ValueError(f"n_components={n_components}; expected 1 to {x.shape[2]}, the axes of a language.")
     fitted = []
     for scores in (x, y):
         inside = scores[:, train]
@@ -83,12 +82,10 @@ def shared_series(x, y, train, n_components: int) -> tuple[np.ndarray, np.ndarra
 
 
 def _checked(states, train) -> tuple[np.ndarray, np.ndarray]:
-    states, train = np.asarray(states, float), np.asarray(train)
+    states, train = finite("states", states), np.asarray(train)
     if states.ndim != 3 or train.shape != states.shape[1:2] or train.dtype != bool or train.sum() < 2:
         raise ValueError(
             f"states have shape {states.shape}, train {train.shape} of {train.dtype}; expected (L+1, n, d) "
             "and (n,) bool with at least 2 items."
         )
-    if not np.isfinite(states).all():
-        raise ValueError("states hold values that are not finite.")
     return states, train

@@ -12,13 +12,25 @@ multipliers); Clopper & Pearson (1934), Biometrika 26 (the adverse outcome added
 Royston & Parmar (2013), BMC Medical Research Methodology 13 (restricted mean).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 from scipy import stats
+from statsmodels.stats.proportion import proportion_confint
 
 from .alignment import chance_corrected
-from .resampling import Interval, group_weights, interval_of
+from .paired import group_codes
+from .resampling import Interval, group_sums, group_weights, interval_of
+
+COMPARISON = "comparison only"
+WHY_NOT = {
+    "pointwise": "each limit holds at a layer chosen beforehand, but the earliest of all layers is taken",
+    "crossing": "the highest of many noisy layers passes: false in most runs where no layer is above",
+    "wilson": "takes the items of a group as independent: too narrow, false in about a quarter of such runs",
+    "share of peak": "divides by the own peak: a flat profile at chance scores 0, the shallowest of all",
+}
 
 
 @dataclass(frozen=True)
@@ -189,7 +201,7 @@ def lower_band(
     ------
     ValueError : as `alignment_depth`.
     """
-    sums, counts = _sums(_outcomes(correct), groups)
+    sums, counts = _sums(correct, groups)
     if not 0.5 < confidence < 1 or n_resamples < 2:
         raise ValueError(f"confidence {confidence} must lie in (.5, 1), n_resamples {n_resamples} be >= 2.")
     n_groups = counts.size
@@ -230,7 +242,7 @@ def restricted_mean_interval(
 
     Parameters and errors as in `alignment_depth`.
     """
-    sums, counts = _sums(_outcomes(correct), groups)
+    sums, counts = _sums(correct, groups)
 
     def replicates(sums, counts):
         weights = group_weights(np.arange(counts.size), n_resamples, rng=rng)
@@ -261,6 +273,59 @@ def last_run_end(above, run: int) -> int | None:
     return above.size - from_end if from_end else None
 
 
+def definitions(
+    correct,
+    *,
+    threshold: float,
+    chance: float = 0.0,
+    groups=None,
+    fixed: Sequence[float] = (0.25, 0.5, 0.75),
+    confidence: float = 0.95,
+    run: int = 3,
+    n_resamples: int = 2000,
+    rng: np.random.Generator,
+) -> pd.DataFrame:
+    """Depth of one language by valid and by invalid definitions: one row a definition.
+
+    Parameters
+    ----------
+    threshold : the language's own, half its peak excess (`depth.half_peak_threshold`).
+    fixed : further thresholds, as chance-corrected accuracies in (0, 1).
+    Others, and errors, as in `depth.alignment_depth`.
+
+    Returns
+    -------
+    DataFrame with the columns definition; threshold (accuracy, NaN where there is none); depth (NaN where
+    censored); unit, "layer" (from 0, the embeddings) or "share of layers"; censored; valid; use, "primary",
+    "sensitivity" or "comparison only"; why_not, the reason where it is not valid.
+    """
+    common = {"groups": groups, "confidence": confidence, "n_resamples": n_resamples, "rng": rng}
+    own = alignment_depth(correct, threshold=threshold, chance=chance, run=run, **common)
+    rows = [_row("half the own peak excess, simultaneous band", own.layer, threshold, "primary")]
+    for level in fixed:
+        if not 0 < level < 1:
+            raise ValueError(f"fixed thresholds are chance-corrected, in (0, 1); found {level}.")
+        accuracy = chance + level * (1 - chance)
+        layer = first_run(own.lower_band > accuracy, run)
+        name = f"{level:g} of the way from chance to 1, simultaneous band"
+        rows.append(_row(name, layer, accuracy, "sensitivity"))
+    share = {"unit": "share of layers"}
+    rows.append(_row("restricted mean", own.restricted_mean, np.nan, "sensitivity", **share))
+
+    pointwise = first_run(lower_band(correct, simultaneous=False, **common) > threshold, run)
+    crossing = first_run(own.accuracy > threshold, 1)
+    wilson = first_run(_wilson_limit(own.accuracy, np.shape(correct)[1], confidence) > threshold, run)
+    peak = own.accuracy.max()
+    of_peak = (1 - own.accuracy / peak).mean() if peak > 0 else None
+    rows += [
+        _row("pointwise band", pointwise, threshold, why_not=WHY_NOT["pointwise"]),
+        _row("first crossing of the estimate", crossing, threshold, why_not=WHY_NOT["crossing"]),
+        _row("Wilson limit of single items", wilson, threshold, why_not=WHY_NOT["wilson"]),
+        _row("mean of 1 - A / max A", of_peak, np.nan, why_not=WHY_NOT["share of peak"], **share),
+    ]
+    return pd.DataFrame(rows)
+
+
 def _outcomes(correct) -> np.ndarray:
     correct = np.asarray(correct, np.float64)
     if correct.ndim != 2 or 0 in correct.shape:
@@ -277,20 +342,10 @@ def _outcomes(correct) -> np.ndarray:
     return correct
 
 
-def _sums(correct: np.ndarray, groups) -> tuple[np.ndarray, np.ndarray]:
+def _sums(correct, groups) -> tuple[np.ndarray, np.ndarray]:
     """Sums (layers, S) and counts (S,) of each group."""
-    n = correct.shape[1]
-    labels = np.arange(n) if groups is None else np.asarray(groups)
-    if labels.shape != (n,):
-        raise ValueError(f"groups has shape {labels.shape}, correct has {n} items; give one label per item.")
-    codes = np.unique(labels, return_inverse=True)[1]
-    members = np.eye(codes.max() + 1)[codes]
-    if members.shape[1] < 2:
-        raise ValueError(
-            "depth needs at least 2 groups, found 1. Give the scenario of each item, or groups=None if every "
-            "item stands for itself."
-        )
-    return correct @ members, members.sum(0)
+    correct = _outcomes(correct)
+    return group_sums(correct, group_codes(groups, correct.shape[1], least=2))
 
 
 def _require_rule(correct, threshold, chance, run):
@@ -319,3 +374,21 @@ def _reason(accuracy: np.ndarray, lower: np.ndarray, threshold: float, run: int)
         f"its lower band in no run of {run}: at most {lower[sure]:.3f}, at layer {sure}; more groups would "
         "tell."
     )
+
+
+def _row(definition, depth, threshold, use=COMPARISON, *, unit="layer", why_not=""):
+    return {
+        "definition": definition,
+        "threshold": float(threshold),
+        "depth": np.nan if depth is None else float(depth),
+        "unit": unit,
+        "censored": depth is None,
+        "valid": use != COMPARISON,
+        "use": use,
+        "why_not": why_not,
+    }
+
+
+def _wilson_limit(accuracy: np.ndarray, n: int, confidence: float) -> np.ndarray:
+    # a two-sided interval that leaves 1 - confidence on either side
+    return proportion_confint(accuracy * n, n, alpha=2 * (1 - confidence), method="wilson")[0]

@@ -4,31 +4,28 @@ Across items at one layer: no time axis, and no map between the languages is ass
 Symbols: `x`, `y` (n, p), (n, q) states of the same n items, reduced already or by `n_components`; `groups`
 (n,) scenarios; L layers, B permutations; results (..., p) with p the smaller of both widths.
 
-Items of a scenario resemble each other in any language, so that they are fewer independent items than they
-are rows. Bartlett and Lawley's test counts rows and finds dimensions in unrelated languages; with `groups`
-the primary test moves the groups of one language against those of the other instead, the items of a group
-staying together. What is shared *beyond* the scenario is asked for by `within`: means of scenarios are
-subtracted and items are permuted within them, exact for items that are exchangeable within their scenario.
+Permutation scheme. Items of a scenario resemble each other in any language, so that they are fewer
+independent items than they are rows. Bartlett and Lawley's test counts rows and finds dimensions in unrelated
+languages. With `groups` the primary test permutes whole groups of one language against those of the other.
+What is shared *beyond* the scenario is asked for by `within`: means of scenarios are subtracted and items are
+permuted within them, which is exact for items that are exchangeable within their scenario.
 
-Sources: `canonical`; Horn (1965), Psychometrika 30, for parallel analysis.
+Sources: `canonical`; Horn (1965), Psychometrika 30, for parallel analysis; Winkler, Renaud, Smith & Nichols
+(2020), NeuroImage 220:117065, algorithm 1, for the sequential permutation test; Winkler, Webster, Vidaurre,
+Nichols & Smith (2015), NeuroImage 123, for permuting whole groups.
 """
 
+import warnings
 from dataclasses import dataclass, fields
 
 import numpy as np
 
 from . import canonical
-from .dimension_design import (
-    Design,
-    associations,
-    basis_of,
-    design_of,
-    halves_of,
-    in_sample,
-    permutations_of,
-    reduced,
-    side_of,
-)
+from .bridges.pairs import principal_axes
+from .paired import finite, group_codes, paired
+from .resampling import stratified_permutations, whole_group_permutations
+
+MIN_GROUPS = 8  # so that either half of them has 4! = 24 orders
 
 
 @dataclass(frozen=True)
@@ -149,9 +146,7 @@ def shared_dimension(
         correlations are 1 whatever the states; fewer than 8 groups, or of sizes too unlike to be exchanged; a
         level out of (0, 1); too few permutations.
     """
-    x, y = canonical.paired(x, y)
-    if x.ndim != 2:
-        raise ValueError(f"states have shape {x.shape}; expected (n, d). Use dimension_profile for layers.")
+    x, y = paired(finite("x", x), finite("y", y), "(n, d)", same_width=False)
     options = {"groups": groups, "within": within, "n_components": n_components, "level": level}
     profile = dimension_profile(x[None], y[None], rng=rng, n_permutations=n_permutations, **options)
     values = {f.name: getattr(profile, f.name) for f in fields(SharedDimension)}
@@ -177,16 +172,14 @@ def dimension_profile(
     Parameters, errors and null hypotheses as in `shared_dimension`, which each layer equals, given a
     generator in the same state.
     """
-    x, y = canonical.paired(x, y)
-    if x.ndim != 3:
-        raise ValueError(f"states have shape {x.shape}; expected (layers, n, d).")
-    design = design_of(x.shape[1], groups, within, n_permutations, level, rng)
-    reductions = [reduced(s, design, n_components) for s in (x, y)]
+    x, y = paired(finite("x", x), finite("y", y), "(layers, n, d)", same_width=False)
+    design = _design_of(x.shape[1], groups, within, n_permutations, level, rng)
+    reductions = [_reduced(s, design, n_components) for s in (x, y)]
     design.require_freedom(*(s.shape[-1] for s in reductions))
-    sides = [side_of(name, s, design) for name, s in zip("xy", reductions, strict=True)]
+    sides = [_side_of(name, s, design) for name, s in zip("xy", reductions, strict=True)]
     # the test counts the columns of the narrower side; which of both is moved does not matter
     narrow, wide = sorted(sides, key=lambda s: s.basis.shape[-1])
-    found = {name: values[0] for name, values in associations(narrow, [wide], design).items()}
+    found = {name: values[0] for name, values in _associations(narrow, [wide], design).items()}
     return _profile(found, design, wide.basis.shape[-1])
 
 
@@ -211,11 +204,11 @@ def pairwise_dimensions(
         raise ValueError(
             f"states have shapes {[s.shape for s in stacks]}; expected at least two languages (layers, n, p)."
         )
-    design = design_of(stacks[0].shape[1], groups, within, n_permutations, level, rng)
-    reductions = [reduced(s, design, n_components) for s in stacks]
+    design = _design_of(stacks[0].shape[1], groups, within, n_permutations, level, rng)
+    reductions = [_reduced(s, design, n_components) for s in stacks]
     design.require_freedom(*(s.shape[-1] for s in reductions[:2]))
-    sides = [side_of(f"language {k}", s, design) for k, s in enumerate(reductions)]
-    rows = [associations(side, sides[i + 1 :], design) for i, side in enumerate(sides[:-1])]
+    sides = [_side_of(f"language {k}", s, design) for k, s in enumerate(reductions)]
+    rows = [_associations(side, sides[i + 1 :], design) for i, side in enumerate(sides[:-1])]
     found = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
     return _profile(found, design, sides[0].basis.shape[-1], np.column_stack(np.triu_indices(len(stacks), 1)))
 
@@ -243,23 +236,199 @@ def subsample_dimensions(
 
     Parameters as in `shared_dimension`; x, y (n, d). n_subsamples : R halves. Errors as there.
     """
-    x, y = canonical.paired(x, y)
-    if x.ndim != 2:
-        raise ValueError(f"states have shape {x.shape}; expected (n, d).")
-    design = design_of(len(x), groups, within, n_permutations, level, rng)
-    x, y = sorted((reduced(s[None], design, n_components)[0] for s in (x, y)), key=lambda s: s.shape[-1])
+    x, y = paired(finite("x", x), finite("y", y), "(n, d)", same_width=False)
+    design = _design_of(len(x), groups, within, n_permutations, level, rng)
+    x, y = sorted((_reduced(s[None], design, n_components)[0] for s in (x, y)), key=lambda s: s.shape[-1])
     design.require_freedom(x.shape[-1], y.shape[-1], design.n_groups // 2)
     found = []
     for _ in range(n_subsamples):
-        items = halves_of(design.codes, rng)[0]
-        qx, qy = (basis_of("the states of a half", s, items, design)[0] for s in (x, y))
-        tested = in_sample(qx, qy[None], permutations_of(design, items, n_permutations, rng))
+        items = _halves_of(design.codes, rng)[0]
+        qx, qy = (_basis_of("the states of a half", s, items, design)[0] for s in (x, y))
+        tested = _in_sample(qx, qy[None], _permutations_of(design, items, n_permutations, rng))
         found.append(int(_primary(tested, design, design.freedom(items), qy.shape[-1])[0][0]))
     low, high = np.quantile(found, [(1 - confidence) / 2, (1 + confidence) / 2], method="inverted_cdf")
     return SubsampledDimensions(np.array(found), int(low), int(high), design.n_groups)
 
 
-def _primary(found: dict[str, np.ndarray], design: Design, freedom: int, q: int):
+def equal_groups(groups) -> np.ndarray:
+    """(n,) bool: the first s items of every group that has s, with s such that most items are kept.
+
+    Groups of one size can all be exchanged. An s that leaves fewer than `MIN_GROUPS` groups is only taken
+    where every s does.
+    """
+    codes = group_codes(groups, len(groups))
+    sizes = np.bincount(codes)
+    counts = {int(s): int((sizes >= s).sum()) for s in sizes}
+    size = max(counts, key=lambda s: (counts[s] >= MIN_GROUPS, s * counts[s]))
+    order = np.argsort(codes, kind="stable")
+    place = np.empty_like(codes)
+    place[order] = np.arange(codes.size) - (np.cumsum(sizes) - sizes)[codes[order]]
+    return (place < size) & (sizes[codes] >= size)
+
+
+@dataclass(frozen=True)
+class _Design:
+    """Permutation scheme: `codes` (n,) the groups, `blocks` (n,) those whose means are subtracted."""
+
+    codes: np.ndarray
+    blocks: np.ndarray
+    independent: bool
+    within: bool
+    level: float
+    permutations: np.ndarray
+    halves: tuple[np.ndarray, np.ndarray]
+    half_permutations: tuple[np.ndarray, np.ndarray]
+
+    @property
+    def n_groups(self) -> int:
+        return int(self.codes.max()) + 1
+
+    def freedom(self, items: np.ndarray) -> int:
+        return len(items) - np.unique(self.blocks[items]).size
+
+    def require_freedom(self, p: int, q: int, n_groups: int | None = None) -> None:
+        """Both halves must hold more than p + q columns can span; warns where n_groups are few for that."""
+        for half in self.halves:
+            where = f"half of the items, {len(half)} of {len(self.codes)},"
+            canonical.require_freedom(self.freedom(half), p, q, where)
+        n_groups = n_groups or self.n_groups
+        if not (self.independent or self.within) and n_groups < 2 * (p + q):
+            warnings.warn(
+                f"{n_groups} groups for {p} + {q} columns: where items of a group are much alike and any is "
+                "shared, too many dimensions are found in up to one of seven sets of states. Set "
+                f"n_components to at most {max(n_groups // 4, 1)}. The first p-value, of none shared at all, "
+                "stays exact.",
+                UserWarning,
+                stacklevel=4,
+            )
+
+
+@dataclass(frozen=True)
+class _Side:
+    """One language: its basis over all items (L, n, p), and over halves.
+
+    fitted[h] (L, n_h, p) is the basis of half h, scored[h] the other half in its coordinates.
+    """
+
+    basis: np.ndarray
+    fitted: tuple[np.ndarray, ...]
+    scored: tuple[np.ndarray, ...]
+
+
+def _design_of(n: int, groups, within: bool, n_permutations: int, level: float, rng) -> _Design:
+    codes = group_codes(groups, n)
+    if within and groups is None:
+        raise ValueError("within=True subtracts the means of groups, but groups is None; give the scenarios.")
+    if codes.max() + 1 < MIN_GROUPS:
+        raise ValueError(
+            f"{codes.max() + 1} groups; at least {MIN_GROUPS} are needed to exchange them in both halves."
+        )
+    if not 0 < level < 1 or (n_permutations + 1) * level < 1 - 1e-9:
+        raise ValueError(
+            f"level={level} with n_permutations={n_permutations}; expected a level in (0, 1) and at least "
+            "1 / level - 1 permutations, or no p-value can reach it."
+        )
+    if not within:
+        _warn_of_unmovable(codes)
+    halves = _halves_of(codes, rng)
+    blocks = codes if within else np.zeros(n, int)
+    settled = _Design(codes, blocks, groups is None, within, level, np.empty(0), halves, ())
+    # items as they are come first
+    shuffled = [
+        np.vstack([np.arange(len(half)), _permutations_of(settled, half, n_permutations, rng)])
+        for half in halves
+    ]
+    everything = _permutations_of(settled, np.arange(n), n_permutations, rng)
+    return _Design(codes, blocks, groups is None, within, level, everything, halves, tuple(shuffled))
+
+
+def _permutations_of(design: _Design, items: np.ndarray, n_shuffles: int, rng) -> np.ndarray:
+    """Permutations (B, m) of m of the items: of whole groups, or within groups."""
+    if design.within:
+        return stratified_permutations(design.codes[items], n_shuffles=n_shuffles, rng=rng)
+    return whole_group_permutations(design.codes[items], n_shuffles=n_shuffles, rng=rng)
+
+
+def _side_of(name: str, states: np.ndarray, design: _Design) -> _Side:
+    """Bases of one language's states (L, n, p)."""
+    fitted, scored = [], []
+    for half, other in (design.halves, design.halves[::-1]):
+        q, weight = _basis_of(f"half of {name}", states, half, design)
+        fitted.append(q)
+        scored.append(canonical.centred_by(states[:, other], design.blocks[other]) @ weight)
+    return _Side(_basis_of(name, states, slice(None), design)[0], tuple(fitted), tuple(scored))
+
+
+def _reduced(states: np.ndarray, design: _Design, n_components: int | None) -> np.ndarray:
+    """States (L, n, p) on their principal axes, layer by layer: all at once would not fit."""
+    states = finite("states", states)
+    if n_components is None:
+        return states
+    centred = (canonical.centred_by(layer, design.blocks) for layer in states)
+    return np.stack([c @ principal_axes("the states", c, n_components) for c in centred])
+
+
+def _basis_of(name: str, states: np.ndarray, items, design: _Design) -> tuple[np.ndarray, np.ndarray]:
+    """`canonical.basis` of some items, their means subtracted."""
+    return canonical.basis(name, states[..., items, :], design.blocks[items])
+
+
+def _associations(x: _Side, ys: list[_Side], design: _Design) -> dict[str, np.ndarray]:
+    """Arrays (J, L, ...) of one language with J others: r, pvalues, held_out and the bands of their nulls."""
+    layers = []
+    for k in range(len(x.basis)):
+        found = _in_sample(x.basis[k], np.stack([y.basis[k] for y in ys]), design.permutations)
+        held_out = _held_out(x, ys, k, design.half_permutations)
+        found["held_out"] = held_out[0]
+        found["held_out_band"] = _band(held_out[1:], design.level)
+        found["null_band"] = _band(found.pop("null"), design.level)
+        layers.append(found)
+    return {name: np.stack([layer[name] for layer in layers], axis=1) for name in layers[0]}
+
+
+def _in_sample(x: np.ndarray, ys: np.ndarray, permutations: np.ndarray) -> dict[str, np.ndarray]:
+    """Correlations r (J, p), p-values (J, p) of the sequential permutation test, and null (B, J, p) of r.
+
+    x (n, p) and ys (J, n, q) are bases. Canonical variates are orthonormal, and permuted ones still are, so
+    that the tests of all k need one product a permutation.
+    """
+    u, r, vt = np.linalg.svd(x.T @ ys)
+    r = np.clip(r, 0, 1)
+    products = u.mT @ canonical.permuted_products(x, ys, permutations) @ vt.mT
+    more = canonical.remaining(products) >= canonical.remaining_of(r) - 1e-9
+    pvalues = (1 + more.sum(0)) / (1 + len(permutations))
+    null = np.linalg.svd(products, compute_uv=False)
+    return {"r": r, "pvalues": np.maximum.accumulate(pvalues, -1), "null": null}
+
+
+def _band(null: np.ndarray, level: float) -> np.ndarray:
+    """What an observed value exceeds with probability `level` if it is one more of the B values (B, ...)."""
+    rank = int(np.ceil((1 - level) * (len(null) + 1) - 1e-9))
+    return np.partition(null, rank - 1, axis=0)[rank - 1]
+
+
+def _held_out(x: _Side, ys: list[_Side], layer: int, permutations) -> np.ndarray:
+    """Correlations (1 + B, J, p) on each half of the directions of the other, averaged; as paired first.
+
+    Fit and score share the permutation of a half: both ways use the same pairs, and their scores depend on
+    each other, so that directions kept from the true pairs would make the band too narrow.
+    """
+    total = 0
+    for h in (0, 1):
+        fitted, scored = (np.stack([getattr(y, part)[h][layer] for y in ys]) for part in ("fitted", "scored"))
+        products = canonical.permuted_products(x.fitted[h][layer], fitted, permutations[h])
+        u, r, vt = np.linalg.svd(products)
+        v = vt.mT[..., : r.shape[-1]]
+        mine = x.scored[h][layer]
+        covariance = (u * (canonical.permuted_products(mine, scored, permutations[1 - h]) @ v)).sum(-2)
+        # permuting items leaves their second moments as they are
+        of_x = (u * ((mine.T @ mine) @ u)).sum(-2)
+        of_y = (v * ((scored.mT @ scored) @ v)).sum(-2)
+        total = total + covariance / np.sqrt(of_x * of_y)
+    return total / 2
+
+
+def _primary(found: dict[str, np.ndarray], design: _Design, freedom: int, q: int):
     """(dimension, its p-values, by Bartlett's test or None, by permutation)."""
     by_permutation = _count(found["pvalues"] <= design.level + 1e-12)
     if not design.independent:
@@ -270,7 +439,7 @@ def _primary(found: dict[str, np.ndarray], design: Design, freedom: int, q: int)
     return bartlett, pvalues, bartlett, by_permutation
 
 
-def _profile(found: dict[str, np.ndarray], design: Design, q: int, pairs=None) -> DimensionProfile:
+def _profile(found: dict[str, np.ndarray], design: _Design, q: int, pairs=None) -> DimensionProfile:
     n = len(design.codes)
     dimension, pvalues, bartlett, permutation = _primary(found, design, design.freedom(np.arange(n)), q)
     r, held_out = found["r"], found["held_out"]
@@ -294,3 +463,25 @@ def _profile(found: dict[str, np.ndarray], design: Design, q: int, pairs=None) -
 def _count(passed: np.ndarray) -> np.ndarray:
     """Leading True along the last axis: (...) int."""
     return np.cumprod(passed, -1).sum(-1)
+
+
+def _halves_of(codes: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Items (n_1,) and (n_2,) of a random half of the groups and of the other; sizes are spread evenly."""
+    sizes = np.bincount(codes)
+    by_size = np.argsort(sizes + rng.random(sizes.size))
+    second = np.zeros(sizes.size, bool)
+    # which side a pair of neighbours starts with is drawn, or the larger would always go to one half
+    first = rng.integers(2, size=(sizes.size + 1) // 2)
+    second[by_size] = np.column_stack([first, 1 - first]).ravel()[: sizes.size].astype(bool)
+    return np.flatnonzero(~second[codes]), np.flatnonzero(second[codes])
+
+
+def _warn_of_unmovable(codes: np.ndarray) -> None:
+    same = np.unique(np.bincount(codes), return_counts=True)[1]
+    if (same == 1).any():
+        warnings.warn(
+            f"{int((same == 1).sum())} of {same.sum()} groups are of a size that no other has and are never "
+            "moved, which makes the test conservative; dropping items until sizes agree would include them.",
+            UserWarning,
+            stacklevel=4,
+        )

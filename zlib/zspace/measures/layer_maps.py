@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .paired import group_codes
+
 _FOLDS = 10  # of cross-fitting
 
 Series = tuple[np.ndarray, np.ndarray]
@@ -49,19 +51,20 @@ def score_maps(series: Series, groups: np.ndarray, *, held_out: bool = True) -> 
     Raises ValueError where a layer adds the same to every problem.
     """
     x, y = _regression(series)
-    names, codes = np.unique(groups, return_inverse=True)
+    codes = group_codes(groups, x.shape[1])
+    n_groups = int(codes.max()) + 1
     scale = np.sqrt((y**2).mean((1, 2)))[:, None]
     if not scale.min() > 0:
         raise ValueError(
             f"layer {2 + int(scale.argmin())} adds the same to every problem; expected layers that tell "
             "problems apart. Leave it out."
         )
-    sums = np.zeros((3, len(y), len(names)))
-    whole = [np.arange(len(names))]
-    for part in np.array_split(whole[0], min(_FOLDS, len(names))) if held_out else whole:
+    sums = np.zeros((3, len(y), n_groups))
+    whole = [np.arange(n_groups)]
+    for part in np.array_split(whole[0], min(_FOLDS, n_groups)) if held_out else whole:
         scored = np.isin(codes, part)
         common, own = fit_maps(x, y, ~scored if held_out else scored)
-        members = np.eye(len(names))[codes[scored]]
+        members = np.eye(n_groups)[codes[scored]]
         a, b = x[:, scored], y[:, scored]
         for total, predicted in zip(sums, (a @ common, a @ own, 0.0), strict=True):
             total += (((b - predicted) / scale[..., None]) ** 2).sum(2) @ members

@@ -19,6 +19,7 @@ from scipy import stats
 
 from ..errors import ConvergenceError
 from .alignment import Level
+from .paired import finite, group_codes
 from .resampling import TestResult, permutation_max, stratified_permutations
 
 
@@ -79,14 +80,6 @@ def margins(scores, *, groups=None, level: Level = "item") -> np.ndarray:
     return own - (others.max(-1) + others.max(-2)) / 2
 
 
-def margin_area(item_margins) -> np.ndarray:
-    """Margin of each item averaged over layers: (..., n) for (..., layers, n), in the units of the scores."""
-    item_margins = np.asarray(item_margins, np.float64)
-    if item_margins.ndim < 2 or item_margins.shape[-2] == 0:
-        raise ValueError(f"margins have shape {item_margins.shape}, expected (..., layers, n).")
-    return item_margins.mean(-2)
-
-
 def difficulty_slope(area, level, groups, *, covariates=None, confidence=0.95) -> DifficultySlope:
     """Slope of the margin area on difficulty, with a random intercept per scenario (REML).
 
@@ -97,7 +90,7 @@ def difficulty_slope(area, level, groups, *, covariates=None, confidence=0.95) -
 
     Parameters
     ----------
-    area : (n,) from `margin_area`. level : (n,) numeric difficulty. groups : (n,) scenario of each item.
+    area : (n,) mean of `margins` over layers. level : (n,) difficulty. groups : (n,) scenario of each item.
     covariates : (n,) or (n, k) further fixed effects (token length, number of quantities), or None.
 
     Raises
@@ -195,19 +188,16 @@ def _wrong_candidates(groups, level: Level, n: int) -> np.ndarray:
 
 def _items(area, level, groups, covariates):
     """Finite float arrays, group codes, and standardised covariates (n, k)."""
-    area, level, groups = np.asarray(area, np.float64), np.asarray(level, np.float64), np.asarray(groups)
-    if area.ndim != 1 or level.shape != area.shape or groups.shape != area.shape:
-        raise ValueError(
-            f"area, level and groups have shapes {area.shape}, {level.shape}, {groups.shape}; expected (n,)."
-        )
+    area, level = np.asarray(area, np.float64), np.asarray(level, np.float64)
+    if area.ndim != 1 or level.shape != area.shape:
+        raise ValueError(f"area and level have shapes {area.shape} and {level.shape}; expected twice (n,).")
     table = np.empty((area.size, 0)) if covariates is None else np.asarray(covariates, np.float64)
     table = table[:, None] if table.ndim == 1 else table
     if table.ndim != 2 or len(table) != area.size:
         raise ValueError(f"covariates have shape {table.shape}, expected ({area.size},) or ({area.size}, k).")
     for name, values in (("area", area), ("level", level), ("covariates", table)):
-        if not np.isfinite(values).all():
-            raise ValueError(f"{name} holds NaN or infinite values; leave out those items.")
-    codes = np.unique(groups, return_inverse=True)[1]
+        finite(name, values)
+    codes = group_codes(groups, area.size)
     if level.size == 0 or np.ptp(level) == 0 or codes.max() < 2:
         raise ValueError(
             f"found {np.unique(level).size} levels and {np.unique(codes).size} groups; a slope with an "

@@ -18,12 +18,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 from statsmodels.stats.multitest import multipletests
 
 from .association import mantel as mantel
+from .paired import group_codes
 from .results import Count as Count
 from .results import TestResult as TestResult
+
+_MIN_ARRANGEMENTS = 20  # of the groups in a permutation test
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ class GroupDraws:
         """Interval of the mean of `values` (..., n); see `bootstrap` for the method and for `bounds`."""
         values = np.asarray(values, np.float64)
         _require_values(values, bounds, confidence, len(self.weights))
-        sums, counts = _group_sums(values, self.codes)
+        sums, counts = group_sums(values, self.codes)
         estimate = sums.sum(-1) / counts.sum()
         replicates = _ratio(self.weights, sums, counts)
         centre, spread = estimate, replicates
@@ -96,9 +99,9 @@ class GroupDraws:
 
 
 def draw_groups(groups, n_resamples: int, *, rng: np.random.Generator) -> GroupDraws:
-    """Draw whole groups with replacement; `groups` (n,) labels. Raises ValueError with fewer than 2 groups."""
+    """Draw whole groups (n,) with replacement. Raises ValueError with fewer than 2 groups."""
     weights = group_weights(groups, n_resamples, rng=rng)
-    codes = np.unique(np.asarray(groups), return_inverse=True)[1]
+    codes = group_codes(groups, len(groups))
     return GroupDraws(codes, weights, _multinomial(weights.shape[1] + 2, n_resamples, rng))
 
 
@@ -146,7 +149,7 @@ def bootstrap(
     elif isinstance(bounds, str):
         bounds = (0.0, 1.0) if values.dtype == bool else None
     values = values.astype(np.float64)
-    codes = _group_codes(groups, values.shape[-1])
+    codes = group_codes(groups, values.shape[-1])
     if not callable(statistic):
         _require_values(values, bounds, confidence, n_resamples)
         return draw_groups(codes, n_resamples, rng=rng).mean(values, bounds=bounds, confidence=confidence)
@@ -187,13 +190,14 @@ def group_weights(groups, n_resamples: int, *, rng: np.random.Generator) -> np.n
     ------
     ValueError : fewer than 2 groups.
     """
-    n_groups = np.unique(np.asarray(groups)).size
-    if n_groups < 2:
-        raise ValueError(
-            f"resampling needs at least 2 groups, found {n_groups}. Give the scenario of each item, or "
-            "groups=None if every item stands for itself."
-        )
-    return _multinomial(n_groups, n_resamples, rng)
+    codes = group_codes(groups, len(groups), least=2)
+    return _multinomial(int(codes.max()) + 1, n_resamples, rng)
+
+
+def group_sums(values: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sums (..., S) of values (..., n) over each group, and the sizes (S,) of the groups."""
+    members = np.eye(codes.max() + 1)[codes]
+    return values @ members, members.sum(0)
 
 
 def stratified_permutations(strata, *, n_shuffles: int, rng: np.random.Generator) -> np.ndarray:
@@ -217,8 +221,8 @@ def stratified_permutations(strata, *, n_shuffles: int, rng: np.random.Generator
     ------
     ValueError : every stratum holds one item, so that nothing is shuffled.
     """
-    strata = np.asarray(strata)
-    _, codes, counts = np.unique(strata, return_inverse=True, return_counts=True)
+    codes = group_codes(strata, len(strata))
+    counts = np.bincount(codes)
     alone = int((counts == 1).sum())
     if alone == counts.size:
         raise ValueError(
@@ -238,6 +242,38 @@ def stratified_permutations(strata, *, n_shuffles: int, rng: np.random.Generator
     permutations = np.empty_like(shuffled)
     permutations[:, places] = shuffled
     return permutations
+
+
+def whole_group_permutations(groups, *, n_shuffles: int, rng: np.random.Generator) -> np.ndarray:
+    """Permutations (B, n) that move whole groups; the t-th item of a group takes the t-th place of another.
+
+    Null hypothesis they serve: groups are exchangeable, whatever ties the items of a group together. Groups
+    only change places with groups of their own size, without which items would change partners within them
+    and the test would not be exact.
+
+    Parameters
+    ----------
+    groups : (n,) labels; items of a group correspond in the order in which they appear.
+
+    Raises
+    ------
+    ValueError : the sizes leave fewer than 20 arrangements.
+    """
+    codes = group_codes(groups, len(groups))
+    sizes = np.bincount(codes)
+    same = np.unique(sizes, return_counts=True)[1]
+    if special.gammaln(same + 1).sum() < np.log(_MIN_ARRANGEMENTS):
+        raise ValueError(
+            f"{len(sizes)} groups of sizes {sizes.tolist()} have fewer than {_MIN_ARRANGEMENTS} arrangements "
+            "that exchange groups of one size. Drop items of the larger groups until sizes agree."
+        )
+    with warnings.catch_warnings():  # it would speak of items where groups are meant
+        warnings.simplefilter("ignore", UserWarning)
+        orders = stratified_permutations(sizes, n_shuffles=n_shuffles, rng=rng)
+    places, starts = np.argsort(codes, kind="stable"), np.cumsum(sizes) - sizes
+    within = np.empty_like(codes)
+    within[places] = np.arange(codes.size) - starts[codes[places]]
+    return places[starts[orders[:, codes]] + within]
 
 
 def permutation_max(
@@ -314,15 +350,6 @@ def holm(pvalues) -> np.ndarray:
     return multipletests(pvalues, method="holm")[1]
 
 
-def _group_codes(groups, n: int) -> np.ndarray:
-    if groups is None:
-        return np.arange(n)
-    groups = np.asarray(groups)
-    if groups.shape != (n,):
-        raise ValueError(f"groups has shape {groups.shape}, values have {n} items; give one label per item.")
-    return np.unique(groups, return_inverse=True)[1]
-
-
 def _require_values(values, bounds, confidence, n_resamples):
     if not np.isfinite(values).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
@@ -348,11 +375,6 @@ def _counts(n_groups: int, n_resamples: int, rng: np.random.Generator) -> np.nda
     draws = rng.integers(n_groups, size=(n_resamples, n_groups))
     cells = (draws + n_groups * np.arange(n_resamples)[:, None]).ravel()
     return np.bincount(cells, minlength=n_groups * n_resamples).reshape(n_resamples, n_groups)
-
-
-def _group_sums(values: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    members = np.eye(codes.max() + 1)[codes]
-    return values @ members, members.sum(0)
 
 
 def _with_pseudo_groups(sums, counts, bounds):

@@ -17,6 +17,10 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from .paired import finite, group_codes, paired
+
+_AXES = "(..., L+1, n, d)"
+
 
 @dataclass(frozen=True)
 class SnrProfile:
@@ -28,7 +32,7 @@ class SnrProfile:
     snr : (..., L+1) d_same / d_diff.
     snr_centered : (..., L+1) the same after each language's mean over the items is subtracted from
         its states; (n - 1)/n, near 1, for states that share nothing but an offset. Resamples of S
-        groups lower it by up to 1/S: intervals are for `shared_fraction`, which has no such bias.
+        groups lower it by up to 1/S: report the estimate without their interval.
     delta_sq, sigma_sq : (..., L) E|delta_k|^2, and E|f_k(x) - f_k(x')|^2 (mean of both languages).
     cross_same, cross_diff : (..., L) C_s and C_d (mean of both languages).
     norm_ratio : (..., L) mean over items and languages of |delta_k| / |f_k|. Unrelated contributions
@@ -135,15 +139,6 @@ def mixing(profile: SnrProfile) -> tuple[np.ndarray, np.ndarray]:
     with np.errstate(divide="ignore", invalid="ignore"):
         quality = (profile.delta_sq + profile.cross_same) / added
     return quality, added / profile.d_diff[..., 1:]
-
-
-def shared_fraction(profile: SnrProfile) -> np.ndarray:
-    """(D_cross - D_same) / D_diff: the share of the items' variance that translations have in common.
-
-    (..., L+1); 0 for unrelated languages whatever their offset, 1 for identical ones. One minus it is
-    the unbiased centred snr, snr_centered n/(n - 1), without a mean to estimate.
-    """
-    return (profile.d_cross - profile.d_same) / profile.d_diff
 
 
 def shuffled_norm_ratio(h1, h2, permutations, *, center: bool = False) -> np.ndarray:
@@ -293,29 +288,12 @@ def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _states(h1, h2) -> tuple[np.ndarray, np.ndarray]:
-    h1, h2 = np.asarray(h1), np.asarray(h2)
-    if h1.ndim < 3 or h1.shape != h2.shape or h1.shape[-3] < 1 or h1.shape[-2] < 2:
-        raise ValueError(
-            f"states have shapes {h1.shape} and {h2.shape}; expected one (L+1, n, d) with at least 2 "
-            "items, row i of both languages being the same item."
-        )
-    for name, states in (("h1", h1), ("h2", h2)):
-        finite = np.isfinite(states).all((-2, -1))
-        if not finite.all():
-            layer = int(np.argwhere(~finite)[0][-1])
-            raise ValueError(f"{name} holds NaN or infinite values at layer {layer}; capture in float32.")
-    return h1, h2
+    names = ("h1", "h2")
+    return paired(*(finite(*one, None) for one in zip(names, (h1, h2), strict=True)), _AXES, names=names)
 
 
 def _sorted_groups(groups, n: int) -> tuple[np.ndarray, np.ndarray]:
     """Order of the items by group, and where each group starts in it."""
-    if groups is None:
-        return np.arange(n), np.arange(n)
-    groups = np.asarray(groups)
-    if groups.shape != (n,):
-        raise ValueError(f"groups has shape {groups.shape}, expected ({n},): one label per item.")
-    codes = np.unique(groups, return_inverse=True)[1]
-    if codes.max() == 0:
-        raise ValueError("all items belong to one group: there are no distinct pairs. Pass groups=None.")
+    codes = group_codes(groups, n, least=2)
     order = np.argsort(codes, kind="stable")
     return order, np.flatnonzero(np.diff(codes[order], prepend=-1))

@@ -14,6 +14,7 @@ import numpy as np
 from scipy import linalg
 
 from ..theory import optimal_map
+from .paired import finite, paired
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,7 @@ def shared_directions(x, y, n_components: int) -> SharedDirections:
     Dmochowski, Sajda, Dias & Parra (2012), Frontiers in Human Neuroscience 6:112, correlated components: one
     weight vector for both sets of states, unlike canonical correlation.
     """
-    x, y = (np.asarray(s, float) for s in (x, y))
-    if x.ndim != 2 or x.shape != y.shape or not (np.isfinite(x).all() and np.isfinite(y).all()):
-        raise ValueError(
-            f"states have shapes {x.shape} and {y.shape}; expected two finite (n, d), row i the same item."
-        )
+    x, y = paired(finite("x", x), finite("y", y), "(n, d)")
     n, d = x.shape
     if not 1 <= n_components <= min(d, 2 * (n - 1)):
         raise ValueError(
@@ -114,11 +111,11 @@ def split_contributions(
     ------
     ValueError : as `shared_directions`; an odd number of components; shapes that do not fit.
     """
-    h1, h2, discovery = np.asarray(h1), np.asarray(h2), np.asarray(discovery, bool)
-    if h1.ndim != 3 or h1.shape != h2.shape or len(h1) < 2 or discovery.shape != h1.shape[1:2]:
+    h1, h2 = paired(h1, h2, "(L+1, n, d)", names=("h1", "h2"))
+    discovery = np.asarray(discovery, bool)
+    if len(h1) < 2 or discovery.shape != h1.shape[1:2]:
         raise ValueError(
-            f"states have shapes {h1.shape} and {h2.shape}, discovery {discovery.shape}; expected two "
-            "(L+1, n, d) with at least one layer, and (n,)."
+            f"discovery has shape {discovery.shape}, states {h1.shape}; expected (n,) and at least one layer."
         )
     if n_components % 2:
         raise ValueError(f"n_components={n_components}; expected an even number, half of it for Z.")

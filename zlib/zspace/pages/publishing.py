@@ -75,7 +75,7 @@ def _alone(row: dict) -> str:
     """What a claim with one row has to say: why it is not testable, or its statistic if it has one."""
     if row["as_corrected"] == "not testable":
         return row["as_corrected_reason"]
-    shown = statistics.words(row, "{:.2f}".format)
+    shown = statistics.words(row, lambda value: f"{round(value, 2) + 0:.2f}".replace("-", "−"))
     return f"{row['statistic'].replace('_', ' ')} {shown}" if shown else "–"
 
 

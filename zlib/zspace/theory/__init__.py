@@ -41,7 +41,6 @@ from .layers import (
     contribution_energy,
     layer_spectrum,
     prove_layer_spectrum,
-    residual_spectrum,
     suppression_stack,
 )
 from .mem import prove_mem
@@ -78,7 +77,6 @@ __all__ = [
     "prove_snr_criterion",
     "prove_trends",
     "random_layer_ensemble",
-    "residual_spectrum",
     "snr_floor",
     "subspace_overlap",
     "suppression_stack",

@@ -29,11 +29,6 @@ def layer_spectrum(agreement, n_layers: int) -> np.ndarray:
     return agreement ** (1 / (2 * n_layers))
 
 
-def residual_spectrum(agreement, n_layers: int) -> np.ndarray:
-    """Eigenvalues (d,) of the contribution A_k of each residual layer, rho^(1/(2L)) - 1."""
-    return layer_spectrum(agreement, n_layers) - 1
-
-
 def contribution_energy(agreement, n_layers: int) -> np.ndarray:
     """E|delta|^2 summed over the layers of a residual net, by direction, for `whitened_pair`: (d,).
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ...measures import alignment, association, depth, depth_definitions, residual, text_baselines
+from ...measures import alignment, association, depth, residual, text_baselines
 from ...measures.resampling import TestResult, stratified_permutations
 from ...sources import languages
 from ..claims import rule
@@ -135,11 +135,11 @@ def partials(depths: pd.DataFrame, outcome: str, *, rng: np.random.Generator) ->
 
 
 def definitions_of(panel: Panel, *, rng: np.random.Generator) -> pd.DataFrame:
-    """Depth of the trained model by several definitions, side by side (`measures.depth_definitions`)."""
+    """Depth of the trained model by several definitions, side by side (`depth.definitions`)."""
     outcomes = by_layer.retrieval_outcomes(panel)
     first, second = rng.spawn(2)
     _, found = depth_of(panel, outcomes, TRAINED, rng=first)
-    return depth_definitions.definitions(
+    return depth.definitions(
         outcomes[TRAINED].mean(1)[:, panel.confirmation],
         threshold=found.threshold,
         chance=alignment.chance_level(panel.scenario, "between"),

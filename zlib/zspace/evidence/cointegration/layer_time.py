@@ -21,9 +21,9 @@ import numpy as np
 import pandas as pd
 from scipy.signal import lfilter
 
-from ...measures import dimension, dimension_design, layer_maps
+from ...measures import dimension, layer_maps
 from ...measures.components import depth_components, shared_series
-from ...measures.dimension_design import equal_groups
+from ...measures.dimension import equal_groups
 from ...measures.resampling import Count, GroupDraws, Interval, TestResult, draw_groups, interval_of
 from ...series import cointegration
 from ..bridges import bridging
@@ -31,7 +31,7 @@ from ..error_rates import Size, Worlds, from_errors
 from ..language_pairs import SHUFFLED, TRAINED, Pair, Panel
 from ..rules import Control, Evidence
 from ..statistics import Statistic
-from ..study import N_RESAMPLES, present, require_scenarios
+from ..study import N_RESAMPLES, Study, Values, draw, judge, present, require_scenarios, standard_errors
 
 TIME, RANK = "conjecture_7_layers_as_time", "conjecture_7_rank_in_models"
 ONE_MAP, OWN_MAPS = "one map planted", "maps of each layer planted"
@@ -271,7 +271,7 @@ def rank_statistics(
     names = np.unique(scenario)
     first, *streams = counting.spawn(1 + n_subsets)
     error, shared, constancy, drift = measure(np.full(len(scenario), True), first)
-    size = max(round(_KEPT * len(names)), dimension_design.MIN_GROUPS)
+    size = max(round(_KEPT * len(names)), dimension.MIN_GROUPS)
     subsets = (np.isin(scenario, drawing.permutation(names)[:size]) for _ in streams)
     errors = [measure(kept, stream)[0] for kept, stream in zip(subsets, streams, strict=True)]
     draws = draw_groups(scenario, N_RESAMPLES, rng=resampling)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ...measures import bridges, dimension, dimension_design
+from ...measures import bridges, dimension
 from ...measures.canonical import canonical_axes
 from ...measures.resampling import GroupDraws, Interval
 from ..bridges import bridging
@@ -69,7 +69,7 @@ def dimension_by_layer(
     """Curves and evidence of every language; `n_components` None takes what the discovery items allow."""
     curves, measured, evidence = [], [], []
     for panel, stream in zip(panels.values(), rng.spawn(len(panels)), strict=True):
-        require_scenarios(panel, dimension_design.MIN_GROUPS, "to exchange them")
+        require_scenarios(panel, dimension.MIN_GROUPS, "to exchange them")
         drawing, judging, halving, planting = stream.spawn(4)
         draws = draw(panel, rng=judging.spawn(1)[0])
         p = n_components or components_for(panel)
@@ -116,7 +116,7 @@ def components_for(panel: Panel) -> int:
 def exchangeable(panel: Panel) -> np.ndarray:
     """(n,) bool, the confirmation items that the sequential test takes: as many of every scenario."""
     tested = panel.confirmation.copy()
-    tested[tested] = dimension_design.equal_groups(panel.scenario[tested])
+    tested[tested] = dimension.equal_groups(panel.scenario[tested])
     return tested
 
 

@@ -1,9 +1,9 @@
-"""Bridges between the states of languages: one map (`fitting`), those of all pairs (`pairs`), and what kappa
-and the gap of an affine map over a rotation come to where a rotation is the truth (`null`).
+"""Bridges between the states of languages: one map (`fitting`), all pairs of languages (`pairs`), every kind
+of map side by side (`ladders`), and the null of kappa and of the gap (`null`): a rotation is the truth.
 """
 
 from .fitting import RELATIVE_PENALTIES, Bridge, Kind, fit
-from .null import OrthogonalNull, orthogonal_null, orthogonal_nulls
+from .null import OrthogonalNull, orthogonal_null
 from .pairs import PairScores, all_pairs, principal_components
 
 __all__ = [
@@ -15,6 +15,5 @@ __all__ = [
     "all_pairs",
     "fit",
     "orthogonal_null",
-    "orthogonal_nulls",
     "principal_components",
 ]

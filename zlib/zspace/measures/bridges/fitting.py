@@ -18,6 +18,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from ..paired import finite, paired
+
 Kind = Literal["procrustes", "scaled_procrustes", "ridge", "affine"]
 RELATIVE_PENALTIES = np.logspace(-8, 4, 25)
 """Grid of ridge penalties in units of the mean squared singular value of X, |X|² / min(n - 1, d_x)."""
@@ -50,7 +52,7 @@ class Bridge:
         ------
         ValueError : x has other dimensions or leading axes than the training states, or is not finite.
         """
-        x = _finite("x", x)
+        x = finite("x", x)
         self._check_shape("x", x, self.mean_x)
         return (x - self.mean_x[..., None, :]) @ self.weight + self.mean_y[..., None, :]
 
@@ -75,7 +77,7 @@ class Bridge:
         ------
         ValueError : shapes do not fit the bridge or each other, values are not finite, or y is constant.
         """
-        y = _finite("y", y)
+        y = finite("y", y)
         self._check_shape("y", y, self.mean_y)
         predicted = self.predict(x)
         if predicted.shape != y.shape:
@@ -83,7 +85,7 @@ class Bridge:
                 f"x gives predictions of shape {predicted.shape}, y has {y.shape}; row i of both must be the "
                 "same item."
             )
-        return _plain(1 - _energy(y - predicted) / _energy(_centred("y", y)[0]))
+        return _plain(1 - energy(y - predicted) / energy(centred_states("y", y)[0]))
 
     @property
     def condition_number(self) -> float | np.ndarray:
@@ -145,39 +147,39 @@ def fit(x_train, y_train, *, kind: Kind = "procrustes") -> Bridge:
     >>> round(bridge.r2(x[40:], 2 * x[40:, ::-1] + 5), 9)
     1.0
     """
-    x, y = _paired(x_train, y_train, kind)
-    (x, mean_x), (y, mean_y) = _centred("x_train", x), _centred("y_train", y)
+    x, y = _require_fit(x_train, y_train, kind)
+    (x, mean_x), (y, mean_y) = centred_states("x_train", x), centred_states("y_train", y)
     penalty = np.full(x.shape[:-2], np.nan)
     if kind == "affine":
-        weight = _least_squares(x, y)
+        weight = least_squares(x, y)
     elif kind == "ridge":
         weight, penalty = _ridge(x, y)
     else:
-        weight, scale = _rotation(x, y)
+        weight, scale = best_rotation(x, y)
         weight = weight * scale[..., None, None] if kind == "scaled_procrustes" else weight
     return Bridge(kind, weight, mean_x, mean_y, _plain(penalty), x.shape[-2])
 
 
-def _rotation(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def best_rotation(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rotation (..., d, d) of centred x into y, and the best scale (...) that goes with it."""
     n, d = x.shape[-2:]
     if n > d:
-        u, s, vt = np.linalg.svd(_t(x) @ y)
-        return u @ vt, s.sum(-1) / _energy(x)
+        u, s, vt = np.linalg.svd(x.mT @ y)
+        return u @ vt, s.sum(-1) / energy(x)
     # an SVD of n x n instead of d x d; centred rows sum to zero, so the first n - 1 span them all
-    (basis_x, x), (basis_y, y) = (_span(states) for states in (x, y))
-    u, s, vt = np.linalg.svd(_t(x) @ y)
-    return basis_x @ (u @ vt) @ _t(basis_y), s.sum(-1) / _energy(x)
+    (basis_x, x), (basis_y, y) = (span_of(states) for states in (x, y))
+    u, s, vt = np.linalg.svd(x.mT @ y)
+    return basis_x @ (u @ vt) @ basis_y.mT, s.sum(-1) / energy(x)
 
 
-def _span(centred: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def span_of(centred: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Orthonormal basis (..., d, n-1) of the rows of centred (..., n, d), and their coordinates in it."""
-    basis, coordinates = np.linalg.qr(_t(centred))
+    basis, coordinates = np.linalg.qr(centred.mT)
     rank = centred.shape[-2] - 1
-    return basis[..., :rank], _t(coordinates[..., :rank, :])
+    return basis[..., :rank], coordinates[..., :rank, :].mT
 
 
-def _least_squares(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def least_squares(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Unconstrained W (..., d_x, d_y)."""
     u, s, vt = np.linalg.svd(x, full_matrices=False)
     rank = (s > max(x.shape[-2:]) * np.finfo(float).eps * s[..., :1]).sum(-1).min()
@@ -186,7 +188,7 @@ def _least_squares(x: np.ndarray, y: np.ndarray) -> np.ndarray:
             f"x_train varies in {rank} of its {x.shape[-1]} dimensions: no affine map is determined in the "
             f'others. Reduce x to at most {rank} principal components first, or use kind="ridge".'
         )
-    return _t(vt / s[..., None]) @ (_t(u) @ y)
+    return (vt / s[..., None]).mT @ (u.mT @ y)
 
 
 def _ridge(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -194,13 +196,13 @@ def _ridge(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     u, s, vt = np.linalg.svd(x, full_matrices=False)
     unit = (s**2).sum(-1) / min(x.shape[-2] - 1, x.shape[-1])
     penalties = unit * RELATIVE_PENALTIES.reshape(-1, *(1,) * unit.ndim)
-    best = np.argmin(_leave_one_out(y, u, s, penalties), axis=0)
+    best = np.argmin(leave_one_out(y, u, s, penalties), axis=0)
     penalty = np.take_along_axis(penalties, best[None], axis=0)[0]
     shrunk = s / (s**2 + penalty[..., None])
-    return _t(vt) @ (shrunk[..., None] * (_t(u) @ y)), penalty
+    return vt.mT @ (shrunk[..., None] * (u.mT @ y)), penalty
 
 
-def _leave_one_out(y: np.ndarray, u: np.ndarray, s: np.ndarray, penalties: np.ndarray) -> np.ndarray:
+def leave_one_out(y: np.ndarray, u: np.ndarray, s: np.ndarray, penalties: np.ndarray) -> np.ndarray:
     r"""Squared leave-one-out errors (p, ...) under p penalties (p, ...), X being u diag(s) V'.
 
     Sum over items of \|y_i - \hat y_i\|² / (1 - H_ii)², H the hat matrix with the mean's 1/n in it: exact.
@@ -208,8 +210,8 @@ def _leave_one_out(y: np.ndarray, u: np.ndarray, s: np.ndarray, penalties: np.nd
     n = y.shape[-2]
     if y.shape[-1] > n:
         # lengths are all that counts: n coordinates in the span of y have the same as d_y dimensions
-        y = _t(np.linalg.qr(_t(y), mode="r"))
-    projected, leverage = _t(u) @ y, u**2
+        y = np.linalg.qr(y.mT, mode="r").mT
+    projected, leverage = u.mT @ y, u**2
     outside, free = y - u @ projected, 1 - 1 / n - leverage.sum(-1)
     errors = []
     for penalty in penalties[..., None]:
@@ -221,11 +223,7 @@ def _leave_one_out(y: np.ndarray, u: np.ndarray, s: np.ndarray, penalties: np.nd
     return np.array(errors)
 
 
-def _t(matrix: np.ndarray) -> np.ndarray:
-    return matrix.swapaxes(-1, -2)
-
-
-def _energy(states: np.ndarray) -> np.ndarray:
+def energy(states: np.ndarray) -> np.ndarray:
     """Sum of squares (...) over items and dimensions."""
     return np.einsum("...nd,...nd->...", states, states)
 
@@ -235,32 +233,16 @@ def _plain(values: np.ndarray) -> float | np.ndarray:
     return values if np.ndim(values) else float(values)
 
 
-def _finite(name: str, states) -> np.ndarray:
-    states = np.asarray(states, dtype=np.float64)
-    bad = ~np.isfinite(states)
-    if bad.any():
-        first = tuple(int(i) for i in np.argwhere(bad)[0])
-        raise ValueError(
-            f"{name} holds {int(bad.sum())} NaN or infinite values, first at index {first}; leave out the "
-            "layer or capture it in float32."
-        )
-    return states
-
-
-def _known_kind(kind: str) -> None:
+def require_kind(kind: str) -> None:
     if kind not in get_args(Kind):
         raise ValueError(f"unknown kind {kind!r}; choose one of {', '.join(map(repr, get_args(Kind)))}.")
 
 
-def _paired(x, y, kind: Kind) -> tuple[np.ndarray, np.ndarray]:
+def _require_fit(x, y, kind: Kind) -> tuple[np.ndarray, np.ndarray]:
     """Both as float64, of shapes that the kind can be fitted to."""
-    _known_kind(kind)
-    x, y = _finite("x_train", x), _finite("y_train", y)
-    if x.ndim < 2 or x.shape[:-1] != y.shape[:-1] or x.shape[-2] < 2 or not x.shape[-1] * y.shape[-1]:
-        raise ValueError(
-            f"states have shapes {x.shape} and {y.shape}; expected (..., n, d_x) and (..., n, d_y) with the "
-            "same layers and at least 2 items, row i of both being the same item."
-        )
+    require_kind(kind)
+    names = ("x_train", "y_train")
+    x, y = paired(*map(finite, names, (x, y)), names=names, same_width=False)
     n, width = x.shape[-2:]
     if "procrustes" in kind and width != y.shape[-1]:
         raise ValueError(
@@ -276,12 +258,12 @@ def _paired(x, y, kind: Kind) -> tuple[np.ndarray, np.ndarray]:
     return x, y
 
 
-def _centred(name: str, states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def centred_states(name: str, states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """States minus their mean over items, and that mean (..., d)."""
     mean = states.mean(-2)
     centred = states - mean[..., None, :]
     # what centring leaves of a constant is its rounding error
-    constant = _energy(centred) <= 1e-24 * _energy(states)
+    constant = energy(centred) <= 1e-24 * energy(states)
     if constant.any():
         where = [int(i) for i in np.argwhere(constant)[0]]
         at = f" at leading index {tuple(where)}" if where else ""

@@ -17,15 +17,14 @@ Source: Efron & Tibshirani (1993), "An Introduction to the Bootstrap", section 1
 simulated under the null hypothesis.
 """
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
 from scipy import stats
 
-from .fitting import _centred, _energy, _finite, _rotation, _t, fit
-from .pairs import _folds, _named, principal_components
+from ..paired import finite, paired
+from .fitting import best_rotation, centred_states, energy, fit
 
 Noise = Literal["target", "both"]
 Statistic = Literal["gap", "log_kappa"]
@@ -123,52 +122,15 @@ def orthogonal_null(
     """
     halves = _checked(x_train, y_train, x_test, y_test, noise, n_simulations)
     gap, log_kappa = _statistics(halves)
-    centred = [[_centred("states", side)[0] for side in half] for half in halves]
+    centred = [[centred_states("states", side)[0] for side in half] for half in halves]
     x, y = (np.concatenate([half[i] for half in centred], axis=-2) for i in range(2))
     n = halves[0][0].shape[-2]
-    rotation, scale = _rotation(x, y)
+    rotation, scale = best_rotation(x, y)
     association = _association(centred, scale)
     simulate = _noisy_target if noise == "target" else _noisy_both
     drawn = simulate(x, y, rotation, association, scale, n_simulations, rng)
     null = _statistics([[s[..., :n, :] for s in drawn], [s[..., n:, :] for s in drawn]])
     return OrthogonalNull(gap, log_kappa, *(np.moveaxis(values, 0, -1) for values in null), association)
-
-
-def orthogonal_nulls(
-    states: Mapping[str, np.ndarray] | Sequence,
-    train,
-    *,
-    n_components: int,
-    noise: Noise = "target",
-    n_simulations: int = 20,
-    rng: np.random.Generator,
-) -> OrthogonalNull:
-    """`orthogonal_null` of all ordered pairs of K languages, after PCA: arrays (..., K, K), simulations last.
-
-    Gap and kappa are those that `all_pairs` finds with the same `n_components`; diagonals are NaN.
-
-    Parameters
-    ----------
-    states : language -> (..., n, d), or K such arrays, as in `all_pairs`. train : (n,) bool, one fold.
-
-    Raises
-    ------
-    ValueError : as `all_pairs` and `orthogonal_null`.
-    """
-    _, stacks = _named(states)
-    k, shape = len(stacks), stacks[0].shape
-    (train,) = _folds(train, shape[-2], False)
-    reduced = [principal_components(s, train, n_components) for s in stacks]
-    fields = ("gap", "log_kappa", "null_gap", "null_log_kappa", "association")
-    shapes = [(*shape[:-2], k, k, *[n_simulations] * f.startswith("null")) for f in fields]
-    tables = {field: np.full(s, np.nan) for field, s in zip(fields, shapes, strict=True)}
-    at = (slice(None),) * len(shape[:-2])
-    for i, j in ((i, j) for i in range(k) for j in range(k) if i != j):
-        sides = [s[..., rows, :] for rows in (train, ~train) for s in (reduced[i], reduced[j])]
-        found = orthogonal_null(*sides, noise=noise, n_simulations=n_simulations, rng=rng)
-        for field, table in tables.items():
-            table[(*at, i, j)] = getattr(found, field)
-    return OrthogonalNull(**tables)
 
 
 def _statistics(halves) -> tuple[np.ndarray, np.ndarray]:
@@ -187,8 +149,8 @@ def _association(halves, scale: np.ndarray) -> np.ndarray:
 
 def _rotation_scale(x, y, x_other, y_other) -> np.ndarray:
     """Best scale (...) on the other items of the rotation that fits these."""
-    turned = x_other @ _rotation(x, y)[0]
-    return np.einsum("...np,...np->...", turned, y_other) / _energy(x_other)
+    turned = x_other @ best_rotation(x, y)[0]
+    return np.einsum("...np,...np->...", turned, y_other) / energy(x_other)
 
 
 def _noisy_target(x, y, rotation, association, scale, n_simulations, rng):
@@ -198,17 +160,17 @@ def _noisy_target(x, y, rotation, association, scale, n_simulations, rng):
     n, p = x.shape[-2:]
     # a rotation and a scale have taken from the residual as many degrees of freedom
     left = 1 - (p * (p - 1) / 2 + 1) / (n * p)
-    drawn = _normal(_t(residual) @ residual / (n * left), n, n_simulations, rng)
+    drawn = _normal(residual.mT @ residual / (n * left), n, n_simulations, rng)
     return np.broadcast_to(x, drawn.shape), turned + drawn
 
 
 def _noisy_both(x, y, rotation, association, scale, n_simulations, rng):
     """Simulated x and y R' (B, ..., n + m, p): R itself changes neither gap nor kappa."""
     n = x.shape[-2]
-    back = y @ _t(rotation) * np.sqrt(_energy(x) / _energy(y))[..., None, None]
+    back = y @ rotation.mT * np.sqrt(energy(x) / energy(y))[..., None, None]
     c = association[..., None, None]
-    cross, total_x, total_y = (_t(a) @ b / n for a, b in ((x, back), (x, x), (back, back)))
-    shared = (cross + _t(cross)) / 2
+    cross, total_x, total_y = (a.mT @ b / n for a, b in ((x, back), (x, x), (back, back)))
+    shared = (cross + cross.mT) / 2
     left = (total_x + total_y) / 2 - shared
     latent = _normal(c * shared, n, n_simulations, rng)
     own = (_normal(c * left + (1 - c) * total, n, n_simulations, rng) for total in (total_x, total_y))
@@ -220,19 +182,20 @@ def _normal(covariance: np.ndarray, n: int, n_simulations: int, rng) -> np.ndarr
     values, vectors = np.linalg.eigh(covariance)
     root = vectors * np.sqrt(np.maximum(values, 0))[..., None, :]
     shape = (n_simulations, *covariance.shape[:-2], n, covariance.shape[-1])
-    return rng.standard_normal(shape) @ _t(root)
+    return rng.standard_normal(shape) @ root.mT
 
 
 def _checked(x_train, y_train, x_test, y_test, noise: str, n_simulations: int):
     """Training and held-out pairs in float64."""
-    given = {"x_train": x_train, "y_train": y_train, "x_test": x_test, "y_test": y_test}
-    arrays = [_finite(name, states) for name, states in given.items()]
-    (x, _, test, _), shapes = arrays, [a.shape for a in arrays]
-    ends = {(*s[:-2], s[-1]) for s in shapes}
-    if x.ndim < 2 or len(ends) > 1 or shapes[0] != shapes[1] or shapes[2] != shapes[3]:
+    halves = []
+    for part, pair in (("train", (x_train, y_train)), ("test", (x_test, y_test))):
+        names = (f"x_{part}", f"y_{part}")
+        halves.append(paired(*map(finite, names, pair), "(..., n, p)", names=names))
+    (train, _), (test, _) = halves
+    if train.shape[:-2] != test.shape[:-2] or train.shape[-1] != test.shape[-1]:
         raise ValueError(
-            f"states have shapes {shapes}; expected (..., n, p) twice to fit on and (..., m, p) twice to "
-            "score, with the same layers and dimensions: reduce both languages to as many components."
+            f"training states have shape {train.shape}, held-out states {test.shape}; expected (..., n, p) "
+            "and (..., m, p) with the same layers and dimensions. Take as many components of both."
         )
     if test.shape[-2] <= test.shape[-1]:
         raise ValueError(
@@ -244,4 +207,4 @@ def _checked(x_train, y_train, x_test, y_test, noise: str, n_simulations: int):
             f"found noise {noise!r} and n_simulations {n_simulations}; choose one of "
             f"{', '.join(map(repr, get_args(Noise)))}, and at least 2."
         )
-    return (arrays[0], arrays[1]), (arrays[2], arrays[3])
+    return halves

@@ -15,17 +15,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..paired import finite
 from .fitting import (
     RELATIVE_PENALTIES,
     Kind,
-    _centred,
-    _energy,
-    _finite,
-    _known_kind,
-    _least_squares,
-    _leave_one_out,
-    _span,
-    _t,
+    centred_states,
+    energy,
+    least_squares,
+    leave_one_out,
+    require_kind,
+    span_of,
 )
 
 
@@ -97,14 +96,14 @@ def all_pairs(
     folds = _folds(train, stacks[0].shape[-2], cross_fit)
     n_train = int(folds.sum(1).min())
     for kind in kinds:
-        _known_kind(kind)
+        require_kind(kind)
     _require_items(kinds, n_train, n_components, stacks[0].shape[-1])
     leading, k = stacks[0].shape[:-2], len(languages)
     r2 = {kind: np.zeros((*leading, k, k)) for kind in kinds}
     log_kappa = np.zeros((*leading, k, k))
     for index in np.ndindex(leading):
         where = f" at layer {', '.join(map(str, index))}" if index else ""
-        layer = [_finite(f"{name}{where}", s[index]) for name, s in zip(languages, stacks, strict=True)]
+        layer = [finite(f"{name}{where}", s[index]) for name, s in zip(languages, stacks, strict=True)]
         for fold in folds:
             sides = [
                 _side(name + where, s[fold], s[~fold], n_components)
@@ -130,12 +129,23 @@ def principal_components(states, train, n_components: int) -> np.ndarray:
     ------
     ValueError : as in `all_pairs`.
     """
-    states = _finite("states", states)
+    states = finite("states", states)
     if states.ndim < 2:
         raise ValueError(f"states have shape {states.shape}; expected (..., n, d).")
     (train,) = _folds(train, states.shape[-2], False)
-    centred, mean = _centred("states", states[..., train, :])
-    return (states - mean[..., None, :]) @ _principal_axes("states", centred, n_components)
+    centred, mean = centred_states("states", states[..., train, :])
+    return (states - mean[..., None, :]) @ principal_axes("states", centred, n_components)
+
+
+def principal_axes(name: str, centred: np.ndarray, n_components: int) -> np.ndarray:
+    """Leading axes (..., d, p) of centred states (..., n, d)."""
+    n, d = centred.shape[-2:]
+    if not 1 <= n_components <= min(n - 1, d):
+        raise ValueError(
+            f"n_components={n_components} of {name}; {n} training items of {d} dimensions allow 1 to "
+            f"{min(n - 1, d)}."
+        )
+    return np.linalg.svd(centred, full_matrices=False)[2][..., :n_components, :].mT
 
 
 @dataclass(frozen=True)
@@ -149,28 +159,17 @@ class _Side:
 
 
 def _side(name: str, train: np.ndarray, test: np.ndarray, n_components: int | None) -> _Side:
-    centred, mean = _centred(name, train)
+    centred, mean = centred_states(name, train)
     held_out = test - mean
     if n_components is not None:
-        axes = _principal_axes(name, centred, n_components)
+        axes = principal_axes(name, centred, n_components)
         centred, held_out = centred @ axes, held_out @ axes
-    variation = _energy(_centred(name, held_out)[0])
+    variation = energy(centred_states(name, held_out)[0])
     if centred.shape[0] > centred.shape[1]:
         return _Side(centred, held_out, 0.0, variation)
-    basis, coordinates = _span(centred)
+    basis, coordinates = span_of(centred)
     inside = held_out @ basis
-    return _Side(coordinates, inside, _energy(held_out) - _energy(inside), variation)
-
-
-def _principal_axes(name: str, centred: np.ndarray, n_components: int) -> np.ndarray:
-    """Leading axes (..., d, p) of centred states (..., n, d)."""
-    n, d = centred.shape[-2:]
-    if not 1 <= n_components <= min(n - 1, d):
-        raise ValueError(
-            f"n_components={n_components} of {name}; {n} training items of {d} dimensions allow 1 to "
-            f"{min(n - 1, d)}."
-        )
-    return _t(np.linalg.svd(centred, full_matrices=False)[2][..., :n_components, :])
+    return _Side(coordinates, inside, energy(held_out) - energy(inside), variation)
 
 
 def _scores(sides: list[_Side], kinds: Sequence[Kind], log_kappa: np.ndarray) -> dict[str, np.ndarray]:
@@ -197,7 +196,7 @@ def _rotation_scores(sides: list[_Side], kinds: list[str]) -> dict[str, np.ndarr
     if not kinds:
         return scores
     train, test = (np.array([getattr(s, name) for s in sides]) for name in ("train", "test"))
-    fitted, scored = _energy(train), _energy(test)
+    fitted, scored = energy(train), energy(test)
     # along a rotation R: what A R has in common with the other A, and B R with the other B
     nuclear, common = np.zeros((2, len(sides), len(sides)))
     for i in range(len(sides) - 1):
@@ -214,8 +213,8 @@ def _rotation_scores(sides: list[_Side], kinds: list[str]) -> dict[str, np.ndarr
 
 def _affine(i: int, sides: list[_Side]) -> tuple[np.ndarray, np.ndarray]:
     """Squared held-out errors (K,) and kappa (K,) of least squares from language i."""
-    weight = _least_squares(sides[i].train, np.array([s.train for s in sides]))
-    errors = _energy(np.array([s.test for s in sides]) - sides[i].test @ weight)
+    weight = least_squares(sides[i].train, np.array([s.train for s in sides]))
+    errors = energy(np.array([s.test for s in sides]) - sides[i].test @ weight)
     return errors, np.linalg.cond(weight)
 
 
@@ -227,17 +226,17 @@ def _ridge_errors(i: int, sides: list[_Side]) -> np.ndarray:
     penalties = (s**2).sum() / min(n - 1, width) * RELATIVE_PENALTIES
     projected = u.T @ y
     if width == n - 1:
-        errors = _leave_one_out_of_gram(projected @ _t(projected), u, s, penalties)
+        errors = _leave_one_out_of_gram(projected @ projected.mT, u, s, penalties)
     else:
-        errors = _leave_one_out(y, u, s, penalties[:, None])
+        errors = leave_one_out(y, u, s, penalties[:, None])
     penalty = penalties[np.argmin(errors, axis=0)]
     shrunk = s / (s**2 + penalty[:, None])
     predicted = (sides[i].test @ vt.T) @ (shrunk[..., None] * projected)
-    return _energy(np.array([s.test for s in sides]) - predicted)
+    return energy(np.array([s.test for s in sides]) - predicted)
 
 
 def _leave_one_out_of_gram(grams: np.ndarray, u: np.ndarray, s: np.ndarray, penalties: np.ndarray):
-    """`_leave_one_out` (p, K) of K targets with Grams (K, r, r) in the basis u (n, r) of centred items."""
+    """`leave_one_out` (p, K) of K targets with Grams (K, r, r) in the basis u (n, r) of centred items."""
     errors = np.empty((len(penalties), len(grams)))
     for row, penalty in zip(errors, penalties, strict=True):
         kept = penalty / (s**2 + penalty)

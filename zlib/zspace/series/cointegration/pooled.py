@@ -19,6 +19,7 @@ from functools import lru_cache
 import numpy as np
 
 from ...errors import ParameterError
+from ...measures.paired import finite, group_codes, paired
 from ...measures.results import TestResult
 from .reduced_rank import (
     Rows,
@@ -157,23 +158,11 @@ def pooled_rank(
 
 
 def require_pairs(h1, h2, groups) -> tuple[np.ndarray, np.ndarray | None]:
-    """Stacked states (N, T, 2p) in float64 and group codes (N,), or a ValueError that says what is wrong."""
-    h1, h2 = np.asarray(h1, np.float64), np.asarray(h2, np.float64)
-    if h1.ndim != 3 or h1.shape != h2.shape or 0 in h1.shape:
-        raise ValueError(
-            f"h1 and h2 have shapes {h1.shape} and {h2.shape}; expected twice (problems, T, p). Reduce both "
-            "to one basis and pair them by problem."
-        )
-    y = np.concatenate([h1, h2], axis=2)
-    if not np.isfinite(y).all():
-        i, t, j = np.argwhere(~np.isfinite(y))[0]
-        raise ValueError(f"problem {i} has {y[i, t, j]} at layer {t}; expected finite states. Leave it out.")
-    if groups is None:
-        return y, None
-    groups = np.asarray(groups)
-    if groups.shape != (len(y),):
-        raise ValueError(f"groups have shape {groups.shape}, expected ({len(y)},): one label a problem.")
-    return y, np.unique(groups, return_inverse=True)[1]
+    """Stacked states (N, T, 2p) in float64 and group codes (N,), None without groups; errors as `paired`."""
+    names = ("h1", "h2")
+    pair = paired(*map(finite, names, (h1, h2)), "(problems, T, p)", names=names)
+    y = np.concatenate(pair, axis=2)
+    return y, None if groups is None else group_codes(groups, len(y))
 
 
 def _rows(y, k, scale_problems, weight_layers, demean) -> Rows:

@@ -22,6 +22,7 @@ from scipy.signal import lfilter
 from statsmodels.stats.diagnostic import acorr_ljungbox, het_arch
 
 from ...errors import ConvergenceError, ParameterError
+from ...measures.paired import group_codes
 from ...measures.resampling import stratified_permutations
 from ...measures.results import TestResult
 
@@ -283,8 +284,9 @@ def _shuffled(y, classes, n_shuffles: int, rng: np.random.Generator, name: str =
         return np.vstack([e, rng.permuted(np.broadcast_to(e, (n_shuffles, e.size)), axis=1)])
     classes = np.asarray(classes)
     if classes.shape != y.shape:
-        raise ValueError(f"classes of {name} have shape {classes.shape}, expected {y.shape}, one a step.")
-    _, codes, counts = np.unique(classes, return_inverse=True, return_counts=True)
+        raise ValueError(f"classes of {name} have shape {classes.shape}, expected {y.shape}, one per step.")
+    codes = group_codes(classes, y.size)
+    counts = np.bincount(codes)
     movable = int(counts[counts > 1].sum())
     means = np.bincount(codes, y) / counts
     e = y / np.where(means > 0, means, 1.0)[codes] - (means > 0)[codes]

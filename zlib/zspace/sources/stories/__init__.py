@@ -102,7 +102,7 @@ def number_words(number: int, language: str, form: str = "") -> str:
 
 
 @dataclass(frozen=True)
-class _Told:
+class Told:
     """A number in a template: `{a}` in its citation form, `{a:feminine}` in another."""
 
     number: int
@@ -150,15 +150,15 @@ def generate(
     items = []
     for scenario in scenarios()[:n_scenarios]:
         draws = draw_numbers(scenario, n_draws, seed=seed)
-        names = {code: _draw_names(scenario, code, tellings[code], n_draws, seed) for code in codes}
+        names = {code: draw_names(scenario, code, tellings[code], n_draws, seed) for code in codes}
         for level in levels:
             for j, numbers in enumerate(draws):
                 items.append(_item(scenario, level, j, numbers))
                 for code in codes:
-                    words = {k: _Told(n, code, version) for k, n in zip("abcdef", numbers, strict=True)}
+                    words = {k: Told(n, code, version) for k, n in zip("abcdef", numbers, strict=True)}
                     filler = _filler(code, level, padding, version)
                     texts[code].append(
-                        _tell(tellings[code], scenario.name, level, {**words, **names[code][j]}, filler)
+                        tell(tellings[code], scenario.name, level, {**words, **names[code][j]}, filler)
                     )
     return {code: tuple(rows) for code, rows in texts.items()}, pd.DataFrame(items)
 
@@ -218,15 +218,14 @@ def _numbers(low: int, high: int) -> list[int]:
     return [number for number in range(low, high + 1) if number % 10 not in EXCLUDED_LAST_DIGITS]
 
 
-def _draw_names(
-    scenario: Scenario, code: str, content: dict, n_draws: int, seed: int
-) -> list[dict[str, str]]:
+def draw_names(scenario: Scenario, code: str, content: dict, n_draws: int, seed: int) -> list[dict[str, str]]:
+    """One name of each kind for every draw."""
     rng = stream(seed, scenario.name, code)
     pools = content["names"].items()
     return [{kind: pool[int(rng.integers(len(pool)))] for kind, pool in pools} for _ in range(n_draws)]
 
 
-def _tell(content: dict, name: str, level: int, words: dict, filler: Sequence[str] = ()) -> str:
+def tell(content: dict, name: str, level: int, words: dict, filler: Sequence[str] = ()) -> str:
     """A story of `level` steps; sentences that change nothing stand between its opening and the rest."""
     story = content["stories"][name]
     sentences = [story["opening"], *filler, *story["then"][: level - 1]]
@@ -241,7 +240,7 @@ def _filler(code: str, level: int, padding: str, version: str) -> tuple[str, ...
         return ()
     offered, joiner = telling(code)["padding"][padding], len(telling(code)["joiner"])
     sizes = [MAX_DIFFICULTY - level] if padding == "numbers" else range(len(offered) + 1)
-    numbers = [_Told(n, code, version) for n in PADDING_NUMBERS]
+    numbers = [Told(n, code, version) for n in PADDING_NUMBERS]
     choices = (
         tuple(text.format(n=n) for text, n in zip(chosen, numbers, strict=False))
         for size in sizes

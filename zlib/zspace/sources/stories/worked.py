@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...errors import ParameterError
-from . import MAX_DIFFICULTY, _draw_names, _tell, _Told, apply, draw_numbers, scenarios, telling
+from . import MAX_DIFFICULTY, Told, apply, draw_names, draw_numbers, scenarios, tell, telling
 
 TASKS = ("reasoning", "copying")
 SIGNS = {"add": "+", "subtract": "-", "multiply": "*", "share": "/"}
@@ -76,11 +76,11 @@ def solutions(
     content = telling(language)
     found = []
     for scenario in scenarios()[:n_scenarios]:
-        names = _draw_names(scenario, language, content, n_draws, seed)
+        names = draw_names(scenario, language, content, n_draws, seed)
         for j, numbers in enumerate(draw_numbers(scenario, n_draws, seed=seed)):
-            told = {k: _Told(n, language, "digits") for k, n in zip("abcdef", numbers, strict=True)}
+            told = {k: Told(n, language, "digits") for k, n in zip("abcdef", numbers, strict=True)}
             lines, answer = _solve(content, scenario, difficulty, numbers, {**told, **names[j]})
-            question = _tell(content, scenario.name, difficulty, {**told, **names[j]})
+            question = tell(content, scenario.name, difficulty, {**told, **names[j]})
             item = f"{scenario.name}-{difficulty}-{j:03d}"
             found.append(Worked(item, scenario.name, language, question, "\n".join(lines), answer))
     return found
@@ -123,8 +123,8 @@ def plain_text(language: str, *, rng: np.random.Generator) -> tuple[str, str]:
         scenario = scenarios()[i]
         seed = int(rng.integers(2**31))
         numbers = draw_numbers(scenario, 1, seed=seed)[0]
-        words = {k: _Told(n, language, "spelled-out") for k, n in zip("abcdef", numbers, strict=True)}
-        words |= _draw_names(scenario, language, content, 1, seed)[0]
+        words = {k: Told(n, language, "spelled-out") for k, n in zip("abcdef", numbers, strict=True)}
+        words |= draw_names(scenario, language, content, 1, seed)[0]
         story = content["stories"][scenario.name]
         stories.append(content["joiner"].join([story["opening"], *story["then"]]).format(**words))
     return stories[0] + "\n", "\n".join(stories[1:])
