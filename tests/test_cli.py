@@ -151,23 +151,10 @@ def test_import_takes_the_same_corpora(zspace, monkeypatch):
     seen = asked_for(monkeypatch)
     made = imported.Imported("mine", "texts", "digits", "0", ("trained",), ("en", "sw"), ("mean",), True)
     monkeypatch.setattr(imported, "add", lambda *words, **options: seen.update(add=(words, options)) or made)
-    words = [
-        "--version=digits",
-        "--n-items=7",
-        "--difficulty=3",
-        "--padding=numbers",
-        "--block=2",
-        "--seed=1",
-    ]
+    numbers = {"n_items": 7, "difficulty": 3, "block": 2, "seed": 1}
+    options = {"version": "digits", "padding": "numbers", **numbers}
+    words = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
     assert zspace("import", "a.npz", "--name=mine", "--corpus=texts", *words)[0] == 0
-    options = {
-        "version": "digits",
-        "n_items": 7,
-        "difficulty": 3,
-        "padding": "numbers",
-        "block": 2,
-        "seed": 1,
-    }
     assert seen["load"] == (("texts", None), options)
     assert seen["add"] == ((Path("a.npz"), "mine", None), {"pooling": "mean", "last_layer": "before-norm"})
 
