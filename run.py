@@ -3,6 +3,7 @@
 
     python3 run.py report    the quick grid: captures, notebooks, verdicts; prints the path of the page
     python3 run.py test      tests and re-execution of the committed notebooks (further words go to pytest)
+    python3 run.py test --quick    the fast tests alone: an answer within two minutes
     python3 run.py lab       JupyterLab on the notebooks
     python3 run.py setup     only make .venv and install the project into it
     python3 run.py ...       any other words go to the `zspace` command

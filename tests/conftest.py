@@ -10,6 +10,15 @@ ROOT_SEED = 271828
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def pytest_collection_modifyitems(items):
+    """Mark as slow the tests, or all of a file, that tests/slow.txt names."""
+    listed = set((ROOT / "tests" / "slow.txt").read_text(encoding="utf-8").split())
+    for item in items:
+        place = item.nodeid.partition("[")[0].removeprefix("tests/")
+        if {place, place.partition("::")[0]} & listed:
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture
 def rng(request) -> np.random.Generator:
     """A generator of this test's own, spawned from one root seed by the name of the test.
@@ -41,3 +50,21 @@ def gemma():
 
     torch.set_num_threads(1)
     return models.load("gemma-3-270m")
+
+
+@pytest.fixture(scope="session")
+def folders(tmp_path_factory) -> dict[str, Path]:
+    """Folders of the tiny models of `model_builders`, by architecture."""
+    from model_builders import CONFIGS, save_tiny, torch
+
+    torch.set_num_threads(1)
+    root = tmp_path_factory.mktemp("models")
+    return {kind: save_tiny(kind, root / kind) for kind in CONFIGS}
+
+
+@pytest.fixture(scope="session")
+def llama(folders):
+    """The tiny Llama, loaded once per worker; tests leave it as it is."""
+    from zspace.sources import models
+
+    return models.load(folders["llama"])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from zspace.errors import ParameterError
-from zspace.evidence import claims
+from zspace.evidence import claims, study
 from zspace.evidence.alignment_depth import activity
 from zspace.evidence.language_pairs import PLANTED, TRAINED, simulated_panel
 
@@ -37,15 +37,15 @@ def test_checks_of_the_closed_form_hold_and_the_conjecture_falls(rng):
 
 def test_planted_slopes_are_found(panel, levels, rng):
     pair = activity.plant_difficulty(panel, levels, rng=rng, gain=0.2, noise=0.0)
-    drawn = activity._drawn({TRAINED: pair}, panel, levels, rng)
-    (gained, conflict, _), many, n = drawn[TRAINED]
+    draws = study.draw(panel, rng=rng)
+    (gained, conflict, _), many, n = activity.level_slopes(panel, pair, levels, draws)
     assert n == len(np.unique(panel.scenario[panel.confirmation]))
     assert many.shape == (3, 2000)
     # contributions scaled by exp(.2 level): log sigma^2 rises by .4, up to the sampling of items
     assert gained == pytest.approx(0.4, abs=0.1)
     assert abs(conflict) < 0.06  # 16 scenarios: its sampling error is about .03
     pair = activity.plant_difficulty(panel, levels, rng=rng, gain=0.0, noise=0.35)
-    (gained, conflict, snr), *_ = activity._drawn({TRAINED: pair}, panel, levels, rng)[TRAINED]
+    (gained, conflict, snr), *_ = activity.level_slopes(panel, pair, levels, draws)
     assert 0 < gained < 0.3  # noise is energy that one language of the two adds
     assert conflict > 0.1
     assert snr > 0.1

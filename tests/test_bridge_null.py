@@ -2,19 +2,16 @@
 
 import numpy as np
 import pytest
+from builders import rotation
 from zspace.measures import bridges
 
 P, N = 8, 80
 DECAY = np.geomspace(3, 0.5, P)
 
 
-def rotation(rng, d=P):
-    return np.linalg.qr(rng.standard_normal((d, d)))[0]
-
-
 def stretch(rng, kappa):
     """A map of this condition number whose singular values have geometric mean 1."""
-    return rotation(rng) @ np.diag(np.geomspace(1, kappa, P)) @ rotation(rng) / np.sqrt(kappa)
+    return rotation(rng, P) @ np.diag(np.geomspace(1, kappa, P)) @ rotation(rng, P) / np.sqrt(kappa)
 
 
 def against_null(rng, weight, *, layers, noise_x=0.0, noise_y=0.4, spread=1.0, **options):
@@ -50,7 +47,7 @@ def test_observed_values_are_those_of_the_bridges(rng):
 @pytest.mark.parametrize("noise_y", [0.4, 1.5])
 def test_planted_rotation_has_no_excess(rng, spread, noise_y):
     """Noise in y alone: the interval covers 0 at its nominal rate, and the mean excess is negligible."""
-    found = against_null(rng, 0.7 * rotation(rng), layers=200, spread=spread, noise_y=noise_y)
+    found = against_null(rng, 0.7 * rotation(rng, P), layers=200, spread=spread, noise_y=noise_y)
     for statistic in ("gap", "log_kappa"):
         covered, above = shares(found, statistic)
         assert covered >= 0.9
@@ -66,7 +63,7 @@ def test_planted_rotation_has_no_excess(rng, spread, noise_y):
 def test_noise_in_both_needs_the_null_that_knows_it(rng):
     """A rotation under equal noise: "both" finds nothing, "target" takes the noise of x for kappa."""
     planted = {"layers": 200, "spread": DECAY, "noise_x": 0.5, "noise_y": 0.5}
-    both, target = (against_null(rng, rotation(rng), noise=n, **planted) for n in ("both", "target"))
+    both, target = (against_null(rng, rotation(rng, P), noise=n, **planted) for n in ("both", "target"))
     for statistic in ("gap", "log_kappa"):
         assert shares(both, statistic)[1] <= 0.05
         assert shares(target, statistic)[1] > 0.5
@@ -100,8 +97,8 @@ def test_unrelated_languages_have_no_excess(rng, noise, spread):
 
 def test_excess_is_invariant_to_rotation_translation_and_scale(rng):
     x, y = rng.standard_normal((2, 2 * N, P)) * DECAY
-    y = x @ rotation(rng) + 0.3 * y
-    turn, means = rotation(rng), []
+    y = x @ rotation(rng, P) + 0.3 * y
+    turn, means = rotation(rng, P), []
     for given in (y, 9 * y @ turn - 4):
         sides = x[:N], given[:N], x[N:], given[N:]
         found = bridges.orthogonal_null(*sides, n_simulations=400, rng=np.random.default_rng(0))

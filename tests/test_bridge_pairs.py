@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from builders import rotation
 from scipy import linalg
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LinearRegression, RidgeCV
@@ -10,10 +11,6 @@ from zspace.measures import bridges
 
 ALL = ("procrustes", "scaled_procrustes", "ridge", "affine")
 OFF = ~np.eye(4, dtype=bool)
-
-
-def rotation(rng, d):
-    return np.linalg.qr(rng.standard_normal((d, d)))[0]
 
 
 def turned_languages(rng, n=40, d=30, layers=2, noise=0.4):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from builders import rotation
 from scipy import linalg
 from sklearn.linear_model import LinearRegression, Ridge, RidgeCV
 from sklearn.metrics import r2_score
@@ -9,10 +10,6 @@ from zspace.measures import bridges
 from zspace.measures.bridges import fitting
 
 KINDS = ("procrustes", "scaled_procrustes", "ridge", "affine")
-
-
-def rotation(rng, d):
-    return np.linalg.qr(rng.standard_normal((d, d)))[0]
 
 
 def ill_conditioned(rng, d, condition_number):

@@ -11,68 +11,26 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
+from model_builders import (
+    CONFIGS,
+    LANGUAGES,
+    assert_close,
+    forbid_loading,
+    forward,
+    sample_corpus,
+    torch,
+    words,
+)
 from zspace.errors import CorpusError, ModelError, ParameterError, StoreError, ZspaceError
 from zspace.sources import models
-from zspace.sources.corpora import Corpus
 from zspace.sources.models import Subject
 from zspace.states import capture, pooling, store
-
-torch = pytest.importorskip("torch", reason="the extra `models` is not installed")
-transformers = pytest.importorskip("transformers", reason="the extra `models` is not installed")
-
-LANGUAGES = ("en", "fr", "sw")
-SIZES = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "vocab_size": 261}
-CONFIGS = {
-    "llama": lambda: transformers.LlamaConfig(**SIZES, intermediate_size=24, num_key_value_heads=1),
-    "gemma3": lambda: transformers.Gemma3TextConfig(
-        **SIZES, intermediate_size=24, num_key_value_heads=1, head_dim=8, sliding_window=8
-    ),
-    "gpt2": lambda: transformers.GPT2Config(
-        n_embd=16, n_layer=3, n_head=2, vocab_size=261, bos_token_id=1, eos_token_id=2
-    ),
-}
-
-
-def save_tiny(kind: str, folder: Path) -> Path:
-    """A random model of three blocks with a byte tokenizer that puts <bos> in front, as a folder."""
-    from tokenizers import Tokenizer, decoders, pre_tokenizers, processors
-    from tokenizers.models import BPE
-
-    special = ["<pad>", "<bos>", "<eos>"]
-    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokenizer = Tokenizer(BPE({token: i for i, token in enumerate([*special, *letters])}, []))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.post_processor = processors.TemplateProcessing(single="<bos> $A", special_tokens=[("<bos>", 1)])
-    names = dict(zip(("pad_token", "bos_token", "eos_token"), special, strict=True))
-    transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(7)
-        network = transformers.AutoModelForCausalLM.from_config(CONFIGS[kind]())
-        # Larger than an initialisation, so that layers differ by more than rounding.
-        for parameter in network.parameters():
-            parameter.data.add_(0.2 * torch.randn_like(parameter))
-    network.save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def folders(tmp_path_factory) -> dict[str, Path]:
-    torch.set_num_threads(1)
-    root = tmp_path_factory.mktemp("models")
-    return {kind: save_tiny(kind, root / kind) for kind in CONFIGS}
 
 
 @pytest.fixture(scope="session", params=CONFIGS)
 def model(request, folders):
     return models.load(folders[request.param])
-
-
-@pytest.fixture(scope="session")
-def llama(folders):
-    return models.load(folders["llama"])
 
 
 @pytest.fixture
@@ -81,47 +39,10 @@ def runs(tmp_path, monkeypatch) -> Path:
     return tmp_path / "states"
 
 
-def words(rng, n: int, longest: int = 30) -> list[str]:
-    letters = np.array(list("abcdefg hijé界"))
-    return ["".join(rng.choice(letters, size=size)) for size in rng.integers(1, longest, n)]
-
-
-def sample_corpus(languages=LANGUAGES, n: int = 5, change: str = "") -> Corpus:
-    """n short parallel texts; those of the language `change` differ from the usual ones."""
-    numbers = ["one", "two", "three", "four", "five", "six", "seven"][:n]
-    items = pd.DataFrame(
-        {
-            "item": [f"item-{i}" for i in range(n)],
-            "scenario": [f"scenario-{i // 2}" for i in range(n)],
-            "category": "count",
-            "difficulty": 1,
-            "answer": [str(i + 1) for i in range(n)],
-            "group": [f"scenario-{i // 2}-1" for i in range(n)],
-        }
-    )
-    texts = {
-        language: tuple(f"{language}: {w} apples{'!' if language == change else ''}" for w in numbers)
-        for language in languages
-    }
-    return Corpus("letters", "spelled-out", tuple(languages), texts, items, True)
-
-
 def by_hand(model, text: str) -> dict[str, np.ndarray]:
-    """Pooled states of one text from `output_hidden_states` of the plain model: pooling -> (L+1, d).
-
-    transformers' last hidden state comes after the final norm, so h_L is read off the last block.
-    """
+    """Pooled states of one text from the plain model: pooling -> (L+1, d)."""
     ids, content = models.tokenize(model, [text])[0]
-    kept = []
-    hook = model.blocks[-1].register_forward_hook(
-        lambda _m, _a, out: kept.append(out[0] if isinstance(out, tuple) else out)
-    )
-    with torch.inference_mode():
-        hidden = model.network(input_ids=torch.tensor(ids)[None], output_hidden_states=True).hidden_states
-        normed = model.final_norm(kept[0])
-    hook.remove()
-    assert torch.equal(normed, hidden[-1])
-    layers = torch.cat([*hidden[:-1], kept[0]]).float().numpy()[:, content]
+    layers = forward(model, ids)[0].float().numpy()[:, content]
     result = {"mean": layers.mean(1), "last": layers[:, -1], "median": np.median(layers, axis=1)}
     inner = layers[:, 1:] if layers.shape[1] > 1 else layers
     dropped = min(int(np.ceil(0.1 * inner.shape[1])), inner.shape[1] - 1)
@@ -129,12 +50,6 @@ def by_hand(model, text: str) -> dict[str, np.ndarray]:
         [h[np.argsort(-np.linalg.norm(h, axis=1), kind="stable")[dropped:]].mean(0) for h in inner]
     )
     return result
-
-
-def assert_close(actual, expected, tolerance=2e-5):
-    """States (..., d) agree relative to the norm of each."""
-    error = np.linalg.norm(actual - expected, axis=-1) / np.linalg.norm(expected, axis=-1)
-    assert error.max() < tolerance
 
 
 def test_states_are_those_of_the_plain_model_pooled_by_hand(model, rng):
@@ -374,13 +289,6 @@ def test_ensure_captures_anew_the_language_whose_texts_changed(llama, folders, r
         changed["states"].sel(language="fr", pooling="mean").values,
         capture.states(llama, sample_corpus(change="fr").texts["fr"])["mean"],
     )
-
-
-def forbid_loading(monkeypatch):
-    def load(*_, **__):
-        raise AssertionError("a model was loaded though nothing was missing")
-
-    monkeypatch.setattr(models, "load", load)
 
 
 def test_ensure_all_loads_the_weights_once_and_captures_every_variant(folders, runs, monkeypatch):

@@ -534,6 +534,8 @@ def test_ledger_round_trip(tmp_path):
     assert list(table.columns[:9]) == columns
     row = table[table["language"] == "zh"].iloc[0]
     assert (row["model"], row["as_corrected"], row["low"]) == ("a/b", "supported", 0.4)
+    assert (row["statistic"], row["statistic_kind"]) == ("aligned_excess", "interval")
+    assert row["shown"] == "0.500 [0.400, 0.600]"
     snapshot = tmp_path / "snapshot" / "all.json"
     snapshot.parent.mkdir()
     snapshot.write_text(json.dumps(claims.read_records(tmp_path)))

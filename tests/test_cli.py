@@ -91,6 +91,7 @@ def test_help_is_light():
         (["capture", "gemma-3-270m", *FEW, "--poolings", "mean,middle"], ["middle", "trimmed"]),
         (["import", "absent.npz", "--name", "mine", *FEW], ["absent.npz", ".safetensors"]),
         (["sweep", "--part", "noise", "--part", "nois"], ["part nois.", "noise,", "factorial"]),
+        (["verify", "--full", "--quick"], ["--full or --quick"]),
         (["page"], ["ledger"]),
         (["publish"], ["ledger"]),
     ],
@@ -144,6 +145,18 @@ def test_capture_takes_every_option_that_a_grid_has(zspace, monkeypatch):
     assert seen["load"] == (("texts", ["en", "sw"]), options)
     assert seen["wanted"] == [Subject("re-rounded", 1)]
     assert seen["options"]["together"] == seen["options"]["poolings"] == ["mean", "median"]
+
+
+def test_import_takes_the_same_corpora(zspace, monkeypatch):
+    seen = asked_for(monkeypatch)
+    made = imported.Imported("mine", "texts", "digits", "0", ("trained",), ("en", "sw"), ("mean",), True)
+    monkeypatch.setattr(imported, "add", lambda *words, **options: seen.update(add=(words, options)) or made)
+    numbers = {"n_items": 7, "difficulty": 3, "block": 2, "seed": 1}
+    options = {"version": "digits", "padding": "numbers", **numbers}
+    words = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+    assert zspace("import", "a.npz", "--name=mine", "--corpus=texts", *words)[0] == 0
+    assert seen["load"] == (("texts", None), options)
+    assert seen["add"] == ((Path("a.npz"), "mine", None), {"pooling": "mean", "last_layer": "before-norm"})
 
 
 @pytest.fixture
@@ -274,6 +287,11 @@ def test_verify_runs_tests_and_notebooks_on_one_thread_each_unless_told_otherwis
     words = json.loads(zspace("verify", "--full", "tests")[0])[0]
     assert words[-1] == "tests"
     assert "not full" not in words
+    words = json.loads(zspace("verify", "--quick", "-x")[0])[0]
+    assert words[-4:] == ["-m", "not full and not slow", "-x", "tests"]
+    assert not [word for word in words if "nbval" in word or "ipynb" in word]
+    words = json.loads(zspace("verify", "--quick", "tests")[0])[0]
+    assert words[-2:] == ["not full and not slow", "tests"]
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     assert json.loads(zspace("verify")[0])[2] == "2"
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_capture import CONFIGS, assert_close, save_tiny, words
+from model_builders import CONFIGS, assert_close, save_tiny, words
 from zspace.sources import models
 from zspace.states import capture, generation, pooling
 

@@ -450,7 +450,7 @@ def test_bad_input_is_refused(x, y, options, message):
 
 
 def test_bad_stacks_are_refused(rng):
-    with pytest.raises(ValueError, match=r"expected \(layers, n, d\)"):
+    with pytest.raises(ValueError, match=r"expected twice \(layers, n, d\)"):
         dimension.dimension_profile(states(), states(), rng=rng)
     with pytest.raises(ValueError, match="at least two languages"):
         dimension.pairwise_dimensions(states()[None, None], rng=rng)

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from model_builders import CONFIGS, forward
 from scipy import stats
-from test_capture import CONFIGS, save_tiny
 from zspace.errors import ModelError, ParameterError
 from zspace.sources import models
 from zspace.states import capture, generation
@@ -14,21 +14,9 @@ torch = pytest.importorskip("torch", reason="the extra `models` is not installed
 PROMPTS = ["abc", "hello there, friend", "x", "a b c d"]
 
 
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory):
-    torch.set_num_threads(1)
-    root = tmp_path_factory.mktemp("generating")
-    return {kind: save_tiny(kind, root / kind) for kind in CONFIGS}
-
-
 @pytest.fixture(scope="module", params=CONFIGS)
 def model(request, folders):
     return models.load(folders[request.param])
-
-
-@pytest.fixture(scope="module")
-def llama(folders):
-    return models.load(folders["llama"])
 
 
 def written(model, seed=0, **options):
@@ -39,14 +27,7 @@ def written(model, seed=0, **options):
 def by_hand(model, prompt, trace):
     """States of prompt and continuation from `output_hidden_states`, and logits: (L+1, 1+T, d), (T, V)."""
     ids = np.concatenate([models.tokenize(model, [prompt])[0][0], trace.tokens])
-    kept = []
-    hook = model.blocks[-1].register_forward_hook(
-        lambda _m, _a, out: kept.append(out[0] if isinstance(out, tuple) else out)
-    )
-    with torch.inference_mode():
-        out = model.network(input_ids=torch.tensor(ids)[None], output_hidden_states=True)
-    hook.remove()
-    states = torch.stack([*out.hidden_states[:-1], kept[0].view_as(out.hidden_states[0])])[:, 0]
+    states, out = forward(model, ids)
     n = trace.n_steps
     return states[:, -n - 1 :].double().numpy(), out.logits[0, -n - 1 : -1].double()
 
@@ -165,7 +146,7 @@ def test_energies_that_are_not_finite_name_the_block(llama, monkeypatch):
         def take(self):
             return [h * (torch.inf if layer == 2 else 1) for layer, h in enumerate(super().take())]
 
-    monkeypatch.setattr(generation.models, "ReducingHooks", Hooks)
+    monkeypatch.setattr(models, "ReducingHooks", Hooks)
     with pytest.raises(ModelError, match="block 1 adds is not finite"):
         written(llama)
 

@@ -1,7 +1,6 @@
 """Saved states of foreign code come into the store as they are, or the message says why they cannot."""
 
 import pickle
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,16 +8,14 @@ import numpy as np
 import pytest
 import yaml
 from zspace.errors import AbsentStatesError, StoreError
-from zspace.pages import cli
-from zspace.sources import corpora
 from zspace.sources.models import TRAINED, Subject
 from zspace.states import arrays, imported, store, subjects
 
 torch = pytest.importorskip("torch", reason="the extra `models` is not installed")
 pytest.importorskip("transformers", reason="the extra `models` is not installed")
 
+from model_builders import forbid_loading, sample_corpus  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402  (of the same extra)
-from test_capture import forbid_loading, sample_corpus  # noqa: E402
 
 LANGUAGES = ("en", "sw")
 LAYERS, WIDTH = 4, 6  # five items: no two axes are of one length
@@ -566,64 +563,3 @@ def test_listing_shows_imported_states_by_their_name(tmp_path, corpus, saved):
         (variant, code) for variant in ("random", "trained") for code in LANGUAGES
     ]
     assert set(table["layers"]) == {LAYERS - 1}
-
-
-def zspace(monkeypatch, capsys, *words: str) -> tuple[int, str, str]:
-    """Status, stdout and stderr of a call of the command."""
-    monkeypatch.setattr(cli.signal, "signal", lambda *_: None)
-    monkeypatch.setattr(sys, "argv", ["zspace", *map(str, words)])
-    with pytest.raises(SystemExit) as end:
-        cli.main()
-    return end.value.code or 0, *capsys.readouterr()
-
-
-STORIES = ("--languages=en,sw", "--n-scenarios=3", "--n-draws=2", "--seed=5")
-
-
-def test_command_imports_states_of_the_corpus_that_it_is_told(tmp_path, rng, monkeypatch, capsys):
-    content = {name: random_states(rng, 6) for name in ("en", "sw", "random-2/en", "random-2/sw")}
-    words = (
-        write_pt(tmp_path, content),
-        "--name=mine",
-        *STORIES,
-        "--pooling=last",
-        "--last-layer=after-norm",
-    )
-    status, out, err = zspace(monkeypatch, capsys, "import", *words)
-    assert (status, out, err) == (0, "mine: trained, random-2 in en, sw, without token ids\n", "")
-    texts = corpora.load("number-stories", LANGUAGES, n_scenarios=3, n_draws=2, seed=5)
-    states = opened(texts, "last", Subject("random", 2))["states"]
-    np.testing.assert_array_equal(states.sel(language="sw", pooling="last"), content["random-2/sw"][:-1])
-
-
-def test_command_passes_every_choice_of_the_corpus_on(tmp_path, monkeypatch, capsys):
-    seen = {}
-    monkeypatch.setattr(corpora, "load", lambda *words, **options: seen.update(load=(words, options)))
-    monkeypatch.setattr(
-        imported, "add", lambda *words, **options: seen.update(add=(words, options)) or made()
-    )
-    given = {"version": "digits", "n-items": 7, "difficulty": 3, "padding": "numbers", "block": 2, "seed": 1}
-    words = [f"--{name}={value}" for name, value in given.items()]
-    assert zspace(monkeypatch, capsys, "import", "a.npz", "--name=mine", "--corpus=texts", *words)[0] == 0
-    assert seen["load"] == (("texts", None), {name.replace("-", "_"): value for name, value in given.items()})
-    assert seen["add"] == ((Path("a.npz"), "mine", None), {"pooling": "mean", "last_layer": "before-norm"})
-
-
-def made() -> imported.Imported:
-    return imported.Imported("mine", "texts", "digits", "0", ("trained",), LANGUAGES, ("mean",), True)
-
-
-@pytest.mark.parametrize(
-    ("change", "words", "named"),
-    [
-        ({}, ["--n-draws=1"], ["trained/en/mean", "(4, 6, 6)", "3 items"]),
-        ({}, ["--name=gemma-3-270m"], ["gemma-3-270m", "models.yaml"]),
-        ({}, ["--pooling=max"], ["max", "trimmed"]),
-        ({"sw": np.zeros((4, 6, 6), int)}, [], ["trained/sw/mean", "int64"]),
-    ],
-)
-def test_command_says_in_one_line_what_is_wrong(tmp_path, rng, monkeypatch, capsys, change, words, named):
-    path = write_npz(tmp_path, {code: random_states(rng, 6) for code in LANGUAGES} | change)
-    status, out, err = zspace(monkeypatch, capsys, "import", path, "--name=mine", *STORIES, *words)
-    assert (status, out, err.count("\n")) == (2, "", 1)
-    assert all(word in err for word in named)

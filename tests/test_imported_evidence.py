@@ -21,7 +21,7 @@ from zspace.states import capture, imported, store
 torch = pytest.importorskip("torch", reason="the extra `models` is not installed")
 pytest.importorskip("transformers", reason="the extra `models` is not installed")
 
-from test_capture import forbid_loading, save_tiny  # noqa: E402  (of the same extra)
+from model_builders import forbid_loading, save_tiny  # noqa: E402  (of the same extra)
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "notebooks" / "py"
 TWINS = tuple(subject.name for subject in language_pairs.VARIANTS[1:])

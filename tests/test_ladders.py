@@ -22,7 +22,7 @@ def pair(rng, *, kappa=1.0, noise=0.5, n_layers=3):
 
 def test_ladder_equals_its_bridges_one_by_one(rng):
     parts = pair(rng, kappa=4)
-    found = ladders.climb(*parts)
+    found = ladders.compare_maps(*parts)
     for layer in range(3):
         x, y, x_test, y_test = (part[layer] for part in parts)
         for kind in ladders.LADDER:
@@ -38,6 +38,6 @@ def test_ladder_equals_its_bridges_one_by_one(rng):
 
 def test_too_few_items_have_no_kappa(rng):
     x_train, y_train, x_test, y_test = pair(rng)
-    found = ladders.climb(x_train[:, :12], y_train[:, :12], x_test, y_test)
+    found = ladders.compare_maps(x_train[:, :12], y_train[:, :12], x_test, y_test)
     assert np.isnan(found.log_kappa).all()
     assert np.isfinite(found.gap).all()

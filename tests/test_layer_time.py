@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from zspace.errors import ParameterError
-from zspace.evidence import claims
+from zspace.evidence import claims, study
 from zspace.evidence.cointegration import layer_time
 from zspace.evidence.language_pairs import TRAINED, Panel
 from zspace.measures import layer_maps
@@ -136,6 +136,23 @@ def bare(n_scenarios, n_draws=4) -> Panel:
     return Panel("simulated", {}, names, names, scenario < n_scenarios // 3, None)
 
 
+def time_evidence(one, series, rng):
+    """Evidence on layers as time from series of all items."""
+    making, drawing = rng.spawn(2)
+    confirmed, scenario = tuple(s[one.confirmation] for s in series), one.scenario[one.confirmation]
+    draws = study.draw(one, rng=drawing)
+    subjects = {TRAINED: confirmed, **layer_time.planted_maps(confirmed[0].shape, rng=making)}
+    measured = {name: layer_time.map_values(s, scenario, draws) for name, s in subjects.items()}
+    return study.assemble(layer_time.TIME_STUDY, measured, draws)
+
+
+def rank_evidence(one, series, rng):
+    """Evidence on ranks from series of all items."""
+    confirmed, scenario = tuple(s[one.confirmation] for s in series), one.scenario[one.confirmation]
+    measured = layer_time.measure_ranks({TRAINED: confirmed}, scenario, rng=rng)
+    return study.assemble(layer_time.RANK_STUDY, measured, study.draw(one, rng=rng))
+
+
 def share_of(series, one, held_out=(True, False)):
     items = tuple(s[one.confirmation] for s in series), one.scenario[one.confirmation]
     first, second = (layer_maps.score_maps(*items, held_out=h) for h in held_out)
@@ -153,7 +170,7 @@ def test_few_problems_do_not_hide_that_layers_differ(rng):
         series, one = gap_series(stream, speeds, 15), bare(15)
         few.append(share_of(series, one))
         held_out.append(share_of(series, one, held_out=(True, True)))
-        evidence = layer_time.time_evidence(one, series, rng=stream)
+        evidence = time_evidence(one, series, stream)
         supported += claims.evaluate(layer_time.TIME, evidence).as_stated == "supported"
     assert np.mean(few) == pytest.approx(true, abs=0.08)
     assert np.mean(held_out) > true + 0.2
@@ -163,7 +180,7 @@ def test_few_problems_do_not_hide_that_layers_differ(rng):
 def test_maps_that_alternate_have_no_rank(rng):
     """Both halves of depth are alike, but no one map holds: a rank has no meaning."""
     series = gap_series(rng, np.where(np.arange(18) % 2, 0.45, -0.15), 30)
-    verdict = claims.evaluate(layer_time.RANK, layer_time.rank_evidence(bare(30), series, rng=rng))
+    verdict = claims.evaluate(layer_time.RANK, rank_evidence(bare(30), series, rng))
     assert verdict.as_corrected == "not testable"
     assert "own gain" in verdict.as_corrected_reason
 
@@ -175,7 +192,7 @@ def test_one_item_far_off_among_those_not_judged_changes_no_score(rng):
     for s in far:
         s[7] *= 1000
     assert one.discovery[7]
-    found = [layer_time.time_evidence(one, s, rng=np.random.default_rng(1)).statistics for s in (series, far)]
+    found = [time_evidence(one, s, np.random.default_rng(1)).statistics for s in (series, far)]
     assert {k: i.estimate for k, i in found[0].items()} == {k: i.estimate for k, i in found[1].items()}
 
 
@@ -186,7 +203,7 @@ def test_a_last_scenario_that_is_shorter_is_no_obstacle(rng):
         full, scenario=full.scenario[kept], group=full.group[kept], discovery=full.discovery[kept]
     )
     series = tuple(s[kept] for s in gap_series(rng, np.full(18, 0.3), 16))
-    evidence = layer_time.rank_evidence(short, series, rng=rng)
+    evidence = rank_evidence(short, series, rng)
     assert all(c.statistics for c in evidence.controls)
     assert evidence.n_scenarios == 11
 

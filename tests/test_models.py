@@ -17,6 +17,7 @@ torch = pytest.importorskip("torch", reason="the extra `models` is not installed
 transformers = pytest.importorskip("transformers", reason="the extra `models` is not installed")
 
 import tiny_gguf  # noqa: E402
+from model_builders import checksum, random_network  # noqa: E402
 from zspace import files  # noqa: E402
 from zspace.errors import ModelError, ParameterError, StoreError, WeightsUnavailableError  # noqa: E402
 from zspace.sources import models  # noqa: E402
@@ -59,13 +60,7 @@ SENTENCES = {
 
 def tiny_network(name: str, seed: int = 0):
     """A random network of the named architecture whose norms and biases are not at their defaults."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = transformers.AutoModelForCausalLM.from_config(TINY[name](), dtype=torch.float32).eval()
-        with torch.no_grad():
-            for parameter in network.parameters():
-                parameter.add_(0.1 * torch.randn_like(parameter))
-    return network.requires_grad_(False)
+    return random_network(TINY[name](), noise=0.1, seed=seed)
 
 
 def tiny_tokenizer() -> transformers.PreTrainedTokenizerFast:
@@ -126,13 +121,6 @@ def states_of(parts, ids: torch.Tensor, mask: torch.Tensor | None = None) -> lis
 
 def named_tensors(network) -> list[tuple[str, torch.Tensor]]:
     return [*network.named_parameters(), *network.named_buffers()]
-
-
-def checksum(network) -> str:
-    digest = hashlib.sha256()
-    for name, tensor in network.state_dict().items():
-        digest.update(name.encode() + tensor.contiguous().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 IDS = torch.tensor([[1, 12, 30, 45, 77, 101], [1, 90, 13, 60, 22, 35]])

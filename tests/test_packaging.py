@@ -231,6 +231,23 @@ def test_module_functions_are_short_and_swallow_nothing(path):
             assert not all(isinstance(s, ast.Pass) for s in node.body), f"line {node.lineno}"
 
 
+def test_quick_tier_leaves_out_tests_that_exist_and_keeps_some_of_every_package():
+    listed = set((ROOT / "tests" / "slow.txt").read_text(encoding="utf-8").split())
+    used = set()
+    for path in (ROOT / "tests").glob("test_*.py"):
+        tree = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        found = [node for node in tree if isinstance(node, ast.FunctionDef | ast.ImportFrom)]
+        tests = {f"{path.name}::{node.name}" for node in found if isinstance(node, ast.FunctionDef)}
+        if path.name not in listed and {t for t in tests if "::test_" in t} - listed:
+            imports = [node for node in found if isinstance(node, ast.ImportFrom)]
+            used |= {node.module for node in imports}
+            used |= {f"{node.module}.{alias.name}" for node in imports for alias in node.names}
+        listed -= {*tests, path.name}
+    assert listed == set()
+    folders = {path.parent.relative_to(PACKAGE.parent) for path in PACKAGE.glob("*/**/__init__.py")}
+    assert {".".join(folder.parts) for folder in folders} - used == set()
+
+
 def test_package_data_is_in_the_package():
     assert (PACKAGE / "pages" / "templates" / "index.html.j2").is_file()
     assert {p.suffix for p in PACKAGE.rglob("*") if p.is_file()} <= {

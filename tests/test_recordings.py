@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from model_builders import save_tiny
 from planted_recordings import planted_recordings
-from test_capture import save_tiny
 from zspace.errors import ParameterError, StoreError
 from zspace.sources import models
 from zspace.sources.stories import worked

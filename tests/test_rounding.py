@@ -1,7 +1,6 @@
 """Re-rounded weights: the step of every quantised layout by flipping bits, and the noise of the twins."""
 
 import dataclasses
-import hashlib
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ transformers = pytest.importorskip("transformers", reason="the extra `models` is
 gguf = pytest.importorskip("gguf", reason="the extra `models` is not installed")
 
 import tiny_gguf  # noqa: E402
+from model_builders import checksum, random_network  # noqa: E402
 from zspace.errors import ModelError  # noqa: E402
 from zspace.sources import models  # noqa: E402
 from zspace.sources.models import Subject, rounding, weights  # noqa: E402
@@ -63,13 +63,7 @@ def tiny_network(kind: str, **changes):
         "gpt2": transformers.GPT2Config,
         "qwen3_moe": transformers.Qwen3MoeConfig,
     }[kind](**{**COMMON, **changes})
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        network = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
-        with torch.no_grad():
-            for parameter in network.parameters():
-                parameter.add_(0.02 * torch.randn_like(parameter))
-    return network
+    return random_network(config, noise=0.02)
 
 
 def in_q8(_name: str, values: np.ndarray):
@@ -112,13 +106,6 @@ def mixed(cache):
 
 def values_of(network, name: str) -> np.ndarray:
     return network.get_parameter(name).detach().float().numpy()
-
-
-def checksum(network) -> str:
-    digest = hashlib.sha256()
-    for name, tensor in network.state_dict().items():
-        digest.update(name.encode() + tensor.contiguous().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def steps_by_flipping_bits(block: np.ndarray, kind) -> np.ndarray:

@@ -297,7 +297,7 @@ from zspace.states import networks
 
 worlds = [World(**w) for w in {worlds}]
 recipe = networks.Recipe(**{recipe})
-networks.save(networks.train(worlds, {seeds}, residual=True, recipe=recipe), sys.argv[1], n_items=4)
+networks.save(networks.train(worlds, {seeds}, residual=True, recipe=recipe), sys.argv[1])
 """
 
 

@@ -147,11 +147,11 @@ def test_split_contributions_of_unrelated_languages_differ_by_their_size(rng):
     np.testing.assert_allclose(found.difference.mean(-1) / found.added.mean(-1), 1, atol=0.1)
 
 
-def test_split_contributions_refuses_bad_input(rng):
-    h1, h2 = walk(rng)
-    with pytest.raises(ValueError, match="even number"):
-        split_contributions(h1, h2, np.arange(60) < 20, 7)
-    with pytest.raises(ValueError, match="at least one layer"):
-        split_contributions(h1[:1], h2[:1], np.arange(60) < 20, 8)
-    with pytest.raises(ValueError, match="discovery"):
-        split_contributions(h1, h2, np.arange(59) < 20, 8)
+@pytest.mark.parametrize(
+    ("layers", "n_train", "n_components", "words"),
+    [(4, 60, 7, "even number"), (1, 60, 8, "at least one layer"), (4, 59, 8, "discovery")],
+)
+def test_split_contributions_refuses_bad_input(rng, layers, n_train, n_components, words):
+    h1, h2 = (h[:layers] for h in walk(rng))
+    with pytest.raises(ValueError, match=words):
+        split_contributions(h1, h2, np.arange(n_train) < 20, n_components)

@@ -220,7 +220,7 @@ def test_imported_states_without_controls_are_not_testable(rng):
 
 
 def test_operating_characteristic_of_the_rule_for_models(rng):
-    simulate = error_rates.simulation(models.CLAIM, n_scenarios=30, n_draws=4, rng=rng)
+    simulate = models.worlds(error_rates.Size(30, 4, 2)).make(rng)
     found = claims.operating_characteristic(models.CLAIM, simulate, rng=rng, n_simulations=20)
     assert found.null_supported <= 0.15  # 3 of 20 have a probability of .016 at a rate of .05
     assert found.false_refuted >= 0.15  # reversed; where Z is hard to find most are not testable
@@ -232,9 +232,7 @@ def test_rule_for_models_supports_the_null_in_at_most_one_of_twenty(rng):
     """At the size of the quick grid, and at that of a corpus of 309 rows, where power is full."""
     for size, power in (((30, 4), 0.75), ((309, 1), 0.95)):
         n_scenarios, n_draws = size
-        simulate = error_rates.simulation(
-            models.CLAIM, n_scenarios=n_scenarios, n_draws=n_draws, rng=rng.spawn(1)[0]
-        )
+        simulate = models.worlds(error_rates.Size(n_scenarios, n_draws, 2)).make(rng.spawn(1)[0])
         found = claims.operating_characteristic(models.CLAIM, simulate, rng=rng, n_simulations=400)
         assert found.null_supported <= 0.05
         assert found.power >= power

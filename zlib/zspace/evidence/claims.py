@@ -41,8 +41,8 @@ from .rules import (
 READINGS = ("as_stated", "as_corrected")
 LEDGER_COLUMNS = (
     "claim", "model", "corpus", "language", "as_stated", "as_corrected", "estimate", "low", "high",
-    "statistic_kind", "pvalue", "minimal_effect", "p_holm", "null_supported", "power", "as_stated_reason",
-    "as_corrected_reason",
+    "statistic_kind", "pvalue", "statistic", "shown", "minimal_effect", "p_holm", "null_supported", "power",
+    "as_stated_reason", "as_corrected_reason",
 )  # fmt: skip
 
 
@@ -285,15 +285,16 @@ def read_records(path: Path | str) -> list[dict]:
 def read_ledger(path: Path | str | None = None) -> pd.DataFrame:
     """One row per claim, model, corpus and language; `path` defaults to the ledger of this runs root.
 
-    Columns claim, model, corpus, language, as_stated, as_corrected, estimate, low, high (the primary
-    statistic and the 95 % limits of an interval, NaN otherwise), statistic_kind and pvalue (of a test) come
-    first. Raises ClaimError where there is no ledger.
+    First come claim, model, corpus, language, as_stated, as_corrected, estimate, low, high (the primary
+    statistic and the 95 % limits of an interval, else NaN), statistic_kind, pvalue (of a test), statistic
+    (its name) and shown (all of it in words). Raises ClaimError where there is no ledger.
     """
     rows = []
     for one in read_records(runs_root() / "ledger" if path is None else path):
         for row in one["rows"]:
             rates = row.get("operating") or {}
-            rows.append({**one, **row, **{k: rates.get(k) for k in ("null_supported", "power")}})
+            rates = {k: rates.get(k) for k in ("null_supported", "power")}
+            rows.append({**one, **row, **rates, "shown": statistics.words(row)})
     table = pd.DataFrame(rows, columns=list(LEDGER_COLUMNS))
     return table.astype(dict.fromkeys(("estimate", "low", "high", "pvalue"), float))
 

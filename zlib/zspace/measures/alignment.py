@@ -214,7 +214,7 @@ def linear_cka(x, y, *, unbiased: bool = True):
 def cka_matrix(states: Sequence, *, unbiased: bool = True) -> np.ndarray:
     """Linear CKA of all pairs of K representations (n, d_i): (K, K), symmetric with unit diagonal.
 
-    One centred Gram a representation and one product for all pairs. Definition, invariances and
+    One centred Gram per representation and one product for all pairs. Definition, invariances and
     errors as in `linear_cka`.
     """
     # one block for all: fresh memory for every Gram took more than a quarter of the time

@@ -1,10 +1,10 @@
 """Association over a handful of languages: exact rank tests, and matrices over pairs of languages.
 
-With ten languages a normal approximation is no test, and 55 pairs of eleven languages are no 55 observations:
-pairs share languages (they are dyads), so that only whole languages can be exchanged.
+Ten languages are too few for a normal approximation. The 55 pairs of eleven languages are dependent, since
+they share languages (dyads): only whole languages are exchangeable.
 
-Symbols: `x`, `y` (n,) one number a language, ties allowed, infinite for a depth that is never reached
-(censored: deeper than all others, tied among each other); `a`, `b` (n, n) symmetric, one number a pair.
+Symbols: `x`, `y` (n,) one number per language, ties allowed, infinite for a depth that is never reached
+(censored: deeper than all others, tied among each other); `a`, `b` (n, n) symmetric, one number per pair.
 
 Sources: Kendall & Gibbons (1990), "Rank Correlation Methods", chapter 4, for exact permutation under ties;
 Mantel (1967), Cancer Research 27, and Krackhardt (1988), Social Networks 10, for permuting rows and columns

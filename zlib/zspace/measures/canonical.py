@@ -83,10 +83,10 @@ def remaining_of(correlations) -> np.ndarray:
 def remaining(products: np.ndarray) -> np.ndarray:
     """What permuted variates k, ..., p - 1 have in common, as `remaining_of`, for k = 0 to p - 1: (..., p).
 
-    Variates of x as rows of products R (..., p, q), p <= q, with those of y, k of either being removed. Those
-    of y are orthogonal to the k removed and so are those of x, but no longer once permuted: they are made so
-    again, or they would have k more degrees of freedom than what they stand for, which is then found to share
-    too much. Minus log of det(I - R[k:] R[k:]') / det(I - R[k:, :k] R[k:, :k]').
+    R (..., p, q), p <= q, holds the products of variates of x (rows) and of y; k of either are removed.
+    Permuted variates of x are no longer orthogonal to the k removed of y. They are made so: otherwise they
+    have k degrees of freedom more than the observed ones, and the test finds too much shared. Minus log of
+    det(I - R[k:] R[k:]') / det(I - R[k:, :k] R[k:, :k]').
     """
     p = products.shape[-2]
     # from last row to first, all the numerators are leading minors: one Cholesky factor holds them

@@ -1,10 +1,9 @@
-"""Are the contributions of layers orthogonal to each other, and how would one know?
+"""Cosines between the contributions of layers, and the null of unrelated items.
 
 Symbols: `h` (L+1, n, d) states, f_k = h_{k+1} - h_k, Delta_k and delta_k the differences of states and of
 contributions between two languages. A Gram matrix of cosines is small for any vectors in many dimensions: two
 unrelated ones of covariances A and B have E|cos| = sqrt(2 / (pi p)) for large p = tr A tr B / tr AB, the
-participation ratio of the spectrum where A = B. Contributions of *other items* are the null without that
-approximation.
+participation ratio of the spectrum where A = B. Contributions of *other items* are the exact null.
 
 Source: Vershynin (2018), "High-Dimensional Probability", section 3.3.3 (almost orthogonal random vectors).
 """

@@ -5,11 +5,12 @@ of both directions, hence 0, 1/2 or 1; `groups` (n,) the scenario of each item, 
 at layer l, :math:`\tilde A = (A - c)/(1 - c)` its chance-corrected value, c the chance level. Depth is a
 hurdle: first whether a language is aligned at all, then where. A language that never is aligned is
 *censored*, which is a value. Thresholds and peaks come from discovery items, depth from confirmation items.
+`definitions` sets this depth beside others in use, which are marked where they may not be reported.
 
 Sources: Chernozhukov, Chetverikov & Kato (2013), "Gaussian approximations and multiplier bootstrap for
 maxima of sums of high-dimensional random vectors", Annals of Statistics 41 (max-t by Gaussian
 multipliers); Clopper & Pearson (1934), Biometrika 26 (the adverse outcome added at either end);
-Royston & Parmar (2013), BMC Medical Research Methodology 13 (restricted mean).
+Royston & Parmar (2013), BMC Medical Research Methodology 13 (restricted mean); Wilson (1927), JASA 22.
 """
 
 from collections.abc import Sequence
@@ -285,7 +286,7 @@ def definitions(
     n_resamples: int = 2000,
     rng: np.random.Generator,
 ) -> pd.DataFrame:
-    """Depth of one language by valid and by invalid definitions: one row a definition.
+    """Depth of one language by valid and by invalid definitions: one row per definition.
 
     Parameters
     ----------

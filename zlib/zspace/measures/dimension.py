@@ -195,7 +195,7 @@ def pairwise_dimensions(
 ) -> DimensionProfile:
     """`dimension_profile` of all pairs of K languages, states (K, L, n, p): leading axes (pairs, layers).
 
-    Pairs are in the order (0, 1), (0, 2), ..., (K - 2, K - 1). One decomposition a language and layer, and
+    Pairs are in the order (0, 1), (0, 2), ..., (K - 2, K - 1). One decomposition per language and layer, and
     the same permutations in all pairs and layers, whose comparison then has less noise. Each pair equals
     `dimension_profile` of it, given a generator in the same state. Errors as there.
     """
@@ -390,7 +390,7 @@ def _in_sample(x: np.ndarray, ys: np.ndarray, permutations: np.ndarray) -> dict[
     """Correlations r (J, p), p-values (J, p) of the sequential permutation test, and null (B, J, p) of r.
 
     x (n, p) and ys (J, n, q) are bases. Canonical variates are orthonormal, and permuted ones still are, so
-    that the tests of all k need one product a permutation.
+    that the tests of all k need one product per permutation.
     """
     u, r, vt = np.linalg.svd(x.T @ ys)
     r = np.clip(r, 0, 1)

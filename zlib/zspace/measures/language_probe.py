@@ -1,6 +1,6 @@
 """Language identity: can a probe tell in which language a text was written, by its state?
 
-Symbols: `states` holds K arrays (L+1, n, d), one a language, rows the same items in each. Languages that
+Symbols: `states` holds K arrays (L+1, n, d), one per language, rows the same items in each. Languages that
 share a space may still be told apart in it: by an offset, which is what a linear probe sees, or, once offsets
 are taken away, by how their states spread, which only another probe can see.
 

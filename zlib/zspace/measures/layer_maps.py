@@ -1,13 +1,12 @@
-r"""What layers add as a linear map of where they start: one map for all layers, or one of each layer's own.
+r"""Linear maps from positions to what layers add: one shared map for all layers, or one map per layer.
 
-Symbols: series, two (n, T, m) of n problems at T layers, one a language; a row of regressors is the position
-of both languages and what the layer before added, 4m numbers; S groups of problems that depend on one
-another (scenarios). Layers are centred over all problems given and weigh alike.
+Symbols: series, two (n, T, m) of n problems at T layers, one per language; a row of regressors holds the
+positions of both languages and what the layer before added, 4m numbers; S groups of dependent problems
+(scenarios). Layers are centred over all problems given and weigh alike.
 
-R^2 on problems that no map was fitted to is too low for what a map of unlimited data would explain, R^2 in
-the sample too high, both by the number of coefficients over that of problems: maps of each layer's own lose
-(and gain) T - 2 times as much as one for all. Their *midpoint* is without either error to first order,
-also where problems of a group depend on one another, if whole groups are held out.
+Held-out R^2 underestimates what a map of unlimited data would explain; R^2 in the sample overestimates it.
+Both errors are the number of coefficients over that of problems, T - 2 times larger for one map per layer.
+They cancel in the *midpoint* to first order, also for dependent problems if whole groups are held out.
 """
 
 from dataclasses import dataclass
@@ -23,8 +22,10 @@ Series = tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class MapScores:
-    """Sums over problems and coordinates by layer and group, (T - 2, S): squared errors of one map, of
-    each layer's own, and of none; in units of the layer's scale."""
+    """Squared errors (T - 2, S) by layer and group, in units of the layer's scale.
+
+    common : of the shared map. own : of one map per layer. none : of predicting nothing.
+    """
 
     common: np.ndarray
     own: np.ndarray
@@ -46,7 +47,7 @@ class MapScores:
 
 
 def score_maps(series: Series, groups: np.ndarray, *, held_out: bool = True) -> MapScores:
-    """Errors of both maps, fitted to all problems, or (held out) to those of nine tenths of the groups.
+    """Errors of both kinds of map, fitted to nine tenths of the groups, or to all where not held out.
 
     Raises ValueError where a layer adds the same to every problem.
     """

@@ -2,7 +2,7 @@ r"""Margins: by how much an item beats its best wrong candidate, and whether har
 
 Symbols: `scores` (..., n, n) similarities, rows items of one language, columns of the other; margin of an
 item, its own score minus the best wrong one, mean of both directions; `area` (n,) the margin averaged over
-layers, one number an item that grows the earlier and the more clearly it is aligned (the depth of a single
+layers, one number per item that grows the earlier and the more clearly it is aligned (the depth of a single
 item has no usable interval: its outcomes are few and bounded); `level` (n,) difficulty; `groups` (n,)
 scenario, S groups.
 
@@ -29,7 +29,7 @@ class DifficultySlope:
 
     Attributes
     ----------
-    slope, se : standard deviations a level, and its standard error; negative where harder items align later.
+    slope, se : standard deviations per level, with standard error; negative where harder items align later.
     interval : (low, high) from Student's t with S - 2 degrees of freedom.
     pvalue : two-sided, of slope 0.
     n_items, n_groups : numbers behind it.

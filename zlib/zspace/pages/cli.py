@@ -242,10 +242,15 @@ def bench(context: typer.Context) -> None:
 def verify(
     context: typer.Context,
     full: Annotated[bool, typer.Option("--full", help="Long simulations and browser checks too.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Fast tests only, without notebooks.")] = False,
 ) -> None:
     """Run the tests and execute the committed notebooks anew (further words go to pytest)."""
+    if full and quick:
+        raise ParameterError("give either --full or --quick.")
     runs = {"ZSPACE_RUNS": os.environ.get("ZSPACE_RUNS") or str(files.PROJECT / "runs" / "suite")}
-    _forward(_pytest(context.args, full=full), env={"OMP_NUM_THREADS": "1", **os.environ, **runs})
+    _forward(
+        _pytest(context.args, full=full, quick=quick), env={"OMP_NUM_THREADS": "1", **os.environ, **runs}
+    )
 
 
 @app.command()
@@ -329,20 +334,21 @@ def _tell(status: int) -> None:
     typer.echo(f"zspace: {how}; the same command goes on from here. Snakemake's words are in {log}", err=True)
 
 
-def _pytest(words: list[str], *, full: bool) -> list[str]:
+def _pytest(words: list[str], *, full: bool, quick: bool) -> list[str]:
     """Command line of the suite: the tests, and every committed notebook compared with its stored outputs.
 
-    Words that are not options replace what is tested.
+    The quick tier leaves out the notebooks, and the tests that tests/slow.txt lists. Words that are not
+    options replace what is tested.
     """
     command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "loadfile"]
-    command += ["--nbval", "--nbval-current-env", *([] if full else ["-m", "not full"]), *words]
+    command += [] if quick else ["--nbval", "--nbval-current-env"]
+    command += [] if full else ["-m", "not full and not slow" if quick else "not full"]
     if any((files.PROJECT / word.split("::")[0]).exists() for word in words if not word.startswith("-")):
-        return command
-    return [
-        *command,
-        "tests",
-        *sorted(f"notebooks/{p.name}" for p in files.PROJECT.glob("notebooks/*.ipynb")),
-    ]
+        return [*command, *words]
+    notebooks = (
+        [] if quick else sorted(f"notebooks/{p.name}" for p in files.PROJECT.glob("notebooks/*.ipynb"))
+    )
+    return [*command, *words, "tests", *notebooks]
 
 
 def _forward(command: list[str], *, env: dict[str, str] | None = None) -> None:

@@ -18,7 +18,7 @@ PROXIES = ("mc4_tokens", "web_pages")
 
 
 def table(codes: Sequence[str]) -> pd.DataFrame:
-    """What is known of some languages: one row a code, in that order.
+    """What is known of some languages: one row per code, in that order.
 
     Columns: name, script, family, and for every proxy its decimal logarithm ("log_mc4_tokens",
     "log_web_pages").

@@ -118,7 +118,7 @@ def moments(transforms, share, *, covariance=None, target=None) -> Moments:
     transforms = np.asarray(transforms, float)
     if transforms.ndim != 3 or not np.isfinite(transforms).all():
         raise ValueError(
-            f"transforms has shape {transforms.shape}; expected finite numbers (K, d_x, d), one a language."
+            f"transforms has shape {transforms.shape}; expected finite numbers (K, d_x, d), one per language."
         )
     share = _shares(share, len(transforms))
     shown, energy = transforms, float(share.sum() * transforms.shape[-1])
@@ -250,7 +250,7 @@ def _coordinates(z, share) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """z divided by the largest entry of its direction, shares, and those entries (0: no language has it)."""
     z = np.asarray(z, float)
     if z.ndim != 2 or 0 in z.shape or not np.isfinite(z).all():
-        raise ValueError(f"z has shape {z.shape}; expected finite numbers (K, d), a row a language.")
+        raise ValueError(f"z has shape {z.shape}; expected finite numbers (K, d), one row per language.")
     share = _shares(share, len(z))
     scale = np.abs(z).max(0)
     # rho knows no scale, and unscaled squares of very large or small numbers are infinite or zero
@@ -260,7 +260,7 @@ def _coordinates(z, share) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def _shares(share, n_languages: int) -> np.ndarray:
     share = np.asarray(share, float)
     if share.shape != (n_languages,):
-        raise ValueError(f"share has shape {share.shape}; expected ({n_languages},), one weight a language.")
+        raise ValueError(f"share has shape {share.shape}; expected ({n_languages},), a weight per language.")
     if not (np.isfinite(share).all() and (share > 0).all()):
         raise ValueError(
             f"share is {share.tolist()}; weights must be positive, finite. Leave out a language of weight 0."

@@ -2,7 +2,7 @@ r"""The multiplicative error model and GARCH: one likelihood, and what it leaves
 
 Symbols: y > 0 a squared norm, mu its conditional mean, mu_t = m (1 - alpha - beta) + alpha y_{t-1} + beta
 mu_{t-1} with unconditional mean m. The Gaussian GARCH(1,1) log-likelihood of +-sqrt(y) is half the
-exponential one of y, minus half of log 2 pi a step; and where alpha is 0 and the mean starts at m, beta
+exponential one of y, minus half of log 2 pi per step; and where alpha is 0 and the mean starts at m, beta
 changes nothing.
 
 Source: Engle (2002), "New Frontiers for ARCH Models", J. Applied Econometrics 17, equations 7-10.

@@ -1,4 +1,4 @@
-r"""Relations and trends of two languages' positions through depth, and what adjusts without any contact.
+r"""Relations and trends of two languages' positions through depth, and speeds without interaction.
 
 Symbols: two languages with d coordinates each, of which m are shared, so that 2d series are stacked; a
 *trend* is a coordinate whose contributions accumulate (an integrated series), a *relation* a combination of

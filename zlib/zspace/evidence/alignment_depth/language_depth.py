@@ -16,14 +16,14 @@ import numpy as np
 import pandas as pd
 
 from ...measures import alignment, association, depth, residual, text_baselines
-from ...measures.resampling import TestResult, stratified_permutations
+from ...measures.resampling import GroupDraws, Interval, TestResult, stratified_permutations
 from ...sources import languages
 from ..claims import rule
 from ..error_rates import ASSOCIATION, Size, Worlds
 from ..language_pairs import PERMUTED, SEEDS, SHUFFLED, TRAINED, Panel, length_overlap_strata
 from ..retrieval import by_layer
 from ..rules import Control, Evidence, bound_of
-from ..study import present
+from ..study import draw, present
 
 DEPTH, MECHANISM = "prediction_3_language_depth", "conjecture_4_share_and_depth"
 SORTED = "depths sorted by share"
@@ -137,21 +137,28 @@ def partials(depths: pd.DataFrame, outcome: str, *, rng: np.random.Generator) ->
 def definitions_of(panel: Panel, *, rng: np.random.Generator) -> pd.DataFrame:
     """Depth of the trained model by several definitions, side by side (`depth.definitions`)."""
     outcomes = by_layer.retrieval_outcomes(panel)
-    first, second = rng.spawn(2)
-    _, found = depth_of(panel, outcomes, TRAINED, rng=first)
+    first, second, third = rng.spawn(3)
+    _, found = depth_of(panel, outcomes, TRAINED, draw(panel, rng=first), rng=second)
     return depth.definitions(
         outcomes[TRAINED].mean(1)[:, panel.confirmation],
         threshold=found.threshold,
         chance=alignment.chance_level(panel.scenario, "between"),
         groups=panel.scenario[panel.confirmation],
-        rng=second,
+        rng=third,
     )
 
 
-def depth_of(panel: Panel, outcomes: Mapping[str, np.ndarray], subject: str, *, rng: np.random.Generator):
+def depth_of(
+    panel: Panel,
+    outcomes: Mapping[str, np.ndarray],
+    subject: str,
+    draws: GroupDraws,
+    *,
+    rng: np.random.Generator,
+) -> tuple[Interval, depth.Depth]:
     """Excess over the best control, and depth at half of it, of one subject."""
-    first, second = rng.spawn(2)
-    excess = by_layer.aligned_excess(panel, outcomes, subject, rng=first)
+    measured = {name: by_layer.accuracy_at_peak(panel, found) for name, found in outcomes.items()}
+    excess = by_layer.aligned_statistics(measured, subject, draws)["aligned_excess"]
     chance = alignment.chance_level(panel.scenario, "between")
     accuracy = outcomes[subject].mean(1)
     discovery = accuracy[:, panel.discovery]
@@ -162,7 +169,7 @@ def depth_of(panel: Panel, outcomes: Mapping[str, np.ndarray], subject: str, *, 
         threshold=depth.half_peak_threshold(discovery, min(control, 0.9)),
         chance=chance,
         groups=panel.scenario[panel.confirmation],
-        rng=second,
+        rng=rng,
     )
     return excess, found
 
@@ -175,8 +182,9 @@ def _depths(panel: Panel, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.Da
     )
     shuffles = _shuffles(panel, rng.spawn(1)[0])
     rows, curve = [], None
+    draws = draw(panel, rng=rng.spawn(1)[0])
     for subject, stream in zip(subjects, rng.spawn(len(subjects)), strict=True):
-        excess, found = depth_of(panel, outcomes, subject, rng=stream)
+        excess, found = depth_of(panel, outcomes, subject, draws, rng=stream)
         aligned = bool(excess.low > bound)
         rows.append(
             {

@@ -362,7 +362,7 @@ def _ladder(
     p = n_components(int(train.sum()))
     x, y = (bridges.principal_components(s, train, p) for s in pair)
     parts = (x[:, train], y[:, train], x[:, test], y[:, test])
-    return ladders.climb(*parts), bridges.orthogonal_null(*parts, noise="both", rng=rng)
+    return ladders.compare_maps(*parts), bridges.orthogonal_null(*parts, noise="both", rng=rng)
 
 
 def inner(values: np.ndarray) -> np.ndarray:

@@ -1,7 +1,6 @@
 r"""The ladder of bridges between two languages: rotation, scaled rotation, ridge, affine, item by item.
 
-How much better an affine map does than a scaled rotation on held-out items is the *gap*; what it comes to
-where a scaled rotation is the truth says `bridges.orthogonal_null`.
+The *gap* is the held-out R^2 of ridge minus that of a scaled rotation; its null is `bridges.orthogonal_null`.
 
 Symbols: `x`, `y` (..., n, p) states of the same n items, leading axes (layers) independent; p components.
 """
@@ -36,8 +35,8 @@ class Ladder:
     spread: np.ndarray
 
 
-def climb(x_train, y_train, x_test, y_test) -> Ladder:
-    """Fit every rung to the training items and score it on the others.
+def compare_maps(x_train, y_train, x_test, y_test) -> Ladder:
+    """Held-out scores of every kind of map, fitted to the same training items.
 
     Parameters
     ----------

@@ -1,11 +1,10 @@
-r"""What the gap and kappa of an affine map come to where the truth is a scaled rotation.
+r"""Null distribution of the gap and of kappa: the truth is a scaled rotation.
 
 Symbols: x, y (..., n, p) training and (..., m, p) held-out states of two languages, p principal components;
 gap = held-out R² of ridge minus that of scaled Procrustes; kappa the condition number of the affine map.
-Both differ from 0 and 1 by noise alone: kappa grows with p / n and with noise, ridge may shrink where a
-rotation may not. The null distribution is that of simulated data of the same size in which y is a turned
-and scaled x, with the association and the noise that were observed; the excess is what is left of the
-observed value when the mean of the simulated ones is taken away.
+Both differ from 0 and 1 by noise alone: kappa grows with p / n and with noise, and ridge may shrink where a
+rotation may not. The null data have the same size, the observed association and the observed noise, but y is
+a rotated and scaled x. The excess is the observed value minus the mean of the simulated ones.
 
 The strength of the association is cross-fitted, a rotation fitted on one half of the items being scored on
 the other: in sample even unrelated states look associated, by the nuclear norm of their noise. What the

@@ -1,4 +1,4 @@
-r"""Held-out R² of the maps between all pairs of languages, from one decomposition a language.
+r"""Held-out R² of the maps between all pairs of languages, from one decomposition per language.
 
 Symbols: K languages; A (n, r) training states and B (m, r) held-out states in a basis of r dimensions, means
 of the training items subtracted. With n <= d items the basis spans the n - 1 dimensions in which a

@@ -1,7 +1,7 @@
 r"""Johansen's rank test of many short series with one common Pi: problems by layers, two languages stacked.
 
 Symbols: `h1`, `h2` (N, T, p) states of N problems at T layers in two languages, in a common reduced basis;
-n = 2p; y = (h1, h2); S = T - 1 - k rows a problem with k = `k_ar_diff`; for problem i
+n = 2p; y = (h1, h2); S = T - 1 - k rows per problem with k = `k_ar_diff`; for problem i
 :math:`\Delta y^i_t = c_t + \Pi y^i_{t-1} + \sum_j \Gamma_j \Delta y^i_{t-j} + e^i_t`, with
 :math:`\mathrm{Cov}(e^i_t) = s_i^2 \sigma_t^2 \Sigma`. The number of layers is fixed and small, N grows: the
 regression of N S rows is an ordinary one, so that its canonical correlations have chi-squared laws and not

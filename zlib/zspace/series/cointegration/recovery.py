@@ -87,7 +87,7 @@ def size_table(
     n_simulations: int = 1000,
     rng: np.random.Generator,
 ) -> list[dict]:
-    """False rejections of a nominal 5 % trace test of rank 0 on single series: one row a shape.
+    """False rejections of a nominal 5 % trace test of rank 0 on single series: one row per shape.
 
     Rows: `n_steps`, `n_series`, and the rate for each correction, under its name.
     """

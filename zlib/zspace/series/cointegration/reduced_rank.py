@@ -72,7 +72,7 @@ def robust_ranks(
     the covariance of its sums over clusters: Kleibergen and Paap's rk, with canonical vectors L, R as the
     orthogonal complements. Two departures for few clusters. Residuals are those of rank r, for which
     :math:`L_{>r}^\top e = L_{>r}^\top \mathrm{now}` (unrestricted ones are smallest where levels are large,
-    and reject too often). And Lambda_r is then C times a mean of C vectors, one a cluster, whose Wald
+    and reject too often). And Lambda_r is then C times a mean of C vectors, one per cluster, whose Wald
     statistic W is Hotelling's: W (C-q)/(q(C-1)) is referred to F(q, C-q), q = (n-r)^2; NaN where q >= C - 1.
     Clusters are the cells of a group at a layer, C = G S, or whole groups, C = G; sums over layers of e y are
     skewed, so that with the latter the test rejects too often at any G that was tried.

@@ -6,10 +6,9 @@ gap at a layer: h1 - h2, coordinate by coordinate (m = 1), or beta^T (h1, h2) (m
 (p, m) and :math:`D = \sum\mathrm{ec}_{-1}\mathrm{ec}_{-1}^\top` summed over problems and layers before
 anything is divided; :math:`A_l = M_l D^{-1}`; G groups of problems that depend on one another (scenarios).
 
-Forward passes of two languages never interact: no language "answers" the other. A series that reverts to
-anything moves against its part of any gap, also of a gap to a stranger, so that the ratio of speeds has a
-*mechanical* value, near a ratio of variances. It is what remains when the pairing of the problems is
-shuffled; only the excess over it is about the pair.
+The two forward passes do not interact, so a nonzero speed is expected by construction: a series that reverts
+to anything moves against its part of any gap. The ratio of speeds under shuffled pairs of problems is this
+*mechanical* value, near a ratio of variances; only the excess over it is about the pair.
 
 Sources: Fieller (1954), J. Royal Statistical Society B 16 (set for a ratio of means); Engle & Granger (1987),
 Econometrica 55 (error correction); Efron & Stein (1981), Annals of Statistics 9 (jackknife variance).
@@ -229,7 +228,7 @@ def _prepared(h1, h2, beta, groups, demean, confidence):
 
 
 def _parts(y: np.ndarray, beta):
-    """Steps (2, N, R, p') and the two parts of the gap (2, N, R, m), R rows a problem."""
+    """Steps (2, N, R, p') and the two parts of the gap (2, N, R, m), R rows per problem."""
     n, n_steps, p = len(y), y.shape[1] - 1, y.shape[2] // 2
     halves = np.stack([y[..., :p], y[..., p:]])
     steps, levels = np.diff(halves, axis=2), halves[:, :, :-1]

@@ -62,7 +62,7 @@ def event_test(
 
     Parameters
     ----------
-    changes : (c,) int steps, or a list with one such array a problem.
+    changes : (c,) int steps, or a list with one such array per problem.
     events : (T,) bool, or a list of the same length.
     window : largest distance, in steps and in both directions, at which an event is near.
 
@@ -92,7 +92,7 @@ def event_test(
 
 
 def _problems(changes, events, window: int):
-    """Lists of int change points and bool events, one a problem, that fit together."""
+    """Lists of int change points and bool events, one per problem, that fit together."""
     if not isinstance(events, (list, tuple)) or np.ndim(events[0]) == 0:
         changes, events = [changes], [events]
     if len(changes) != len(events):

@@ -158,7 +158,7 @@ def require_series(values, *, shortest: int = 1) -> np.ndarray:
     """The series as float64 (T,), refused if it is not finite, too short, or (to estimate on) constant."""
     series = np.asarray(values, np.float64)
     if series.ndim != 1 or series.size == 0:
-        raise ValueError(f"the series has shape {series.shape}, expected (T,): one number a generation step.")
+        raise ValueError(f"the series has shape {series.shape}, expected (T,), one number per step.")
     if not np.isfinite(series).all():
         where = int((~np.isfinite(series)).argmax())
         raise ValueError(

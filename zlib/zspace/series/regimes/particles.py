@@ -1,6 +1,6 @@
 r"""Particle filters: Feynman-Kac flows of a hidden state behind one series.
 
-Symbols: `observations` (T,), one number a generation step; N particles with states `x` (N,) and weights; a
+Symbols: `observations` (T,), one number per generation step; N particles with states `x` (N,) and weights; a
 model is anything with `initial(n, rng)`, the states of the first step, `move(x, rng)`, those of the next
 step, and `log_weight(x, observation)`, the log density of the observation given each state.
 

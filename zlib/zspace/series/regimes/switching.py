@@ -272,7 +272,7 @@ def _forward_backward(z, x, state):
 
 
 def _autoregressions(phi: float, shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """Stationary Gaussian autoregressions of unit variance, one a column."""
+    """Stationary Gaussian autoregressions of unit variance, one per column."""
     from scipy.signal import lfilter
 
     noise = rng.standard_normal(shape)

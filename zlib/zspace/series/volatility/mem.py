@@ -208,8 +208,7 @@ def arch_lm_test(y, *, lags: int = 10) -> TestResult:
     """Engle's LM test: T R^2 of the regression of y_t on a constant and its last `lags` values.
 
     Null hypothesis: the lagged values have coefficient 0; asymptotic chi-squared. statsmodels' `het_arch`
-    squares what it gets, so it gets sqrt(y), whose sign and mean do not matter: nothing is demeaned but y, by
-    the constant. (Given y it would test y^2, given demeaned y another series again.)
+    squares its input, hence sqrt(y), whose sign does not matter; given y itself it would test y^2.
     """
     y = require_series(y)
     _require_lags(lags, y.size)

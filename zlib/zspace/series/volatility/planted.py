@@ -26,7 +26,7 @@ class PowerCurve:
 
     Attributes
     ----------
-    lengths : (K,) steps a series.
+    lengths : (K,) steps per series.
     sup_score, ljung_box : (K,) rejection rates of `sup_score_test` and of `ljung_box_test` with ten lags.
     garch_alpha, garch_beta, level, n_simulations : what was simulated, and how often.
     """

@@ -129,6 +129,6 @@ def _joined(name: str, lists: Sequence, lengths: list[int]) -> np.ndarray:
         differ = [i for i, (f, n) in enumerate(zip(found, lengths, strict=False)) if f != (n,)]
         where = f"; series {differ[0]} has {lengths[differ[0]]} steps, {found[differ[0]]}" if differ else ""
         raise ValueError(
-            f"{name} has {len(found)} lists for {len(lengths)} series{where}: give one value a step."
+            f"{name} has {len(found)} lists for {len(lengths)} series{where}: give one value per step."
         )
     return np.concatenate([np.asarray(x) for x in lists])
