@@ -76,7 +76,7 @@ def test_sensitivity_shows_cka_beside_its_permutation_null(pairs):
 
 def test_descent_figures_say_what_falls(pairs):
     result = descent.snr_descent(pairs, rng=np.random.default_rng(2))
-    assert "random twins" in snr_descent_figures.descent_title(result.criteria)
+    assert "random-weight baselines" in snr_descent_figures.descent_title(result.criteria)
     assert "zh " in snr_descent_figures.accumulation_title(result.shares)
     figure = snr_descent_figures.snr_curves(result.curves, "a title")
     assert figure.layout.title.text == "a title"
@@ -96,7 +96,7 @@ def test_update_figures_hold_every_subject(pairs):
     title = retrieval_figures.update_curves(result.curves, verdicts).layout.title.text.replace("<br>", " ")
     assert "no language; inconclusive: zh, fr, sw" in title
     table = updates.sensitivity(pairs, pairs)
-    assert list(table.columns.levels[1]) == ["best twin", "trained"]
+    assert list(table.columns.levels[1]) == ["best baseline", "trained"]
 
 
 def test_accuracy_lines_show_the_model_over_its_first_twin():
@@ -297,3 +297,8 @@ def test_measured_and_unmeasured_part_the_models(ledger):
     both = pd.concat([present, absent], ignore_index=True)
     assert list(tables.measured(both)["model"]) == list(ledger["model"])
     assert tables.unmeasured(both)["reason"].to_dict() == {"far": "weights unavailable: x"}
+
+
+def test_residues_name_each_identity_of_a_proof():
+    shown = tables.residues({"spectrum": 0, "matrix_bounds": "x - 1"})
+    assert shown["residue"].to_dict() == {"spectrum": "0", "matrix bounds": "x - 1"}
