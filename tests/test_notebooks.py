@@ -89,9 +89,10 @@ def calls(source):
 
 def claims_of(path):
     """Value of a notebook's `CLAIMS`, from the imports and plain assignments before it."""
-    (cell,) = [c for c in code_cells(path) if re.search(r"^CLAIMS\b", c.source, re.MULTILINE)]
-    body, names = ast.parse(cell.source).body, {}
-    for statement in body:
+    assigning = [c for c in code_cells(path) if re.search(r"^CLAIMS = ", c.source, re.MULTILINE)]
+    assert len(assigning) == 1, "the set-up cell lists the notebook's claims: CLAIMS = [...]"
+    names = {}
+    for statement in ast.parse(assigning[0].source).body:
         plain = isinstance(statement, ast.Assign) and not calls(ast.unparse(statement))
         if plain or isinstance(statement, ast.Import | ast.ImportFrom):
             exec(ast.unparse(statement), names)
