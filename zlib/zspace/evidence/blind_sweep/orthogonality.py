@@ -16,7 +16,7 @@ from ...measures import contributions, residual
 from ...states import networks
 from ..rules import Control, Evidence
 from . import sweep
-from .claims import share_interval, word
+from .convergence import share_interval, word
 from .sweep import PRIVATE, TRAINED, UNTRAINED
 
 CLAIM = "experiment_orthogonality"
