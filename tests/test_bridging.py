@@ -1,6 +1,7 @@
 """Predictions 5 and 6 on simulated languages: planted bridges are found, rotations and noise are not."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from zspace.errors import ParameterError
 from zspace.evidence import claims
@@ -137,3 +138,20 @@ def test_intervals_of_correlations_are_within_what_correlations_can_be(condition
         size, test = (control.statistics[name] for name in ("mantel_size", "mantel_r"))
         assert -1 <= size.low <= size.estimate <= size.high <= 1
         assert size.estimate == pytest.approx(test.statistic)
+
+
+def test_excess_by_third_averages_the_trained_models_layers():
+    rows = [
+        ("zh", subject, layer, gap, 0.5)
+        for subject, gap in ((TRAINED, 1.5), (PLANTED, 9.0))
+        for layer in range(6)
+    ]
+    table = pd.DataFrame(rows, columns=["language", "subject", "layer", "gap", "gap, null"])
+    table.loc[table["layer"] >= 4, "gap, null"] = 1.0
+    found = bridging.excess_by_third(table)
+    assert found.columns.tolist() == ["first third", "middle third", "last third"]
+    assert found.loc["zh"].tolist() == [1.0, 1.0, 0.5]
+
+
+def test_fit_sizes_say_how_many_components_there_are():
+    assert bridging.fit_sizes(30, 10).iloc[0].tolist() == [30, 10, 2]

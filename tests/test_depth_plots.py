@@ -74,7 +74,7 @@ def test_curves_by_level_say_where_the_verdict_holds(value, words):
     )
     assert "cannot be told" in title(draw(table, {}))
     named = {trace.name for trace in figure.data}
-    assert {"level 1", "level 2", "random twins"} <= named
+    assert {"level 1", "level 2", "random-weight baselines"} <= named
 
 
 def test_pace_curves_give_the_depths_of_the_table(rng):

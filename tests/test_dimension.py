@@ -454,7 +454,7 @@ def test_bad_stacks_are_refused(rng):
         dimension.dimension_profile(states(), states(), rng=rng)
     with pytest.raises(ValueError, match="at least two languages"):
         dimension.pairwise_dimensions(states()[None, None], rng=rng)
-    with pytest.raises(ValueError, match=r"expected \(n, d\)"):
+    with pytest.raises(ValueError, match=r"expected twice \(n, d\)"):
         dimension.subsample_dimensions(states()[None], states()[None], rng=rng)
     with pytest.raises(ValueError, match="correlations are 1 whatever"):
         canonical.canonical_correlations(states(6), states(6))

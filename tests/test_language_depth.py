@@ -32,8 +32,7 @@ def verdict(layers, rng, conflict=None):
         _, found = depths.associations(made, outcome, rng=rng)
         for subject, tests in found.items():
             statistics.setdefault(subject, {}).update({f"{name}_{k}": v for k, v in tests.items()})
-    panel = simulated_panel("scenarios", 1.0, rng=rng, n_scenarios=6, n_draws=2)
-    evidence = depths._evidence(statistics, {"simulated": panel})
+    evidence = depths._evidence(statistics)
     return {claim: claims.evaluate(claim, evidence) for claim in (depths.DEPTH, depths.MECHANISM)}
 
 

@@ -56,13 +56,18 @@ def verdicts(one, rng):
 
 
 def test_one_map_is_time_and_its_rank_is_the_dimension(rng):
-    found, time, rank = verdicts(panel(one_map(rng), rng), rng)
-    assert time.as_stated == "supported", time.as_stated_reason
-    assert time.as_corrected == "refuted"
-    assert rank.as_corrected == "supported", rank.as_corrected_reason
-    trained = found.maps.set_index("subject").loc[TRAINED]
-    assert (trained["rank"], trained["dimension"]) == (1, 1)
-    assert trained["constancy"] > 0.01
+    """The planted trends fail in one draw of twelve (2 of 24 systems of this size): never a refutation."""
+    ranks = []
+    for stream in rng.spawn(3):
+        found, time, rank = verdicts(panel(one_map(stream), stream), stream)
+        assert time.as_stated == "supported", time.as_stated_reason
+        assert time.as_corrected == "refuted"
+        trained = found.maps.set_index("subject").loc[TRAINED]
+        assert (trained["rank"], trained["dimension"]) == (1, 1)
+        assert trained["constancy"] > 0.01
+        ranks.append(rank)
+    assert [r.as_corrected for r in ranks].count("supported") >= 2, [r.as_corrected_reason for r in ranks]
+    assert all(r.as_corrected == "supported" or "instrument failed" in r.as_corrected_reason for r in ranks)
 
 
 def test_maps_of_each_layer_are_no_time_and_their_rank_is_not_tested(rng):

@@ -55,9 +55,10 @@ def test_shuffles_reject_where_something_is_shared_and_not_elsewhere(pairs):
 
 
 def test_sensitivity_has_a_row_per_choice_and_finds_the_signal_in_each(pairs):
-    table = by_layer.sensitivity(pairs, pairs, pairs)
+    table = by_layer.sensitivity(pairs, pairs, pairs, rng=np.random.default_rng(4))
     assert table.index[0].startswith("primary")
-    between = table.loc[[i for i in table.index if "within" not in i and "own translation" not in i]]
+    others = ("within", "own translation", "permuted")
+    between = table.loc[[i for i in table.index if not any(word in i for word in others)]]
     assert (between["zh", "trained"] > between["zh", "best control"]).all()
     # within a scenario nothing was planted: the trained model is no better than chance allows
     within = table.loc["own translation within its scenario"]
@@ -65,9 +66,17 @@ def test_sensitivity_has_a_row_per_choice_and_finds_the_signal_in_each(pairs):
     assert abs(within["zh", "trained"] - 0.25) < 0.15
 
 
+def test_sensitivity_shows_cka_beside_its_permutation_null(pairs):
+    table = by_layer.sensitivity(pairs, {}, {}, rng=np.random.default_rng(4))
+    cka, null = table.loc[by_layer.CKA], table.loc[by_layer.CKA_NULL]
+    assert cka["zh", "trained"] > null["zh", "trained"] + 0.1
+    assert cka["sw", "trained"] < null["sw", "trained"] + 0.1  # nothing is planted there
+    assert null["zh", "trained"] > 0.3  # items of a scenario are alike in both languages, whichever it is
+
+
 def test_descent_figures_say_what_falls(pairs):
     result = descent.snr_descent(pairs, rng=np.random.default_rng(2))
-    assert "random twins" in snr_descent_figures.descent_title(result.criteria)
+    assert "random-weight baselines" in snr_descent_figures.descent_title(result.criteria)
     assert "zh " in snr_descent_figures.accumulation_title(result.shares)
     figure = snr_descent_figures.snr_curves(result.curves, "a title")
     assert figure.layout.title.text == "a title"
@@ -87,7 +96,7 @@ def test_update_figures_hold_every_subject(pairs):
     title = retrieval_figures.update_curves(result.curves, verdicts).layout.title.text.replace("<br>", " ")
     assert "no language; inconclusive: zh, fr, sw" in title
     table = updates.sensitivity(pairs, pairs)
-    assert list(table.columns.levels[1]) == ["best twin", "trained"]
+    assert list(table.columns.levels[1]) == ["best baseline", "trained"]
 
 
 def test_accuracy_lines_show_the_model_over_its_first_twin():
@@ -288,3 +297,8 @@ def test_measured_and_unmeasured_part_the_models(ledger):
     both = pd.concat([present, absent], ignore_index=True)
     assert list(tables.measured(both)["model"]) == list(ledger["model"])
     assert tables.unmeasured(both)["reason"].to_dict() == {"far": "weights unavailable: x"}
+
+
+def test_residues_name_each_identity_of_a_proof():
+    shown = tables.residues({"spectrum": 0, "matrix_bounds": "x - 1"})
+    assert shown["residue"].to_dict() == {"spectrum": "0", "matrix bounds": "x - 1"}

@@ -68,7 +68,7 @@ def test_tables_cover_items_levels_and_layers(result, panel):
     np.testing.assert_allclose(trained.groupby("level")["area"].mean(), by_layer, atol=1e-12)
 
 
-def test_sensitivity_has_a_row_a_choice_and_category(panel, items, rng):
+def test_sensitivity_has_a_row_per_choice_and_category(panel, items):
     table = problem_depth.sensitivity({"simulated": panel}, items, {"simulated": panel})
     assert table.index.get_level_values("choice").tolist()[-2:] == ["category a", "category b"]
     primary, same = (

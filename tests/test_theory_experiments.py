@@ -33,6 +33,12 @@ def test_claim_is_refuted_as_stated_and_proved_as_corrected(proved):
     assert result.evidence.checks == dict.fromkeys(result.evidence.checks, True)
 
 
+def test_undefined_problems_are_answered_in_words():
+    found = agreement.undefined_problems()["answer"]
+    assert found["a direction that no language uses"].startswith("rho = 1, nan; warning: ")
+    assert found["a singular S"].startswith("error: the second moment S")
+
+
 def test_every_check_of_the_rule_decides(proved):
     """Three ways: all hold, one fails, no counterexample."""
     claim, result = proved

@@ -85,6 +85,12 @@ def rules(claim_ids: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).set_index(["claim", "reading"])
 
 
+def residues(found: Mapping[str, object]) -> pd.DataFrame:
+    """What is left of each identity of a symbolic proof (`theory.prove_...`): 0 where it holds."""
+    rows = {name.replace("_", " "): str(residue) for name, residue in found.items()}
+    return pd.DataFrame({"residue": rows}).rename_axis("identity")
+
+
 def operating(found: Mapping[str, OperatingCharacteristic]) -> pd.DataFrame:
     """Error rates of each corrected rule: claim -> rates in worlds whose answer is known."""
     rows = {

@@ -105,9 +105,9 @@ def twin_band(
     place: dict,
     *,
     legend: bool,
-    name: str = "random twins",
+    name: str = "random-weight baselines",
 ) -> None:
-    """The range of the random-weight twins' `value` by layer, as a grey band."""
+    """The range of the random-weight baselines' `value` by layer, as a grey band."""
     twins = rows[rows["subject"].str.match(r"random-\d+$")]
     if twins.empty:
         return

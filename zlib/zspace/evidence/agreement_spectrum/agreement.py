@@ -5,6 +5,7 @@ proof, least squares on stacked data, gradient descent, canonical correlations, 
 through the same checks, to see that these can fail.
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -14,6 +15,7 @@ from scipy.linalg import subspace_angles
 from statsmodels.multivariate.cancorr import CanCorr
 
 from ... import theory
+from ...errors import UndefinedAgreementWarning
 from ...states import networks
 from .. import claims
 from ..rules import Evidence
@@ -88,6 +90,20 @@ def agreement_spectrum(
         wrong=_wrong_forms(problems, descended, checks),
         evidence=Evidence(checks=checks),
     )
+
+
+def undefined_problems() -> pd.DataFrame:
+    """What the library answers where assumptions A2 and A3 of the theorem fail: one row per problem."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UndefinedAgreementWarning)
+        unused = theory.agreement_ratio([[1, 0], [1, 0]], [0.5, 0.5])
+    ratios = ", ".join(f"{one:g}" for one in unused)
+    rows = {"a direction that no language uses": f"rho = {ratios}; warning: {caught[0].message}"}
+    try:
+        theory.optimal_map(np.ones((2, 2, 2)), [0.5, 0.5])
+    except ValueError as error:
+        rows["a singular S"] = f"error: {error}"
+    return pd.DataFrame({"answer": rows}).rename_axis("problem")
 
 
 def closed_form_errors(form: ClosedForm, problems: list[Problem], descended: np.ndarray) -> dict[str, float]:

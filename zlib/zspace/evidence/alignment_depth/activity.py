@@ -126,7 +126,7 @@ def sensitivity(panels: Mapping[str, Panel], other: Mapping[str, Panel], levels:
     """Slopes of the trained model and its highest random-weight baseline under other choices.
 
     `other` holds pairs of the same items under other padding; nothing where they are not there. Columns are
-    (language, "trained" or "highest twin").
+    (language, "trained" or "highest baseline").
     """
     choices = {
         "primary: all layers, padded with numbers": (panels, slice(None)),
@@ -147,7 +147,7 @@ def sensitivity(panels: Mapping[str, Panel], other: Mapping[str, Panel], levels:
             for name, (chosen, half) in choices.items()
             for i, words in enumerate(SLOPES)
         },
-        "highest twin",
+        "highest baseline",
     )
 
 

@@ -55,26 +55,26 @@ def pace_curves(depths: pd.DataFrame) -> go.Figure:
 
 
 def snr_by_level(levels: pd.DataFrame, verdicts: Mapping[str, str]) -> go.Figure:
-    """The snr by layer and level of difficulty, one small panel a language, over the band of the twins."""
+    """The snr by layer and level, one small panel per language; grey band: random-weight baselines."""
     figure = _level_curves(levels, "snr", "snr r, centred (lower is better)")
     said = _said(verdicts, "stays higher in", "does not stay higher in")
     slope = np.log(levels["snr"]).groupby([levels["subject"], levels["level"]]).mean()[TRAINED]
     return titled(
         figure,
         f"The snr of harder problems {said or 'cannot be told from that of easier ones'}",
-        f"mean log snr by level: {', '.join(f'{v:+.2f}' for v in slope)}; grey: twins without training",
+        f"mean log snr by level: {', '.join(f'{v:+.2f}' for v in slope)}; grey: random-weight baselines",
     )
 
 
 def margin_by_level(levels: pd.DataFrame, verdicts: Mapping[str, str]) -> go.Figure:
-    """The mean margin by layer and level, one small panel a language, over the band of the twins."""
+    """The mean margin by layer and level, one small panel per language; grey band: random-weight baselines."""
     figure = _level_curves(levels, "margin", "margin of the own translation, cosine")
     said = _said(verdicts, "is smaller in", "is not smaller in")
     mean = levels[levels["subject"] == TRAINED].groupby("level")["margin"].mean()
     return titled(
         figure,
         f"The margin of harder problems {said or 'cannot be told from that of easier ones'}",
-        f"mean margin by level: {', '.join(f'{v:+.3f}' for v in mean)}; grey: twins without training",
+        f"mean margin by level: {', '.join(f'{v:+.3f}' for v in mean)}; grey: random-weight baselines",
     )
 
 

@@ -3,7 +3,7 @@
 An item's *area* is its margin (own minus best wrong cosine, centred) averaged over layers; a harder item that
 aligns later, or less well, has a smaller one. The slope of the area a level of difficulty comes from a mixed
 model with a random intercept a scenario, in standard deviations within scenarios (`measures.margins`). What
-padding and length do to it shows in twins without training: the loss has to exceed theirs.
+padding and length do to it shows in random-weight baselines: the loss has to exceed theirs.
 """
 
 from collections.abc import Mapping, Sequence

@@ -77,6 +77,12 @@ def n_components(n_items: int) -> int:
     return min(MOST_COMPONENTS, n_items // ITEMS_A_COMPONENT)
 
 
+def fit_sizes(n_items: int, n_fitted: int) -> pd.DataFrame:
+    """Items of a corpus, how many of them one bridge is fitted to, and the components that allows."""
+    row = {"items": n_items, "items a bridge is fitted to": n_fitted, "components": n_components(n_fitted)}
+    return pd.DataFrame([row])
+
+
 def too_few(n_languages: int) -> str | None:
     """Why so many languages cannot be permuted; None where they can."""
     words = f"{n_languages} languages; at least {MIN_LANGUAGES} are needed to permute them."
@@ -101,6 +107,18 @@ def affine_vs_procrustes(panels: Mapping[str, Panel], *, rng: np.random.Generato
         evidence.append(judge(STUDY, panel, measured[-1], draws))
         curves += [_curve(panel.language, name, *one) for name, one in fitted.items()]
     return BridgeResult(pd.concat(curves, ignore_index=True), evidence, standard_errors(measured))
+
+
+def excess_by_third(curves: pd.DataFrame) -> pd.DataFrame:
+    """Excess of the gap of the trained model, mean over each third of the layers: one row per language.
+
+    `curves` as in `BridgeResult`.
+    """
+    trained = curves[curves["subject"] == TRAINED]
+    third = trained["layer"] * 3 // (trained["layer"].max() + 1)
+    names = third.map({0: "first third", 1: "middle third", 2: "last third"})
+    excess = (trained["gap"] - trained["gap, null"]).groupby([trained["language"], names], sort=False)
+    return excess.mean().unstack(sort=False).rename_axis(columns="layers")
 
 
 def bridge_subjects(panel: Panel, rng: np.random.Generator) -> dict[str, tuple]:

@@ -31,6 +31,8 @@ from ..study import STANDARDISED, Study, assemble, baselines, compare_choices, d
 
 ALIGNED, RISES = "prediction_1_aligned", "prediction_1_rises"
 SURFACE, SPELLING = "surface overlap", "shared spelling"
+CKA = "linear CKA, debiased, at its best layer"
+CKA_NULL = "the same with scenarios permuted, 95 % level"
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,14 @@ def aligned_statistics(
     return {"aligned_excess": shifted(own, controls, over_mean=True)}
 
 
+def aligned_excess(
+    panel: Panel, outcomes: Mapping[str, np.ndarray], subject: str, *, rng: np.random.Generator
+) -> Interval:
+    """`aligned_statistics` of one subject, from the outcomes of all."""
+    measured = {name: accuracy_at_peak(panel, found) for name, found in outcomes.items()}
+    return aligned_statistics(measured, subject, draw(panel, rng=rng))["aligned_excess"]
+
+
 def rises_statistics(
     measured: Mapping[str, PeakAccuracy], subject: str, draws: GroupDraws
 ) -> dict[str, Interval]:
@@ -188,7 +198,11 @@ def peak_layer(panel: Panel, outcomes: np.ndarray) -> int:
 
 
 def sensitivity(
-    primary: Mapping[str, Panel], last: Mapping[str, Panel], other: Mapping[str, Panel]
+    primary: Mapping[str, Panel],
+    last: Mapping[str, Panel],
+    other: Mapping[str, Panel],
+    *,
+    rng: np.random.Generator,
 ) -> pd.DataFrame:
     """Accuracy of the trained model and of its best control under choices other than the primary one.
 
@@ -196,6 +210,10 @@ def sensitivity(
     `other` those of the corpus's other version (digits). One row per choice; columns are (language, "trained"
     or "best control") and the level of chance. Every layer is chosen anew on discovery items and scored on
     the others. Rows that the corpus does not allow are left out.
+
+    The last rows have another measure: debiased linear CKA, and its 95 % level for the trained model where
+    whole scenarios are permuted (`alignment.cka_by_layer`; drawn from `rng`). Items of one scenario stay
+    together, so that this level lies above zero.
     """
     scaled = {language: standardised(panel) for language, panel in primary.items()}
     choices = {
@@ -212,11 +230,13 @@ def sensitivity(
     }
     first = next(iter(primary.values()))
     choices = {n: c for n, c in choices.items() if c[0] and (first.has_scenarios or "within" not in n)}
-    table = compare_choices(
-        {name: (pairs, partial(_scores, options=options)) for name, (pairs, options) in choices.items()},
-        "best control",
-    )
-    table.insert(0, ("all", "chance"), [_chance(first, options) for _, options in choices.values()])
+    measures = {
+        name: (pairs, partial(_scores, options=options)) for name, (pairs, options) in choices.items()
+    }
+    measures |= {CKA: (primary, _cka), CKA_NULL: (primary, partial(_cka_null, rng=rng))}
+    table = compare_choices(measures, "best control")
+    chance = [_chance(first, options) for _, options in choices.values()]
+    table.insert(0, ("all", "chance"), [*chance, np.nan, np.nan])
     return table
 
 
@@ -234,6 +254,27 @@ def _scores(panel: Panel, options: Mapping | None) -> dict[str, float]:
 def _auc(panel: Panel, subject: str) -> np.ndarray:
     x, y = panel.subjects[subject]
     return alignment.retrieval_auc(x, y, center=panel.means(subject), groups=panel.scenario, level="between")
+
+
+def _cka(panel: Panel) -> dict[str, float]:
+    """Debiased CKA of the confirmation items, of the trained model and of every control."""
+    names = (TRAINED, *panel.twins, *present(panel, PERMUTED))
+    return {name: float(alignment.linear_cka(*_at_highest_cka(panel, name))[0]) for name in names}
+
+
+def _cka_null(panel: Panel, rng: np.random.Generator) -> dict[str, float]:
+    """Level that the trained model's debiased CKA stays below in 95 % of permutations of whole scenarios."""
+    x, y = _at_highest_cka(panel, TRAINED)
+    groups = panel.scenario[panel.confirmation]
+    found = alignment.cka_by_layer(x, y, groups=groups, rng=rng.spawn(1)[0])
+    return {TRAINED: float(np.quantile(found.null, 0.95))}
+
+
+def _at_highest_cka(panel: Panel, subject: str) -> tuple[np.ndarray, np.ndarray]:
+    """Confirmation items (1, n, d) of both languages at the layer whose CKA is highest on discovery."""
+    pair = panel.subjects[subject]
+    layer = int(np.argmax(alignment.linear_cka(*(s[:, panel.discovery] for s in pair))))
+    return tuple(s[layer : layer + 1, panel.confirmation] for s in pair)
 
 
 def _chance(panel: Panel, options: Mapping | None) -> float:

@@ -19,7 +19,7 @@ from ...sources import corpora, stories
 from ...states import subjects
 from .. import language_pairs
 from ..language_pairs import PERMUTED, RANDOM_BLOCKS, SHUFFLED, TRAINED, Panel, own_overlap
-from ..study import confirmed_interval
+from ..study import draw
 from . import by_layer
 from .by_layer import SPELLING, SURFACE, aligned_excess, peak_layer, retrieval_outcomes
 
@@ -203,7 +203,7 @@ def re_roundings(pairs: Mapping[str, Panel], *, rng: np.random.Generator) -> pd.
 
 
 def _at(panel: Panel, outcomes: np.ndarray, rng: np.random.Generator) -> Interval:
-    return confirmed_interval(panel, outcomes.mean(0)[panel.confirmation], rng, bounds=(0, 1))
+    return draw(panel, rng=rng).mean(outcomes.mean(0)[panel.confirmation], bounds=(0, 1))
 
 
 def _limits(interval: Interval) -> tuple[float, float, float]:

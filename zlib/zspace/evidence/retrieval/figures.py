@@ -46,7 +46,7 @@ def retrieval_curves(curves: pd.DataFrame, peaks: pd.DataFrame, verdicts: Mappin
 
 
 def accuracy_lines(curves: pd.DataFrame) -> go.Figure:
-    """Accuracy by layer of all languages in one panel, over the grey lines of their random twins."""
+    """Accuracy by layer of all languages in one panel; grey lines: their random-weight baselines."""
     figure = go.Figure()
     for language, rows in curves.groupby("language", sort=False):
         for subject, colour in (("random-0", NULL_LINE), (TRAINED, language_colour(language))):
@@ -97,14 +97,14 @@ def excess_by_subject(table: pd.DataFrame, minimal_effect: float, title: str, ax
 
 
 def update_curves(curves: pd.DataFrame, verdicts: Mapping[str, str]) -> go.Figure:
-    """AUC of states and updates by layer, one small panel a language, over the band of the twins' updates."""
+    """AUC of states and updates by layer, one small panel per language; grey band: updates of baselines."""
     languages = list(dict.fromkeys(curves["language"]))
     figure = small_multiples(languages, "layer", "AUC, own translation against other scenarios")
     for i, language in enumerate(languages):
         place = panel_place(i)
         rows = curves[curves["language"] == language]
         updates, states = (rows[rows["kind"] == kind] for kind in ("update", "state"))
-        twin_band(figure, updates, "auc", place, legend=i == 0, name="updates of random twins")
+        twin_band(figure, updates, "auc", place, legend=i == 0, name="updates of random-weight baselines")
         colour = language_colour(language)
         for table, dash, name in ((states, "solid", "states"), (updates, "dash", "updates")):
             trained = table[table["subject"] == TRAINED]

@@ -1,7 +1,7 @@
 """Prediction 2: are a layer's updates f_k more language-agnostic than the states h_k they are added to?
 
 Measured by the AUC of an item's own translation against the items of other scenarios, so that no
-layer has to be chosen; what a random-weight twin gains in the same way is subtracted.
+layer has to be chosen; what a random-weight baseline gains in the same way is subtracted.
 """
 
 from collections.abc import Callable, Mapping
@@ -122,7 +122,7 @@ def sensitivity(primary: Mapping[str, Panel], last: Mapping[str, Panel]) -> pd.D
     """Gain of the trained model and of its best random-weight baseline under other choices.
 
     `primary` holds mean-pooled pairs, `last` the same pooled at the last token; confirmation items. Columns
-    are (language, "trained" or "best twin").
+    are (language, "trained" or "best baseline").
     """
 
     def gain_by(summary, **options) -> Callable[[Panel], dict[str, float]]:
@@ -139,7 +139,7 @@ def sensitivity(primary: Mapping[str, Panel], last: Mapping[str, Panel]) -> pd.D
         "all layers": (primary, gain_by(lambda auc: (auc[1] - auc[0][:-1]).mean(0))),
         "last token, from layer 1": (last, gain_by(update_gain)),
     }
-    return compare_choices(choices, "best twin")
+    return compare_choices(choices, "best baseline")
 
 
 def _auc_curves(panel: Panel, measured: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> pd.DataFrame:

@@ -18,11 +18,11 @@ from ..theme import (
 
 
 def descent_title(criteria: pd.DataFrame) -> str:
-    """At how many layers the SNR falls, in the model and in its random twins."""
+    """At how many layers the SNR falls, in the model and in its random-weight baselines."""
     counts = [f"{r.language} {r.falls}/{r.layers}" for r in _of(criteria, TRAINED).itertuples()]
     twins = criteria[criteria["subject"].str.match(r"random-\d+$")]
     random = f"{twins['falls'].min()} to {twins['falls'].max()}" if len(twins) else "unknown"
-    return f"Layers at which the SNR falls: {', '.join(counts)}; random twins {random}"
+    return f"Layers at which the SNR falls: {', '.join(counts)}; random-weight baselines {random}"
 
 
 def accumulation_title(shares: pd.DataFrame) -> str:
@@ -36,7 +36,7 @@ def accumulation_title(shares: pd.DataFrame) -> str:
 
 
 def snr_curves(curves: pd.DataFrame, title: str) -> go.Figure:
-    """SNR (noise over signal, lower is better) by layer, one small panel a language, twins as a band."""
+    """SNR (noise over signal, lower is better) by layer, one small panel per language; grey band: baselines."""
     languages = list(dict.fromkeys(curves["language"]))
     figure = small_multiples(languages, "layer", "D_same / D_diff (lower is better)", shared=False)
     for i, language in enumerate(languages):
