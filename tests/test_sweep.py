@@ -203,9 +203,8 @@ def test_private_targets_separate_raw_accuracy_but_not_procrustes(factorial):
 
 @pytest.mark.parametrize("claim", convergence.CLAIMS)
 def test_rules_tell_worlds_apart(claim, rng):
-    found = claims.operating_characteristic(
-        claim, convergence.simulated(claim, 10), rng=rng, n_simulations=100
-    )
+    simulate = convergence.worlds(claim, 10).make(rng)
+    found = claims.operating_characteristic(claim, simulate, rng=rng, n_simulations=100)
     assert found.null_supported <= 0.05
     assert found.power >= 0.9
     assert found.false_refuted >= 0.9

@@ -17,6 +17,7 @@ from statsmodels.stats.proportion import proportion_confint
 from ...measures.resampling import Interval
 from ...sources import worlds as synthetic
 from .. import claims
+from ..error_rates import Worlds
 from ..rules import Control, Evidence
 from . import sweep
 from .sweep import (
@@ -91,8 +92,8 @@ def blind_sweep(measured: sweep.Measured, *, rng: np.random.Generator) -> BlindR
     )
 
 
-def simulated(claim: str, n_seeds: int) -> Callable[[str, np.random.Generator], Evidence]:
-    """Evidence of worlds in which each of a claim's statements holds with a known probability."""
+def worlds(claim: str, n_seeds: int) -> Worlds:
+    """Worlds in which each of a claim's statements holds, network by network, with a known probability."""
     rules = claims.rule(claim)["rules"]
     names = [n for n in (*rules["as_corrected"], *rules["as_stated"]) if n != "counterexample"]
     checks = dict.fromkeys(rules["as_stated"].get("counterexample", ()), False)
@@ -109,7 +110,7 @@ def simulated(claim: str, n_seeds: int) -> Callable[[str, np.random.Generator], 
             statistics=statistics, controls=(*controls, *named), checks=checks, n_scenarios=n_seeds
         )
 
-    return simulate
+    return Worlds(claim, lambda rng: simulate, {"n_seeds": n_seeds, "holds": _TRUE_SHARE})
 
 
 def share_interval(k: int, n: int, *, rng: np.random.Generator) -> Interval:

@@ -8,7 +8,7 @@ already (*copying*: the same tokens, nothing to compute) and by models with rand
 nothing learned); so differences are taken solution by solution and resampled by scenario.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,7 @@ from ...measures.resampling import Interval, bootstrap, interval_of
 from ...series import volatility
 from ...series.volatility import profiles
 from ...states.generation.recordings import MIN_STEPS, Recordings
+from ..error_rates import Worlds
 from ..language_pairs import PLANTED
 from ..rules import Control, Evidence
 from ..study import N_RESAMPLES, excess_over
@@ -173,12 +174,12 @@ def evidence_of(
     return found
 
 
-def worlds(n_scenarios: int) -> Callable[[str, np.random.Generator], Evidence]:
-    """simulate(world, rng) -> Evidence for `claims.operating_characteristic`: one solution a scenario.
+def worlds(claim: str, n_scenarios: int) -> Worlds:
+    """Worlds of either claim with one solution per scenario, all of them correct.
 
-    Momenta are normal; in copying, in plain text and in twins they have mean zero, in reasoning .4 (world
-    "true"), 0 ("false"), the bound ("null") or twice the bound ("modest"). They go through the same
-    bootstrap as a model's.
+    Momenta are normal. Their mean is zero in copying, in plain text and in random-weight baselines. In
+    reasoning it is .4 (world "true"), 0 ("false"), the bound ("null") or twice the bound ("modest"). They go
+    through the same bootstrap as a model's.
     """
     mean = {"true": 0.4, "false": 0.0, "null": 0.05, "modest": 0.1}
 
@@ -190,7 +191,7 @@ def worlds(n_scenarios: int) -> Callable[[str, np.random.Generator], Evidence]:
         table = pd.DataFrame(columns).assign(scenario=np.arange(n), language="simulated", correct=True)
         return _evidence("simulated", table, table, "all", rng)
 
-    return simulate
+    return Worlds(claim, lambda rng: simulate, {"n_scenarios": n_scenarios})
 
 
 def _evidence(language: str, own: pd.DataFrame, written: pd.DataFrame, which: str, rng) -> Evidence:

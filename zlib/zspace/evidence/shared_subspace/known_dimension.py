@@ -83,6 +83,12 @@ def network_dimensions(
     return pd.concat(rows, ignore_index=True)
 
 
+def mean_ranks(table: pd.DataFrame) -> pd.DataFrame:
+    """Rank and constancy of `network_dimensions`, means over networks: one row per shared and subject."""
+    once = table.drop_duplicates(["shared", "seed", "subject"])
+    return once.groupby(["shared", "subject"])[["rank", "constancy"]].mean()
+
+
 def _profile(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> pd.DataFrame:
     found = dimension.dimension_profile(x, y, rng=rng, n_components=DIM, n_permutations=99)
     train = np.arange(x.shape[1]) < x.shape[1] // 2

@@ -113,6 +113,21 @@ def components_for(panel: Panel) -> int:
     return min(_MOST_COMPONENTS, n_items // bridging.ITEMS_A_COMPONENT, max(2, n_scenarios // 4))
 
 
+def sizes(panels: Mapping[str, Panel]) -> pd.DataFrame:
+    """Items and scenarios, those that verdicts rest on, and the components they allow: one row per language."""
+    rows = {
+        language: {
+            "items": len(panel.scenario),
+            "scenarios": len(np.unique(panel.scenario)),
+            "confirmation items": int(panel.confirmation.sum()),
+            "confirmation scenarios": len(np.unique(panel.scenario[panel.confirmation])),
+            "components": components_for(panel),
+        }
+        for language, panel in panels.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("language")
+
+
 def exchangeable(panel: Panel) -> np.ndarray:
     """(n,) bool, the confirmation items that the sequential test takes: as many of every scenario."""
     tested = panel.confirmation.copy()
