@@ -25,6 +25,7 @@ from ..language_pairs import PLANTED
 from ..rules import Control, Evidence
 from ..study import N_RESAMPLES, excess_over
 
+CORPUS = "worked number-stories/digits"  # what was read, as the ledger names it
 CORRECT, ALL = "conjecture_6_reasoning_momentum", "conjecture_6_in_all_traces"
 COPYING, PLAIN, SHUFFLED_STEPS = "copying", "plain", "steps shuffled"
 TWINS = ("random-0", "random-1", "random-2")
