@@ -189,10 +189,14 @@ def _sampled_errors(sampled: pd.DataFrame) -> dict[str, float]:
 
 
 def _converges(sampled: pd.DataFrame) -> bool:
-    """At most .05 off at 10,000 samples, and ten times the samples bring it nearer in the mean."""
+    """At most .05 off at 10,000 samples, and a hundred times the samples at least halve the mean error.
+
+    They divide it by ten in expectation. Ten times the samples need not bring five seeds nearer where two
+    dimensions are almost exact already.
+    """
     mean = sampled.groupby("n")["error"].mean()
     at = sampled.loc[sampled["n"] == 10_000, "error"].max()
-    return bool(at <= _SAMPLED_ERROR and mean.is_monotonic_decreasing)
+    return bool(at <= _SAMPLED_ERROR and mean.iloc[-1] <= mean.iloc[0] / 2)
 
 
 def _examples() -> pd.DataFrame:

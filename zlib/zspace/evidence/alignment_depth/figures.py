@@ -67,7 +67,7 @@ def snr_by_level(levels: pd.DataFrame, verdicts: Mapping[str, str]) -> go.Figure
 
 
 def margin_by_level(levels: pd.DataFrame, verdicts: Mapping[str, str]) -> go.Figure:
-    """The mean margin by layer and level, one small panel per language; grey band: random-weight baselines."""
+    """The mean margin by layer and level, one small panel per language; grey band: baselines."""
     figure = _level_curves(levels, "margin", "margin of the own translation, cosine")
     said = _said(verdicts, "is smaller in", "is not smaller in")
     mean = levels[levels["subject"] == TRAINED].groupby("level")["margin"].mean()

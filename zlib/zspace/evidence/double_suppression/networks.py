@@ -88,9 +88,9 @@ def sensitivity(*, rng: np.random.Generator, seeds: Sequence[int] = CONFIRMATION
         "dimensions as they are": {"standardise": False},
         "told the language by a flag": {"configuration": one_hot},
     }
-    rows = {}
+    rows, seed = {}, int(rng.integers(2**63))  # the same items in every row
     for name, options in choices.items():
-        stream = np.random.default_rng(rng.bit_generator.seed_seq)  # the same items in every row
+        stream = np.random.default_rng(seed)
         found = network_suppression(rng=stream, seeds=seeds, **options).evidence.statistics
         rows[name] = {
             f"{statistic.replace('_', ' ')}, {side}": getattr(interval, side)

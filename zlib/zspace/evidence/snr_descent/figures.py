@@ -36,7 +36,7 @@ def accumulation_title(shares: pd.DataFrame) -> str:
 
 
 def snr_curves(curves: pd.DataFrame, title: str) -> go.Figure:
-    """SNR (noise over signal, lower is better) by layer, one small panel per language; grey band: baselines."""
+    """SNR (lower is better) by layer, one small panel per language; grey band: baselines."""
     languages = list(dict.fromkeys(curves["language"]))
     figure = small_multiples(languages, "layer", "D_same / D_diff (lower is better)", shared=False)
     for i, language in enumerate(languages):
