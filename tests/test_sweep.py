@@ -382,7 +382,7 @@ def test_a_longer_budget_lets_a_blind_language_converge_and_others_with_centroid
     assert long[sweep.NOTE_ROWS[3]].startswith("zh 5/5, es 5/5")
     # what no one can know stays unlearned
     assert long[sweep.NOTE_ROWS[1]] == "none of 5"
-    assert (varied.xs("noise")["converge"] == "no twins").all()
+    assert (varied.xs("noise")["converge"] == "no private targets").all()
 
 
 def test_measure_profiles_draw_every_measure_of_every_row(factorial):

@@ -72,8 +72,7 @@ class Lab:
         corpus: str = _ANY,
         scope: Mapping[str, object] = MappingProxyType({}),
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Write the verdicts of one claim to the ledger; returns the tables that show them, and their
-        reasons.
+        """Write the verdicts of one claim to the ledger; returns the tables of them and of their reasons.
 
         Without `texts` the claim is about no model and no corpus, unless `corpus` and `scope` say what was
         read instead, such as recordings of a model's solutions.
@@ -89,7 +88,8 @@ class Lab:
             provenance=files.provenance(),
             scope=scope,
         )
-        return tables.verdicts(verdicts).round(3), tables.reasons(verdicts)
+        shown = tables.verdicts(verdicts).round(3), tables.reasons(verdicts)
+        return tuple(table.rename_axis(claim) for table in shown)
 
 
 def open_lab(parameters: Mapping[str, object], *, streams: Sequence[str] = ()) -> Lab:

@@ -57,7 +57,7 @@ class AgreementResult:
     sampled : n, seed, error (largest over directions of |rho - its closed form|).
     turning : kind ("diagonal" or "general" transforms), share of the first language, angle (degrees, largest
         between Z and its place at equal shares), rho_r and the next (Z has r directions).
-    wrong : closed form, one column a check (whether it passed), verdict of the rule.
+    wrong : closed form, one column per check (whether it passed), verdict of the rule.
     """
 
     examples: pd.DataFrame

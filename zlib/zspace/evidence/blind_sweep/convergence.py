@@ -1,8 +1,8 @@
 """The note's table of synthetic experiments, judged: what converges, in how many worlds, and what nulls give.
 
 A language *converges* at a layer where its raw nearest-neighbour accuracy is at least .9 and its snr below 1,
-both beyond every private-target twin of the configuration. The unit is the network with its world (a seed): a
-statement holds in k of n of them, with the Jeffreys interval of that share (Brown, Cai & DasGupta 2001,
+both beyond every network of the configuration with private targets. The unit is the network with its world (a
+seed). A statement holds in k of n of them; its interval is Jeffreys' (Brown, Cai & DasGupta 2001,
 Statistical Science 16(2)).
 """
 
@@ -55,10 +55,10 @@ class BlindResult:
 
     Attributes
     ----------
-    convergence : a row a configuration, layer and language: k of n seeds converge; mean raw_nn and snr of
-        trained networks and of their private-target twins.
-    comparison : a row a number of the note: its value, ours (mean, least, largest over seeds), in how many
-        seeds it holds for trained, private-target and untrained networks, and a word.
+    convergence : one row per configuration, layer and language: k of n seeds converge; mean raw_nn and snr
+        of trained networks and of those with private targets.
+    comparison : one row per number of the note: its value, ours (mean, least, largest over seeds), in how
+        many seeds it holds for trained, private-target and untrained networks, and a word.
     identification : the accuracy of the best classifier of the language, by world.
     evidence : claim -> Evidence.
     """
@@ -166,7 +166,7 @@ def _planted_states(alike: list[bool], rng: np.random.Generator) -> list[np.ndar
 
 
 def _statements(layers: pd.DataFrame, converged: pd.DataFrame, subject: str) -> pd.DataFrame:
-    """Whether each statement holds: a row a seed, a column a statement."""
+    """Whether each statement holds: one row per seed, one column per statement."""
     mine = converged[converged["subject"] == subject]
 
     def counts(configuration: Configuration, layer: int) -> pd.DataFrame:
@@ -196,7 +196,7 @@ def _statements(layers: pd.DataFrame, converged: pd.DataFrame, subject: str) -> 
 def _profile(
     table: pd.DataFrame, configuration: Configuration, measure: str = "procrustes_nn"
 ) -> pd.DataFrame:
-    """A measure of zh, a row a seed, a column a layer."""
+    """A measure of zh: one row per seed, one column per layer."""
     rows = rows_of(table, configuration)
     return rows[rows["language"] == "zh"].pivot(index="seed", columns="layer", values=measure)
 
@@ -280,7 +280,7 @@ def _comparison(layers: pd.DataFrame, holds: Mapping[str, pd.DataFrame]) -> pd.D
 
 
 def _numbers() -> dict[str, tuple[float, Callable[[pd.DataFrame], pd.Series]]]:
-    """Numbers of the note by our reading of its layers, and how they are read off a table, a value a seed."""
+    """The note's numbers by our reading of its layers, and how a table gives each: one value per seed."""
     plain, residual = NOTE_ROWS[3:]
 
     def gain(table: pd.DataFrame, row: Configuration) -> pd.Series:

@@ -1,11 +1,13 @@
 """Conjecture 6: do a layer's contributions cluster over the steps of a generation?
 
-y_t = ||f_l||^2 at step t of one solution. What position, token class and surprisal explain is divided out of
-all series of a condition and language together; *momentum* of a series is the mean correlation of what is
-left with its weighted past, minus its mean over shuffles within token classes
-(`series.volatility.momentum`). Every solution that a model wrote is read again where it stood in the prompt
-already (*copying*: the same tokens, nothing to compute) and by models with random weights (the same tokens,
-nothing learned); so differences are taken solution by solution and resampled by scenario.
+y_t = ||f_l||^2 at step t of one solution. What position, token class and surprisal explain is divided out
+first, of all series of a condition and language together. *Momentum* of a series is the mean correlation of
+what is left with its weighted past, minus its mean over shuffles within token classes
+(`series.volatility.momentum`).
+
+Every solution is read again under two controls: by the same model with the solution in the prompt (*copying*:
+the same tokens, nothing to compute), and by random-weight baselines (the same tokens, nothing learned).
+Differences are taken solution by solution and resampled by scenario.
 """
 
 from collections.abc import Mapping
@@ -25,6 +27,7 @@ from ..language_pairs import PLANTED
 from ..rules import Control, Evidence
 from ..study import N_RESAMPLES, excess_over
 
+CORPUS = "worked number-stories/digits"  # what was read, as the ledger names it
 CORRECT, ALL = "conjecture_6_reasoning_momentum", "conjecture_6_in_all_traces"
 COPYING, PLAIN, SHUFFLED_STEPS = "copying", "plain", "steps shuffled"
 TWINS = ("random-0", "random-1", "random-2")
@@ -43,9 +46,9 @@ _WORLD_SD = 0.1
 class MomentumResult:
     """Momentum of every series at one layer, and what follows from it.
 
-    momenta : language, scenario, item, sample, correct, and a column a condition, also of planted and
+    momenta : language, scenario, item, sample, correct, and one column per condition, also of planted and
         shuffled series.
-    evidence : claim (`CORRECT`, `ALL`) -> one a language.
+    evidence : claim (`CORRECT`, `ALL`) -> one per language.
     """
 
     momenta: pd.DataFrame
@@ -64,7 +67,7 @@ def momentum_by_condition(
 
     Parameters
     ----------
-    recordings : as `solving.record` makes them, at least ten solutions a language.
+    recordings : as `solving.record` makes them, at least ten solutions per language.
     layer : one that was kept. measure : "update" for ||f_l||^2, "step" for the change of the state before
         block l.
 
@@ -105,7 +108,7 @@ def written(recordings: Recordings) -> pd.DataFrame:
     """By language: solutions written, correct and looping ones, those kept, and how sure the model is of a
     token.
 
-    The last columns are mean surprisals in nats, one a condition.
+    The last columns are mean surprisals in nats, one per condition.
     """
     outcomes = recordings.outcomes.groupby("language", sort=False)
     table = outcomes[["correct", "looping"]].sum().assign(written=outcomes.size())
