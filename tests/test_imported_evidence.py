@@ -37,7 +37,7 @@ OPERATING = claims.OperatingCharacteristic(0, 0, 0, 0, 0, 0, 1, {})
 def captured(tmp_path_factory) -> Iterator[SimpleNamespace]:
     """States of a tiny random model and all its twins, the model's own with a story planted in them.
 
-    `pairs` and `last` are its panels, `datasets` what the store has of it, `found` the results of all
+    `pairs` and `last` are its pairs, `datasets` what the store has of it, `found` the results of all
     experiments, `verdicts` what follows.
     """
     root = tmp_path_factory.mktemp("captured")
@@ -78,10 +78,10 @@ def plant_stories(folder: Path, corpus: corpora.Corpus) -> None:
 
 
 def opened(model: str, corpus: corpora.Corpus) -> tuple[Mapping, Mapping]:
-    """Panels of the mean and of the last token, as the notebooks open them."""
+    """Pairs of the mean and of the last token, as the notebooks open them."""
     options = {"rng": np.random.default_rng(0), "progress": False}
     return (
-        language_pairs.open_panels(model, corpus, **options),
+        language_pairs.open_pairs(model, corpus, **options),
         language_pairs.open_if_there(model, corpus, pooling="last", first_layer=1, **options),
     )
 
@@ -123,7 +123,7 @@ def bring_in(captured, tmp_path, monkeypatch):
     return bring
 
 
-def measured(pairs: Mapping[str, language_pairs.Panel]) -> list:
+def measured(pairs: Mapping[str, language_pairs.LanguagePair]) -> list:
     """Results of all experiments, with the same random numbers each time."""
     return [experiment(pairs, rng=np.random.default_rng(1)) for experiment in EXPERIMENTS]
 

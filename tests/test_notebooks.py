@@ -42,7 +42,7 @@ SECTIONS = (
     "What this shows",
 )
 # Calls that read texts or hidden states: those of a notebook's lab, and what they call.
-DATA_CALLS = {"load", "open_pairs", "open_others", "open_panels", "open_if_there", "open_states"}
+DATA_CALLS = {"load", "open_pairs", "open_others", "open_if_there", "open_states"}
 DATA_CALLS |= {"ensure", "states", "traces", "random_twin", "twin"}
 # A decimal fraction or a percentage, as prose writes a bound: .10, 0.05, 5 %.
 FRACTION = re.compile(r"(?<![\w.])(\d*\.\d+)|(?<![\w.])(\d+(?:\.\d+)?)\s?\\?%")
