@@ -117,7 +117,7 @@ def test_identity_curves_draw_every_line_in_its_languages_colour():
         ]
         assert len({t.line.dash for t in drawn}) == 3
     bands = [t for t in figure.data if t.fill == "toself"]
-    assert [t.name for t in bands] == ["probe, random twins"] * 2
+    assert [t.name for t in bands] == ["probe, random-weight baselines"] * 2
 
 
 def test_identity_curves_title_says_whether_the_language_can_be_told():

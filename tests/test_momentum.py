@@ -101,9 +101,9 @@ def test_adjusted_series_have_mean_one_and_the_order_of_the_table():
 
 
 def test_the_rule_holds_its_error_rate_in_worlds_on_the_bound():
-    found = claims.operating_characteristic(
-        solutions.ALL, solutions.worlds(20), rng=np.random.default_rng(0), n_simulations=200
-    )
+    rng = np.random.default_rng(0)
+    simulate = solutions.worlds(solutions.ALL, 20).make(rng)
+    found = claims.operating_characteristic(solutions.ALL, simulate, rng=rng, n_simulations=200)
     assert found.null_supported <= 0.05
     assert found.power >= 0.95
     assert found.rates["false"].get("supported", 0) == 0

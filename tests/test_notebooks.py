@@ -41,8 +41,11 @@ SECTIONS = (
     "Verdict",
     "What this shows",
 )
-# Calls that read texts or hidden states.
-DATA_CALLS = {"load", "ensure", "states", "traces", "open_panels", "random_twin", "twin"}
+# Calls that read texts or hidden states: those of a notebook's lab, and what they call.
+DATA_CALLS = {"load", "open_pairs", "open_others", "open_panels", "open_if_there", "open_states"}
+DATA_CALLS |= {"ensure", "states", "traces", "random_twin", "twin"}
+# A decimal fraction or a percentage, as prose writes a bound: .10, 0.05, 5 %.
+FRACTION = re.compile(r"(?<![\w.])(\d*\.\d+)|(?<![\w.])(\d+(?:\.\d+)?)\s?\\?%")
 ABSOLUTE_PATH = re.compile(r"(?:^|[\s\"'(=:,])(?:/(?:[\w.@+-]+/)+[\w.@+-]+|[A-Z]:\\\w)", re.MULTILINE)
 FIGURE_BYTES = 100_000
 DATA_BYTES = 5_000_000
@@ -82,6 +85,44 @@ def calls(source):
     """Names of the functions and methods that a cell calls."""
     called = (node.func for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call))
     return {f.attr if isinstance(f, ast.Attribute) else getattr(f, "id", "") for f in called}
+
+
+def claims_of(path):
+    """Value of a notebook's `CLAIMS`, from the imports and plain assignments before it."""
+    assigning = [c for c in code_cells(path) if re.search(r"^CLAIMS = ", c.source, re.MULTILINE)]
+    assert len(assigning) == 1, "the set-up cell lists the notebook's claims: CLAIMS = [...]"
+    names = {}
+    for statement in ast.parse(assigning[0].source).body:
+        plain = isinstance(statement, ast.Assign) and not calls(ast.unparse(statement))
+        if plain or isinstance(statement, ast.Import | ast.ImportFrom):
+            exec(ast.unparse(statement), names)
+    return names["CLAIMS"]
+
+
+def shows(cell, table):
+    """Whether a cell calls `tables.<table>(CLAIMS)`."""
+    return any(
+        isinstance(node, ast.Call)
+        and ast.unparse(node.func) == f"tables.{table}"
+        and [ast.unparse(a) for a in node.args] == ["CLAIMS"]
+        for node in ast.walk(ast.parse(cell.source))
+    )
+
+
+def numbers_in(rules):
+    """Every number of a claim's rules, wherever it stands."""
+    if isinstance(rules, dict):
+        return set().union(*(numbers_in(value) for value in rules.values()))
+    return {abs(float(rules))} if isinstance(rules, int | float) and not isinstance(rules, bool) else set()
+
+
+def fractions_in(prose):
+    """Decimal fractions and percentages that a text has, by value: {0.1: ".10", 0.05: "5 %"}."""
+    found = {}
+    for match in FRACTION.finditer(prose):
+        value = float(match[1]) if match[1] else float(match[2]) / 100
+        found[round(value, 9)] = match[0]
+    return found
 
 
 def test_notebooks_have_one_script_each_and_a_name_of_the_plan():
@@ -164,8 +205,27 @@ def test_claim_notebook_is_short_and_has_its_sections_in_order(path):
     assert not missing, f"lacks {missing}; has {found}"
     assert places == sorted(places)
     prose = " ".join(c.source for c in read(path).cells if c.cell_type == "markdown")
-    for words in ("As stated", "As corrected", "What would change the verdict", "**A1", "| symbol"):
+    for words in ("What would change the verdict", "**A1", "| symbol"):
         assert words in prose, words
+
+
+@claim_notebooks
+def test_claim_notebook_shows_statements_and_rules_of_all_its_claims_from_the_file(path):
+    assert sorted(claims_of(path)) == sorted(k for k, c in CLAIMS.items() if c["notebook"] == path.stem)
+    cells = read(path).cells
+    for table, section in (("statement", "Statement"), ("rules", "Decision rule")):
+        start = next(at for at, text in headings(path) if text.startswith(section))
+        end = next(at for at, text in headings(path) if at > start)
+        assert any(c.cell_type == "code" and shows(c, table) for c in cells[start:end]), table
+
+
+@claim_notebooks
+def test_claim_notebook_types_no_bound_of_its_rules(path):
+    """Bounds stand in params/claims.yaml: a second copy in prose would go on saying what a rule once was."""
+    rules = [c["rules"] for c in CLAIMS.values() if c["notebook"] == path.stem]
+    bounds = {round(b, 9) for b in set().union(*map(numbers_in, rules)) if 0 < b < 1}
+    prose = "\n".join(c.source for c in read(path).cells if c.cell_type == "markdown")
+    assert [text for value, text in fractions_in(prose).items() if value in bounds] == []
 
 
 @claim_notebooks
@@ -184,12 +244,22 @@ def test_claim_notebook_records_a_verdict_and_shows_how_its_rule_errs(path):
         # a proof has no error rate; it shows instead that wrong statements do not pass its checks
         assert any(re.search(r"\.wrong\b", c.source) for c in code_cells(path))
     else:
-        assert "operating_characteristic" in called
+        assert called & {"error_rates", "operating_characteristic"}
 
 
 def test_committed_results_are_compact():
     found = [p for p in (FOLDER / "data").rglob("*") if p.is_file()]
     assert sum(p.stat().st_size for p in found) <= DATA_BYTES
+
+
+def test_typed_bounds_are_recognised():
+    """Control of the tests above."""
+    rules = {"as_corrected": {"gain": {"above": 0.1, "effect": False}, "rho": {"below": 0, "p_below": 0.05}}}
+    assert numbers_in(rules) == {0.1, 0.0, 0.05}
+    for text in ("at least .10", "by 0.1 more", "10 % of it", "$> .1$", "$10\\%$"):
+        assert 0.1 in fractions_in(text), text
+    for text in ("version 3.10", "theorem 2.1", "1.10", "n = 10", "0.11", "10 items", "x.1"):
+        assert 0.1 not in fractions_in(text), text
 
 
 def test_absolute_path_is_recognised():

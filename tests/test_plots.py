@@ -297,6 +297,9 @@ def test_measured_and_unmeasured_part_the_models(ledger):
     both = pd.concat([present, absent], ignore_index=True)
     assert list(tables.measured(both)["model"]) == list(ledger["model"])
     assert tables.unmeasured(both)["reason"].to_dict() == {"far": "weights unavailable: x"}
+    counted = tables.counts(both).loc["ledger"]
+    assert counted["verdicts"] == len(both)
+    assert counted["models"] == len(set(both["model"]) - {"any"})
 
 
 def test_residues_name_each_identity_of_a_proof():

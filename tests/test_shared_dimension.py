@@ -3,10 +3,11 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from zspace.evidence import claims, language_pairs
 from zspace.evidence.language_pairs import PLANTED, SHUFFLED, TRAINED
-from zspace.evidence.shared_subspace import shared_dimension
+from zspace.evidence.shared_subspace import known_dimension, shared_dimension
 
 
 def panel(rng, n_shared=0, **size):
@@ -112,6 +113,25 @@ def test_scenarios_of_unlike_sizes_are_tested_on_as_many_items_each(rng):
     unlike = replace(one, scenario=scenario, discovery=np.isin(scenario.astype(int), np.arange(0, 24, 3)))
     _, found = judged(unlike, rng)
     assert (found.curves.query("subject == @TRAINED")["dimension"] > 0).any()
+
+
+def test_sizes_count_what_is_judged(rng):
+    one = panel(rng)
+    (row,) = shared_dimension.sizes({"fr": one}).to_dict("records")
+    assert (row["items"], row["confirmation items"]) == (len(one.scenario), one.confirmation.sum())
+    assert row["components"] == shared_dimension.components_for(one)
+
+
+def test_mean_ranks_count_every_network_once():
+    columns = {
+        "shared": 4,
+        "subject": "trained",
+        "seed": [0, 0, 0, 1],
+        "rank": [2, 2, 2, 4],
+        "constancy": 0.0,
+    }
+    table = pd.DataFrame(columns)
+    assert known_dimension.mean_ranks(table)["rank"].tolist() == [3]
 
 
 def test_table_states_dimension_and_range(rng):

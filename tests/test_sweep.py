@@ -203,9 +203,8 @@ def test_private_targets_separate_raw_accuracy_but_not_procrustes(factorial):
 
 @pytest.mark.parametrize("claim", convergence.CLAIMS)
 def test_rules_tell_worlds_apart(claim, rng):
-    found = claims.operating_characteristic(
-        claim, convergence.simulated(claim, 10), rng=rng, n_simulations=100
-    )
+    simulate = convergence.worlds(claim, 10).make(rng)
+    found = claims.operating_characteristic(claim, simulate, rng=rng, n_simulations=100)
     assert found.null_supported <= 0.05
     assert found.power >= 0.9
     assert found.false_refuted >= 0.9
@@ -383,7 +382,7 @@ def test_a_longer_budget_lets_a_blind_language_converge_and_others_with_centroid
     assert long[sweep.NOTE_ROWS[3]].startswith("zh 5/5, es 5/5")
     # what no one can know stays unlearned
     assert long[sweep.NOTE_ROWS[1]] == "none of 5"
-    assert (varied.xs("noise")["converge"] == "no twins").all()
+    assert (varied.xs("noise")["converge"] == "no private targets").all()
 
 
 def test_measure_profiles_draw_every_measure_of_every_row(factorial):

@@ -16,38 +16,11 @@
 # %% [markdown]
 # # Conjecture 4. Do the contributions of rarer languages conflict more?
 #
-# *Kind:* conjecture, on a fixed model. *Depends on:* theorem 2 and prediction 3. *Source:* the note's fourth conjecture. Its gap is
-# named in the note: theorem 1 gives singular values, not vectors.
+# *Kind:* conjecture, on a fixed model. *Depends on:* theorem 2 and prediction 3. *Source:* the note's fourth
+# conjecture. The note names its gap: theorem 1 gives singular values, not vectors.
 #
-# Layers are optimised less for a language that is seen rarely; what they add to it, the argument goes, differs more from what
-# they add to its translation, and alignment takes more layers.
-
-# %% [markdown]
-# ## Statement
-#
-# **As stated:** the lower a language's share, the less $W_k$ is optimised for it, the larger $\delta_k$, and the more layers alignment takes.
-#
-# **As corrected:** $\|\delta_k\|$ grows with the size of contributions alone; what says something is $q_k = E\|\delta_k\|^2/\sigma_k^2$, beside
-# that of shuffled pairs. Its mean over inner layers correlates with the log of the share, negatively under both proxies, exact $p < .05$: an
-# association on a fixed model. What the share *causes* is a question for trained networks.
-#
-# | symbol | meaning | shape |
-# |---|---|---|
-# | $q_k$ | $E\|\delta_k\|^2/\sigma_k^2$, each language's mean subtracted, confirmation items | $(L,)$ a language |
-# | conflict | $q_k$ over that of pairs shuffled within strata of length and token overlap; mean over inner layers; 1 for unrelated texts | scalar a language |
-# | $\rho$ | Spearman's correlation with log share; its interval leaves out 0 where exact $p < .05$ | scalar a proxy |
-
-# %% [markdown]
-# ## Assumptions
-#
-# - **A1.** Sizes of two public crawls stand for the share of training text. *Not known of most models; both have to agree, and an error of half a decimal order is drawn for each.*
-# - **A2.** Languages are exchangeable under the null. *Related languages are not independent; partial correlations stand under "Sensitivity".*
-# - **A3.** Shuffling within strata leaves what length and shared tokens alone give. *The shuffled pairing is judged by the same rule.*
-
-# %% [markdown]
-# ## What would refute it
-#
-# There is nothing to derive: this is a measurement. A positive correlation with exact $p < .05$ under either proxy refutes.
+# The argument goes: layers are optimised less for a language that is seen rarely. What they add to its stories then
+# differs more from what they add to the translations, and alignment takes more layers.
 
 # %% tags=["parameters"]
 model = "gemma-3-270m"  # name in params/models.yaml, hub id, folder, or name of imported states
@@ -55,55 +28,86 @@ corpus = "number-stories"  # name, hub id, folder or file
 version = ""  # "spelled-out" or "digits", "masked" or "as-is" for other corpora; "" takes the first that fits
 languages = "en,zh,fr,sw,es,de"  # the first one is the anchor
 n_scenarios = 15  # scenarios of number-stories
-n_draws = 2  # items a scenario
-difficulty = 2  # operations an item
+n_draws = 2  # items per scenario
+difficulty = 2  # operations per item
 padding = "none"  # sentences that change nothing: "none", "sentences" or "numbers"
 n_items = 0  # first rows of another corpus; 0 takes all
 block = 1  # neighbouring rows of another corpus that belong together
 seed = 0  # root of every random stream
 n_re_rounded = 0  # times that quantised weights are re-rounded; a verdict that flips is inconclusive
-n_simulations = 40  # simulated worlds of each kind for the operating characteristic
+n_simulations = 40  # simulated worlds of each kind for the error rates
 
 # %%
-import numpy as np
 from IPython.display import display
 from zspace import files
-from zspace.evidence import claims, error_rates, language_pairs, tables, theme
+from zspace.evidence import claims, error_rates, laboratory, tables
 from zspace.evidence.alignment_depth import figures, language_depth
-from zspace.sources import corpora
 
 CLAIM = language_depth.MECHANISM
-streams = np.random.default_rng(seed).spawn(3)
-theme.prepare_notebook()
+CLAIMS = [CLAIM]
+lab = laboratory.open_lab(globals(), streams=("pairs", "depth", "error rates"))
+
+# %% [markdown]
+# ## Statement
+#
+# A large $\|\delta_k\|$ alone says nothing: it grows with the size of what a layer adds. *Conflict* is therefore
+# measured by the ratio $q_k$, and $q_k$ is divided by that of shuffled pairs, because some languages share more length
+# and more tokens with the anchor than others. What the share of text *causes* is a question for trained networks.
+#
+# | symbol | meaning | shape |
+# |---|---|---|
+# | $\delta_k$, $\sigma_k^2$ | difference of a layer's contributions to an item in two languages; variance of its contributions over items | $(n, d)$; scalar |
+# | $q_k$ | $E\|\delta_k\|^2/\sigma_k^2$, each language's mean subtracted, confirmation items | $(L,)$ per language |
+# | conflict | $q_k$ over that of pairs shuffled within strata of length and token overlap; mean over inner layers; 1 for unrelated texts | scalar per language |
+# | $\rho$ | Spearman's correlation with log share, with its exact permutation $p$ | scalar per proxy |
+
+# %%
+tables.statement(CLAIMS)
+
+# %% [markdown]
+# ## Assumptions
+#
+# - **A1.** Sizes of two public crawls stand for the share of training text. *Not known of most models. Both proxies have to agree, and under "Sensitivity" an error of half a decimal order is drawn for each.*
+# - **A2.** Languages are exchangeable under the null. *Not so in general: related languages are not independent. Partial correlations stand under "Sensitivity".*
+# - **A3.** Shuffling within strata leaves what length and shared tokens alone give. *Checked: the shuffled pairing is judged by the same rule.*
+
+# %% [markdown]
+# ## What would refute it
+#
+# There is nothing to derive: this is a measurement. It is refuted by a significant correlation of the other sign
+# under either proxy: languages with more text conflict more.
 
 # %% [markdown]
 # ## Decision rule
 #
-# Stated before the data of this run (`params/claims.yaml` says what was revised). With $n$ languages beside the anchor the correlation has to
-# reach the critical value in the table below; depths sorted by share, with the ties that they have, must pass, or nothing could.
+# The rule was fixed before the data of this run; the statement above says what was revised since. The conflicts
+# themselves, sorted by share ("depths sorted by share"), are a positive control: they must pass, or nothing could. The
+# fewer the languages, the stronger a correlation has to be (column "critical" under "Sensitivity").
+#
+# The second table says how often the rule errs with as many languages as there are here.
 
 # %% tags=["tol-0.12"]
-chosen = dict(version=version, n_scenarios=n_scenarios, n_draws=n_draws, difficulty=difficulty, padding=padding, seed=seed)
-texts = corpora.load(corpus, languages.split(","), **chosen, n_items=n_items, block=block)
-operating = error_rates.operating_characteristic(CLAIM, texts, rng=np.random.default_rng(seed).spawn(9)[8], n_simulations=n_simulations)
-display(tables.rules([CLAIM]), tables.operating({CLAIM: operating}).round(3))
+texts = lab.load()
+operating = lab.error_rates(language_depth.worlds(CLAIM, error_rates.size_of(texts)))
+display(tables.rules(CLAIMS), tables.operating(operating).round(3))
 
 # %% [markdown]
 # ## Assumption checks
 #
-# What is known of the languages beforehand, and what the texts share with the anchor's.
+# What is known of the languages beforehand: both proxies of their share (A1), tokens beside the anchor's
+# ("fertility"), tokens shared with the anchor's texts, and typological distance from the anchor (A2).
 
 # %% tags=["tol-0.05"]
-variants = language_pairs.variants(n_re_rounded)
-pairs = language_pairs.open_panels(model, texts, rng=streams[0], variants=variants, progress=False)
-result = language_depth.language_depth(pairs, texts.languages[0], rng=streams[1])
+pairs = lab.open_pairs(texts)
+result = language_depth.language_depth(pairs, texts.languages[0], rng=lab.rng["depth"])
 trained = result.depths[result.depths["subject"] == "trained"].set_index("language")
 trained[["log_mc4_tokens", "log_web_pages", "fertility", "overlap", "distance"]].round(3)
 
 # %% [markdown]
 # ## Prediction
 #
-# Before looking at a further model: on the first one that was looked at, the correlation was there for conflict and not for depth.
+# Before looking at a further model: on the first one, conflict followed the share and depth did not. The table holds
+# the conflict of every subject and language.
 
 # %% tags=["tol-0.1"]
 result.depths.pivot(index="subject", columns="language", values="conflict").round(3)
@@ -111,8 +115,8 @@ result.depths.pivot(index="subject", columns="language", values="conflict").roun
 # %% [markdown]
 # ## Controls
 #
-# Twins, permuted embeddings and the shuffled pairing under the same rule; a control without any order has a correlation of zero and no
-# critical value.
+# Random-weight baselines, permuted embeddings and the shuffled pairing go through the same rule. None of them may
+# follow the share.
 
 # %% tags=["tol-0.2"]
 verdicts = [claims.evaluate(CLAIM, result.evidence[CLAIM])]
@@ -127,8 +131,9 @@ figures.by_share(result.depths, result.associations, "conflict", "conflict, 1: u
 # %% [markdown]
 # ## Sensitivity
 #
-# All subjects, with the share of draws that stay significant under an error of half a decimal order of the proxy; and partial
-# correlations given fertility, token overlap and typological distance from the anchor, one at a time.
+# The first table holds the correlations of all subjects, and the share of draws in which they stay significant under
+# an error of the proxy. The second holds partial correlations of the trained model, given fertility, token overlap or
+# typological distance from the anchor, one at a time; it needs six languages beside the anchor.
 
 # %% tags=["tol-0.2"]
 display(result.associations.query("outcome == 'conflict'").round(3), result.partial.query("outcome == 'conflict'").round(3))
@@ -137,17 +142,14 @@ display(result.associations.query("outcome == 'conflict'").round(3), result.part
 # ## Verdict
 
 # %% tags=["tol-0.2"]
-claims.record(
-    CLAIM, verdicts, model=model, corpus=f"{texts.name}/{texts.version}",
-    operating=operating, provenance=files.provenance(), scope=language_pairs.scope(texts, pairs),
-)  # fmt: skip
-display(tables.verdicts(verdicts).round(3), tables.reasons(verdicts))
+display(*lab.record(CLAIM, verdicts, texts=texts, pairs=pairs, operating=operating[CLAIM]))
 
 # %% [markdown]
 # ## What this shows, and what it does not
 #
-# An association: languages with less text are also further from English in script, family and word order, and the partial correlations say how
-# much is left beside one of those at a time, with ten languages. Nothing here varies the share by itself.
+# *Supported* is an association. Languages with less text are also further from the anchor in script, family and word
+# order. The partial correlations say how much is left beside one of those at a time, over few languages. Nothing here
+# varies the share by itself.
 #
 # What would change the verdict: more languages; networks trained with shares that are set.
 

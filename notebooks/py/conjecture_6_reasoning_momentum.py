@@ -14,86 +14,108 @@
 # ---
 
 # %% [markdown]
-# # Conjecture 6. Reasoning momentum: do contributions cluster over generated tokens?
+# # Conjecture 6. Reasoning momentum: does a layer's activity cluster over generated tokens?
 #
 # *Kind:* conjecture, about a likelihood and on a language model. *Depends on:* nothing else here.
-# *Source:* the note's sixth conjecture: a GARCH(1,1) of a layer's contributions over the steps of a generation; volatility
-# clustering is momentum of reasoning, a change of regime its "aha moment".
+# *Source:* the note's sixth conjecture.
 #
-# Three readings. **A:** $\delta$ is a difference between languages: not testable in free generation, whose steps do not
-# correspond. **B:** the squared norm of what one layer adds at each token: tested below. **C:** a GARCH of that series as it
-# stands: shown, and why its significance is none.
-
-# %% [markdown]
-# ## Statement
+# While a model writes a solution, each of its layers adds much at some tokens and little at others. The note fits a
+# GARCH(1,1) to this activity. If active phases cluster, it speaks of *momentum of reasoning*, and of an "aha moment"
+# where the regime changes.
 #
-# **As stated:** $y_t = \|\delta_l^{(t)}\|^2$ over generation steps follows a GARCH(1,1); volatility clustering is reasoning
-# momentum.
-#
-# **As corrected:** a zero-mean GARCH of $\pm\sqrt{y_t}$ is the multiplicative error model (MEM) of $y_t$ (1). Momentum of
-# *reasoning* means that what position, token class and surprisal leave of $y_t = \|f_l\|^2$ follows its own past more when the model
-# works a solution out than when it reads the same tokens with that solution before it, and more than in models with random
-# weights that read the same tokens.
-#
-# | symbol | meaning | shape |
-# |---|---|---|
-# | $y_t$ | $\|f_l\|^2$ at generated token $t$, one block $l$, one solution | $(T,)$ |
-# | $\mu_t$ | $\omega + \alpha y_{t-1} + \beta\mu_{t-1}$, its conditional mean | $(T,)$ |
-# | momentum | mean correlation of $y_t$ with its weighted past over six decays, minus its mean over shuffles | scalar a solution |
-# | excess | momentum minus that of copying, or of the highest twin (upper limit: the lowest), by solution | scalar a language |
-
-# %% [markdown]
-# ## Assumptions
-#
-# - **A1.** Text is generated, not looping: repeated 8-grams and the compression ratio decide. *Checked when it is recorded.*
-# - **A2.** Steps of one token class are exchangeable where nothing clusters. *What position, class and surprisal explain of the log is divided out first, then shuffles stay within classes.*
-# - **A3.** Copying is the same text without the reasoning: the model reads its own solution after a prompt that holds it. *Checked: its tokens are nearly certain then.*
-# - **A4.** Only correct solutions show reasoning. *Counted; where they are too few nothing is tested on them, and all solutions are shown beside.*
-
-# %% [markdown]
-# ## Derivation
-#
-# $\ell_{Gauss}(\pm\sqrt y) = -\frac12\sum(\log 2\pi + \log\mu_t + y_t/\mu_t) = \frac12\ell_{exp}(y) - \frac T2\log 2\pi$ (1): both have
-# one argmax. At $\alpha = 0$ and $\mu_1$ the mean, $\mu_t$ is constant whatever $\beta$ is: $\beta$ is not identified and its t-statistic means
-# nothing (2). The score of $\alpha$ at $0$ is $\sum_t(y_t/\mu - 1)\sum_k\beta^k(y_{t-1-k}/\mu - 1)$ (3), taken at six $\beta$; its supremum is
-# compared with shuffles.
+# Clustering alone shows nothing: text clusters too. So the activity is compared with that of the same model when it
+# merely *copies* the same tokens, and with models of random weights that read them. And a significant GARCH
+# coefficient shows even less: it is significant in series without any order, which can be proved.
 
 # %% tags=["parameters"]
 model = "gemma-3-270m"  # whose recordings these are
 recorded = "data/generation_traces.npz"  # a file of recordings; "" records anew what the runs folder lacks
 languages = "de,fr,sw"  # languages of the recordings to read
 layer = 9  # block whose contributions are tested
-n_simulations = 40  # simulated worlds of each kind for the operating characteristic
+n_simulations = 40  # simulated worlds of each kind for the error rates
 n_live = 2  # solutions read again by the model, to compare with the recording
 seed = 0  # root of every random stream
 
 # %%
-import numpy as np
 from IPython.display import display
 from zspace import files, theory
-from zspace.evidence import claims, tables, theme
+from zspace.evidence import claims, laboratory, tables
 from zspace.evidence.momentum import figures, garch, solutions, turns
-from zspace.series.volatility import planted
 from zspace.states.generation import solving
 
-GARCH, CORRECT, ALL = garch.CLAIM, solutions.CORRECT, solutions.ALL
-streams = np.random.default_rng(seed).spawn(9)
-theme.prepare_notebook()
+CLAIMS = [garch.CLAIM, solutions.CORRECT, solutions.ALL]
+lab = laboratory.open_lab(globals(), streams=("error rates", "garch", "power", "momentum", "layers", "one trace", "steps", "turns", "literal garch"))
+
+# %% [markdown]
+# ## Statement
+#
+# The note writes $y_t = \|\delta^{(t)}\|^2$. Three readings are possible:
+#
+# - **A.** $\delta$ is a difference between languages. Not testable: in free generation, step $t$ of one language
+#   corresponds to no step of the other.
+# - **B.** $y_t = \|f_l\|^2$ is the size of what one layer adds at token $t$, in one language. This is our reading.
+# - **C.** A GARCH of that series as it stands. Shown under "Sensitivity".
+#
+# | symbol | meaning | shape |
+# |---|---|---|
+# | $y_t$ | $\|f_l\|^2$ at generated token $t$, one block $l$, one solution | $(T,)$ |
+# | $\mu_t$ | $\omega + \alpha y_{t-1} + \beta\mu_{t-1}$, the conditional mean of $y_t$ in a multiplicative error model (MEM) | $(T,)$ |
+# | momentum | mean correlation of $y_t$ with its weighted past over six decays, minus its mean over shuffles | scalar per solution |
+# | excess | momentum minus that of copying, or of the highest random-weight baseline (upper limit: the lowest) | scalar per language |
+#
+# (1) A zero-mean GARCH of $\pm\sqrt{y_t}$ and a MEM of $y_t$ have the same maximum of their likelihoods.
+#
+# (2) Where $\alpha = 0$, the likelihood does not depend on $\beta$.
+#
+# (3) The score of $\alpha$ at 0 is $\sum_t(y_t/\mu - 1)\sum_k\beta^k(y_{t-1-k}/\mu - 1)$.
+
+# %%
+tables.statement(CLAIMS)
+
+# %% [markdown]
+# ## Assumptions
+#
+# - **A1.** Text is generated, not looping. *Checked when it is recorded, by repeated 8-grams and the compression ratio.*
+# - **A2.** Tokens of one class are exchangeable where nothing clusters. *What position, class and surprisal explain of
+#   $\log y_t$ is divided out first; shuffles then stay within classes.*
+# - **A3.** Copying is the same text without the reasoning: the model reads its own solution after a prompt that holds
+#   it. *Checked: its tokens are then nearly certain.*
+# - **A4.** Only correct solutions show reasoning. *Counted. Where they are too few, nothing is tested on them, and all
+#   solutions are tested apart.*
+#
+# ## Derivation
+#
+# For (1): $\ell_{Gauss}(\pm\sqrt y) = -\frac12\sum(\log 2\pi + \log\mu_t + y_t/\mu_t) = \frac12\ell_{exp}(y) -
+# \frac T2\log 2\pi$. The last term is constant.
+#
+# For (2): with $\alpha = 0$ and $\mu_1$ the mean, $\mu_t$ is constant whatever $\beta$ is. So $\beta$ is not identified,
+# and its t-statistic means nothing.
+#
+# The score (3) needs no estimate of $\beta$. Our test takes its largest value over six $\beta$ and compares it with
+# that of shuffled series (*sup-score test*).
+
+# %%
+tables.residues(theory.prove_mem())
 
 # %% [markdown]
 # ## Decision rule
 #
-# Stated before the data. Clustering shows reasoning only where it exceeds copying *and* every twin by .05; text in which nothing is computed,
-# shuffled steps, copying and each twin go through the same rule and must not pass it, and planted persistence must.
+# The rules were fixed before the data. Clustering counts as reasoning only where it exceeds copying *and* every
+# random-weight baseline. Text in which nothing is computed, shuffled steps, copying and each baseline go through the
+# same rule and must not pass it. Planted persistence must.
+#
+# The second table says how often the rule errs with twenty solutions.
 
 # %% tags=["tol-0.12"]
-operating = claims.operating_characteristic(ALL, solutions.worlds(20), rng=streams[0], n_simulations=n_simulations)
-display(theory.prove_mem(), tables.rules([GARCH, CORRECT, ALL]), tables.operating({ALL: operating}).round(3))
+operating = lab.error_rates(*(solutions.worlds(claim, 20) for claim in CLAIMS[1:]))
+display(tables.rules(CLAIMS), tables.operating(operating).round(3))
 
 # %% [markdown]
 # ## Assumption checks
 #
-# What was written, and how sure the model is of each token in every condition (A1, A3, A4). The first solutions are read again, live.
+# One row per language: how many solutions were written, are correct (A4), loop (A1) and were kept; then the mean
+# surprisal of a token in every condition, in nats. In copying it should be near zero (A3). The second table has the
+# first solutions read again by the model: nothing should differ from the recording.
 
 # %% tags=["tol-0.02"]
 traces = solving.read(model, recorded, languages.split(","))
@@ -103,69 +125,72 @@ display(solutions.written(traces), live.round(3))
 # %% [markdown]
 # ## Prediction
 #
-# Before looking at a model: what the tests do to series with and without order. The sup-score test holds its level and sees a MEM(.1, .8) earlier
-# than Ljung-Box does; $\beta$ is "significant" without any order.
+# Before looking at a model, on simulated series: $\beta$ is "significant" in many series without order. The sup-score
+# test holds its level, and sees clustering in shorter series than Ljung and Box's test does.
 
 # %% tags=["tol-0.05"]
-theoretical, numbers = garch.garch_evidence(rng=streams[1])
-display(numbers.round(3).to_frame("value"))
-worlds = {"MEM (.1, .8)": (0.1, 0.8), "no order": (0.0, 0.0)}
-curves = {name: planted.power_curve([64, 128, 256], garch_alpha=a, garch_beta=b, n_simulations=100, n_shuffles=99, rng=streams[2].spawn(1)[0]) for name, (a, b) in worlds.items()}
-figures.power_by_length(curves)
+theoretical, numbers = garch.garch_evidence(rng=lab.rng["garch"])
+display(numbers.round(3).to_frame("value"), figures.power_by_length(garch.power_curves(rng=lab.rng["power"])))
 
 # %% [markdown]
 # ## Controls
 #
-# Copying, plain text, twins, shuffled and planted series under the rule that judges the model.
+# Copying, plain text, random-weight baselines, shuffled and planted series, each by the rule that judges the model.
 
 # %% tags=["tol-0.02"]
-result = solutions.momentum_by_condition(traces, layer, rng=streams[3])
+result = solutions.momentum_by_condition(traces, layer, rng=lab.rng["momentum"])
 verdicts = {claim: claims.evaluate_scope(claim, evidence) for claim, evidence in result.evidence.items()}
-tables.controls(verdicts[ALL]).round(3)
+tables.controls(verdicts[solutions.ALL]).round(3)
 
 # %% [markdown]
 # ## Evidence
+#
+# Momentum by layer: the claim holds where the coloured line lies above the dashed one (copying) and above the grey band
+# (random weights). Then one solution, token by token, with its regimes.
 
 # %% tags=["tol-0.02"]
-profile = solutions.layer_profile(traces, rng=streams[4])
-figures.momentum_by_layer(profile, {v.language: v.as_corrected for v in verdicts[ALL]})
+profile = solutions.layer_profile(traces, rng=lab.rng["layers"])
+figures.momentum_by_layer(profile, {v.language: v.as_corrected for v in verdicts[solutions.ALL]})
 
 # %% tags=["tol-0.02"]
-figures.one_trace(turns.one_trace(traces, layer, rng=streams[5], language=languages.split(",")[0]))
+figures.one_trace(turns.one_trace(traces, layer, rng=lab.rng["one trace"], language=languages.split(",")[0]))
 
 # %% [markdown]
 # ## Sensitivity
 #
-# The change of the state instead of the contribution; reading C; the number of regimes, and whether their changes lie near events of the text, in reasoning and where the same is copied.
+# Four tables: momentum of the change of the state instead of the update; reading C, beside the same numbers shuffled;
+# how many series have two regimes; whether changes of regime lie near events of the text, in reasoning and in copying.
 
 # %% tags=["tol-0.05"]
-by_step = solutions.momentum_by_condition(traces, layer, rng=streams[6], measure="step")
-turning = turns.regime_turns(traces, layer, rng=streams[7], n_series=4)
+by_step = solutions.momentum_by_condition(traces, layer, rng=lab.rng["steps"], measure="step").momenta
+turning = turns.regime_turns(traces, layer, rng=lab.rng["turns"], n_series=4)
 display(
-    by_step.momenta.groupby("language", sort=False)[["reasoning", *solutions.CONTROLS]].mean().round(3),
-    garch.literal_garch(traces, layer, rng=streams[8]).round(3), turning.number.round(3), turning.events.round(3),
+    by_step.groupby("language", sort=False)[["reasoning", *solutions.CONTROLS]].mean().round(3),
+    garch.literal_garch(traces, layer, rng=lab.rng["literal garch"]).round(3), turning.number.round(3), turning.events.round(3),
 )  # fmt: skip
 
 # %% [markdown]
 # ## Verdict
 
 # %% tags=["tol-0.02"]
-verdicts[GARCH] = [claims.evaluate(GARCH, theoretical)]
+display(*lab.record(garch.CLAIM, [claims.evaluate(garch.CLAIM, theoretical)]))
+read = {"corpus": solutions.CORPUS, "scope": {**solutions.scope(traces), "layer": layer}}
 for claim, found in verdicts.items():
-    about = ("any", "any") if claim == GARCH else (model, "worked number-stories/digits")
-    claims.record(
-        claim, found, model=about[0], corpus=about[1], operating=None if claim == GARCH else operating, provenance=files.provenance(),
-        scope={} if claim == GARCH else {**solutions.scope(traces), "layer": layer},
-    )  # fmt: skip
-    display(tables.verdicts(found).round(3), tables.reasons(found))
+    display(*lab.record(claim, found, operating=operating[claim], **read))
 
 # %% [markdown]
 # ## What this shows, and what it does not
 #
-# A significant $\beta$ shows nothing. How much of what clusters in a layer's activity does so wherever text is read, the controls say.
-# What exceeds copying may be that the model does not yet know what comes: surprisal was divided out only as far as it acts linearly on the log. Where few solutions are correct (the table of what was written), they are attempts at reasoning, not reasoning. A change of regime near a line's end in reasoning and in copying alike is a change of text.
+# *The coefficient.* A significant $\beta$ shows nothing.
 #
-# What would change the verdict: a model that solves the stories, so that correct solutions can be tested; for the likelihood, nothing.
+# *The clustering.* The controls say how much of it is there wherever text is read. What exceeds copying may still be no
+# reasoning: the model does not yet know what comes, and surprisal was divided out only as far as it acts linearly on
+# the log. Where few solutions are correct, they are attempts at reasoning.
+#
+# *The "aha moment".* A change of regime near the end of a line, in reasoning and in copying alike, is a change of text.
+#
+# What would change the verdict: a model that solves the stories, so that correct solutions can be tested. For the
+# likelihood, nothing.
 
 # %% tags=["nbval-ignore-output"]
 files.provenance()

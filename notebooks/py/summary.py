@@ -16,22 +16,21 @@
 # %% [markdown]
 # # Summary: what holds, in which model and language
 #
-# Everything below is read from the ledger, to which each notebook writes its verdicts: nothing is
-# computed anew and nothing is typed by hand. By default it is the snapshot of the last published run;
-# a batch passes its own.
+# Everything below is read from the ledger, to which each notebook writes its verdicts. Nothing is computed anew and
+# nothing is typed by hand. By default it is the snapshot of the last published run; a batch passes its own.
 
 # %% tags=["parameters"]
 ledger = "data/ledger.json"  # folder or file of verdicts
 
 # %%
+from IPython.display import display
 from zspace import files
-from zspace.evidence import claims, summary_figures, tables, theme
+from zspace.evidence import claims, laboratory, summary_figures, tables
 
-theme.prepare_notebook()
+laboratory.open_lab(globals())
 everything = claims.read_ledger(ledger)
 table = tables.measured(everything)
-print(f"{table['claim'].nunique()} claims, {table['language'].nunique() - 1} languages, {len(table)} verdicts")
-tables.unmeasured(everything)
+display(tables.counts(table), tables.unmeasured(everything))
 
 # %% [markdown]
 # ## Mathematics and synthetic worlds
@@ -44,7 +43,8 @@ tables.without_model(table)
 # %% [markdown]
 # ## Language models: as corrected
 #
-# A figure a model, and one more where it was read on other corpora than the built-in one; one row a claim; the column *all* holds the verdict on all languages together.
+# One figure per model, and one more where it was read on other corpora than the built-in one. One row per claim. The
+# column *all* holds the verdict on all languages together.
 
 # %%
 for verdicts in tables.by_model(table):
@@ -60,13 +60,18 @@ for verdicts in tables.by_model(table):
 # %% [markdown]
 # ## Estimates
 #
-# The primary statistic of each claim with its 95 % interval, the smallest effect that would count, and
-# the error rates of its rule: how often it would say *supported* with the effect just on the bound, and
-# with a planted one.
+# The primary statistic of each claim, the smallest effect that would count, and the error rates of its rule: how often
+# it says *supported* with the effect just on the bound (`null_supported`), and with a planted one (`power`). An interval
+# has its 95 % limits; a test and a count have none.
 
 # %%
 shown = ["claim", "model", "language", "as_corrected", "estimate", "low", "high", "minimal_effect", "null_supported", "power"]
 table[table["estimate"].notna()][shown].round(3).set_index(["claim", "model", "language"])
+
+# %% [markdown]
+# ## What would change a verdict
+#
+# The last section of each notebook says it. A verdict speaks of its model, corpus and language only.
 
 # %% tags=["nbval-ignore-output"]
 files.provenance()

@@ -1,5 +1,7 @@
-"""From numbers to verdicts, one folder per question.
+"""From numbers to verdicts.
 
-`rules` and `claims` judge, `language_pairs` holds what is judged, `study` treats all subjects alike,
-`error_rates` measures how often a rule errs; every folder holds a question's evidence and its figures.
+There is one folder per question. Its docstring says where the evidence, the simulated worlds and the figures
+of each claim are. What all of them use stands beside the folders: `language_pairs` (states of a pair under
+every control), `study` (judges all subjects alike), `rules` and `claims` (from evidence to a verdict),
+`error_rates` (how often a rule errs), `laboratory`, `tables` and `theme` (what a notebook calls and shows).
 """

@@ -69,22 +69,27 @@ class Lab:
         texts: Corpus | None = None,
         pairs: Mapping[str, Panel] = MappingProxyType({}),
         operating: OperatingCharacteristic | None = None,
+        corpus: str = _ANY,
+        scope: Mapping[str, object] = MappingProxyType({}),
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Write the verdicts of one claim to the ledger; returns the tables that show them, and their
-        reasons.
+        """Write the verdicts of one claim to the ledger; returns the tables of them and of their reasons.
 
-        Without `texts` the claim is about no model and no corpus.
+        Without `texts` the claim is about no model and no corpus, unless `corpus` and `scope` say what was
+        read instead, such as recordings of a model's solutions.
         """
+        if texts is not None:
+            corpus, scope = f"{texts.name}/{texts.version}", language_pairs.scope(texts, pairs)
         claims.record(
             claim,
             verdicts,
-            model=_ANY if texts is None else self.parameters["model"],
-            corpus=_ANY if texts is None else f"{texts.name}/{texts.version}",
+            model=_ANY if corpus == _ANY else self.parameters["model"],
+            corpus=corpus,
             operating=operating,
             provenance=files.provenance(),
-            scope={} if texts is None else language_pairs.scope(texts, pairs),
+            scope=scope,
         )
-        return tables.verdicts(verdicts).round(3), tables.reasons(verdicts)
+        shown = tables.verdicts(verdicts).round(3), tables.reasons(verdicts)
+        return tuple(table.rename_axis(claim) for table in shown)
 
 
 def open_lab(parameters: Mapping[str, object], *, streams: Sequence[str] = ()) -> Lab:

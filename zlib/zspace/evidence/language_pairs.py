@@ -97,7 +97,7 @@ def open_panels(
     together: Sequence[str] = (),
     progress: bool = True,
 ) -> dict[str, Panel]:
-    """Panels of every language of a corpus paired with its first one (the anchor).
+    """Every language of a corpus paired with its first one (the anchor).
 
     `pooling` and the poolings captured `together` with it, and which variants exist: see
     `states.subjects.open_states`, whose errors are raised. `first_layer` drops the layers below it. Without

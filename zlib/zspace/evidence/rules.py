@@ -56,9 +56,10 @@ class Evidence:
 
     `statistics` maps the names used in the rule to intervals, tests and counts, `checks` names of proofs and
     counterexamples to whether they hold; `n_items` and `n_scenarios` count what the statistics rest on.
-    `unavailable` holds the reason where nothing could be measured. `remark` is added to the reasons: what
-    a reader must know that the rule does not judge, such as a measure under which the verdict differs.
-    `re_rounded` is the same evidence with the model's quantised weights re-rounded, once an element.
+    `unavailable` holds the reason where nothing could be measured. `remark` is added to the reasons: what a
+    reader must know that the rule does not judge, such as a measure under which the verdict differs.
+    `re_rounded` is the same evidence with the model's quantised weights re-rounded: one element per
+    re-rounding.
     """
 
     language: str = OVERALL

@@ -167,6 +167,18 @@ def measured(ledger: pd.DataFrame) -> pd.DataFrame:
     return ledger[(counts > 0) | (ledger["model"] == "any")].reset_index(drop=True)
 
 
+def counts(ledger: pd.DataFrame) -> pd.DataFrame:
+    """How many claims, models, languages and verdicts a ledger has."""
+    models, languages = (set(ledger[name]) for name in ("model", "language"))
+    row = {
+        "claims": ledger["claim"].nunique(),
+        "models": len(models - {"any"}),
+        "languages": len(languages - {OVERALL}),
+        "verdicts": len(ledger),
+    }
+    return pd.DataFrame([row], index=["ledger"])
+
+
 def unmeasured(ledger: pd.DataFrame) -> pd.DataFrame:
     """Why nothing was measured, by model, for those that `measured` leaves out."""
     rest = ledger[~ledger["model"].isin(measured(ledger)["model"])].drop_duplicates("model")

@@ -75,7 +75,7 @@ def language_colour(language: str) -> str:
 
 
 def small_multiples(languages: Sequence[str], x: str, y: str, shared: bool = True) -> go.Figure:
-    """An empty figure with one panel a language, two in a row."""
+    """An empty figure with one panel per language, two in a row."""
     n_rows = -(-len(languages) // 2)
     figure = make_subplots(
         rows=n_rows,

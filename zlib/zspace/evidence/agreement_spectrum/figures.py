@@ -58,7 +58,7 @@ def agreement_explorer(n: int = 26, shares: tuple[float, ...] = (0.05, 0.2, 0.35
 
 
 def sampled_errors(sampled: pd.DataFrame) -> go.Figure:
-    """Error of the sampled agreement spectrum by sample size, a point a seed, with the slope of -1/2."""
+    """Error of the sampled agreement spectrum by sample size, one point per seed, beside the slope -1/2."""
     mean = sampled.groupby("n")["error"].mean()
     slope = np.polyfit(np.log(mean.index), np.log(mean), 1)[0]
     figure = go.Figure()

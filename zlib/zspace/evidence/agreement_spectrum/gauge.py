@@ -23,9 +23,9 @@ TIE, FULL_ONE, FULL_TWO = "two languages, tied agreement", "one language, r = d"
 class GaugeResult:
     """Corollary 1 in numbers.
 
-    table : one row a problem: rank, gap (rho_r - rho_(r+1)), flat directions by count, in the Hessian at the
-        closed form and at a trained net, overlap of seeds (mean of tr(P_i P_j) / r), sd of the loss on the
-        orbit of Haar-rotated spans, excess of the trained loss over the minimum.
+    table : one row per problem: rank, gap (rho_r - rho_(r+1)), flat directions by count, in the Hessian at
+        the closed form and at a trained net, overlap of seeds (mean of tr(P_i P_j) / r), sd of the loss on
+        the orbit of Haar-rotated spans, excess of the trained loss over the minimum.
     orbit : problem, excess (loss of the best map through a random span, minus the minimum).
     overlaps : problem, overlap (every two seeds).
     full_map : numbers of the claim as stated, for one unrestricted map of one language.
@@ -65,7 +65,7 @@ def gauge_breaking(*, rng: np.random.Generator, n_seeds: int = 12, n_orbit: int 
 
 
 def closing_gap(*, rng: np.random.Generator, n_seeds: int = 6) -> pd.DataFrame:
-    """Two languages whose ratios at the edge of the bottleneck approach each other, one row a gap.
+    """Two languages whose ratios at the edge of the bottleneck approach each other: one row per gap.
 
     Columns: overlap of seeds, sd of the loss over randomly turned spans, steps of training.
     """

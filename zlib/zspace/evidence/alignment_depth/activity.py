@@ -1,12 +1,13 @@
-"""Conjecture 5: are the layers busier with harder problems, and is the fall of the snr slower for it?
+"""Conjecture 5: are the layers busier with harder problems, and does the snr fall more slowly for it?
 
-Theorem 2 reads r' - r = w~ (q~ - r). In the closed form of `theory.pace` more activity alone moves r *faster*
-towards q; only contributions that agree less (a larger q) keep it high. On a model, three slopes a level of
-difficulty, each averaged over layers: *activity*, of log sigma_k^2, *conflict*, of q_k = E|delta_k|^2 /
-sigma_k^2, and *snr*, of log r_k from layer 1 on. Items of all levels tell the same number of numbers
-(`padding` of the corpus), and each scenario is told at every level. Every language's mean over the discovery
-items of a level is subtracted first: what separates languages, and what padding they all read, is no part of
-a problem.
+Theorem 2 reads r' - r = w~ (q~ - r). In the closed form of `theory.pace`, more activity alone moves r
+*faster* towards q. Only contributions that agree less (a larger q) keep it high.
+
+On a model there are three slopes per level of difficulty, each averaged over layers: *activity*, of log
+sigma_k^2; *conflict*, of q_k = E|delta_k|^2 / sigma_k^2; *snr*, of log r_k from layer 1 on. Items of all
+levels contain equally many numbers (`padding` of the corpus), and each scenario is told at every level. Each
+language's mean over the discovery items of a level is subtracted first, because what separates languages, and
+the padding that they all read, is no part of a problem.
 """
 
 from collections.abc import Mapping
@@ -53,7 +54,7 @@ class ActivityResult:
     """Activity, conflict and snr by level of difficulty, confirmation items.
 
     levels : language, subject, level, layer, snr, activity (sigma^2), q, and q~, w~ of the mixing.
-    slopes : language, subject, and the slopes a level of `SLOPES`.
+    slopes : language, subject, and the slopes per level of `SLOPES`.
     evidence : of `IN_MODELS`, one per language.
     errors : subject -> standard errors of its slopes, from their replicates (median over languages).
     """
@@ -298,7 +299,7 @@ def _by_layer(profile: residual.SnrProfile) -> np.ndarray:
 
 
 def _layer_slopes(panel: Panel, pair: tuple, levels: np.ndarray) -> np.ndarray:
-    """(3, L) slopes a level of every layer."""
+    """(3, L) slopes per level, of every layer."""
     found = []
     for level in np.unique(levels):
         rows = levels == level

@@ -79,7 +79,7 @@ def margin_by_level(levels: pd.DataFrame, verdicts: Mapping[str, str]) -> go.Fig
 
 
 def depth_curves(curves: pd.DataFrame, depths: pd.DataFrame) -> go.Figure:
-    """Accuracy by layer with its simultaneous band, the threshold and the depth, a panel a language."""
+    """Accuracy by layer with its simultaneous band, the threshold and the depth: one panel per language."""
     languages = list(dict.fromkeys(curves["language"]))
     figure = small_multiples(languages, "layer", "retrieval accuracy, between scenarios")
     trained = depths[depths["subject"] == TRAINED].set_index("language")

@@ -1,12 +1,12 @@
 """Prediction 3 and conjecture 4 on a fixed model: are languages with less training text aligned later?
 
-The depth of a language is a hurdle: aligned at all (by the rule of prediction 1), and only then the first
-layer of a run whose simultaneous lower band exceeds half of its own peak excess (`measures.depth`).
-Languages that are not aligned are censored: deeper than all others, tied among each other. Over a handful
-of languages depth is correlated by ranks, with exact permutation p-values, against two proxies of a
-language's share; both have to agree. Conjecture 4's own mechanism is that contributions of rare languages
-conflict more: q = E|delta_k|^2 / sigma_k^2 beside that of shuffled pairs, mean over inner layers, against
-the same proxies.
+A language first has to be aligned at all, by the rule of prediction 1. Its depth is then the first layer of a
+run whose simultaneous lower band exceeds half of its own peak excess (`measures.depth`). Languages that are
+not aligned are censored: deeper than all others, and tied.
+
+Depth is correlated by ranks, with exact permutation p-values, with two proxies of a language's share of
+training text. Both have to agree. Conjecture 4 says that contributions of rare languages conflict more. Its
+number is q = E|delta_k|^2 / sigma_k^2 over that of shuffled pairs, mean over inner layers.
 """
 
 from collections.abc import Mapping
@@ -272,7 +272,7 @@ def _evidence(statistics: Mapping[str, Mapping[str, TestResult]], n_items: int |
 def worlds(claim: str, size: Size) -> Worlds:
     """Outcomes of as many languages that correlate with the share by `error_rates.ASSOCIATION`.
 
-    At most eight languages: their orders are counted many thousand times, those of more take too long.
+    At most eight languages, because all orders of more are too many to count.
     """
     n = min(size.n_languages - 1, 8)
 

@@ -1,9 +1,10 @@
 """Prediction 4: do harder problems align later?
 
-An item's *area* is its margin (own minus best wrong cosine, centred) averaged over layers; a harder item that
-aligns later, or less well, has a smaller one. The slope of the area a level of difficulty comes from a mixed
-model with a random intercept a scenario, in standard deviations within scenarios (`measures.margins`). What
-padding and length do to it shows in random-weight baselines: the loss has to exceed theirs.
+An item's *area* is its margin (own minus best wrong cosine, centred) averaged over layers. An item that
+aligns later, or less well, has a smaller one. The slope of the area per level of difficulty comes from a
+mixed model with one random intercept per scenario, in standard deviations within scenarios
+(`measures.margins`). Padding and length move the area of random-weight baselines too: the loss has to exceed
+theirs.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,8 +36,8 @@ class ProblemDepth:
 
     areas : language, subject, item, scenario, category, level, area, tokens (of both texts); confirmation
         items.
-    slopes : language, subject, estimate, low, high (standard deviations a level), p (trained: permutation of
-        levels within scenarios).
+    slopes : language, subject, estimate, low, high (standard deviations per level), p (trained: permutation
+        of levels within scenarios).
     margins : language, subject, level, layer, margin (mean).
     evidence : of `CLAIM`, one per language.
     errors : subject -> standard error of its loss, from its replicates (median over languages).
@@ -134,12 +135,12 @@ def slope_interval(area, level, scenario, *, rng: np.random.Generator) -> Interv
 
 
 def area_loss(slope: Interval) -> Values:
-    """The area lost a level: the slope with its sign turned."""
+    """The area lost per level: the slope with its sign turned."""
     return Values(np.array([-slope.estimate]), -slope.replicates[None], slope.n_groups)
 
 
 def loss_statistics(measured: Mapping[str, Values], subject: str, draws: GroupDraws) -> dict[str, Interval]:
-    """The area lost a level beyond what every random-weight baseline and permuted embeddings lose."""
+    """The area lost per level beyond what every random-weight baseline and permuted embeddings lose."""
     return excesses(measured, subject, baselines(measured, subject, (PERMUTED,)), ("area_loss",))
 
 
@@ -152,7 +153,7 @@ def worlds(result: ProblemDepth) -> Worlds:
 
 
 def sensitivity(panels: Mapping[str, Panel], items: pd.DataFrame, other: Mapping[str, Panel]) -> pd.DataFrame:
-    """Slope of the trained model under other choices: one row a choice and language.
+    """Slope of the trained model under other choices: one row per choice and language.
 
     `other` holds panels of the same items under other padding.
     """
@@ -192,7 +193,7 @@ def sensitivity(panels: Mapping[str, Panel], items: pd.DataFrame, other: Mapping
 def by_generation_length(
     model: str, path: str, languages: Sequence[str], *, rng: np.random.Generator
 ) -> pd.DataFrame:
-    """Slope of the area on how long the model writes to solve a story, one row a language.
+    """Slope of the area on how long the model writes to solve a story: one row per language.
 
     `path` is a file of recordings; without one, or where it is of another model, there are no rows. The
     stories of the recordings, numbers in words, are read beside English ones; length is the logarithm of

@@ -1,8 +1,8 @@
 """The note's table of synthetic experiments, judged: what converges, in how many worlds, and what nulls give.
 
 A language *converges* at a layer where its raw nearest-neighbour accuracy is at least .9 and its snr below 1,
-both beyond every private-target twin of the configuration. The unit is the network with its world (a seed): a
-statement holds in k of n of them, with the Jeffreys interval of that share (Brown, Cai & DasGupta 2001,
+both beyond every network of the configuration with private targets. The unit is the network with its world (a
+seed). A statement holds in k of n of them; its interval is Jeffreys' (Brown, Cai & DasGupta 2001,
 Statistical Science 16(2)).
 """
 
@@ -17,6 +17,7 @@ from statsmodels.stats.proportion import proportion_confint
 from ...measures.resampling import Interval
 from ...sources import worlds as synthetic
 from .. import claims
+from ..error_rates import Worlds
 from ..rules import Control, Evidence
 from . import sweep
 from .sweep import (
@@ -54,10 +55,10 @@ class BlindResult:
 
     Attributes
     ----------
-    convergence : a row a configuration, layer and language: k of n seeds converge; mean raw_nn and snr of
-        trained networks and of their private-target twins.
-    comparison : a row a number of the note: its value, ours (mean, least, largest over seeds), in how many
-        seeds it holds for trained, private-target and untrained networks, and a word.
+    convergence : one row per configuration, layer and language: k of n seeds converge; mean raw_nn and snr
+        of trained networks and of those with private targets.
+    comparison : one row per number of the note: its value, ours (mean, least, largest over seeds), in how
+        many seeds it holds for trained, private-target and untrained networks, and a word.
     identification : the accuracy of the best classifier of the language, by world.
     evidence : claim -> Evidence.
     """
@@ -91,8 +92,8 @@ def blind_sweep(measured: sweep.Measured, *, rng: np.random.Generator) -> BlindR
     )
 
 
-def simulated(claim: str, n_seeds: int) -> Callable[[str, np.random.Generator], Evidence]:
-    """Evidence of worlds in which each of a claim's statements holds with a known probability."""
+def worlds(claim: str, n_seeds: int) -> Worlds:
+    """Worlds in which each of a claim's statements holds, network by network, with a known probability."""
     rules = claims.rule(claim)["rules"]
     names = [n for n in (*rules["as_corrected"], *rules["as_stated"]) if n != "counterexample"]
     checks = dict.fromkeys(rules["as_stated"].get("counterexample", ()), False)
@@ -109,7 +110,7 @@ def simulated(claim: str, n_seeds: int) -> Callable[[str, np.random.Generator], 
             statistics=statistics, controls=(*controls, *named), checks=checks, n_scenarios=n_seeds
         )
 
-    return simulate
+    return Worlds(claim, lambda rng: simulate, {"n_seeds": n_seeds, "holds": _TRUE_SHARE})
 
 
 def share_interval(k: int, n: int, *, rng: np.random.Generator) -> Interval:
@@ -165,7 +166,7 @@ def _planted_states(alike: list[bool], rng: np.random.Generator) -> list[np.ndar
 
 
 def _statements(layers: pd.DataFrame, converged: pd.DataFrame, subject: str) -> pd.DataFrame:
-    """Whether each statement holds: a row a seed, a column a statement."""
+    """Whether each statement holds: one row per seed, one column per statement."""
     mine = converged[converged["subject"] == subject]
 
     def counts(configuration: Configuration, layer: int) -> pd.DataFrame:
@@ -195,7 +196,7 @@ def _statements(layers: pd.DataFrame, converged: pd.DataFrame, subject: str) -> 
 def _profile(
     table: pd.DataFrame, configuration: Configuration, measure: str = "procrustes_nn"
 ) -> pd.DataFrame:
-    """A measure of zh, a row a seed, a column a layer."""
+    """A measure of zh: one row per seed, one column per layer."""
     rows = rows_of(table, configuration)
     return rows[rows["language"] == "zh"].pivot(index="seed", columns="layer", values=measure)
 
@@ -279,7 +280,7 @@ def _comparison(layers: pd.DataFrame, holds: Mapping[str, pd.DataFrame]) -> pd.D
 
 
 def _numbers() -> dict[str, tuple[float, Callable[[pd.DataFrame], pd.Series]]]:
-    """Numbers of the note by our reading of its layers, and how they are read off a table, a value a seed."""
+    """The note's numbers by our reading of its layers, and how a table gives each: one value per seed."""
     plain, residual = NOTE_ROWS[3:]
 
     def gain(table: pd.DataFrame, row: Configuration) -> pd.Series:

@@ -14,7 +14,7 @@ _NAMES = {"raw_nn": "raw", "procrustes_nn": "after Procrustes"}
 
 
 def layer_profiles(layers: pd.DataFrame, configurations, language: str = "zh") -> go.Figure:
-    """Nearest-neighbour accuracy by layer, mean and range over seeds, private-target twins in grey."""
+    """Nearest-neighbour accuracy by layer, mean and range over seeds; grey: networks with private targets."""
     titles = [", ".join(c) for c in configurations]
     n_rows = -(-len(titles) // 2)
     figure = make_subplots(
@@ -46,7 +46,7 @@ def layer_profiles(layers: pd.DataFrame, configurations, language: str = "zh") -
 
 
 def measure_profiles(layers: pd.DataFrame, configurations, measures, language: str = "zh") -> go.Figure:
-    """Some of `PROFILED` by layer, a row each: mean and range over seeds, beside both nulls.
+    """Some of `PROFILED` by layer, one row each: mean and range over seeds, beside both nulls.
 
     The title is about the first of them in the last configuration.
     """

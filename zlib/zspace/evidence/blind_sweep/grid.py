@@ -1,9 +1,9 @@
 """The sweep beyond what a notebook trains live, computed by `zspace sweep` and kept in notebooks/data.
 
 Every part is a set of configurations in variations (column setting of the tables): the full factorial at main
-size with a private-target twin of every network, equal shares, shares rotated over the transforms, four times
-the steps, one variation at a time of noise, condition number, dimension and latent distribution, and the
-networks that verdicts are of, at seeds apart from all others.
+size, with each network also trained to private targets, equal shares, shares rotated over the transforms,
+four times the steps, one variation at a time of noise, condition number, dimension and latent distribution,
+and the networks that verdicts are of, at seeds apart from all others.
 """
 
 import json
@@ -130,7 +130,7 @@ def evaluate(
     progress: bool = False,
     **changes,
 ) -> Measured:
-    """Networks of some configurations, their untrained selves and their private-target twins, measured.
+    """Networks of some configurations, before training, after it, and trained to private targets, measured.
 
     All subjects of one configuration and seed read the same items. Raises ClaimError where a share-weighted
     R^2 lies more than 3 standard errors above its Bayes bound.

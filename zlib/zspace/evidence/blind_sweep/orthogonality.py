@@ -136,7 +136,7 @@ def _comparison(numbers: pd.DataFrame) -> pd.DataFrame:
 
 
 def holds(numbers: pd.DataFrame, subject: str) -> pd.DataFrame:
-    """A row a seed: whether the validation as stated, and the finding as corrected, hold of a subject."""
+    """One row per seed: whether the validation as stated, and the finding as corrected, hold of a subject."""
     by = numbers.groupby(["subject", "seed"], sort=False).mean(numeric_only=True)
     mine, null = by.loc[subject], by.loc[UNTRAINED]
     return pd.DataFrame(

@@ -177,9 +177,10 @@ def require_bounds(tasks: pd.DataFrame) -> None:
 
 
 def converged(layers: pd.DataFrame) -> pd.DataFrame:
-    """The table with a column `converged`: raw_nn of .9 or more, snr below 1, both beyond all private twins.
+    """The table with a column `converged`: raw_nn of .9 or more, snr below 1, both beyond private targets.
 
-    The twins are those of the same configuration, layer and language; a table without any is left empty.
+    That is, beyond all networks with private targets of the same configuration, layer and language; a table
+    without any is left empty.
     """
     group = [*KEY, "layer", "language"]
     twins = layers[layers["subject"] == PRIVATE].groupby(group)
@@ -187,7 +188,7 @@ def converged(layers: pd.DataFrame) -> pd.DataFrame:
     found = layers.merge(limits, left_on=group, right_index=True)
     own = (found["raw_nn"] >= RETRIEVED) & (found["snr"] < 1)
     beyond = (found["raw_nn"] > found["private_nn"]) & (found["snr"] < found["private_snr"])
-    # the twins themselves are judged without being beyond themselves
+    # networks with private targets themselves are judged without being beyond themselves
     return found.assign(converged=own & (beyond | (found["subject"] == PRIVATE)))
 
 
@@ -213,7 +214,7 @@ def _measure_one(job) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def layer_table(states: np.ndarray, layer: int, world: World) -> pd.DataFrame:
-    """Measures of one layer (K, n, w): a row a language but the anchor."""
+    """Measures of one layer (K, n, w): one row per language but the anchor."""
     anchor, others = states[:1], states[1:]
     x, y = (np.broadcast_to(anchor, others.shape)[:, N_FIT:], others[:, N_FIT:])
     fit_x, fit_y = np.broadcast_to(anchor, others.shape)[:, :N_FIT], others[:, :N_FIT]

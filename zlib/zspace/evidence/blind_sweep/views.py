@@ -58,7 +58,7 @@ def task_table(tasks: pd.DataFrame) -> pd.DataFrame:
 
 
 def depth_table(layers: pd.DataFrame) -> pd.DataFrame:
-    """Whether a language converges, and how deep: "k/n from m", a row a configuration, a column a language.
+    """Whether a language converges, and how deep: "k/n from m", one row per configuration.
 
     In k of n trained networks the output converges. Depth is the first layer from which on all converge, m
     its median over those k; networks whose output does not converge have none.
@@ -94,7 +94,7 @@ def sensitivity_table() -> pd.DataFrame:
     """Raw accuracy at the output, what converges, and share-weighted R^2, for every committed variation.
 
     "raw nn frequent" is of the language with the largest share after the anchor, or the mean of several.
-    "converge" counts networks by language, where there are private-target twins to go beyond.
+    "converge" counts networks by language, where there are networks with private targets to go beyond.
     """
     tables = []
     for part in grid.PARTS:
@@ -107,7 +107,11 @@ def sensitivity_table() -> pd.DataFrame:
         trained = kept.tasks[kept.tasks["subject"] == TRAINED]
         tasks = trained.groupby(group, sort=False)[["r2", "bound"]].mean()
         words = _converging(kept.layers)
-        found = wide.add_prefix("raw nn ").join([frequent, words, tasks]).fillna({"converge": "no twins"})
+        found = (
+            wide.add_prefix("raw nn ")
+            .join([frequent, words, tasks])
+            .fillna({"converge": "no private targets"})
+        )
         found = found.reset_index()
         found["worst excess in s.e."] = float((kept.tasks["excess"] / kept.tasks["excess_se"]).max())
         tables.append(found.assign(part=part))
@@ -115,7 +119,7 @@ def sensitivity_table() -> pd.DataFrame:
 
 
 def _converging(layers: pd.DataFrame) -> pd.Series:
-    """How many networks converge at the output, in words: "zh 5/5, es 2/5"; empty without twins."""
+    """How many networks converge at the output, in words: "zh 5/5, es 2/5"; empty without private targets."""
     words = {}
     for setting, part in layers.groupby("setting", sort=False):
         found = sweep.converged(part).query("subject == @TRAINED and layer == @OUTPUT")
@@ -124,7 +128,7 @@ def _converging(layers: pd.DataFrame) -> pd.Series:
             some = ", ".join(f"{name} {count}/{n}" for name, count in k[k > 0].items())
             words[(setting, *key)] = f"all {n}/{n}" if (k == n).all() else some or f"none of {n}"
     index = pd.MultiIndex.from_tuples(words or [("",) * 4], names=["setting", *KEY])
-    return pd.Series(list(words.values()) or ["no twins"], index, name="converge")
+    return pd.Series(list(words.values()) or ["no private targets"], index, name="converge")
 
 
 def cloud_points(batch, panels: Mapping[str, tuple[int, int]], *, rng: np.random.Generator, n: int = 24):

@@ -1,12 +1,13 @@
 """Predictions 5 and 6: what kind of map carries one language's states to another's, and does kappa tell?
 
 Both languages of a pair are reduced to as many leading principal components, fitted like the maps to the
-training items. Dimensions are left as they are: divided by its own deviation each, a turned copy of a space
-would not be one any more. The *gap* is held-out R^2 of ridge minus that of scaled Procrustes; its excess,
-and that of log kappa of the affine map, is over what the same maps give where a scaled rotation with noise
-in both languages is true (`bridges.orthogonal_null`). Prediction 6 correlates two matrices over all pairs
-of languages, whose entries come from different halves of the scenarios, by permuting languages (QAP). Where
-no map predicts held-out items there is nothing to compare.
+training items. Dimensions are not standardised: that would destroy an orthogonal relation. The *gap* is
+held-out R^2 of ridge minus that of scaled Procrustes. Its excess, and that of log kappa of the affine map, is
+over what the same maps give where a scaled rotation with noise in both languages is true
+(`bridges.orthogonal_null`).
+
+Prediction 6 correlates two matrices over all pairs of languages by permuting languages (QAP). Their entries
+come from different halves of the scenarios. Where no map predicts held-out items there is nothing to compare.
 """
 
 import itertools
@@ -279,7 +280,7 @@ def _related_matrices(names: tuple[str, ...], strength: float, rng: np.random.Ge
 def pair_table(
     states: Mapping[str, np.ndarray], parts: tuple[np.ndarray, ...], *, rng: np.random.Generator
 ) -> pd.DataFrame:
-    """Excess of log kappa on the first two quarters and of the gap on the last two, a row a pair.
+    """Excess of log kappa on the first two quarters and of the gap on the last two: one row per pair.
 
     Columns first, second, log_kappa_excess, gap_excess and r2 (held out, of ridge on the last two quarters).
 

@@ -12,7 +12,7 @@ _FLOOR = -1.0  # of the axis: R^2 of a map that does not hold has no lower end
 def ladder_curves(curves: pd.DataFrame) -> go.Figure:
     """Held-out R^2 of ridge and of scaled Procrustes by layer, and the gap beyond orthogonal truth.
 
-    One small panel a language, trained model; `curves` as in `bridging.BridgeResult`.
+    One small panel per language, trained model; `curves` as in `bridging.BridgeResult`.
     """
     languages = list(dict.fromkeys(curves["language"]))
     figure = small_multiples(languages, "layer", "held-out R²; excess of the gap")
@@ -39,7 +39,7 @@ def ladder_curves(curves: pd.DataFrame) -> go.Figure:
 
 
 def conditioning_scatter(pairs: pd.DataFrame, correlations: pd.DataFrame) -> go.Figure:
-    """Excess of the gap against that of log kappa, a point a pair of languages, trained model."""
+    """Excess of the gap against that of log kappa, one point per pair of languages, trained model."""
     rows = pairs[pairs["subject"] == TRAINED]
     figure = pair_scatter(rows, "log_kappa_excess", "gap_excess")
     for add in (figure.add_hline, figure.add_vline):
@@ -55,7 +55,7 @@ def conditioning_scatter(pairs: pd.DataFrame, correlations: pd.DataFrame) -> go.
 
 
 def pair_scatter(rows: pd.DataFrame, x: str, y: str) -> go.Figure:
-    """A point a pair of languages (columns first, second), whose names show when hovering."""
+    """One point per pair of languages (columns first, second), whose names show when hovering."""
     figure = go.Figure()
     figure.add_scatter(
         x=rows[x].round(3).tolist(),

@@ -1,3 +1,8 @@
-"""Are two languages' positions through depth cointegrated? Conjecture 7: what a rank counts (`rank_meaning`),
-whether layers can be taken as time (`layer_time`), and speeds of adjustment beside kappa (`thickness`).
+"""Are two languages' positions through depth cointegrated, and what do speeds of adjustment measure?
+
+claim : evidence; simulated worlds; figures
+conjecture_7_rank : `rank_meaning.rank_meaning`; none, it is proved; `figures`
+conjecture_7_layers_as_time : `layer_time.layers_as_time`; `layer_time.time_worlds`; `figures`
+conjecture_7_rank_in_models : `layer_time.layers_as_time`; `layer_time.rank_worlds`; `figures`
+conjecture_7_thickness : `thickness.wrapper_thickness`; `thickness.worlds`; `figures`
 """

@@ -18,7 +18,7 @@ _CORRECTIONS = {"none": ("solid", "as tabulated"), "reinsel-ahn": ("dash", "Rein
 def size_curves(sizes: pd.DataFrame) -> go.Figure:
     """Share of independent walks in which one problem's trace test finds a relation, by length.
 
-    sizes : n_steps, n_series and a column a correction, as in `rank_meaning.RankMeaning`.
+    sizes : n_steps, n_series and one column per correction, as in `rank_meaning.RankMeaning`.
     """
     figure = go.Figure()
     for colour, (n, rows) in zip(_COLOURS, sizes.groupby("n_series"), strict=False):
@@ -115,7 +115,7 @@ def adjustment_speeds(pairs: pd.DataFrame, anchor: str) -> go.Figure:
 
 
 def thickness_scatter(pairs: pd.DataFrame, correlations: pd.DataFrame) -> go.Figure:
-    """Size of the log ratio of speeds against the excess of log kappa, a point a pair of languages."""
+    """Size of the log ratio of speeds against the excess of log kappa, one point per pair of languages."""
     rows = pairs[pairs["subject"] == TRAINED]
     figure = pair_scatter(rows, "log_kappa_excess", "log_ratio_size")
     figure.update_xaxes(title="excess of log κ, one half of the scenarios")

@@ -1,15 +1,16 @@
 """Conjecture 7: may layers be read as time, and is the rank of two languages' positions then dim Z?
 
-A vector error correction model holds one map for all steps. *Common share*: how much of what a layer adds, in
-components that two languages share, one map for all layers explains, as a share of what maps of each layer's
-own explain; *own gain*, the difference of both; either from the midpoint of R^2 in the sample and held out
-(`measures.depth_maps`), since maps of each layer's own cost more data. *Own R^2* is held out. The regressors
-are those of the model, the positions of both languages and what the layer before added. Only where the map is
-the same at all layers has the *rank* of a pooled Johansen test a meaning; it is then compared with the number
-of dimensions that the last layer shares (`measures.dimension`), the *rank error*.
+A vector error correction model has one map for all steps. It explains what a layer adds by the positions of
+both languages and by what the layer before added, in components that both share. Layer-specific maps may
+explain more. *Own R^2* is what they explain held out. *Common share* is what one map explains as a share of
+that, *own gain* the difference. Both are read off the midpoint of R^2 in the sample and held out
+(`measures.layer_maps`), because layer-specific maps cost more data.
 
-Controls are series of the same size that follow one map, or another one at every other layer; for the rank,
-systems of the same size with known trends.
+The *rank* of a pooled Johansen test has a meaning only where one map holds. It is then compared with the
+number of dimensions that the last layer shares (`measures.dimension`); the difference is the *rank error*.
+
+Controls are series of the same size that follow one map, or maps that alternate from layer to layer. For the
+rank, they are systems of the same size with known trends.
 """
 
 import itertools
@@ -46,12 +47,12 @@ class TimeResult:
     """Layers as time, for every language and the anchor.
 
     maps : language, subject, r2_common and r2_own (of what layers add, held out), common_share (midpoint),
-        constancy (p-value of one map for both halves of depth), drift (of none of each problem's own),
+        constancy (p-value of one map for both halves of depth), drift (p-value of no drift of any problem),
         rank, also with three lags, dimension (of the same components at the last layer).
-    by_layer : language, subject, layer (that adds), r2_common, r2_own. evidence : claim (`TIME`, `RANK`) ->
-    one per language. errors : subject -> standard errors of own R^2, common share and own gain, from their
-    replicates (median over
-        languages).
+    by_layer : language, subject, layer (that adds), r2_common, r2_own.
+    evidence : claim (`TIME`, `RANK`) -> one per language.
+    errors : subject -> standard errors of own R^2, common share and own gain, from their replicates (median
+        over languages).
     """
 
     maps: pd.DataFrame
@@ -150,7 +151,7 @@ def plant_series(shape: tuple[int, ...], *, own: bool, rng: np.random.Generator)
 
 
 def planted_maps(shape: tuple[int, ...], *, rng: np.random.Generator) -> dict[str, Pair]:
-    """Series that follow one map, and series that follow another one at every other layer."""
+    """Series that follow one map, and series whose map alternates from layer to layer."""
     kinds = {ONE_MAP: False, OWN_MAPS: True}
     return {
         name: plant_series(shape, own=own, rng=stream)

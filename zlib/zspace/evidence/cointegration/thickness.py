@@ -1,11 +1,12 @@
 """Conjecture 7: do the speed at which languages "adjust" and the conditioning of bridges measure one thing?
 
-Both are said to measure how thick the wrapper of a language is. Forward passes of two languages never meet,
-so that a speed of adjustment has a value without any contact: the *excess* of the log ratio of two
-languages' speeds is over shuffled pairings. |excess| on one half of the scenarios is correlated with the
-excess of log kappa on the other, over all pairs, by permuting languages (QAP), as in prediction 6. A measure
-that does not correlate with itself from half to half cannot correlate with another: each of both against
-itself is a positive control.
+Both are said to measure how thick the wrapper of a language is. The two forward passes do not interact, so a
+nonzero speed is expected by construction. Only the *excess* of the log ratio of two languages' speeds over
+that of shuffled pairs is interpretable.
+
+|excess| on one half of the scenarios is correlated with the excess of log kappa on the other, over all pairs
+of languages, by permuting languages (QAP), as in prediction 6. A measure that does not correlate with itself
+from half to half cannot correlate with another one: each measure against itself is a positive control.
 """
 
 import itertools
@@ -131,7 +132,7 @@ def measure_pairs(
     rng: np.random.Generator,
     **options,
 ) -> pd.DataFrame:
-    """Both measures on both halves, a row a pair; columns as in `ThicknessResult.pairs`.
+    """Both measures on both halves, one row per pair; columns as in `ThicknessResult.pairs`.
 
     The larger quarters come first and are half B, where the intervals of speeds are from. Components of a
     half are fitted to the other.

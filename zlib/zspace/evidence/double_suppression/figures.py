@@ -85,7 +85,7 @@ def rotation_curve(rotations: pd.DataFrame) -> go.Figure:
 
 
 def quality_curves(curves: pd.DataFrame) -> go.Figure:
-    """q~ of every layer within Z and within Z_perp, one small panel a language; 1 for unrelated languages."""
+    """q~ of every layer within Z and within Z_perp, one small panel per language; 1 if unrelated."""
     languages = list(dict.fromkeys(curves["language"]))
     figure = small_multiples(languages, "layer", "q̃, noise over signal of what a layer adds")
     trained = curves[curves["subject"] == TRAINED]
@@ -105,7 +105,7 @@ def quality_curves(curves: pd.DataFrame) -> go.Figure:
 
 
 def split_curves(curves: pd.DataFrame, verdicts: Mapping[str, str], title: str = "") -> go.Figure:
-    """Gain gap and agreement gap by layer, one small panel a language, over the band of the twins.
+    """Gain gap and agreement gap by layer, one small panel per language; grey band: baselines.
 
     Without a title, it names the languages whose verdict is `supported`.
     """
@@ -114,7 +114,7 @@ def split_curves(curves: pd.DataFrame, verdicts: Mapping[str, str], title: str =
     for i, language in enumerate(languages):
         place = panel_place(i)
         rows = curves[curves["language"] == language]
-        twin_band(figure, rows, "gain_gap", place, legend=i == 0, name="gain gap of random twins")
+        twin_band(figure, rows, "gain_gap", place, legend=i == 0, name="gain gap of random-weight baselines")
         trained = rows[rows["subject"] == TRAINED]
         interval_band(figure, trained, language, place)
         for value, dash, name in (

@@ -1,7 +1,8 @@
-"""Conjecture 3 in linear nets: what every layer does with the directions on which the languages agree or not.
+"""Conjecture 3 in linear nets: what does each layer do with directions on which languages agree, or conflict?
 
-Plain nets from balanced and from standard weights, residual nets, residual nets whose target is turned
-against the basis of the stream (the counter-control), and layers trained one by one, without coupling.
+There are plain nets from balanced and from standard first weights, residual nets, residual nets whose target
+is turned against the basis of the stream (the negative control), and layers trained one by one, without
+coupling.
 """
 
 from dataclasses import dataclass

@@ -1,15 +1,18 @@
 """Conjecture 3 on a language model: is what its layers add suppressed twice, by agreement and by size?
 
-Z and Z_perp of every state are fitted to the discovery items (`measures.subspaces`). On the other items,
-averaged over the inner layers: *agreement gap*, by how much less the languages' contributions differ inside
-Z than inside Z_perp (difference of q = E|delta|^2 / sigma^2), and *gain gap*, by how much stronger, relative
-to what is there, a layer writes into Z than into Z_perp (log of a ratio of energies). Both mean nothing where
-the split itself is noise: *held-out agreement*, that of the states in Z minus that in Z_perp, comes first.
+Z and Z_perp of every state are fitted to the discovery items (`measures.subspaces`). Three numbers come from
+the other items, averaged over the inner layers:
 
-Estimated directions leak: contributions that know nothing of Z, with energy in all directions, give a gain
-gap below zero, because the noise of many directions leaks more into Z_perp. Such contributions on the model's
-own states are therefore controls (*surrogates*), beside twins. An excess is measured from the highest control
-to support and from the lowest to refute.
+- *agreement gap*: how much less the languages' contributions differ inside Z than inside Z_perp (difference
+  of q = E|delta|^2 / sigma^2);
+- *gain gap*: how much more strongly a layer writes into Z than into Z_perp, relative to what is there (log of
+  a ratio of energies);
+- *held-out agreement*: that of the states in Z minus that in Z_perp. Where it is small the split is noise,
+  and the gaps mean nothing.
+
+Estimated directions leak. Contributions that know nothing of Z have a gain gap below zero, because noise
+leaks more into Z_perp. Such contributions on the model's own states (*surrogates*) are therefore controls,
+beside random-weight baselines. An excess is over the highest control to support, over the lowest to refute.
 """
 
 from collections.abc import Callable, Mapping
@@ -204,7 +207,7 @@ def _simulated_evidence(size: Size, share: float, rng: np.random.Generator) -> E
 def sensitivity(panels: Mapping[str, Panel]) -> pd.DataFrame:
     """Both gaps of the trained model and of its best random-weight baseline under other choices.
 
-    Columns are (language, "trained" or "best twin").
+    Columns are (language, "trained" or "best baseline").
     """
     choices = {
         f"primary: {N_COMPONENTS} components, {STANDARDISED}": (N_COMPONENTS, True),
@@ -224,7 +227,7 @@ def sensitivity(panels: Mapping[str, Panel]) -> pd.DataFrame:
         kept = {k: p for k, p in panels.items() if n_components <= 2 * (p.discovery.sum() - 1)}
         for i, words in enumerate(GAPS):
             rows[name, words.replace("_", " ")] = (kept, partial(gap, i, n_components, scale))
-    return compare_choices(rows, "best twin")
+    return compare_choices(rows, "best baseline")
 
 
 def _coordinates(gain: float, shape: tuple[int, int, int], rng: np.random.Generator) -> np.ndarray:

@@ -1,11 +1,11 @@
 """Conjecture 3 on trained nonlinear residual networks, whose Z is known.
 
 The networks are those of the note's last row (centroids, ill-conditioned transforms, skip connections) with
-six blocks, each language paired with the anchor. What is measured of a pair, and the rule, are those of
-language models (`projections`); but the items are many, so that directions hardly leak, and the unit is a
-network.
-Controls are the same network before training, other untrained ones, one trained to private targets, and what
-`projections` makes from the trained states.
+six blocks. Each language is paired with the anchor, and measured and judged as in language models (`models`).
+But items are many, so that directions hardly leak, and the unit is a network.
+
+Controls are the same network before training, other untrained ones, one trained to private targets, and those
+that `models` makes from the trained states.
 """
 
 from collections.abc import Mapping, Sequence
@@ -126,7 +126,7 @@ def known_agreement(world: World, language: str) -> np.ndarray:
 def _panels(
     shared: networks.TrainedBatch, private: networks.TrainedBatch, i: int, rng: np.random.Generator
 ) -> list[Panel]:
-    """Panels of one network, a language each; all subjects read the same items."""
+    """Panels of one network, one per language; all subjects read the same items."""
     draw, order = rng.spawn(2)
     inputs = shared.worlds[i].sample(_N_ITEMS, rng=draw).inputs[None]
     found = {TRAINED: networks.states(shared.select([i]), inputs)}

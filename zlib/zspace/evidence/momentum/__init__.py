@@ -1,3 +1,9 @@
-"""Do layer updates cluster while a model reasons? Conjecture 6: why a significant GARCH coefficient shows
-nothing (`garch`), solutions beside copies and plain text (`solutions`), and changes of regime (`turns`).
+"""Do layer updates cluster while a model reasons?
+
+claim : evidence; simulated worlds; figures
+conjecture_6_garch : `garch.garch_evidence`; none, it is proved; `figures`
+conjecture_6_reasoning_momentum : `solutions.momentum_by_condition`; `solutions.worlds`; `figures`
+conjecture_6_in_all_traces : `solutions.momentum_by_condition`; `solutions.worlds`; `figures`
+
+`turns` has changes of regime, which no claim is about.
 """

@@ -63,10 +63,10 @@ def one_trace(trace: OneTrace) -> go.Figure:
 
 
 def momentum_by_layer(profile: pd.DataFrame, verdicts: Mapping[str, str]) -> go.Figure:
-    """Mean momentum by layer, in reasoning (with its interval about copying's), copying, plain text and
-    twins.
+    """Mean momentum by layer, in reasoning (interval: that of the excess over copying) and in every
+    control.
 
-    `profile` : as `momentum.layer_profile` gives it; `verdicts` : language -> verdict.
+    `profile` : as `solutions.layer_profile` gives it; `verdicts` : language -> verdict.
     """
     languages = list(dict.fromkeys(profile["language"]))
     figure = small_multiples(languages, "block", "momentum (correlation)")

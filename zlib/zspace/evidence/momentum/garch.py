@@ -45,6 +45,17 @@ def garch_evidence(*, rng: np.random.Generator, n_simulations: int = 60) -> tupl
     return Evidence(checks=checks), found
 
 
+def power_curves(*, rng: np.random.Generator) -> dict[str, planted.PowerCurve]:
+    """How often both tests reject series that cluster, and series without order: name of a world -> curve."""
+    worlds = {"MEM (.1, .8)": (0.1, 0.8), "no order": (0.0, 0.0)}
+    return {
+        name: planted.power_curve(
+            [64, 128, 256], garch_alpha=a, garch_beta=b, n_simulations=100, n_shuffles=99, rng=stream
+        )
+        for (name, (a, b)), stream in zip(worlds.items(), rng.spawn(len(worlds)), strict=True)
+    }
+
+
 def literal_garch(
     recordings: Recordings, layer: int, *, rng: np.random.Generator, n_series: int = 8
 ) -> pd.DataFrame:

@@ -1,14 +1,16 @@
 """Conjecture 6: do a layer's contributions cluster over the steps of a generation?
 
-y_t = ||f_l||^2 at step t of one solution. What position, token class and surprisal explain is divided out of
-all series of a condition and language together; *momentum* of a series is the mean correlation of what is
-left with its weighted past, minus its mean over shuffles within token classes
-(`series.volatility.momentum`). Every solution that a model wrote is read again where it stood in the prompt
-already (*copying*: the same tokens, nothing to compute) and by models with random weights (the same tokens,
-nothing learned); so differences are taken solution by solution and resampled by scenario.
+y_t = ||f_l||^2 at step t of one solution. What position, token class and surprisal explain is divided out
+first, of all series of a condition and language together. *Momentum* of a series is the mean correlation of
+what is left with its weighted past, minus its mean over shuffles within token classes
+(`series.volatility.momentum`).
+
+Every solution is read again under two controls: by the same model with the solution in the prompt (*copying*:
+the same tokens, nothing to compute), and by random-weight baselines (the same tokens, nothing learned).
+Differences are taken solution by solution and resampled by scenario.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,10 +22,12 @@ from ...measures.resampling import Interval, bootstrap, interval_of
 from ...series import volatility
 from ...series.volatility import profiles
 from ...states.generation.recordings import MIN_STEPS, Recordings
+from ..error_rates import Worlds
 from ..language_pairs import PLANTED
 from ..rules import Control, Evidence
 from ..study import N_RESAMPLES, excess_over
 
+CORPUS = "worked number-stories/digits"  # what was read, as the ledger names it
 CORRECT, ALL = "conjecture_6_reasoning_momentum", "conjecture_6_in_all_traces"
 COPYING, PLAIN, SHUFFLED_STEPS = "copying", "plain", "steps shuffled"
 TWINS = ("random-0", "random-1", "random-2")
@@ -42,9 +46,9 @@ _WORLD_SD = 0.1
 class MomentumResult:
     """Momentum of every series at one layer, and what follows from it.
 
-    momenta : language, scenario, item, sample, correct, and a column a condition, also of planted and
+    momenta : language, scenario, item, sample, correct, and one column per condition, also of planted and
         shuffled series.
-    evidence : claim (`CORRECT`, `ALL`) -> one a language.
+    evidence : claim (`CORRECT`, `ALL`) -> one per language.
     """
 
     momenta: pd.DataFrame
@@ -63,7 +67,7 @@ def momentum_by_condition(
 
     Parameters
     ----------
-    recordings : as `solving.record` makes them, at least ten solutions a language.
+    recordings : as `solving.record` makes them, at least ten solutions per language.
     layer : one that was kept. measure : "update" for ||f_l||^2, "step" for the change of the state before
         block l.
 
@@ -104,7 +108,7 @@ def written(recordings: Recordings) -> pd.DataFrame:
     """By language: solutions written, correct and looping ones, those kept, and how sure the model is of a
     token.
 
-    The last columns are mean surprisals in nats, one a condition.
+    The last columns are mean surprisals in nats, one per condition.
     """
     outcomes = recordings.outcomes.groupby("language", sort=False)
     table = outcomes[["correct", "looping"]].sum().assign(written=outcomes.size())
@@ -173,12 +177,12 @@ def evidence_of(
     return found
 
 
-def worlds(n_scenarios: int) -> Callable[[str, np.random.Generator], Evidence]:
-    """simulate(world, rng) -> Evidence for `claims.operating_characteristic`: one solution a scenario.
+def worlds(claim: str, n_scenarios: int) -> Worlds:
+    """Worlds of either claim with one solution per scenario, all of them correct.
 
-    Momenta are normal; in copying, in plain text and in twins they have mean zero, in reasoning .4 (world
-    "true"), 0 ("false"), the bound ("null") or twice the bound ("modest"). They go through the same
-    bootstrap as a model's.
+    Momenta are normal. Their mean is zero in copying, in plain text and in random-weight baselines. In
+    reasoning it is .4 (world "true"), 0 ("false"), the bound ("null") or twice the bound ("modest"). They go
+    through the same bootstrap as a model's.
     """
     mean = {"true": 0.4, "false": 0.0, "null": 0.05, "modest": 0.1}
 
@@ -190,7 +194,7 @@ def worlds(n_scenarios: int) -> Callable[[str, np.random.Generator], Evidence]:
         table = pd.DataFrame(columns).assign(scenario=np.arange(n), language="simulated", correct=True)
         return _evidence("simulated", table, table, "all", rng)
 
-    return simulate
+    return Worlds(claim, lambda rng: simulate, {"n_scenarios": n_scenarios})
 
 
 def _evidence(language: str, own: pd.DataFrame, written: pd.DataFrame, which: str, rng) -> Evidence:

@@ -1,11 +1,11 @@
 """Conjecture 6, its second half: is a change of regime of a layer's activity an "aha moment"?
 
-The logarithm of what position, token class and surprisal leave of ||f_l||^2 is read as two regimes that
-switch (`series.regimes`). Whether there are two at all is tested against one autoregression by parametric
-bootstrap; where the more probable regime changes and stays is compared with events of the text, the end of
-a line, a digit, a sign of arithmetic, against circular shifts of the change points. The same is done where
-the same tokens are copied: an event that draws changes there as well is an event of the text, not of a
-thought.
+The logarithm of what position, token class and surprisal leave of ||f_l||^2 is read as two switching regimes
+(`series.regimes`). Whether there are two at all is tested against one autoregression by parametric bootstrap.
+
+Change points are where the more probable regime changes and stays. Their distance to events of the text (the
+end of a line, a digit, a sign of arithmetic) is compared with that of circular shifts. The same is done where
+the same tokens are copied: an event that draws changes there too is one of the text, not of a thought.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class TurnsResult:
     """Regimes of the first series of each language, in reasoning and in copying.
 
     number : condition -> series read, share with two regimes rather than one (p <= .05), share of fits that
-        degenerate or do not converge, change points a series.
+        degenerate or do not converge, change points per series.
     events : condition, event, share of change points near one, p.
     """
 

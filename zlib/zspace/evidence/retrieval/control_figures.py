@@ -1,4 +1,4 @@
-"""Figures of the controls: what surface, twins, language identity and pooling tell, language by language."""
+"""Figures of the controls: what surface, baselines, language identity and pooling tell, by language."""
 
 from collections.abc import Sequence
 
@@ -45,7 +45,7 @@ def identity_curves(table: pd.DataFrame) -> go.Figure:
     figure = small_multiples(languages, "layer", "accuracy")
     for i, language in enumerate(languages):
         rows, place = table[table["language"] == language], panel_place(i)
-        twin_band(figure, rows, "probe", place, legend=i == 0, name="probe, random twins")
+        twin_band(figure, rows, "probe", place, legend=i == 0, name="probe, random-weight baselines")
         trained = rows[rows["subject"] == TRAINED]
         colour = language_colour(language)
         for value, dash, name in (

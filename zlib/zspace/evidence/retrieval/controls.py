@@ -1,6 +1,6 @@
 """Controls of everything measured on a language model, one table each: what could look like a shared space.
 
-Surface (lengths, fertility, overlap), twins without training, stratified shuffles, a probe for language
+Surface (lengths, fertility, overlap), random-weight baselines, stratified shuffles, a probe for language
 identity, attention sinks, rounding of the weights. Retrieval is that of prediction 1 throughout: between
 scenarios, centred cosine, layers chosen on discovery items, shown on the others.
 """
@@ -115,7 +115,7 @@ def subjects_at_peak(pairs: Mapping[str, Panel], *, rng: np.random.Generator) ->
 
 
 def stratified_shuffles(pairs: Mapping[str, Panel], *, rng: np.random.Generator) -> pd.DataFrame:
-    """`retrieval.stratified_shuffles` of every language, one below the other."""
+    """`by_layer.stratified_shuffles` of every language, one below the other."""
     found = [
         by_layer.stratified_shuffles(panel, stream)
         for panel, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True)
@@ -126,8 +126,8 @@ def stratified_shuffles(pairs: Mapping[str, Panel], *, rng: np.random.Generator)
 def language_identity(pairs: Mapping[str, Panel]) -> pd.DataFrame:
     """Held-out accuracy of a probe for the language, beside retrieval, layer by layer.
 
-    The probe is linear, or nonlinear on centred languages (see `identity.language_probe`). Columns language,
-    subject (trained and random twins), layer, probe, probe_centred, retrieval.
+    The probe is linear, or nonlinear on centred languages (`measures.language_probe`). Columns language,
+    subject (trained and random-weight baselines), layer, probe, probe_centred, retrieval.
     """
     tables = []
     for panel in pairs.values():

@@ -1,4 +1,4 @@
-"""A page of one's own inside a notebook: choose layer, language and direction, read the errors.
+"""An interactive page inside a notebook: choose layer, language and direction, read the errors.
 
 `explorer` gives an object that a notebook displays: a slider over layers, a choice of language and
 direction, accuracy by layer, and each query whose nearest neighbour tells another story, with the texts. It

@@ -22,7 +22,7 @@ from ..theme import (
 
 
 def retrieval_curves(curves: pd.DataFrame, peaks: pd.DataFrame, verdicts: Mapping[str, str]) -> go.Figure:
-    """Accuracy by layer, one small panel a language: the trained model over the band of its controls."""
+    """Accuracy by layer, one small panel per language; grey band: its controls."""
     languages = list(dict.fromkeys(curves["language"]))
     figure = small_multiples(languages, "layer", "between-scenario accuracy")
     for i, language in enumerate(languages):

@@ -13,7 +13,7 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 
 
 def dimension_curves(curves: pd.DataFrame, verdicts: Mapping[str, str]) -> go.Figure:
-    """Shared variance by layer, one small panel a language, over the band of the twins.
+    """Shared variance by layer, one small panel per language; grey band: random-weight baselines.
 
     curves : as in `shared_dimension.DimensionResult`; `verdicts` : language -> verdict.
     """
@@ -22,7 +22,7 @@ def dimension_curves(curves: pd.DataFrame, verdicts: Mapping[str, str]) -> go.Fi
     for i, language in enumerate(languages):
         place, rows = panel_place(i), curves[curves["language"] == language]
         trained = rows[rows["subject"] == TRAINED]
-        twin_band(figure, rows, "shared_variance", place, legend=i == 0, name="random twins, shared variance")
+        twin_band(figure, rows, "shared_variance", place, legend=i == 0, name="random-weight baselines")
         colour = language_colour(language)
         line(figure, trained, "shared_variance", place, colour=colour, legend=i == 0, name="shared variance")
         planted = rows[rows["subject"] == PLANTED]

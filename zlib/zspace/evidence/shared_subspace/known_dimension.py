@@ -1,5 +1,4 @@
-"""dim Z where it is known: synthetic worlds of which some coordinates are shared, and networks trained on
-them.
+"""dim Z where it is known: synthetic worlds with some shared coordinates, and networks trained on them.
 
 A world shows every problem in two languages; `shared_dim` of its coordinates are the same in both. States
 of the networks are reduced to as many principal components as the world has dimensions. The dimension is
@@ -34,7 +33,7 @@ def world_with(n_shared: int, **changes) -> World:
 def recovered(
     shared: Sequence[int] = SHARED, *, rng: np.random.Generator, n_worlds: int = 40, n_items: int = 250
 ) -> pd.DataFrame:
-    """How often the dimension of inputs is the planted one: a row for each number of shared coordinates.
+    """How often the dimension of inputs is the planted one: one row per number of shared coordinates.
 
     Columns exact (share of worlds with dimension = shared), above (share with more), mean, and exact by
     permutation instead of Bartlett and Lawley's test.
@@ -81,6 +80,12 @@ def network_dimensions(
             columns = {"shared": batch.worlds[k].shared_dim, "seed": int(batch.seeds[k]), "subject": subject}
             rows.append(_profile(x, y, stream.spawn(1)[0]).assign(**columns))
     return pd.concat(rows, ignore_index=True)
+
+
+def mean_ranks(table: pd.DataFrame) -> pd.DataFrame:
+    """Rank and constancy of `network_dimensions`, means over networks: one row per shared and subject."""
+    once = table.drop_duplicates(["shared", "seed", "subject"])
+    return once.groupby(["shared", "subject"])[["rank", "constancy"]].mean()
 
 
 def _profile(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> pd.DataFrame:

@@ -1,13 +1,14 @@
-"""Conjecture 7: how many dimensions do two languages share at a layer, beyond what models without training
-do?
+"""Conjecture 7: how many more dimensions do two languages share at a layer than without training?
 
-Across problems at one layer, with no time axis. States are reduced to leading principal components of the
-discovery items. *Dimension*: number of canonical correlations between the confirmation items of both
-languages by a sequential test that moves whole scenarios (`measures.dimension`), a lower bound. *Shared
-variance*: the squared correlations of directions that were fitted to the discovery items, on the
-confirmation items, summed over directions and averaged over the inner layers; one dimension that both
-languages carry alike counts 1. It is this number that is judged: it needs no level of significance, and
-every control has it too.
+Everything is across problems at one layer, with no time axis. States are reduced to leading principal
+components of the discovery items.
+
+*Dimension* is the number of canonical correlations between the confirmation items of both languages, by a
+sequential test that moves whole scenarios (`measures.dimension`). It is a lower bound.
+
+*Shared variance* is the sum of squared correlations on confirmation items, along directions fitted to the
+discovery items, averaged over the inner layers. One dimension that both languages carry alike counts 1. This
+number is judged: it needs no level of significance, and every control has it too.
 """
 
 import warnings
@@ -92,7 +93,7 @@ def dimension_by_layer(
 
 
 def dimension_table(curves: pd.DataFrame) -> pd.DataFrame:
-    """Dimension of the trained model with its range over halves of the scenarios: a row a layer, in words."""
+    """Dimension of the trained model and its range over halves of the scenarios: one row per layer."""
     trained = curves[curves["subject"] == TRAINED]
     numbers = trained[["dimension", "low", "high"]].astype(int).astype(str)
     words = numbers["dimension"] + " [" + numbers["low"] + ", " + numbers["high"] + "]"
@@ -104,7 +105,7 @@ def dimension_table(curves: pd.DataFrame) -> pd.DataFrame:
 def components_for(panel: Panel) -> int:
     """Components that the items of a panel allow: four discovery items and four confirmation scenarios each.
 
-    2 to 24, and the dimension is at most as many. With fewer scenarios a component the sequential test
+    2 to 24, and the dimension is at most as many. With fewer scenarios per component the sequential test
     finds too many dimensions where some are shared. Raises ParameterError below eight discovery items.
     """
     n_items = int(panel.discovery.sum())
@@ -113,8 +114,23 @@ def components_for(panel: Panel) -> int:
     return min(_MOST_COMPONENTS, n_items // bridging.ITEMS_A_COMPONENT, max(2, n_scenarios // 4))
 
 
+def sizes(panels: Mapping[str, Panel]) -> pd.DataFrame:
+    """Items and scenarios, how many of them are judged, and components they allow: one row per language."""
+    rows = {
+        language: {
+            "items": len(panel.scenario),
+            "scenarios": len(np.unique(panel.scenario)),
+            "confirmation items": int(panel.confirmation.sum()),
+            "confirmation scenarios": len(np.unique(panel.scenario[panel.confirmation])),
+            "components": components_for(panel),
+        }
+        for language, panel in panels.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("language")
+
+
 def exchangeable(panel: Panel) -> np.ndarray:
-    """(n,) bool, the confirmation items that the sequential test takes: as many of every scenario."""
+    """(n,) bool, the confirmation items that the sequential test takes: equally many of every scenario."""
     tested = panel.confirmation.copy()
     tested[tested] = dimension.equal_groups(panel.scenario[tested])
     return tested
@@ -222,7 +238,7 @@ def all_pairs(
 def by_components(
     panels: Mapping[str, Panel], counts: Sequence[int], *, subjects: Sequence[str] = (TRAINED, SHUFFLED)
 ) -> pd.DataFrame:
-    """Shared variance, mean over inner layers, with more principal components: a row a language and count.
+    """Shared variance, mean over inner layers, with more components: one row per language and count.
 
     Of the subjects that are there, and of as many components as the discovery items can be fitted with; of
     the trained model also with each dimension divided by its standard deviation, which outliers then do not
@@ -262,7 +278,7 @@ def _curve(language: str, subject: str, held_out: SharedVariance, found) -> pd.D
 
 def _range(x, y, rng: np.random.Generator, n_halves: int, options: dict) -> dict[str, list[int]]:
     with warnings.catch_warnings():
-        # halves have few scenarios a component: said in the figure, where the range is read
+        # halves have few scenarios per component: said in the figure, where the range is read
         warnings.simplefilter("ignore", UserWarning)
         found = [
             dimension.subsample_dimensions(a, b, rng=stream, n_subsamples=n_halves, **options)

@@ -1,7 +1,7 @@
 """Observation A of theorem 2: is the fall of the SNR accumulation, a dilution of what languages start with?
 
-Share of the fall of log r that accumulation at the first layer's quality explains, and stacks whose
-share is known: `theory.accumulation_null`, whose language offset may also shrink (a cross-term).
+The number is the share of the fall of log r that accumulation at the first layer's quality explains. It is
+known in stacks of `theory.accumulation_null`, whose language offset may also shrink (a cross-term).
 """
 
 import functools
@@ -86,7 +86,7 @@ def _shrinking_stack(
     n_layers: int = 6,
     dim: int = 1024,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`theory.accumulation_null` whose language offset also shrinks by a factor a layer (a cross-term)."""
+    """`theory.accumulation_null` whose language offset also shrinks by a constant factor (a cross-term)."""
     step = 0.02 if quiet else 0.45
     h1, h2 = theory.accumulation_null(n, rng=rng, dim=dim, n_layers=n_layers, step=step)
     half = (h1 - h2).mean(1, keepdims=True)[:1] / 2
