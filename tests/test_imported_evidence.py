@@ -249,9 +249,7 @@ SCRIPTS_OF = {
 def few_simulations(monkeypatch):
     """Leave out or shorten what a notebook does without seeing the states."""
     monkeypatch.setattr(theme, "prepare_notebook", lambda: None)
-    monkeypatch.setattr(error_rates, "simulation", lambda *_, **__: None)
-    operating = claims.OperatingCharacteristic(0, 0, 0, 0, 0, 0, 1, {})
-    monkeypatch.setattr(claims, "operating_characteristic", lambda *_, **__: operating)
+    monkeypatch.setattr(error_rates, "rates", lambda *_, **__: OPERATING)
     monkeypatch.setattr(files, "provenance", dict)
     evidence = descent.theorem_evidence
     monkeypatch.setattr(descent, "theorem_evidence", lambda *, rng: evidence(rng=rng, n_layers=400))
