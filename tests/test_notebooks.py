@@ -192,7 +192,9 @@ def test_notebook_outputs_are_small_and_name_no_machine(path):
                 text = data if isinstance(data, str) else json.dumps(data)
                 size = len(base64.b64decode(text)) if kind == "image/png" else len(text)
                 assert size <= FIGURE_BYTES, f"{kind} of {size} bytes in {cell.source!r}"
-                assert kind == "image/png" or not ABSOLUTE_PATH.search(text), cell.source
+                # arrays of a figure are base64, whose slashes may look like a path
+                words = re.sub(r'"bdata": "[^"]*"', "", text)
+                assert kind == "image/png" or not ABSOLUTE_PATH.search(words), cell.source
             assert not ABSOLUTE_PATH.search(output.get("text", "")), cell.source
 
 
