@@ -5,14 +5,14 @@ import pytest
 from zspace.errors import ParameterError
 from zspace.evidence import claims, study
 from zspace.evidence.alignment_depth import activity
-from zspace.evidence.language_pairs import PLANTED, TRAINED, simulated_panel
+from zspace.evidence.language_pairs import PLANTED, TRAINED, simulated_pair
 
 N_SCENARIOS, N_LEVELS = 24, 3
 
 
 @pytest.fixture(scope="module")
 def panel():
-    return simulated_panel(
+    return simulated_pair(
         "scenarios", 1.0, rng=np.random.default_rng(1), n_scenarios=N_SCENARIOS, n_draws=N_LEVELS
     )
 
@@ -96,7 +96,7 @@ def test_levels_that_do_not_cross_scenarios_are_refused(panel, levels, wrong, rn
 
 
 def test_slopes_between_shorter_and_longer_solutions_find_planted_difficulty(rng):
-    panel = simulated_panel("scenarios", 1.0, rng=rng, n_scenarios=24, n_draws=3)
+    panel = simulated_pair("scenarios", 1.0, rng=rng, n_scenarios=24, n_draws=3)
     order = np.tile([0, 1, 2], 24)
     planted = activity.plant_difficulty(panel, order, rng=rng)
     harder = type(panel)(**{**vars(panel), "subjects": {**panel.subjects, TRAINED: planted}})

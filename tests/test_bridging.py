@@ -6,7 +6,7 @@ import pytest
 from zspace.errors import ParameterError
 from zspace.evidence import claims
 from zspace.evidence.bridges import bridging
-from zspace.evidence.language_pairs import PLANTED, SHUFFLED, TRAINED, Panel
+from zspace.evidence.language_pairs import PLANTED, SHUFFLED, TRAINED, LanguagePair
 
 N_SCENARIOS, N_DRAWS, N_LAYERS, DIM = 30, 4, 8, 24
 SCENARIO = np.repeat(np.arange(N_SCENARIOS), N_DRAWS)
@@ -21,13 +21,13 @@ def items(rng) -> np.ndarray:
     return 3 * latent @ readout + 0.3 * rng.standard_normal((N_LAYERS, len(SCENARIO), DIM))
 
 
-def panel(rng, kappas=None, related=True, anchor=None, language="simulated") -> Panel:
+def pair(rng, kappas=None, related=True, anchor=None, language="simulated") -> LanguagePair:
     x = items(rng) if anchor is None else anchor
     train = SCENARIO < N_SCENARIOS // 3
     kappas = np.ones(N_LAYERS) if kappas is None else kappas
     y = bridging.plant_map(x, train, kappas, rng=rng) if related else items(rng)
     noise = items(rng)
-    return Panel(
+    return LanguagePair(
         language=language,
         subjects={
             TRAINED: (x, y),
@@ -42,7 +42,7 @@ def panel(rng, kappas=None, related=True, anchor=None, language="simulated") -> 
     )
 
 
-def verdict_of(one: Panel, rng):
+def verdict_of(one: LanguagePair, rng):
     found = bridging.affine_vs_procrustes({"simulated": one}, rng=rng)
     return claims.evaluate(bridging.AFFINE, found.evidence[0]), found
 
@@ -57,7 +57,7 @@ def verdict_of(one: Panel, rng):
     ids=["ill-conditioned", "worse by layer", "rotation"],
 )
 def test_planted_bridges_are_judged_as_what_they_are(kappas, stated, corrected, rng):
-    verdict, found = verdict_of(panel(rng, kappas), rng)
+    verdict, found = verdict_of(pair(rng, kappas), rng)
     assert all(c["passed"] for c in verdict.controls)
     assert verdict.as_corrected == corrected
     assert stated is None or verdict.as_stated == stated
@@ -67,13 +67,13 @@ def test_planted_bridges_are_judged_as_what_they_are(kappas, stated, corrected, 
 
 
 def test_unrelated_languages_have_nothing_to_explain(rng):
-    verdict, _ = verdict_of(panel(rng, related=False), rng)
+    verdict, _ = verdict_of(pair(rng, related=False), rng)
     assert verdict.as_corrected == "not testable"
     assert "precondition not met" in verdict.as_corrected_reason
 
 
 def test_rotations_are_hardly_ever_supported(rng):
-    found = [verdict_of(panel(stream), stream)[0].as_corrected for stream in rng.spawn(6)]
+    found = [verdict_of(pair(stream), stream)[0].as_corrected for stream in rng.spawn(6)]
     assert "supported" not in found
 
 
@@ -82,7 +82,7 @@ def related():
     """Seven languages behind maps of one anchor, from well to badly conditioned."""
     rng = np.random.default_rng(4)
     anchor = items(rng)
-    return {k: panel(rng, np.full(N_LAYERS, v), anchor=anchor, language=k) for k, v in KAPPAS.items()}
+    return {k: pair(rng, np.full(N_LAYERS, v), anchor=anchor, language=k) for k, v in KAPPAS.items()}
 
 
 @pytest.fixture(scope="module")

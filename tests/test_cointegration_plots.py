@@ -3,10 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
-from zspace.evidence.cointegration import figures as plots
+from zspace.evidence.cointegration import figures
 from zspace.evidence.cointegration.thickness import KAPPA_ITSELF, SPEEDS_THEMSELVES
 from zspace.evidence.language_pairs import PLANTED, TRAINED
 from zspace.evidence.rules import INCONCLUSIVE, SUPPORTED
+from zspace.evidence.shared_subspace import figures as subspace_figures
 
 
 def title(figure):
@@ -26,7 +27,7 @@ def test_size_curves_name_the_worst_case():
             "reinsel-ahn": 0.04,
         }
     )
-    figure = plots.size_curves(sizes)
+    figure = figures.size_curves(sizes)
     assert title(figure) == (
         "With 28 layers and 6 series, one problem shows relations of nothing in 93% of cases"
     )
@@ -39,7 +40,7 @@ def test_recovery_bars_show_both_worlds_and_the_worst_omission():
     variants = ["all corrections", "problems not scaled"]
     rows = {"variant": variants * 2, "size": [0.05, 1.0] * 2, "mean_rank": 1.0}
     kinds = {"specific": np.repeat(["random_walk", "stationary"], 2), "true_rank": [1, 1, 5, 5]}
-    figure = plots.recovery_bars(pd.DataFrame({**rows, **kinds, "recovery": [0.95, 0.0, 0.97, 0.4]}))
+    figure = figures.recovery_bars(pd.DataFrame({**rows, **kinds, "recovery": [0.95, 0.0, 0.97, 0.4]}))
     assert (
         title(figure) == "All corrections find the rank in 95%; with one left out, up to 100% false relations"
     )
@@ -63,7 +64,7 @@ def curves():
 
 
 def test_dimension_curves_state_the_verdicts(curves):
-    figure = plots.dimension_curves(curves, {"zh": SUPPORTED, "sw": INCONCLUSIVE})
+    figure = subspace_figures.dimension_curves(curves, {"zh": SUPPORTED, "sw": INCONCLUSIVE})
     assert title(figure) == "Half a dimension more than any control, supported: zh; inconclusive: sw"
     shown = [t for t in figure.data if t.name == "shared variance" and t.x[0] is not None]
     assert [list(t.y) for t in shown] == [[1.0, 2.0, 3.0]] * 2
@@ -80,7 +81,7 @@ def test_network_dimensions_give_the_range_over_layers():
             "dimension": [4, 5, 4, 4],
         }
     )
-    figure = plots.network_dimensions(table)
+    figure = subspace_figures.network_dimensions(table)
     assert title(figure) == (
         "Dimensions found over all layers of trained networks: 4.0 to 4.5 where 4 are shared"
     )
@@ -105,20 +106,20 @@ def pairs():
 
 
 def test_adjustment_speeds_mark_what_has_no_interval(pairs):
-    figure = plots.adjustment_speeds(pairs, "en")
+    figure = figures.adjustment_speeds(pairs, "en")
     assert title(figure).endswith("not 1 in zh")
     assert subtitle(figure).endswith("(1)")
     excess = figure.data[1]
     assert list(excess.marker.symbol) == ["circle", "x"]
     np.testing.assert_allclose(excess.error_y.array, [0.3, 0.0])
-    apart = plots.adjustment_speeds(pairs.assign(low=-1.0, high=1.0), "en")
+    apart = figures.adjustment_speeds(pairs.assign(low=-1.0, high=1.0), "en")
     assert title(apart).endswith("not 1 in no language")
 
 
 def test_thickness_scatter_states_how_well_each_measure_repeats(pairs):
     names = [TRAINED, KAPPA_ITSELF, SPEEDS_THEMSELVES]
     found = pd.DataFrame({"subject": names, "r": [0.1, 0.8, 0.2], "p": 0.5, "critical": 0.6})
-    figure = plots.thickness_scatter(pairs, found)
+    figure = figures.thickness_scatter(pairs, found)
     assert title(figure) == "Speeds and conditioning over 3 pairs: r = 0.10, p = 0.500 (QAP)"
     assert subtitle(figure).startswith("each with itself from half to half: κ 0.80, speeds 0.20")
     assert list(figure.data[0].text) == ["en–zh", "en–sw", "zh–sw"]
@@ -129,6 +130,6 @@ def test_map_curves_give_the_range_of_medians():
         {"language": ["zh"] * 3 + ["sw"] * 3, "subject": TRAINED, "layer": [2, 3, 4] * 2}
         | {"r2_own": [0.1, 0.2, 0.3, -5.0, 0.0, 0.1], "r2_common": [0.0, 0.1, 0.1, 0.0, 0.0, 0.0]}
     )
-    figure = plots.map_curves(table)
+    figure = figures.map_curves(table)
     assert title(figure) == "Median R² over layers: own maps 0.00 to 0.20, one map 0.00 to 0.10"
     assert min(min(t.y) for t in figure.data if t.y[0] is not None) == -0.5

@@ -1,4 +1,4 @@
-"""Controls find what is planted in a panel, nothing where nothing is, and leave out what they lack."""
+"""Controls find what is planted in a pair, nothing where nothing is, and leave out what they lack."""
 
 from dataclasses import replace
 
@@ -19,15 +19,15 @@ Z = 4.5  # standard errors that an accuracy may be off
 
 
 def simulated(share, rng, language="fr"):
-    return replace(language_pairs.simulated_panel("scenarios", share, rng=rng, **SIZE), language=language)
+    return replace(language_pairs.simulated_pair("scenarios", share, rng=rng, **SIZE), language=language)
 
 
 def hand_made(pair, *, language="fr", tokens=None, twins=(), **others):
-    """A panel of 15 scenarios with two items each, the first five for discovery."""
+    """A pair of 15 scenarios with two items each, the first five for discovery."""
     scenario = np.repeat(np.arange(N_SCENARIOS).astype(str), N_DRAWS)
     subjects = {language_pairs.TRAINED: pair, **{f"random-{i}": twin for i, twin in enumerate(twins)}}
     discovery = np.arange(N) < 10
-    return language_pairs.Panel(language, subjects, scenario, scenario, discovery, tokens, **others)
+    return language_pairs.LanguagePair(language, subjects, scenario, scenario, discovery, tokens, **others)
 
 
 def noise_pair(rng, n_layers=3):
@@ -71,7 +71,7 @@ def corpus():
 
 @pytest.fixture
 def counted():
-    """Four texts in two languages and token ids to count by hand: the corpus, and the panel of the pair."""
+    """Four texts in two languages and token ids to count by hand: the corpus, and the pair of the pair."""
     texts = {
         "en": ("one two three", "four five", "six", "seven eight nine ten"),
         "zh": ("一二三四", "五六", "七八九", "十"),
@@ -85,7 +85,9 @@ def counted():
     )
     scenario = np.array(list("abcd"))
     discovery = np.array([True, False, False, False])
-    panel = language_pairs.Panel("zh", {}, scenario, scenario, discovery, tokens, texts=tuple(texts.values()))
+    panel = language_pairs.LanguagePair(
+        "zh", {}, scenario, scenario, discovery, tokens, texts=tuple(texts.values())
+    )
     return corpus, panel
 
 

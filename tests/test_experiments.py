@@ -91,7 +91,7 @@ def test_rule_supports_the_null_in_at_most_one_of_twenty(claim, rng):
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_no_subject_without_training_is_ever_supported(seed):
-    panel = language_pairs.simulated_panel("scenarios", 0.0, rng=np.random.default_rng(seed))
+    panel = language_pairs.simulated_pair("scenarios", 0.0, rng=np.random.default_rng(seed))
     rng = np.random.default_rng(seed + 10)
     for claim in ("prediction_1_aligned", "prediction_1_rises"):
         verdict = claims.evaluate(claim, retrieval_evidence(panel, rng, claim))
@@ -102,7 +102,7 @@ def test_no_subject_without_training_is_ever_supported(seed):
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_signal_planted_in_the_trained_model_is_supported(seed):
-    panel = language_pairs.simulated_panel("scenarios", 1.0, rng=np.random.default_rng(seed))
+    panel = language_pairs.simulated_pair("scenarios", 1.0, rng=np.random.default_rng(seed))
     rng = np.random.default_rng(seed + 10)
     for claim in ("prediction_1_aligned", "prediction_1_rises"):
         assert claims.evaluate(claim, retrieval_evidence(panel, rng, claim)).as_corrected == "supported"
@@ -111,7 +111,7 @@ def test_signal_planted_in_the_trained_model_is_supported(seed):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_signal_in_a_twin_too_is_not_supported(seed):
     """The control that matters: what a random model does as well is no evidence."""
-    panel = language_pairs.simulated_panel("scenarios", 1.0, rng=np.random.default_rng(seed))
+    panel = language_pairs.simulated_pair("scenarios", 1.0, rng=np.random.default_rng(seed))
     panel.subjects["random-1"] = panel.subjects[language_pairs.TRAINED]
     verdict = claims.evaluate("prediction_1_aligned", retrieval_evidence(panel, np.random.default_rng(seed)))
     assert verdict.as_corrected == "not testable"
@@ -123,7 +123,7 @@ def test_a_signal_in_a_twin_too_is_not_supported(seed):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_null_model_of_theorem_2_falls_and_is_never_aligned(seed):
     rng = np.random.default_rng(seed)
-    panel = language_pairs.simulated_panel("scenarios", 0.0, rng=rng)
+    panel = language_pairs.simulated_pair("scenarios", 0.0, rng=rng)
     stacks = {
         name: theory.accumulation_null(len(panel.scenario), rng=rng)
         for name in (
@@ -167,7 +167,7 @@ def test_theorem_evidence_rests_on_numbers_that_could_fail(rng):
 
 def test_discovery_items_never_reach_the_verdict(rng):
     """Ruining the discovery outcomes may move the layer but not which items the interval counts."""
-    panel = language_pairs.simulated_panel("scenarios", 1.0, rng=rng)
+    panel = language_pairs.simulated_pair("scenarios", 1.0, rng=rng)
     outcomes = by_layer.retrieval_outcomes(panel)
     first = by_layer.aligned_excess(panel, outcomes, language_pairs.TRAINED, rng=np.random.default_rng(0))
     peak = by_layer.peak_layer(panel, outcomes[language_pairs.TRAINED])
@@ -186,7 +186,7 @@ def test_discovery_items_never_reach_the_verdict(rng):
 
 
 def test_layer_zero_peak_has_no_drop_and_no_rise(rng):
-    panel = language_pairs.simulated_panel("scenarios", 0.0, rng=rng)
+    panel = language_pairs.simulated_pair("scenarios", 0.0, rng=rng)
     n = len(panel.scenario)
     outcomes = np.zeros((4, 2, n), bool)
     outcomes[0] = True
@@ -195,7 +195,7 @@ def test_layer_zero_peak_has_no_drop_and_no_rise(rng):
 
 
 def test_largest_drop_finds_a_dip_before_the_peak(rng):
-    panel = language_pairs.simulated_panel("scenarios", 0.0, rng=rng)
+    panel = language_pairs.simulated_pair("scenarios", 0.0, rng=rng)
     outcomes = np.zeros((5, 2, len(panel.scenario)), bool)
     for layer, share in enumerate((0.2, 0.6, 0.3, 0.9, 0.1)):
         outcomes[layer] = rng.random((2, len(panel.scenario))) < share
@@ -206,7 +206,7 @@ def test_largest_drop_finds_a_dip_before_the_peak(rng):
 
 
 def test_length_overlap_strata_hold_several_items_and_keep_ties_together(rng):
-    panel = language_pairs.simulated_panel("scenarios", 0.0, rng=rng)
+    panel = language_pairs.simulated_pair("scenarios", 0.0, rng=rng)
     equal = language_pairs.length_overlap_strata(panel)
     assert len(np.unique(equal)) <= 2  # all lengths are equal: only overlap may part items
     lengths = rng.integers(4, 13, len(panel.scenario))
@@ -220,7 +220,7 @@ def test_length_overlap_strata_hold_several_items_and_keep_ties_together(rng):
 
 
 def test_planted_updates_agree_where_states_hardly_do(rng):
-    panel = language_pairs.simulated_panel("updates", 1.0, rng=rng)
+    panel = language_pairs.simulated_pair("updates", 1.0, rng=rng)
     states, found = updates.update_auc(panel, panel.subjects[language_pairs.TRAINED])
     twin_states, twin = updates.update_auc(panel, panel.subjects["random-0"])
     assert found.mean() > states.mean() + 0.2
@@ -239,7 +239,7 @@ BOTH = ((0.2, 0.2), (0.8, 0.4), (0.2, 1.0), (0.2, 0.2))  # .4 by its discovery p
 @pytest.fixture
 def panel(rng):
     """Twelve scenarios of five items, four of them for discovery: 20 items and 40."""
-    return language_pairs.simulated_panel(
+    return language_pairs.simulated_pair(
         "scenarios", 0.0, rng=rng, n_scenarios=12, n_draws=5, n_layers=3, dim=8
     )
 
@@ -371,7 +371,7 @@ def test_retrieval_outcomes_hold_the_baselines_from_the_texts(panel):
 
 
 def moved(panel, distance=6.0):
-    """The panel whose trained confirmation items lie elsewhere in one language than the discovery items."""
+    """The pair whose trained confirmation items lie elsewhere in one language than the discovery items."""
     x, y = (s.copy() for s in panel.subjects[language_pairs.TRAINED])
     y[:, panel.confirmation] += distance * np.eye(8)[0]
     return language_pairs.replace(panel, subjects={**panel.subjects, language_pairs.TRAINED: (x, y)})
@@ -573,7 +573,7 @@ def test_a_remark_speaks_only_where_the_verdict_differs(panel, rng):
 
 def test_experiments_remark_on_a_verdict_that_standardising_changes(rng):
     """The signal lies in two large dimensions, which the others outvote once all weigh the same."""
-    base = language_pairs.simulated_panel(
+    base = language_pairs.simulated_pair(
         "scenarios", 0.0, rng=rng, n_scenarios=30, n_draws=2, n_layers=3, dim=24
     )
     scenario = np.unique(base.scenario, return_inverse=True)[1]
@@ -608,7 +608,7 @@ def test_every_claim_on_a_model_is_judged_under_the_other_measure_too(panel, rng
 
 
 def without(panel, *names):
-    """The panel without some subjects; "token ids" takes those."""
+    """The pair without some subjects; "token ids" takes those."""
     subjects = {name: pair for name, pair in panel.subjects.items() if name not in names}
     return language_pairs.replace(
         panel, subjects=subjects, tokens=None if "token ids" in names else panel.tokens
@@ -702,9 +702,9 @@ def test_a_signal_that_some_re_rounding_loses_is_inconclusive(claim, rng, monkey
     monkeypatch.setattr(accumulation, "planted_stacks", lambda *_, **__: {})  # not looked at here
     monkeypatch.setattr(descent, "_N_SHARES", 100)
     signal, experiment = EXPERIMENTS[claim]
-    panel = language_pairs.simulated_panel(signal, 1.0, rng=rng, n_scenarios=30, n_draws=2)
+    panel = language_pairs.simulated_pair(signal, 1.0, rng=rng, n_scenarios=30, n_draws=2)
     kept = tuple(s + 0.01 * rng.standard_normal(s.shape) for s in panel.subjects[language_pairs.TRAINED])
-    lost = language_pairs.simulated_panel(signal, 0.0, rng=rng, n_scenarios=30, n_draws=2).subjects[
+    lost = language_pairs.simulated_pair(signal, 0.0, rng=rng, n_scenarios=30, n_draws=2).subjects[
         language_pairs.TRAINED
     ]
 
@@ -726,7 +726,7 @@ def test_a_signal_that_some_re_rounding_loses_is_inconclusive(claim, rng, monkey
 def test_accumulation_that_some_re_rounding_loses_is_inconclusive(rng, monkeypatch):
     monkeypatch.setattr(descent, "_N_SHARES", 2000)
     claim, stack = "theorem_2_accumulation", accumulation._shrinking_stack
-    panel = language_pairs.simulated_panel("scenarios", 0.0, rng=rng)
+    panel = language_pairs.simulated_pair("scenarios", 0.0, rng=rng)
     diluted, shrunk = (
         stack(len(panel.scenario), shrink, rng=rng, quiet=quiet, dim=256)
         for shrink, quiet in ((0.0, False), (0.12, True))

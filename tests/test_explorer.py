@@ -26,16 +26,16 @@ def pairs():
     made = {"zh": 1.0, "sw": 0.0}
     size = {**SIZE, "n_layers": 3, "dim": 16}
     return {
-        code: replace(language_pairs.simulated_panel("scenarios", share, rng=rng, **size), language=code)
+        code: replace(language_pairs.simulated_pair("scenarios", share, rng=rng, **size), language=code)
         for code, share in made.items()
     }
 
 
-def cosines(panel, layer, center):
+def cosines(pair, layer, center):
     """(n, n) cosines of all items of both languages at a layer, in loops."""
-    x, y = (s[layer] for s in panel.subjects[language_pairs.TRAINED])
+    x, y = (s[layer] for s in pair.subjects[language_pairs.TRAINED])
     if center:
-        x, y = (s - s[panel.discovery].mean(0) for s in (x, y))
+        x, y = (s - s[pair.discovery].mean(0) for s in (x, y))
     return np.array([[a @ b / np.sqrt((a @ a) * (b @ b)) for b in y] for a in x])
 
 
@@ -54,9 +54,9 @@ def data_of(html):
 def test_explorer_neighbours_are_those_of_brute_force(pairs, corpus, center):
     found = explorer(pairs, corpus, center=center).data["found"]
     assert list(found) == ["zh", "sw"]
-    for code, panel in pairs.items():
+    for code, pair in pairs.items():
         for layer in range(4):
-            scores = cosines(panel, layer, center)
+            scores = cosines(pair, layer, center)
             for direction, one in enumerate((scores, scores.T)):
                 shown = {name: np.array(v[layer]) for name, v in found[code][direction].items()}
                 np.testing.assert_array_equal(shown["nearest"], one.argmax(1))

@@ -6,7 +6,7 @@ import pytest
 from zspace.errors import ParameterError
 from zspace.evidence import claims
 from zspace.evidence.alignment_depth import language_depth as depths
-from zspace.evidence.language_pairs import TRAINED, simulated_panel
+from zspace.evidence.language_pairs import TRAINED, simulated_pair
 from zspace.sources import languages
 
 CODES = ("ru", "es", "de", "ja", "zh", "bn", "sw")
@@ -83,11 +83,9 @@ def test_partial_correlations_leave_out_what_is_not_known(rng):
 def measured():
     rng = np.random.default_rng(1)
     share = {"es": 1.0, "de": 1.0, "zh": 1.0, "sw": 0.0}
-    panels = {
-        k: simulated_panel("scenarios", v, rng=rng, n_scenarios=24, n_draws=3) for k, v in share.items()
-    }
-    panels = {k: type(p)(**{**vars(p), "language": k}) for k, p in panels.items()}
-    return panels, depths.language_depth(panels, "en", rng=rng)
+    pairs = {k: simulated_pair("scenarios", v, rng=rng, n_scenarios=24, n_draws=3) for k, v in share.items()}
+    pairs = {k: type(p)(**{**vars(p), "language": k}) for k, p in pairs.items()}
+    return pairs, depths.language_depth(pairs, "en", rng=rng)
 
 
 def test_planted_languages_have_a_depth_and_others_are_censored(measured):
@@ -106,15 +104,15 @@ def test_planted_languages_have_a_depth_and_others_are_censored(measured):
 
 
 def test_tables_are_complete(measured):
-    panels, found = measured
+    pairs, found = measured
     assert found.curves.groupby("language").size().eq(7).all()
     assert set(found.associations["proxy"]) == set(languages.PROXIES)
-    compared = depths.definitions_of(panels["es"], rng=np.random.default_rng(0))
+    compared = depths.definitions_of(pairs["es"], rng=np.random.default_rng(0))
     assert compared["valid"].any()
     assert (~compared["valid"]).any()
 
 
 def test_languages_that_nothing_is_known_of_are_refused(measured, rng):
-    panels, _ = measured
+    pairs, _ = measured
     with pytest.raises(ParameterError, match="xx"):
-        depths.language_depth({**panels, "xx": panels["es"]}, "en", rng=rng)
+        depths.language_depth({**pairs, "xx": pairs["es"]}, "en", rng=rng)

@@ -7,7 +7,7 @@ import pytest
 from zspace.errors import ParameterError
 from zspace.evidence import claims, study
 from zspace.evidence.cointegration import layer_time
-from zspace.evidence.language_pairs import TRAINED, Panel
+from zspace.evidence.language_pairs import TRAINED, LanguagePair
 from zspace.measures import layer_maps
 from zspace.series import cointegration
 
@@ -24,9 +24,9 @@ def embed(series, rng, walks=False):
     return np.swapaxes(np.concatenate([series, other], -1) @ mixing, 0, 1)
 
 
-def panel(pair, rng, walks=False) -> Panel:
+def panel(pair, rng, walks=False) -> LanguagePair:
     x, y = (embed(s, rng, walks) for s in pair)
-    return Panel(
+    return LanguagePair(
         language="simulated",
         subjects={TRAINED: (x, y), "random-0": (x, embed(rng.standard_normal(pair[1].shape).cumsum(1), rng))},
         scenario=SCENARIO.astype(str),
@@ -99,7 +99,7 @@ def test_controls_are_judged_as_what_they_are(rng):
 def test_scores_are_those_of_the_brute_force(rng):
     """Least squares of each fold written out, problem by problem."""
     one = panel(own_maps(rng), rng)
-    series = layer_time.panel_series(one, one.subjects[TRAINED], 1)
+    series = layer_time.pair_series(one, one.subjects[TRAINED], 1)
     test = np.flatnonzero(one.confirmation)
     scores = layer_maps.score_maps(tuple(s[test] for s in series), one.scenario[test])
     stacked = np.concatenate(series, -1)
@@ -135,10 +135,10 @@ def gap_series(rng, speeds, n_scenarios, n_draws=4):
     return tuple(np.moveaxis(np.array(made), 0, 2))
 
 
-def bare(n_scenarios, n_draws=4) -> Panel:
+def bare(n_scenarios, n_draws=4) -> LanguagePair:
     scenario = np.repeat(np.arange(n_scenarios), n_draws)
     names = scenario.astype(str)
-    return Panel("simulated", {}, names, names, scenario < n_scenarios // 3, None)
+    return LanguagePair("simulated", {}, names, names, scenario < n_scenarios // 3, None)
 
 
 def time_evidence(one, series, rng):
@@ -236,5 +236,5 @@ def test_a_language_turned_in_its_space_changes_nothing(rng):
     one = panel(one_map(rng), rng)
     x, y = one.subjects[TRAINED]
     turned = replace(one, subjects={**one.subjects, TRAINED: (x * np.geomspace(1, 9, WIDTH), y)})
-    a, b = (layer_time.panel_series(p, p.subjects[TRAINED], 1) for p in (one, turned))
+    a, b = (layer_time.pair_series(p, p.subjects[TRAINED], 1) for p in (one, turned))
     np.testing.assert_allclose(np.abs(a[0]), np.abs(b[0]), rtol=1e-6, atol=1e-8)

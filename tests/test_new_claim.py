@@ -6,7 +6,7 @@ import new_claim
 import numpy as np
 import pytest
 from zspace.evidence import claims
-from zspace.evidence.language_pairs import PLANTED, RANDOM_BLOCKS, simulated_panel
+from zspace.evidence.language_pairs import PLANTED, RANDOM_BLOCKS, simulated_pair
 from zspace.evidence.rules import validate
 
 
@@ -18,7 +18,7 @@ def known(monkeypatch):
 
 
 def pairs(share, seed):
-    return {"zh": simulated_panel("scenarios", share, rng=np.random.default_rng(seed), dim=8)}
+    return {"zh": simulated_pair("scenarios", share, rng=np.random.default_rng(seed), dim=8)}
 
 
 def found(share, seed):

@@ -42,7 +42,7 @@ SECTIONS = (
     "What this shows",
 )
 # Calls that read texts or hidden states: those of a notebook's lab, and what they call.
-DATA_CALLS = {"load", "open_pairs", "open_others", "open_panels", "open_if_there", "open_states"}
+DATA_CALLS = {"load", "open_pairs", "open_others", "open_if_there", "open_states"}
 DATA_CALLS |= {"ensure", "states", "traces", "random_twin", "twin"}
 # A decimal fraction or a percentage, as prose writes a bound: .10, 0.05, 5 %.
 FRACTION = re.compile(r"(?<![\w.])(\d*\.\d+)|(?<![\w.])(\d+(?:\.\d+)?)\s?\\?%")
@@ -192,7 +192,9 @@ def test_notebook_outputs_are_small_and_name_no_machine(path):
                 text = data if isinstance(data, str) else json.dumps(data)
                 size = len(base64.b64decode(text)) if kind == "image/png" else len(text)
                 assert size <= FIGURE_BYTES, f"{kind} of {size} bytes in {cell.source!r}"
-                assert kind == "image/png" or not ABSOLUTE_PATH.search(text), cell.source
+                # arrays of a figure are base64, whose slashes may look like a path
+                words = re.sub(r'"bdata": "[^"]*"', "", text)
+                assert kind == "image/png" or not ABSOLUTE_PATH.search(words), cell.source
             assert not ABSOLUTE_PATH.search(output.get("text", "")), cell.source
 
 

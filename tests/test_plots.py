@@ -22,7 +22,7 @@ def pairs():
     shares = {"zh": 1.0, "fr": 1.0, "sw": 0.0}
     return {
         language: language_pairs.replace(
-            language_pairs.simulated_panel("scenarios", share, rng=rng), language=language
+            language_pairs.simulated_pair("scenarios", share, rng=rng), language=language
         )
         for language, share in shares.items()
     }

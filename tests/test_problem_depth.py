@@ -1,4 +1,4 @@
-"""Prediction 4 on simulated panels: planted losses are found, nothing is found where nothing is."""
+"""Prediction 4 on simulated pairs: planted losses are found, nothing is found where nothing is."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -11,31 +11,31 @@ from zspace.errors import ParameterError
 from zspace.evidence import claims
 from zspace.evidence.alignment_depth import problem_depth
 from zspace.evidence.alignment_depth.activity import PERMUTED_LEVELS
-from zspace.evidence.language_pairs import PLANTED, TRAINED, simulated_panel
+from zspace.evidence.language_pairs import PLANTED, TRAINED, simulated_pair
 from zspace.states.generation import recordings
 
 N_SCENARIOS, N_LEVELS = 24, 3
 
 
 @pytest.fixture(scope="module")
-def panel():
+def pair():
     draws = {"n_scenarios": N_SCENARIOS, "n_draws": N_LEVELS}
-    return simulated_panel("scenarios", 1.0, rng=np.random.default_rng(1), **draws)
+    return simulated_pair("scenarios", 1.0, rng=np.random.default_rng(1), **draws)
 
 
 @pytest.fixture(scope="module")
-def items(panel):
-    n = len(panel.scenario)
+def items(pair):
+    n = len(pair.scenario)
     columns = {
         "item": np.arange(n).astype(str),
-        "category": np.where(panel.scenario.astype(int) < 12, "a", "b"),
+        "category": np.where(pair.scenario.astype(int) < 12, "a", "b"),
     }
     return pd.DataFrame({**columns, "difficulty": np.tile([1, 2, 3], N_SCENARIOS)})
 
 
 @pytest.fixture(scope="module")
-def result(panel, items):
-    return problem_depth.problem_depth({"simulated": panel}, items, rng=np.random.default_rng(2))
+def result(pair, items):
+    return problem_depth.problem_depth({"simulated": pair}, items, rng=np.random.default_rng(2))
 
 
 def test_only_the_planted_loss_is_supported(result):
@@ -47,29 +47,29 @@ def test_only_the_planted_loss_is_supported(result):
     assert slopes.loc[PERMUTED_LEVELS, "low"] < 0 < slopes.loc[PERMUTED_LEVELS, "high"]
 
 
-def test_a_model_that_loses_is_supported_and_one_that_gains_refuted(panel, items, rng):
+def test_a_model_that_loses_is_supported_and_one_that_gains_refuted(pair, items, rng):
     levels = items["difficulty"].to_numpy()
-    planted = problem_depth.subjects_of(panel, levels, rng)[PLANTED]
+    planted = problem_depth.subjects_of(pair, levels, rng)[PLANTED]
     for order, verdict in ((levels, "supported"), (4 - levels, "refuted")):
-        blurred = problem_depth.subjects_of(panel, order, rng)[PLANTED]
-        changed = {**panel.subjects, TRAINED: blurred}
-        other = type(panel)(**{**vars(panel), "subjects": changed})
+        blurred = problem_depth.subjects_of(pair, order, rng)[PLANTED]
+        changed = {**pair.subjects, TRAINED: blurred}
+        other = type(pair)(**{**vars(pair), "subjects": changed})
         found = problem_depth.problem_depth({"simulated": other}, items, rng=rng)
         assert claims.evaluate(problem_depth.CLAIM, found.evidence[0]).as_corrected == verdict
     assert planted[0].shape == planted[1].shape
 
 
-def test_tables_cover_items_levels_and_layers(result, panel):
-    n_twins = len(panel.twins)
-    assert len(result.areas) == (1 + n_twins) * panel.confirmation.sum()
-    assert len(result.margins) == (1 + n_twins) * N_LEVELS * len(panel.subjects[TRAINED][0])
+def test_tables_cover_items_levels_and_layers(result, pair):
+    n_twins = len(pair.twins)
+    assert len(result.areas) == (1 + n_twins) * pair.confirmation.sum()
+    assert len(result.margins) == (1 + n_twins) * N_LEVELS * len(pair.subjects[TRAINED][0])
     trained = result.areas[result.areas["subject"] == TRAINED]
     by_layer = result.margins[result.margins["subject"] == TRAINED].groupby("level")["margin"].mean()
     np.testing.assert_allclose(trained.groupby("level")["area"].mean(), by_layer, atol=1e-12)
 
 
-def test_sensitivity_has_a_row_per_choice_and_category(panel, items):
-    table = problem_depth.sensitivity({"simulated": panel}, items, {"simulated": panel})
+def test_sensitivity_has_a_row_per_choice_and_category(pair, items):
+    table = problem_depth.sensitivity({"simulated": pair}, items, {"simulated": pair})
     assert table.index.get_level_values("choice").tolist()[-2:] == ["category a", "category b"]
     primary, same = (
         table.loc[c, "simulated"] for c in ("primary: mean over all layers", "padded with sentences")
@@ -78,15 +78,15 @@ def test_sensitivity_has_a_row_per_choice_and_category(panel, items):
     assert (table["low"] < table["high"]).all()
 
 
-def test_one_level_is_refused(panel, items, rng):
+def test_one_level_is_refused(pair, items, rng):
     with pytest.raises(ParameterError, match="every scenario at each"):
-        problem_depth.problem_depth({"simulated": panel}, items.assign(difficulty=1), rng=rng)
+        problem_depth.problem_depth({"simulated": pair}, items.assign(difficulty=1), rng=rng)
 
 
-def test_slope_on_generation_length_is_found_where_it_is_planted(panel, items, tmp_path, monkeypatch, rng):
+def test_slope_on_generation_length_is_found_where_it_is_planted(pair, items, tmp_path, monkeypatch, rng):
     levels = items["difficulty"].to_numpy()
-    blurred = problem_depth.subjects_of(panel, levels, rng)[PLANTED]
-    harder = type(panel)(**{**vars(panel), "subjects": {**panel.subjects, TRAINED: blurred}})
+    blurred = problem_depth.subjects_of(pair, levels, rng)[PLANTED]
+    harder = type(pair)(**{**vars(pair), "subjects": {**pair.subjects, TRAINED: blurred}})
     texts = SimpleNamespace(items=items)
     monkeypatch.setattr(problem_depth.corpora, "load", lambda *_, **__: texts)
     written = items.assign(language="de", looping=False, stopped="text", n_steps=40 * 1.3**levels)
@@ -95,7 +95,7 @@ def test_slope_on_generation_length_is_found_where_it_is_planted(panel, items, t
     path = tmp_path / "r.npz"
 
     def found(pairs, outcomes):
-        monkeypatch.setattr(problem_depth, "open_panels", lambda *_, **__: {"de": pairs})
+        monkeypatch.setattr(problem_depth, "open_pairs", lambda *_, **__: {"de": pairs})
         recordings.save(replace(made, outcomes=outcomes, about=about), path)
         return problem_depth.by_generation_length("m", str(path), ["de"], rng=rng).loc["de"]
 

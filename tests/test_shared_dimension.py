@@ -1,4 +1,4 @@
-"""dim Z on simulated panels: planted dimensions are found and counted, nothing is where nothing is shared."""
+"""dim Z on simulated pairs: planted dimensions are found and counted, nothing is where nothing is shared."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ from zspace.evidence.shared_subspace import known_dimension, shared_dimension
 
 def panel(rng, n_shared=0, **size):
     """Independent walks, and `n_shared` coordinates added to both languages of the trained model."""
-    one = language_pairs.simulated_panel("scenarios", 0.0, rng=rng, n_layers=5, **size)
+    one = language_pairs.simulated_pair("scenarios", 0.0, rng=rng, n_layers=5, **size)
     if n_shared:
         planted = shared_dimension.plant_dimensions(
             one.subjects[TRAINED], one.scenario, rng=rng, n_shared=n_shared, strength=2.0

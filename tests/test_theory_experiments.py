@@ -8,7 +8,7 @@ from zspace import theory
 from zspace.evidence import claims, error_rates
 from zspace.evidence.agreement_spectrum import agreement, gauge
 from zspace.evidence.double_suppression import linear_nets, models
-from zspace.evidence.language_pairs import SHUFFLED, TRAINED, simulated_panel
+from zspace.evidence.language_pairs import SHUFFLED, TRAINED, simulated_pair
 from zspace.evidence.rules import INCONCLUSIVE, NOT_TESTABLE, PROVED, REFUTED, SUPPORTED, Evidence
 from zspace.measures.subspaces import split_contributions
 
@@ -118,8 +118,8 @@ def test_order_of_contributions_turns_with_the_target():
 
 
 def known_panel(log_gain_ratio, rng, n_scenarios=30, n_draws=4):
-    """A panel of unrelated twins whose trained model is a stack of known answer."""
-    panel = simulated_panel("scenarios", 0.0, rng=rng, n_scenarios=n_scenarios, n_draws=n_draws)
+    """A pair of unrelated twins whose trained model is a stack of known answer."""
+    panel = simulated_pair("scenarios", 0.0, rng=rng, n_scenarios=n_scenarios, n_draws=n_draws)
     pair = theory.suppression_stack(len(panel.scenario), log_gain_ratio=log_gain_ratio, rng=rng, noise=0.3)
     shuffled = (pair[0], pair[1][:, rng.permutation(len(panel.scenario))])
     return dataclasses.replace(panel, subjects={**panel.subjects, TRAINED: pair, SHUFFLED: shuffled})
@@ -143,7 +143,7 @@ def test_reversed_suppression_is_refuted(rng):
 
 def test_unrelated_languages_are_never_suppressed_twice(rng):
     for stream in rng.spawn(3):
-        found, _ = judged(simulated_panel("scenarios", 0.0, rng=stream), stream)
+        found, _ = judged(simulated_pair("scenarios", 0.0, rng=stream), stream)
         assert found.as_corrected == NOT_TESTABLE
         assert "precondition not met: held out agreement" in found.as_corrected_reason
 
@@ -166,7 +166,7 @@ def test_contributions_that_know_nothing_of_z_are_neither_supported_nor_refuted(
     """Estimated directions alone give them a gain gap; surrogates of their kind keep it from refuting."""
     gaps, verdicts = [], []
     for stream in rng.spawn(8):
-        panel = simulated_panel("scenarios", 0.0, rng=stream)
+        panel = simulated_pair("scenarios", 0.0, rng=stream)
         pair = realistic_stack(stream, isotropic=True)
         shuffled = (pair[0], pair[1][:, stream.permutation(120)])
         twins = {n: tuple(s[:4] for s in p) for n, p in panel.subjects.items()}

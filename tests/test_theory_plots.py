@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from zspace import theory
 from zspace.evidence.agreement_spectrum import figures
+from zspace.evidence.double_suppression import figures as suppression_figures
 from zspace.evidence.language_pairs import TRAINED
 from zspace.evidence.rules import REFUTED, SUPPORTED
 
@@ -64,7 +65,7 @@ def test_layer_spectra_draws_trained_sizes_on_the_closed_form():
         for i, r in enumerate(rho)
         for size in [abs(sign - r ** (1 / (2 * depth)))]
     ]
-    figure = figures.layer_spectra(pd.DataFrame(rows))
+    figure = suppression_figures.layer_spectra(pd.DataFrame(rows))
     trained = [t for t in figure.data if t.mode == "markers"]
     curves = [t for t in figure.data if t.name.startswith("closed form")]
     for points, curve in zip(trained, curves, strict=True):
@@ -74,7 +75,7 @@ def test_layer_spectra_draws_trained_sizes_on_the_closed_form():
 
 def test_rotation_curve_states_both_ends():
     table = pd.DataFrame({"angle": [90, 0, 45], "spearman": [0.8, -1.0, 0.1]})
-    assert "from -1.00 to +0.80" in title(figures.rotation_curve(table))
+    assert "from -1.00 to +0.80" in title(suppression_figures.rotation_curve(table))
 
 
 @pytest.fixture
@@ -92,11 +93,12 @@ def curves():
 
 
 def test_split_curves_names_the_supported_languages(curves):
-    figure = figures.split_curves(curves, {"zh": SUPPORTED, "sw": REFUTED})
+    figure = suppression_figures.split_curves(curves, {"zh": SUPPORTED, "sw": REFUTED})
     assert title(figure).endswith("beyond every control: zh")
-    assert title(figures.split_curves(curves, {"zh": REFUTED, "sw": REFUTED})).endswith("no language")
+    none = suppression_figures.split_curves(curves, {"zh": REFUTED, "sw": REFUTED})
+    assert title(none).endswith("no language")
 
 
 def test_quality_curves_counts_the_layers(curves):
-    figure = figures.quality_curves(curves)
+    figure = suppression_figures.quality_curves(curves)
     assert title(figure) == "Layers whose q̃ is lower in Z: zh 75%, sw 0%"

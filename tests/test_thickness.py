@@ -5,7 +5,7 @@ import pytest
 from zspace.evidence import claims
 from zspace.evidence.bridges import bridging
 from zspace.evidence.cointegration import figures, thickness
-from zspace.evidence.language_pairs import TRAINED, Panel
+from zspace.evidence.language_pairs import TRAINED, LanguagePair
 
 N_SCENARIOS, N_DRAWS, LAYERS, WIDTH = 32, 4, 10, 16
 SCENARIO = np.repeat(np.arange(N_SCENARIOS), N_DRAWS)
@@ -22,7 +22,7 @@ def panels_of(states, anchor="z"):
     made = {}
     for name, y in states.items():
         if name != anchor:
-            made[name] = Panel(
+            made[name] = LanguagePair(
                 language=name,
                 subjects={TRAINED: (states[anchor], y)},
                 scenario=SCENARIO.astype(str),

@@ -29,7 +29,7 @@ def shown():
     texts = {code: (MARKUP, *rows[1:]) for code, rows in corpus.texts.items()}
     size = {**SIZE, "n_layers": 3, "dim": 16}
     pairs = {
-        code: replace(language_pairs.simulated_panel("scenarios", share, rng=rng, **size), language=code)
+        code: replace(language_pairs.simulated_pair("scenarios", share, rng=rng, **size), language=code)
         for code, share in (("zh", 1.0), ("sw", 0.0))
     }
     return explorer(pairs, replace(corpus, texts=texts))

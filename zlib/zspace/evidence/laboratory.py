@@ -18,7 +18,7 @@ from ..sources.corpora import Corpus
 from . import claims, error_rates, language_pairs, tables, theme
 from .claims import OperatingCharacteristic, Verdict
 from .error_rates import Worlds
-from .language_pairs import Panel
+from .language_pairs import LanguagePair
 
 # parameters of a notebook that choose its texts, as `corpora.load` names them
 _TEXTS = ("version", "n_scenarios", "n_draws", "difficulty", "padding", "seed", "n_items", "block")
@@ -40,14 +40,14 @@ class Lab:
         codes = changes.pop("languages", None) or self.parameters["languages"].split(",")
         return corpora.load(self.parameters["corpus"], codes, **{**given, **changes})
 
-    def open_pairs(self, texts: Corpus, kinds: Sequence[str] = (), **options) -> dict[str, Panel]:
+    def open_pairs(self, texts: Corpus, kinds: Sequence[str] = (), **options) -> dict[str, LanguagePair]:
         """Every language beside the anchor with all controls, or with those of some kinds ("random", ...)."""
         wanted = language_pairs.variants(self.parameters.get("n_re_rounded", 0))
         kept = [v for v in wanted if not kinds or v.kind in ("trained", "re-rounded", *kinds)]
         options = {"rng": self.rng["pairs"], "variants": kept, "progress": False, **options}
-        return language_pairs.open_panels(self.parameters["model"], texts, **options)
+        return language_pairs.open_pairs(self.parameters["model"], texts, **options)
 
-    def open_others(self, texts: Corpus, **options) -> dict[str, Panel]:
+    def open_others(self, texts: Corpus, **options) -> dict[str, LanguagePair]:
         """Pairs of other texts, or pooled otherwise, for a row of a sensitivity table; none if not there."""
         options = {"rng": self.rng["other pairs"], "progress": False, **options}
         return language_pairs.open_if_there(self.parameters["model"], texts, **options)
@@ -67,7 +67,7 @@ class Lab:
         verdicts: Sequence[Verdict],
         *,
         texts: Corpus | None = None,
-        pairs: Mapping[str, Panel] = MappingProxyType({}),
+        pairs: Mapping[str, LanguagePair] = MappingProxyType({}),
         operating: OperatingCharacteristic | None = None,
         corpus: str = _ANY,
         scope: Mapping[str, object] = MappingProxyType({}),

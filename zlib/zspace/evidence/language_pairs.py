@@ -1,10 +1,10 @@
 """A language pair as the model and all of its controls see it.
 
-A `Panel` holds, for one pair (anchor, language), the hidden states x, y (L+1, n, d) of every
+A `LanguagePair` holds, for one pair (anchor, language), the hidden states x, y (L+1, n, d) of every
 *subject*: the trained model, its baselines, the trained states with their pairing shuffled, a planted
 signal, and the model with its quantised weights re-rounded. Row i of x and y is the same item everywhere,
-layer 0 the embedding output, layer L the last block's output. `open_panels` opens them by `states.subjects`,
-`simulated_panel` makes them from a world with a known answer.
+layer 0 the embedding output, layer L the last block's output. `open_pairs` opens them by `states.subjects`,
+`simulated_pair` makes them from a world with a known answer.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ from ..sources.models import Subject, kind_of
 from ..states import subjects
 
 SEEDS = (0, 1, 2)
-# The model and the baselines that every claim on a model is held against, and their names in a panel.
+# The model and the baselines that every claim on a model is held against, and their names in a pair.
 VARIANTS = (
     Subject(),
     *(Subject("random", seed) for seed in SEEDS),
@@ -37,7 +37,7 @@ Pair = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
-class Panel:
+class LanguagePair:
     """States of one language pair under every subject.
 
     `subjects` maps a subject's name to (x, y), each (L+1, n, d); `scenario` (n,) labels items,
@@ -82,11 +82,11 @@ class Panel:
 
 
 def variants(n_re_rounded: int = 0) -> tuple[Subject, ...]:
-    """VARIANTS, and the model re-rounded that many times (`open_panels` leaves out what a model lacks)."""
+    """VARIANTS, and the model re-rounded that many times (`open_pairs` leaves out what a model lacks)."""
     return (*VARIANTS, *(Subject("re-rounded", seed) for seed in range(n_re_rounded)))
 
 
-def open_panels(
+def open_pairs(
     model: str,
     corpus: Corpus,
     *,
@@ -96,7 +96,7 @@ def open_panels(
     variants: Sequence[Subject] = VARIANTS,
     together: Sequence[str] = (),
     progress: bool = True,
-) -> dict[str, Panel]:
+) -> dict[str, LanguagePair]:
     """Every language of a corpus paired with its first one (the anchor).
 
     `pooling` and the poolings captured `together` with it, and which variants exist: see
@@ -117,7 +117,7 @@ def open_panels(
     panels = {}
     for language in others:
         pairs = {one.name: _pair(states, pooling, anchor, language) for one, states in found.items()}
-        panel = Panel(
+        pair = LanguagePair(
             language=language,
             subjects=pairs,
             scenario=corpus.items["scenario"].to_numpy(str),
@@ -127,35 +127,35 @@ def open_panels(
             has_scenarios=corpus.has_scenarios,
             texts=tuple(corpus.texts[one] for one in (anchor, language)),
         )
-        panels[language] = with_controls(from_layer(panel, first_layer), rng=streams[language])
+        panels[language] = with_controls(from_layer(pair, first_layer), rng=streams[language])
     return panels
 
 
-def open_if_there(model: str, corpus: Corpus, **options) -> dict[str, Panel]:
-    """`open_panels`, or nothing where there is no pair, or nobody saved these states (sensitivity rows)."""
+def open_if_there(model: str, corpus: Corpus, **options) -> dict[str, LanguagePair]:
+    """`open_pairs`, or nothing where there is no pair, or nobody saved these states (sensitivity rows)."""
     if len(corpus.languages) < 2:
         return {}
     try:
-        return open_panels(model, corpus, **options)
+        return open_pairs(model, corpus, **options)
     except AbsentStatesError:
         return {}
 
 
-def with_controls(panel: Panel, *, rng: np.random.Generator) -> Panel:
+def with_controls(pair: LanguagePair, *, rng: np.random.Generator) -> LanguagePair:
     """Add the shuffled pairing and the planted signal, both made from the trained states.
 
     The shuffle permutes y within strata of length and own token overlap, so that what length and
     shared tokens alone give is still there. The planted signal starts from that shuffle and adds to
     both languages a direction per scenario (`plant_scenarios`). Without token ids there are neither.
     """
-    if panel.tokens is None:
-        return panel
+    if pair.tokens is None:
+        return pair
     shuffle, plant = rng.spawn(2)
-    x, y = panel.subjects[TRAINED]
-    permutation = stratified_permutations(length_overlap_strata(panel), n_shuffles=1, rng=shuffle)[0]
+    x, y = pair.subjects[TRAINED]
+    permutation = stratified_permutations(length_overlap_strata(pair), n_shuffles=1, rng=shuffle)[0]
     shuffled = (x, y[:, permutation])
-    added = {SHUFFLED: shuffled, PLANTED: plant_scenarios(shuffled, panel.scenario, rng=plant)}
-    return replace(panel, subjects={**panel.subjects, **added})
+    added = {SHUFFLED: shuffled, PLANTED: plant_scenarios(shuffled, pair.scenario, rng=plant)}
+    return replace(pair, subjects={**pair.subjects, **added})
 
 
 def plant_scenarios(
@@ -196,14 +196,14 @@ def spread(states: np.ndarray) -> np.ndarray:
     return np.sqrt((centred**2).sum(-1).mean(1))[:, None, None]
 
 
-def length_overlap_strata(panel: Panel) -> np.ndarray:
+def length_overlap_strata(pair: LanguagePair) -> np.ndarray:
     """(n,) labels: thirds of the pair's summed token count, each halved by its items' own overlap.
 
     Equal values are never parted, and a half of fewer than four items is not split off.
     """
-    length = np.add(*panel.lengths())
+    length = np.add(*pair.lengths())
     strata = 2 * np.searchsorted(np.quantile(length, [1 / 3, 2 / 3]), length)
-    overlap = own_overlap(panel)
+    overlap = own_overlap(pair)
     for stratum in np.unique(strata):
         rows = strata == stratum
         upper = rows & (overlap > np.median(overlap[rows]))
@@ -212,14 +212,14 @@ def length_overlap_strata(panel: Panel) -> np.ndarray:
     return strata
 
 
-def own_overlap(panel: Panel) -> np.ndarray:
+def own_overlap(pair: LanguagePair) -> np.ndarray:
     """(n,) Jaccard overlap of the token sets of an item and its translation."""
-    sets = [[set(row[row >= 0].tolist()) for row in ids] for ids in panel.tokens]
+    sets = [[set(row[row >= 0].tolist()) for row in ids] for ids in pair.tokens]
     return np.array([len(a & b) / max(1, len(a | b)) for a, b in zip(*sets, strict=True)])
 
 
-def from_layer(panel: Panel, first: int) -> Panel:
-    """The panel without its layers below `first`.
+def from_layer(panel: LanguagePair, first: int) -> LanguagePair:
+    """The pair without its layers below `first`.
 
     The last token's embedding is often one and the same for all items (a question mark): such a layer
     has no direction to compare.
@@ -227,8 +227,8 @@ def from_layer(panel: Panel, first: int) -> Panel:
     return replace(panel, subjects={n: tuple(s[first:] for s in pair) for n, pair in panel.subjects.items()})
 
 
-def standardised(panel: Panel) -> Panel:
-    """The panel with every dimension divided by its standard deviation over the discovery items.
+def standardised(panel: LanguagePair) -> LanguagePair:
+    """The pair with every dimension divided by its standard deviation over the discovery items.
 
     A few outlier dimensions can hold most of the variance of a residual stream, and with it of every
     cosine and distance; this measure gives all dimensions the same weight.
@@ -239,30 +239,30 @@ def standardised(panel: Panel) -> Panel:
     return replace(panel, subjects=subjects)
 
 
-def surface_table(panels: Mapping[str, Panel]) -> pd.DataFrame:
+def surface_table(pairs: Mapping[str, LanguagePair]) -> pd.DataFrame:
     """What can be seen of each pair without a model: items, scenarios, token counts, shared tokens."""
     rows = {}
-    for language, panel in panels.items():
+    for language, pair in pairs.items():
         rows[language] = {
-            "items": len(panel.scenario),
-            "scenarios": len(np.unique(panel.scenario)),
-            "confirmation scenarios": len(np.unique(panel.scenario[panel.confirmation])),
+            "items": len(pair.scenario),
+            "scenarios": len(np.unique(pair.scenario)),
+            "confirmation scenarios": len(np.unique(pair.scenario[pair.confirmation])),
         }
-        if panel.tokens is None:
+        if pair.tokens is None:
             continue
-        a, b = panel.lengths()
+        a, b = pair.lengths()
         rows[language] |= {
             "tokens, anchor": a.mean(),
             "tokens": b.mean(),
             "correlation of lengths": np.corrcoef(a, b)[0, 1],
-            "own token overlap": own_overlap(panel).mean(),
+            "own token overlap": own_overlap(pair).mean(),
         }
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def scope(corpus: Corpus, panels: Mapping[str, Panel]) -> dict:
+def scope(corpus: Corpus, pairs: Mapping[str, LanguagePair]) -> dict:
     """What a verdict on a corpus is about, for the ledger."""
-    rounded = max((len(panel.re_rounded) for panel in panels.values()), default=0)
+    rounded = max((len(pair.re_rounded) for pair in pairs.values()), default=0)
     return {
         "corpus": corpus.name,
         "version": corpus.version,
@@ -275,7 +275,7 @@ def scope(corpus: Corpus, panels: Mapping[str, Panel]) -> dict:
     }
 
 
-def simulated_panel(
+def simulated_pair(
     signal: str,
     share: float,
     *,
@@ -284,8 +284,8 @@ def simulated_panel(
     n_draws: int = 4,
     n_layers: int = 6,
     dim: int = 32,
-) -> Panel:
-    """A panel whose trained model shares something across languages in a fraction of its scenarios.
+) -> LanguagePair:
+    """A pair whose trained model shares something across languages in a fraction of its scenarios.
 
     `signal` is "scenarios" (as `plant_scenarios`) or "updates" (as `plant_updates`). All subjects
     are independent noise walks with a language offset; only the trained one carries the signal, in
@@ -305,7 +305,7 @@ def simulated_panel(
     made[TRAINED] = tuple(np.where(rows, a, b) for a, b in zip(planted, pair, strict=True))
     discovery = np.zeros(n_scenarios, bool)
     discovery[choice.permutation(n_scenarios)[: n_scenarios // 3]] = True
-    panel = Panel(
+    panel = LanguagePair(
         language="simulated",
         subjects=made,
         scenario=scenario,

@@ -19,7 +19,7 @@ from ..errors import ParameterError
 from ..measures.resampling import GroupDraws, Interval, draw_groups, interval_of
 from ..sources.models import kind_of
 from . import claims
-from .language_pairs import PLANTED, SHUFFLED, TRAINED, VARIANTS, Panel
+from .language_pairs import PLANTED, SHUFFLED, TRAINED, VARIANTS, LanguagePair
 from .rules import Control, Evidence
 from .statistics import Statistic
 
@@ -60,14 +60,14 @@ class Study:
     needs: tuple[str, ...] = ()
 
 
-def draw(pair: Panel, *, rng: np.random.Generator, n_resamples: int = N_RESAMPLES) -> GroupDraws:
+def draw(pair: LanguagePair, *, rng: np.random.Generator, n_resamples: int = N_RESAMPLES) -> GroupDraws:
     """Resamples of the confirmation scenarios of a pair."""
     return draw_groups(pair.scenario[pair.confirmation], n_resamples, rng=rng)
 
 
 def judge(
     study: Study,
-    pair: Panel,
+    pair: LanguagePair,
     measured: Measured,
     draws: GroupDraws,
     others: Mapping[str, Measured] = MappingProxyType({}),
@@ -116,7 +116,7 @@ def assemble(
     )
 
 
-def missing_subjects(study: Study, pair: Panel) -> list[str]:
+def missing_subjects(study: Study, pair: LanguagePair) -> list[str]:
     """Subjects that the rule of a study requires of the states, or the study itself, and the pair lacks."""
     from_states = {SHUFFLED, PLANTED, *(one.name for one in VARIANTS)}
     wanted = [name for name in claims.rule(study.claim)["rules"].get("required", ()) if name in from_states]
@@ -124,7 +124,7 @@ def missing_subjects(study: Study, pair: Panel) -> list[str]:
     return [*absent, "token ids"] if pair.tokens is None and absent else absent
 
 
-def require_scenarios(pair: Panel, least: int, why: str) -> None:
+def require_scenarios(pair: LanguagePair, least: int, why: str) -> None:
     """Raises ParameterError where a pair has fewer confirmation scenarios than a test needs."""
     found = len(np.unique(pair.scenario[pair.confirmation]))
     if found < least:
@@ -192,7 +192,8 @@ def standard_errors(measured: Sequence[Mapping[str, Values]]) -> dict[str, np.nd
 
 
 def compare_choices(
-    choices: Mapping[str, tuple[Mapping[str, Panel], Callable[[Panel], Mapping[str, float]]]], against: str
+    choices: Mapping[str, tuple[Mapping[str, LanguagePair], Callable[[LanguagePair], Mapping[str, float]]]],
+    against: str,
 ) -> pd.DataFrame:
     """Rows of a sensitivity table: one per choice, with the trained model and its highest control.
 
@@ -210,7 +211,7 @@ def compare_choices(
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def present(pair: Panel, *names: str) -> list[str]:
+def present(pair: LanguagePair, *names: str) -> list[str]:
     """Those of the names that are subjects of the pair."""
     return [name for name in names if name in pair.subjects]
 

@@ -22,7 +22,7 @@ from ...errors import ParameterError
 from ...measures import residual
 from ...measures.resampling import GroupDraws, Interval, draw_groups, interval_of, stratified_permutations
 from ..error_rates import Worlds, from_errors
-from ..language_pairs import PERMUTED, PLANTED, SHUFFLED, TRAINED, Panel, spread
+from ..language_pairs import PERMUTED, PLANTED, SHUFFLED, TRAINED, LanguagePair, spread
 from ..rules import Evidence
 from ..study import (
     N_RESAMPLES,
@@ -85,7 +85,7 @@ def pace_evidence(*, rng: np.random.Generator) -> tuple[Evidence, pd.DataFrame]:
 
 
 def activity_by_difficulty(
-    panels: Mapping[str, Panel], levels: np.ndarray, *, rng: np.random.Generator
+    pairs: Mapping[str, LanguagePair], levels: np.ndarray, *, rng: np.random.Generator
 ) -> ActivityResult:
     """Conjecture 5 on a model; `levels` (n,) is the difficulty of each item.
 
@@ -93,7 +93,7 @@ def activity_by_difficulty(
     """
     levels = np.asarray(levels)
     by_level, slopes, measured, evidence = [], [], [], []
-    for panel, stream in zip(panels.values(), rng.spawn(len(panels)), strict=True):
+    for panel, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True):
         require_levels(panel, levels)
         making, permuting, drawing = stream.spawn(3)
         draws = draw(panel, rng=drawing)
@@ -113,32 +113,34 @@ def activity_by_difficulty(
     return ActivityResult(pd.concat(by_level, ignore_index=True), pd.DataFrame(slopes), evidence, errors)
 
 
-def lengths_by_level(panels: Mapping[str, Panel], levels: np.ndarray) -> pd.DataFrame:
+def lengths_by_level(pairs: Mapping[str, LanguagePair], levels: np.ndarray) -> pd.DataFrame:
     """Mean number of tokens by level, of the anchor and of every language; empty without token ids."""
     columns = {}
-    for language, panel in panels.items():
-        if panel.tokens is not None:
-            anchor, own = panel.lengths()
+    for language, pair in pairs.items():
+        if pair.tokens is not None:
+            anchor, own = pair.lengths()
             columns |= {"anchor": anchor, language: own}
     return pd.DataFrame(columns).groupby(levels).mean().rename_axis("level") if columns else pd.DataFrame()
 
 
-def sensitivity(panels: Mapping[str, Panel], other: Mapping[str, Panel], levels: np.ndarray) -> pd.DataFrame:
+def sensitivity(
+    pairs: Mapping[str, LanguagePair], other: Mapping[str, LanguagePair], levels: np.ndarray
+) -> pd.DataFrame:
     """Slopes of the trained model and its highest random-weight baseline under other choices.
 
     `other` holds pairs of the same items under other padding; nothing where they are not there. Columns are
     (language, "trained" or "highest baseline").
     """
     choices = {
-        "primary: all layers, padded with numbers": (panels, slice(None)),
-        "first half of the layers": (panels, 0),
-        "second half of the layers": (panels, 1),
+        "primary: all layers, padded with numbers": (pairs, slice(None)),
+        "first half of the layers": (pairs, 0),
+        "second half of the layers": (pairs, 1),
         "padded with sentences": (other, slice(None)),
     }
 
-    def slope(which: int, half: int | slice, panel: Panel) -> dict[str, float]:
-        names = (TRAINED, *panel.twins)
-        by_layer = {name: _layer_slopes(panel, panel.subjects[name], levels)[which] for name in names}
+    def slope(which: int, half: int | slice, pair: LanguagePair) -> dict[str, float]:
+        names = (TRAINED, *pair.twins)
+        by_layer = {name: _layer_slopes(pair, pair.subjects[name], levels)[which] for name in names}
         parts = {n: [v] if isinstance(half, slice) else np.array_split(v, 2) for n, v in by_layer.items()}
         return {name: part[0 if isinstance(half, slice) else half].mean() for name, part in parts.items()}
 
@@ -153,11 +155,11 @@ def sensitivity(panels: Mapping[str, Panel], other: Mapping[str, Panel], levels:
 
 
 def by_generation_length(
-    read: Mapping[str, tuple[Panel, np.ndarray]], *, rng: np.random.Generator
+    read: Mapping[str, tuple[LanguagePair, np.ndarray]], *, rng: np.random.Generator
 ) -> pd.DataFrame:
     """The three slopes between a scenario's story that is solved in fewer tokens and the one that takes more.
 
-    `read` : language -> panel and (n,) tokens of the solutions of each item, NaN where there is none, as
+    `read` : language -> pair and (n,) tokens of the solutions of each item, NaN where there is none, as
     `problem_depth.read_generation_lengths` gives them. Of every scenario the shortest and the longest count,
     where they differ. Rows (language, slope) with estimate, low, high and the number of confirmation
     scenarios; no language with fewer than `_FEWEST` of them.
@@ -211,19 +213,19 @@ def worlds(result: ActivityResult) -> Worlds:
     return from_errors(STUDY, result.errors, names, result.evidence)
 
 
-def subjects_of(panel: Panel, levels: np.ndarray, rng: np.random.Generator) -> dict[str, tuple]:
-    """The panel's subjects, and pairs with a known dependence on the level made from its trained anchor."""
-    names = (TRAINED, *panel.twins, *present(panel, PERMUTED), *panel.re_rounded)
-    subjects = {name: panel.subjects[name] for name in names}
-    if SHUFFLED in panel.subjects:
+def subjects_of(pair: LanguagePair, levels: np.ndarray, rng: np.random.Generator) -> dict[str, tuple]:
+    """The pair's subjects, and pairs with a known dependence on the level made from its trained anchor."""
+    names = (TRAINED, *pair.twins, *present(pair, PERMUTED), *pair.re_rounded)
+    subjects = {name: pair.subjects[name] for name in names}
+    if SHUFFLED in pair.subjects:
         first, second = rng.spawn(2)
-        subjects[PLANTED] = plant_difficulty(panel, levels, rng=first)
-        subjects[ACTIVITY_ALONE] = plant_difficulty(panel, levels, noise=0.0, rng=second)
+        subjects[PLANTED] = plant_difficulty(pair, levels, rng=first)
+        subjects[ACTIVITY_ALONE] = plant_difficulty(pair, levels, noise=0.0, rng=second)
     return subjects
 
 
 def plant_difficulty(
-    panel: Panel,
+    pair: LanguagePair,
     levels: np.ndarray,
     *,
     rng: np.random.Generator,
@@ -235,7 +237,7 @@ def plant_difficulty(
     All contributions are scaled by exp(gain x level), and each layer adds noise of standard deviation (1/2 +
     noise x level) in units of its contributions' spread to the second language.
     """
-    anchor = np.asarray(panel.subjects[TRAINED][0], float)
+    anchor = np.asarray(pair.subjects[TRAINED][0], float)
     rank = np.unique(levels, return_inverse=True)[1][:, None]
     steps = np.diff(anchor, axis=0) * np.exp(gain * rank)
     own = rng.standard_normal(steps.shape) / np.sqrt(steps.shape[-1]) * spread(steps) * (0.5 + noise * rank)
@@ -256,11 +258,11 @@ def _depths(gain: float, q: float, rng: np.random.Generator) -> dict[str, float]
     }
 
 
-def require_levels(panel: Panel, levels: np.ndarray) -> None:
-    counts = pd.crosstab(panel.scenario, levels)
+def require_levels(pair: LanguagePair, levels: np.ndarray) -> None:
+    counts = pd.crosstab(pair.scenario, levels)
     if counts.shape[1] < 2 or (counts == 0).to_numpy().any():
         raise ParameterError(
-            f"{panel.language}: difficulties {', '.join(map(str, counts.columns))}, {len(counts)} scenarios, "
+            f"{pair.language}: difficulties {', '.join(map(str, counts.columns))}, {len(counts)} scenarios, "
             f"{int((counts == 0).to_numpy().sum())} of their combinations without an item; expected two "
             "or more difficulties and every scenario at each. Ask for several: difficulty=[1, 2, 3]."
         )
@@ -271,7 +273,7 @@ def permuted_levels(scenario: np.ndarray, levels: np.ndarray, rng: np.random.Gen
     return levels[stratified_permutations(scenario, n_shuffles=1, rng=rng)[0]]
 
 
-def level_slopes(panel: Panel, pair: tuple, levels: np.ndarray, draws: GroupDraws) -> Values:
+def level_slopes(panel: LanguagePair, pair: tuple, levels: np.ndarray, draws: GroupDraws) -> Values:
     """The three slopes of a subject; all levels draw the same scenarios."""
     found = [_replicates(panel, pair, levels == level, draws) for level in np.unique(levels)]
     one, many = (
@@ -281,12 +283,14 @@ def level_slopes(panel: Panel, pair: tuple, levels: np.ndarray, draws: GroupDraw
     return Values(one, many, draws.n_groups)
 
 
-def _replicates(panel: Panel, pair: tuple, rows: np.ndarray, draws: GroupDraws) -> residual.SnrReplicates:
+def _replicates(
+    panel: LanguagePair, pair: tuple, rows: np.ndarray, draws: GroupDraws
+) -> residual.SnrReplicates:
     scenario = panel.scenario[rows & panel.confirmation]
     return residual.snr_replicates(*_centred(panel, pair, rows), scenario, draws.weights)
 
 
-def _centred(panel: Panel, pair: tuple, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _centred(panel: LanguagePair, pair: tuple, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Confirmation items of a level, minus their language's mean over that level's discovery items."""
     mean, read = rows & panel.discovery, rows & panel.confirmation
     return tuple(s[:, read] - s[:, mean].mean(1, keepdims=True, dtype=float) for s in pair)
@@ -298,7 +302,7 @@ def _by_layer(profile: residual.SnrProfile) -> np.ndarray:
     return np.stack([np.log(profile.sigma_sq), conflict, np.log(profile.snr[..., 1:])])
 
 
-def _layer_slopes(panel: Panel, pair: tuple, levels: np.ndarray) -> np.ndarray:
+def _layer_slopes(panel: LanguagePair, pair: tuple, levels: np.ndarray) -> np.ndarray:
     """(3, L) slopes per level, of every layer."""
     found = []
     for level in np.unique(levels):
@@ -314,7 +318,7 @@ def _slope(values: np.ndarray) -> np.ndarray:
     return values @ level / (level**2).sum()
 
 
-def _levels(panel: Panel, levels: np.ndarray) -> pd.DataFrame:
+def _levels(panel: LanguagePair, levels: np.ndarray) -> pd.DataFrame:
     tables = []
     for name in (TRAINED, *panel.twins):
         for level in np.unique(levels):

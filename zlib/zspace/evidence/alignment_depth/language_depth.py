@@ -20,7 +20,7 @@ from ...measures.resampling import GroupDraws, Interval, TestResult, stratified_
 from ...sources import languages
 from ..claims import rule
 from ..error_rates import ASSOCIATION, Size, Worlds
-from ..language_pairs import PERMUTED, SEEDS, SHUFFLED, TRAINED, Panel, length_overlap_strata
+from ..language_pairs import PERMUTED, SEEDS, SHUFFLED, TRAINED, LanguagePair, length_overlap_strata
 from ..retrieval import by_layer
 from ..rules import Control, Evidence, bound_of
 from ..study import draw, present
@@ -55,7 +55,9 @@ class LanguageDepth:
     evidence: Mapping[str, Evidence]
 
 
-def language_depth(panels: Mapping[str, Panel], anchor: str, *, rng: np.random.Generator) -> LanguageDepth:
+def language_depth(
+    pairs: Mapping[str, LanguagePair], anchor: str, *, rng: np.random.Generator
+) -> LanguageDepth:
     """Depths, associations and evidence of both claims.
 
     Raises ParameterError for a language that nothing is known of, ValueError with fewer than four languages
@@ -63,12 +65,12 @@ def language_depth(panels: Mapping[str, Panel], anchor: str, *, rng: np.random.G
     """
     measuring, testing = rng.spawn(2)
     rows, curves = [], []
-    for panel, stream in zip(panels.values(), measuring.spawn(len(panels)), strict=True):
-        found, curve = _depths(panel, stream)
+    for pair, stream in zip(pairs.values(), measuring.spawn(len(pairs)), strict=True):
+        found, curve = _depths(pair, stream)
         rows.append(found)
         curves.append(curve)
     depths = pd.concat(rows, ignore_index=True)
-    depths = depths.merge(_covariates(panels, anchor), left_on="language", right_index=True)
+    depths = depths.merge(_covariates(pairs, anchor), left_on="language", right_index=True)
     tables, partial, statistics = [], [], {}
     for (name, outcome), stream in zip(OUTCOMES.items(), testing.spawn(len(OUTCOMES)), strict=True):
         associated, found = associations(depths, outcome, rng=stream)
@@ -77,7 +79,7 @@ def language_depth(panels: Mapping[str, Panel], anchor: str, *, rng: np.random.G
         for subject, tests in found.items():
             kept = statistics.setdefault(subject, {})
             kept |= {f"{name}_{k}": v for k, v in tests.items()}
-    n_items = int(next(iter(panels.values())).confirmation.sum())
+    n_items = int(next(iter(pairs.values())).confirmation.sum())
     evidence = {claim: _evidence(statistics, n_items) for claim in (DEPTH, MECHANISM)}
     joined = [pd.concat(t, ignore_index=True) for t in (curves, tables, partial)]
     return LanguageDepth(depths, *joined, evidence)
@@ -134,22 +136,22 @@ def partials(depths: pd.DataFrame, outcome: str, *, rng: np.random.Generator) ->
     return pd.DataFrame(rows, columns=["outcome", "proxy", "covariate", "rho", "p"])
 
 
-def definitions_of(panel: Panel, *, rng: np.random.Generator) -> pd.DataFrame:
+def definitions_of(pair: LanguagePair, *, rng: np.random.Generator) -> pd.DataFrame:
     """Depth of the trained model by several definitions, side by side (`depth.definitions`)."""
-    outcomes = by_layer.retrieval_outcomes(panel)
+    outcomes = by_layer.retrieval_outcomes(pair)
     first, second, third = rng.spawn(3)
-    _, found = depth_of(panel, outcomes, TRAINED, draw(panel, rng=first), rng=second)
+    _, found = depth_of(pair, outcomes, TRAINED, draw(pair, rng=first), rng=second)
     return depth.definitions(
-        outcomes[TRAINED].mean(1)[:, panel.confirmation],
+        outcomes[TRAINED].mean(1)[:, pair.confirmation],
         threshold=found.threshold,
-        chance=alignment.chance_level(panel.scenario, "between"),
-        groups=panel.scenario[panel.confirmation],
+        chance=alignment.chance_level(pair.scenario, "between"),
+        groups=pair.scenario[pair.confirmation],
         rng=third,
     )
 
 
 def depth_of(
-    panel: Panel,
+    pair: LanguagePair,
     outcomes: Mapping[str, np.ndarray],
     subject: str,
     draws: GroupDraws,
@@ -157,38 +159,38 @@ def depth_of(
     rng: np.random.Generator,
 ) -> tuple[Interval, depth.Depth]:
     """Excess over the best control, and depth at half of it, of one subject."""
-    measured = {name: by_layer.accuracy_at_peak(panel, found) for name, found in outcomes.items()}
+    measured = {name: by_layer.accuracy_at_peak(pair, found) for name, found in outcomes.items()}
     excess = by_layer.aligned_statistics(measured, subject, draws)["aligned_excess"]
-    chance = alignment.chance_level(panel.scenario, "between")
+    chance = alignment.chance_level(pair.scenario, "between")
     accuracy = outcomes[subject].mean(1)
-    discovery = accuracy[:, panel.discovery]
+    discovery = accuracy[:, pair.discovery]
     # what has to be exceeded: the best control, as far as the peak lies above it
     control = max(chance, discovery.mean(1).max() - max(float(excess.estimate), 0.0))
     found = depth.alignment_depth(
-        accuracy[:, panel.confirmation],
+        accuracy[:, pair.confirmation],
         threshold=depth.half_peak_threshold(discovery, min(control, 0.9)),
         chance=chance,
-        groups=panel.scenario[panel.confirmation],
+        groups=pair.scenario[pair.confirmation],
         rng=rng,
     )
     return excess, found
 
 
-def _depths(panel: Panel, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
-    outcomes = by_layer.retrieval_outcomes(panel)
-    subjects = [TRAINED, *panel.twins, *present(panel, PERMUTED), *present(panel, SHUFFLED)]
+def _depths(pair: LanguagePair, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
+    outcomes = by_layer.retrieval_outcomes(pair)
+    subjects = [TRAINED, *pair.twins, *present(pair, PERMUTED), *present(pair, SHUFFLED)]
     _, bound, _ = bound_of(
         "aligned_excess", rule(by_layer.ALIGNED)["rules"]["as_corrected"]["aligned_excess"]
     )
-    shuffles = _shuffles(panel, rng.spawn(1)[0])
+    shuffles = _shuffles(pair, rng.spawn(1)[0])
     rows, curve = [], None
-    draws = draw(panel, rng=rng.spawn(1)[0])
+    draws = draw(pair, rng=rng.spawn(1)[0])
     for subject, stream in zip(subjects, rng.spawn(len(subjects)), strict=True):
-        excess, found = depth_of(panel, outcomes, subject, draws, rng=stream)
+        excess, found = depth_of(pair, outcomes, subject, draws, rng=stream)
         aligned = bool(excess.low > bound)
         rows.append(
             {
-                "language": panel.language,
+                "language": pair.language,
                 "subject": subject,
                 "aligned_excess": float(excess.estimate),
                 "low": float(excess.low),
@@ -200,51 +202,51 @@ def _depths(panel: Panel, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.Da
                 "restricted_mean": found.restricted_mean,
                 "mean_low": float(found.restricted_mean_interval.low),
                 "mean_high": float(found.restricted_mean_interval.high),
-                "conflict": _conflict(panel, subject, shuffles),
+                "conflict": _conflict(pair, subject, shuffles),
             }
         )
         if subject == TRAINED:
-            columns = {"language": panel.language, "layer": np.arange(len(found.accuracy))}
+            columns = {"language": pair.language, "layer": np.arange(len(found.accuracy))}
             bands = {k: getattr(found, k) for k in ("accuracy", "lower_band", "upper_band", "threshold")}
             curve = pd.DataFrame({**columns, **bands})
     return pd.DataFrame(rows), curve
 
 
-def _conflict(panel: Panel, subject: str, permutations: np.ndarray) -> float:
+def _conflict(pair: LanguagePair, subject: str, permutations: np.ndarray) -> float:
     """Mean over inner layers of q = E|delta|^2 / sigma^2 over that of shuffled pairs, confirmation items.
 
     Pairs are shuffled within strata of length and token overlap, so that what these alone share, more in some
     languages than in others, is no part of it: 1 for translations that agree no more than that.
     """
-    rows = panel.confirmation
-    x, y = (s[:, rows] - s[:, rows].mean(1, keepdims=True, dtype=float) for s in panel.subjects[subject])
+    rows = pair.confirmation
+    x, y = (s[:, rows] - s[:, rows].mean(1, keepdims=True, dtype=float) for s in pair.subjects[subject])
 
     def quality(other: np.ndarray) -> np.ndarray:
-        profile = residual.snr_profile(x, other, groups=panel.scenario[rows])
+        profile = residual.snr_profile(x, other, groups=pair.scenario[rows])
         return profile.delta_sq / profile.sigma_sq
 
     q = quality(y) / np.mean([quality(y[:, one]) for one in permutations], axis=0)
     return float((q[1:-1] if len(q) >= 4 else q).mean())
 
 
-def _shuffles(panel: Panel, rng: np.random.Generator) -> np.ndarray:
+def _shuffles(pair: LanguagePair, rng: np.random.Generator) -> np.ndarray:
     """Permutations of the confirmation items, within strata of length and overlap where there are tokens."""
-    rows = panel.confirmation
-    strata = np.zeros(rows.sum()) if panel.tokens is None else length_overlap_strata(panel)[rows]
+    rows = pair.confirmation
+    strata = np.zeros(rows.sum()) if pair.tokens is None else length_overlap_strata(pair)[rows]
     return stratified_permutations(strata, n_shuffles=_N_SHUFFLES, rng=rng)
 
 
-def _covariates(panels: Mapping[str, Panel], anchor: str) -> pd.DataFrame:
+def _covariates(pairs: Mapping[str, LanguagePair], anchor: str) -> pd.DataFrame:
     """Proxies, tokens beside the anchor's (fertility), own token overlap and typological distance."""
-    codes = list(panels)
+    codes = list(pairs)
     known = languages.table(codes)
     apart = languages.distances([anchor, *codes])[0, 1:]
     rows = {}
-    for (code, panel), distance in zip(panels.items(), apart, strict=True):
+    for (code, pair), distance in zip(pairs.items(), apart, strict=True):
         rows[code] = {"fertility": np.nan, "overlap": np.nan, "distance": distance}
-        if panel.tokens is not None:
-            first, own = panel.lengths()
-            overlap = text_baselines.mean_token_overlap(*panel.tokens)
+        if pair.tokens is not None:
+            first, own = pair.lengths()
+            overlap = text_baselines.mean_token_overlap(*pair.tokens)
             rows[code] |= {"fertility": own.mean() / first.mean(), "overlap": overlap.matched}
     return known[[f"log_{p}" for p in languages.PROXIES]].join(pd.DataFrame.from_dict(rows, orient="index"))
 

@@ -18,7 +18,7 @@ from ...measures.resampling import GroupDraws, Interval
 from ...sources import corpora
 from ...states.generation import recordings
 from ..error_rates import Worlds, from_errors
-from ..language_pairs import PERMUTED, PLANTED, SHUFFLED, TRAINED, VARIANTS, Panel, open_panels, spread
+from ..language_pairs import PERMUTED, PLANTED, SHUFFLED, TRAINED, VARIANTS, LanguagePair, open_pairs, spread
 from ..rules import Evidence
 from ..study import Study, Values, baselines, draw, excesses, judge, present, standard_errors
 from .activity import PERMUTED_LEVELS, permuted_levels, require_levels
@@ -51,30 +51,30 @@ class ProblemDepth:
 
 
 def problem_depth(
-    panels: Mapping[str, Panel], items: pd.DataFrame, *, rng: np.random.Generator
+    pairs: Mapping[str, LanguagePair], items: pd.DataFrame, *, rng: np.random.Generator
 ) -> ProblemDepth:
     """Prediction 4 on a model; `items` is the corpus's table, with columns item, category and difficulty."""
     levels = items["difficulty"].to_numpy()
     tables, slopes, curves, losses, evidence = [], [], [], [], []
-    for panel, stream in zip(panels.values(), rng.spawn(len(panels)), strict=True):
-        require_levels(panel, levels)
+    for pair, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True):
+        require_levels(pair, levels)
         making, judging, permuting = stream.spawn(3)
-        measured = {n: item_margins(panel, p) for n, p in subjects_of(panel, levels, making).items()}
-        slopes_of = level_slopes(panel, measured, levels, rng=judging)
-        strata = panel.scenario[panel.confirmation]
+        measured = {n: item_margins(pair, p) for n, p in subjects_of(pair, levels, making).items()}
+        slopes_of = level_slopes(pair, measured, levels, rng=judging)
+        strata = pair.scenario[pair.confirmation]
         test = margins.difficulty_permutation(
-            measured[TRAINED].mean(0)[panel.confirmation],
-            levels[panel.confirmation],
+            measured[TRAINED].mean(0)[pair.confirmation],
+            levels[pair.confirmation],
             strata,
             strata,
             rng=permuting,
         )
         losses.append({name: area_loss(one) for name, one in slopes_of.items()})
-        evidence.append(judge(STUDY, panel, losses[-1], draw(panel, rng=judging)))
-        tables += [_areas(panel, items, name, measured[name]) for name in (TRAINED, *panel.twins)]
-        curves += [_curve(panel, levels, name, measured[name]) for name in (TRAINED, *panel.twins)]
+        evidence.append(judge(STUDY, pair, losses[-1], draw(pair, rng=judging)))
+        tables += [_areas(pair, items, name, measured[name]) for name in (TRAINED, *pair.twins)]
+        curves += [_curve(pair, levels, name, measured[name]) for name in (TRAINED, *pair.twins)]
         slopes += [
-            (panel.language, n, s.estimate, s.low, s.high, test.pvalue if n == TRAINED else np.nan)
+            (pair.language, n, s.estimate, s.low, s.high, test.pvalue if n == TRAINED else np.nan)
             for n, s in slopes_of.items()
         ]
     columns = ["language", "subject", "estimate", "low", "high", "p"]
@@ -84,18 +84,18 @@ def problem_depth(
     return ProblemDepth(areas, table, by_layer, evidence, standard_errors(losses))
 
 
-def subjects_of(panel: Panel, levels: np.ndarray, rng: np.random.Generator) -> dict[str, tuple]:
-    """The panel's subjects, and a planted one: the trained anchor, blurred in proportion to the level."""
-    names = (TRAINED, *panel.twins, *present(panel, PERMUTED, SHUFFLED), *panel.re_rounded)
-    subjects = {name: panel.subjects[name] for name in names}
-    anchor = np.asarray(panel.subjects[TRAINED][0], float)
+def subjects_of(pair: LanguagePair, levels: np.ndarray, rng: np.random.Generator) -> dict[str, tuple]:
+    """The pair's subjects, and a planted one: the trained anchor, blurred in proportion to the level."""
+    names = (TRAINED, *pair.twins, *present(pair, PERMUTED, SHUFFLED), *pair.re_rounded)
+    subjects = {name: pair.subjects[name] for name in names}
+    anchor = np.asarray(pair.subjects[TRAINED][0], float)
     rank = np.unique(levels, return_inverse=True)[1][:, None]
     blur = rng.standard_normal(anchor.shape) / np.sqrt(anchor.shape[-1]) * spread(anchor)
     subjects[PLANTED] = (anchor, anchor + (0.5 + _PLANTED_NOISE * rank) * blur)
     return subjects
 
 
-def item_margins(panel: Panel, pair: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+def item_margins(panel: LanguagePair, pair: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     """(L+1, n) margins of all items among all items, centred by the discovery items."""
     means = tuple(s[:, panel.discovery].mean(1, keepdims=True, dtype=float) for s in pair)
     return np.stack(
@@ -111,18 +111,18 @@ def item_margins(panel: Panel, pair: tuple[np.ndarray, np.ndarray]) -> np.ndarra
 
 
 def level_slopes(
-    panel: Panel, measured: Mapping[str, np.ndarray], levels: np.ndarray, *, rng: np.random.Generator
+    pair: LanguagePair, measured: Mapping[str, np.ndarray], levels: np.ndarray, *, rng: np.random.Generator
 ) -> dict[str, Interval]:
     """Slope of every subject on the confirmation items, and of the trained one with levels permuted."""
-    rows = panel.confirmation
+    rows = pair.confirmation
     permuting, *streams = rng.spawn(2 + len(measured))
     read = {name: (m, levels[rows]) for name, m in measured.items()}
     read[PERMUTED_LEVELS] = (
         measured[TRAINED],
-        permuted_levels(panel.scenario[rows], levels[rows], permuting),
+        permuted_levels(pair.scenario[rows], levels[rows], permuting),
     )
     return {
-        name: slope_interval(m.mean(0)[rows], of_item, panel.scenario[rows], rng=stream)
+        name: slope_interval(m.mean(0)[rows], of_item, pair.scenario[rows], rng=stream)
         for (name, (m, of_item)), stream in zip(read.items(), streams, strict=True)
     }
 
@@ -152,23 +152,25 @@ def worlds(result: ProblemDepth) -> Worlds:
     return from_errors(STUDY, result.errors, ["area_loss_excess"], result.evidence)
 
 
-def sensitivity(panels: Mapping[str, Panel], items: pd.DataFrame, other: Mapping[str, Panel]) -> pd.DataFrame:
+def sensitivity(
+    pairs: Mapping[str, LanguagePair], items: pd.DataFrame, other: Mapping[str, LanguagePair]
+) -> pd.DataFrame:
     """Slope of the trained model under other choices: one row per choice and language.
 
-    `other` holds panels of the same items under other padding.
+    `other` holds pairs of the same items under other padding.
     """
     levels = items["difficulty"].to_numpy()
     rows = {}
-    for language, panel in panels.items():
-        chosen = panel.confirmation
-        found = item_margins(panel, panel.subjects[TRAINED])
+    for language, pair in pairs.items():
+        chosen = pair.confirmation
+        found = item_margins(pair, pair.subjects[TRAINED])
         half = len(found) // 2
         choices = {
             "primary: mean over all layers": (found.mean(0), None),
             "first half of the layers": (found[:half].mean(0), None),
             "second half of the layers": (found[half:].mean(0), None),
         }
-        if panel.tokens is not None and np.ptp(length := np.add(*panel.lengths())[chosen]) > 0:
+        if pair.tokens is not None and np.ptp(length := np.add(*pair.lengths())[chosen]) > 0:
             choices["length as a covariate"] = (found.mean(0), length)
         if language in other:
             choices["padded with sentences"] = (
@@ -177,13 +179,13 @@ def sensitivity(panels: Mapping[str, Panel], items: pd.DataFrame, other: Mapping
             )
         for name, (area, covariates) in choices.items():
             one = margins.difficulty_slope(
-                area[chosen], levels[chosen], panel.scenario[chosen], covariates=covariates
+                area[chosen], levels[chosen], pair.scenario[chosen], covariates=covariates
             )
             rows[name, language] = _limits(one)
         for category, kept in items[chosen].groupby("category").groups.items():
             mask = np.isin(np.arange(len(items)), kept)
-            if len(np.unique(panel.scenario[mask])) >= 3:
-                one = margins.difficulty_slope(found.mean(0)[mask], levels[mask], panel.scenario[mask])
+            if len(np.unique(pair.scenario[mask])) >= 3:
+                one = margins.difficulty_slope(found.mean(0)[mask], levels[mask], pair.scenario[mask])
                 rows[f"category {category}", language] = _limits(one)
     table = pd.DataFrame.from_dict(rows, orient="index")
     table.index = pd.MultiIndex.from_tuples(table.index, names=["choice", "language"])
@@ -204,22 +206,22 @@ def by_generation_length(
     columns = ["slope", "low", "high", "stories"]
     read = read_generation_lengths(model, path, languages, rng=rng)
     rows = {}
-    for language, (panel, length) in read.items():
-        known = panel.confirmation & np.isfinite(length)
+    for language, (pair, length) in read.items():
+        known = pair.confirmation & np.isfinite(length)
         rows[language] = {"slope": np.nan, "low": np.nan, "high": np.nan, "stories": int(known.sum())}
-        if known.sum() < _FEWEST or pd.Series(panel.scenario[known]).value_counts().max() < 2:
+        if known.sum() < _FEWEST or pd.Series(pair.scenario[known]).value_counts().max() < 2:
             continue
-        area = item_margins(panel, panel.subjects[TRAINED]).mean(0)[known]
+        area = item_margins(pair, pair.subjects[TRAINED]).mean(0)[known]
         scaled = np.log(length[known])
-        one = margins.difficulty_slope(area, scaled / scaled.std(), panel.scenario[known])
+        one = margins.difficulty_slope(area, scaled / scaled.std(), pair.scenario[known])
         rows[language] |= _limits(one)
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("language")
 
 
 def read_generation_lengths(
     model: str, path: str, languages: Sequence[str], *, rng: np.random.Generator
-) -> dict[str, tuple[Panel, np.ndarray]]:
-    """Panels of the stories of recordings, in words, and (n,) tokens of their solutions, NaN without one.
+) -> dict[str, tuple[LanguagePair, np.ndarray]]:
+    """Pairs of the stories of recordings, in words, and (n,) tokens of their solutions, NaN without one.
 
     Empty without a file, or where it is of another model; solutions that loop or run into the limit have no
     length.
@@ -229,12 +231,12 @@ def read_generation_lengths(
         return {}
     told = {name: traces.about[name] for name in ("n_draws", "difficulty", "seed")}
     texts = corpora.load("number-stories", ["en", *languages], version="spelled-out", **told)
-    pairs = open_panels(model, texts, rng=rng, variants=VARIANTS[:1], progress=False)
+    pairs = open_pairs(model, texts, rng=rng, variants=VARIANTS[:1], progress=False)
     written = traces.outcomes[~traces.outcomes["looping"] & (traces.outcomes["stopped"] != "length")]
     found = {}
-    for language, panel in pairs.items():
+    for language, pair in pairs.items():
         lengths = written[written["language"] == language].groupby("item")["n_steps"].mean()
-        found[language] = panel, texts.items["item"].map(lengths).to_numpy(float)
+        found[language] = pair, texts.items["item"].map(lengths).to_numpy(float)
     return found
 
 
@@ -242,27 +244,27 @@ def _limits(found: margins.DifficultySlope) -> dict[str, float]:
     return {"slope": found.slope, **dict(zip(("low", "high"), found.interval, strict=True))}
 
 
-def _areas(panel: Panel, items: pd.DataFrame, subject: str, found: np.ndarray) -> pd.DataFrame:
-    rows = panel.confirmation
+def _areas(pair: LanguagePair, items: pd.DataFrame, subject: str, found: np.ndarray) -> pd.DataFrame:
+    rows = pair.confirmation
     columns = {
-        "language": panel.language,
+        "language": pair.language,
         "subject": subject,
         "item": items["item"].to_numpy()[rows],
-        "scenario": panel.scenario[rows],
+        "scenario": pair.scenario[rows],
         "category": items["category"].to_numpy()[rows],
         "level": items["difficulty"].to_numpy()[rows],
         "area": found.mean(0)[rows],
     }
-    if panel.tokens is not None:
-        columns["tokens"] = np.add(*panel.lengths())[rows]
+    if pair.tokens is not None:
+        columns["tokens"] = np.add(*pair.lengths())[rows]
     return pd.DataFrame(columns)
 
 
-def _curve(panel: Panel, levels: np.ndarray, subject: str, found: np.ndarray) -> pd.DataFrame:
+def _curve(pair: LanguagePair, levels: np.ndarray, subject: str, found: np.ndarray) -> pd.DataFrame:
     tables = []
     for level in np.unique(levels):
-        rows = panel.confirmation & (levels == level)
+        rows = pair.confirmation & (levels == level)
         columns = {"layer": np.arange(len(found)), "margin": found[:, rows].mean(1)}
-        place = {"language": panel.language, "subject": subject, "level": int(level)}
+        place = {"language": pair.language, "subject": subject, "level": int(level)}
         tables.append(pd.DataFrame({**place, **columns}))
     return pd.concat(tables, ignore_index=True)

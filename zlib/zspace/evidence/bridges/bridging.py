@@ -23,7 +23,7 @@ from ...measures import association, bridges
 from ...measures.bridges import ladders
 from ...measures.resampling import GroupDraws, Interval, TestResult, interval_of
 from ..error_rates import Size, Worlds, from_errors, strength_of
-from ..language_pairs import PLANTED, SHUFFLED, TRAINED, Panel
+from ..language_pairs import PLANTED, SHUFFLED, TRAINED, LanguagePair
 from ..rules import Control, Evidence
 from ..statistics import Statistic
 from ..study import N_RESAMPLES, Study, Values, draw, judge, present, standard_errors
@@ -90,10 +90,10 @@ def too_few(n_languages: int) -> str | None:
     return words if n_languages < MIN_LANGUAGES else None
 
 
-def affine_vs_procrustes(panels: Mapping[str, Panel], *, rng: np.random.Generator) -> BridgeResult:
+def affine_vs_procrustes(pairs: Mapping[str, LanguagePair], *, rng: np.random.Generator) -> BridgeResult:
     """Prediction 5 on every language paired with the anchor."""
     curves, measured, evidence = [], [], []
-    for panel, stream in zip(panels.values(), rng.spawn(len(panels)), strict=True):
+    for panel, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True):
         making, fitting, judging = stream.spawn(3)
         subjects = bridge_subjects(panel, making)
         fitted = {
@@ -122,12 +122,12 @@ def excess_by_third(curves: pd.DataFrame) -> pd.DataFrame:
     return excess.mean().unstack(sort=False).rename_axis(columns="layers")
 
 
-def bridge_subjects(panel: Panel, rng: np.random.Generator) -> dict[str, tuple]:
-    """The panel's subjects, and two made from the trained anchor: turned, and behind ever worse maps."""
-    names = (TRAINED, *panel.twins, *present(panel, SHUFFLED), *panel.re_rounded)
-    subjects = {name: panel.subjects[name] for name in names}
+def bridge_subjects(pair: LanguagePair, rng: np.random.Generator) -> dict[str, tuple]:
+    """The pair's subjects, and two made from the trained anchor: turned, and behind ever worse maps."""
+    names = (TRAINED, *pair.twins, *present(pair, SHUFFLED), *pair.re_rounded)
+    subjects = {name: pair.subjects[name] for name in names}
     first, second = rng.spawn(2)
-    anchor, train = panel.subjects[TRAINED][0], panel.discovery
+    anchor, train = pair.subjects[TRAINED][0], pair.discovery
     growing = np.geomspace(1, _PLANTED_KAPPA, len(anchor))
     subjects[PLANTED] = (anchor, plant_map(anchor, train, growing, rng=first))
     subjects[ROTATION] = (anchor, plant_map(anchor, train, np.ones(len(anchor)), rng=second))
@@ -192,7 +192,7 @@ def gap_worlds(result: BridgeResult) -> Worlds:
 
 
 def bridge_conditioning(
-    panels: Mapping[str, Panel], anchor: str, *, subjects=(TRAINED,), rng: np.random.Generator
+    panels: Mapping[str, LanguagePair], anchor: str, *, subjects=(TRAINED,), rng: np.random.Generator
 ) -> ConditioningResult:
     """Prediction 6 over all pairs of languages, for the model, further subjects and what is planted.
 
@@ -374,7 +374,7 @@ def _pearson(a: np.ndarray, b: np.ndarray, kept: np.ndarray) -> float:
 
 
 def _ladder(
-    panel: Panel, pair: tuple, rng: np.random.Generator
+    panel: LanguagePair, pair: tuple, rng: np.random.Generator
 ) -> tuple[ladders.Ladder, bridges.OrthogonalNull]:
     """The ladder from the first to the second language, and under orthogonal truth."""
     train, test = panel.discovery, panel.confirmation
@@ -401,10 +401,10 @@ def quarters(scenario: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray
     return tuple(np.isin(scenario, part) for part in np.array_split(names, 4))
 
 
-def by_language(panels: Mapping[str, Panel], anchor: str, subject: str) -> dict[str, np.ndarray]:
+def by_language(pairs: Mapping[str, LanguagePair], anchor: str, subject: str) -> dict[str, np.ndarray]:
     """language -> (L+1, n, d) of a subject, the anchor first."""
-    first = next(iter(panels.values()))
-    return {anchor: first.subjects[subject][0], **{k: p.subjects[subject][1] for k, p in panels.items()}}
+    first = next(iter(pairs.values()))
+    return {anchor: first.subjects[subject][0], **{k: p.subjects[subject][1] for k, p in pairs.items()}}
 
 
 def _matrix(table: pd.DataFrame, languages: tuple[str, ...], value: str) -> np.ndarray:

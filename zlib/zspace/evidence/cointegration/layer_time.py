@@ -29,7 +29,7 @@ from ...measures.resampling import Count, GroupDraws, Interval, TestResult, draw
 from ...series import cointegration
 from ..bridges import bridging
 from ..error_rates import Size, Worlds, from_errors
-from ..language_pairs import SHUFFLED, TRAINED, Pair, Panel
+from ..language_pairs import SHUFFLED, TRAINED, LanguagePair, Pair
 from ..rules import Control, Evidence
 from ..statistics import Statistic
 from ..study import N_RESAMPLES, Study, Values, draw, judge, present, require_scenarios, standard_errors
@@ -62,7 +62,7 @@ class TimeResult:
 
 
 def layers_as_time(
-    panels: Mapping[str, Panel], *, rng: np.random.Generator, n_components: int = 1
+    pairs: Mapping[str, LanguagePair], *, rng: np.random.Generator, n_components: int = 1
 ) -> TimeResult:
     """Maps, ranks and evidence of every language; `n_components` of each language enter the system.
 
@@ -70,24 +70,24 @@ def layers_as_time(
     """
     maps, by_layer, measured = [], [], []
     evidence: dict[str, list[Evidence]] = {TIME: [], RANK: []}
-    for panel, stream in zip(panels.values(), rng.spawn(len(panels)), strict=True):
-        require_scenarios(panel, MIN_SCENARIOS, "to leave a fifth of them out of a rank test")
+    for pair, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True):
+        require_scenarios(pair, MIN_SCENARIOS, "to leave a fifth of them out of a rank test")
         fitting, judging, ranking = stream.spawn(3)
-        names = (TRAINED, *panel.twins, *present(panel, SHUFFLED), *panel.re_rounded)
-        series = {name: panel_series(panel, panel.subjects[name], n_components) for name in names}
-        confirmed = {name: tuple(s[panel.confirmation] for s in one) for name, one in series.items()}
-        scenario = panel.scenario[panel.confirmation]
+        names = (TRAINED, *pair.twins, *present(pair, SHUFFLED), *pair.re_rounded)
+        series = {name: pair_series(pair, pair.subjects[name], n_components) for name in names}
+        confirmed = {name: tuple(s[pair.confirmation] for s in one) for name, one in series.items()}
+        scenario = pair.scenario[pair.confirmation]
 
         planting, drawing = judging.spawn(2)
-        draws = draw(panel, rng=drawing)
-        models = {name: confirmed[name] for name in (TRAINED, *panel.re_rounded)}
+        draws = draw(pair, rng=drawing)
+        models = {name: confirmed[name] for name in (TRAINED, *pair.re_rounded)}
         timed = {**models, **planted_maps(confirmed[TRAINED][0].shape, rng=planting)}
         measured.append({name: map_values(one, scenario, draws) for name, one in timed.items()})
-        evidence[TIME].append(judge(TIME_STUDY, panel, measured[-1], draws))
+        evidence[TIME].append(judge(TIME_STUDY, pair, measured[-1], draws))
         ranked = measure_ranks(models, scenario, rng=ranking)
-        evidence[RANK].append(judge(RANK_STUDY, panel, ranked, draws))
+        evidence[RANK].append(judge(RANK_STUDY, pair, ranked, draws))
         for (name, one), own in zip(confirmed.items(), fitting.spawn(len(confirmed)), strict=True):
-            columns = {"language": panel.language, "subject": name}
+            columns = {"language": pair.language, "subject": name}
             maps.append({**columns, **_map_row(one, scenario, own)})
             scores = layer_maps.score_maps(one, scenario)
             by_layer.append(pd.DataFrame(scores.by_layer()).assign(**columns))
@@ -95,38 +95,38 @@ def layers_as_time(
     return TimeResult(*tables, evidence, standard_errors(measured))
 
 
-def pair_ranks(panels: Mapping[str, Panel], anchor: str, *, n_components: int = 1) -> pd.DataFrame:
+def pair_ranks(pairs: Mapping[str, LanguagePair], anchor: str, *, n_components: int = 1) -> pd.DataFrame:
     """Pooled rank of every two languages, trained model: first, second, rank, constancy, drift (p-values)."""
-    panel = next(iter(panels.values()))
-    train, test = panel.discovery, panel.confirmation
+    pair = next(iter(pairs.values()))
+    train, test = pair.discovery, pair.confirmation
     n_axes = bridging.n_components(int(train.sum()))
-    states = bridging.by_language(panels, anchor, TRAINED)
+    states = bridging.by_language(pairs, anchor, TRAINED)
     scores = {k: depth_components(s, train, n_axes) for k, s in states.items()}
     rows = []
     for couple in itertools.combinations(states, 2):
         h1, h2 = shared_series(*(scores[k] for k in couple), train, n_components)
-        found = pooled_rank(h1[test], h2[test], panel.scenario[test])
+        found = pooled_rank(h1[test], h2[test], pair.scenario[test])
         rows.append((*couple, found.rank, found.constancy.pvalue, found.drift.pvalue))
     return pd.DataFrame(rows, columns=["first", "second", "rank", "constancy", "drift"])
 
 
-def by_components(panels: Mapping[str, Panel], counts: Sequence[int]) -> pd.DataFrame:
+def by_components(pairs: Mapping[str, LanguagePair], counts: Sequence[int]) -> pd.DataFrame:
     """Held-out R^2 of both kinds of maps, trained model, with more components: language, components, r2_*.
 
     Counts beyond the axes that the discovery items allow are left out.
     """
     rows = []
-    for language, panel in panels.items():
-        for m in (c for c in counts if c <= bridging.n_components(int(panel.discovery.sum()))):
-            series = panel_series(panel, panel.subjects[TRAINED], m)
-            rows_read = panel.confirmation
-            scores = layer_maps.score_maps(tuple(s[rows_read] for s in series), panel.scenario[rows_read])
+    for language, pair in pairs.items():
+        for m in (c for c in counts if c <= bridging.n_components(int(pair.discovery.sum()))):
+            series = pair_series(pair, pair.subjects[TRAINED], m)
+            rows_read = pair.confirmation
+            scores = layer_maps.score_maps(tuple(s[rows_read] for s in series), pair.scenario[rows_read])
             common, own = scores.r2(np.ones(scores.none.shape[1]))
             rows.append((language, m, common, own))
     return pd.DataFrame(rows, columns=["language", "components", "r2_common", "r2_own"])
 
 
-def panel_series(panel: Panel, pair: Pair, n_components: int) -> Pair:
+def pair_series(panel: LanguagePair, pair: Pair, n_components: int) -> Pair:
     """Two (n, L+1, m) series on the components that both languages share on the discovery items."""
     n_axes = bridging.n_components(int(panel.discovery.sum()))
     scores = (depth_components(s, panel.discovery, n_axes) for s in pair)

@@ -22,7 +22,7 @@ from ...series import cointegration
 from ..bridges import bridging
 from ..bridges.bridging import PERMUTED_LANGUAGES
 from ..error_rates import Size, Worlds, strength_of
-from ..language_pairs import TRAINED, Panel
+from ..language_pairs import TRAINED, LanguagePair
 from ..rules import Control, Evidence
 from ..statistics import Statistic
 
@@ -53,7 +53,7 @@ class ThicknessResult:
 
 
 def wrapper_thickness(
-    panels: Mapping[str, Panel],
+    panels: Mapping[str, LanguagePair],
     anchor: str,
     *,
     rng: np.random.Generator,
@@ -69,7 +69,7 @@ def wrapper_thickness(
     splitting, measuring, judging = rng.spawn(3)
     scenario = next(iter(panels.values())).scenario
     parts = bridging.quarters(scenario, splitting)
-    there = [name for name in subjects if all(name in panel.subjects for panel in panels.values())]
+    there = [name for name in subjects if all(name in pair.subjects for pair in panels.values())]
     states = {name: bridging.by_language(panels, anchor, name) for name in there}
     options = {"n_components": n_components, "n_shuffles": n_shuffles}
     streams = measuring.spawn(len(states))

@@ -26,7 +26,7 @@ from ... import theory
 from ...measures.resampling import GroupDraws, Interval, interval_of
 from ...measures.subspaces import SplitContributions, split_contributions
 from ..error_rates import Size, Worlds, calibrated
-from ..language_pairs import PERMUTED, SHUFFLED, TRAINED, Pair, Panel
+from ..language_pairs import PERMUTED, SHUFFLED, TRAINED, LanguagePair, Pair
 from ..rules import Evidence
 from ..study import (
     STANDARDISED,
@@ -72,22 +72,21 @@ class ProjectionResult:
 
 
 def double_suppression(
-    panels: Mapping[str, Panel], *, rng: np.random.Generator, n_components: int = N_COMPONENTS
+    pairs: Mapping[str, LanguagePair], *, rng: np.random.Generator, n_components: int = N_COMPONENTS
 ) -> ProjectionResult:
     """Conjecture 3 on a model: curves, gaps and evidence of every language."""
     curves, gaps, evidence = [], [], []
-    for panel, stream in zip(panels.values(), rng.spawn(len(panels)), strict=True):
+    for pair, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True):
         deciding, making = stream.spawn(3)[::2]
-        made = made_contributions(panel, rng=making)
+        made = made_contributions(pair, rng=making)
         measured, raw = (
-            contributions(panel, made, n_components=n_components, standardise=scale)
-            for scale in (True, False)
+            contributions(pair, made, n_components=n_components, standardise=scale) for scale in (True, False)
         )
-        draws = draw(panel, rng=deciding.spawn(1)[0])
-        found, other = ({n: gap_values(panel, one, draws) for n, one in by.items()} for by in (measured, raw))
-        curves.append(_curves(panel, measured, draws))
-        gaps.append(_gap_table(panel, measured))
-        evidence.append(judge(STUDY, panel, found, draws, {_AS_THEY_ARE: other}))
+        draws = draw(pair, rng=deciding.spawn(1)[0])
+        found, other = ({n: gap_values(pair, one, draws) for n, one in by.items()} for by in (measured, raw))
+        curves.append(_curves(pair, measured, draws))
+        gaps.append(_gap_table(pair, measured))
+        evidence.append(judge(STUDY, pair, found, draws, {_AS_THEY_ARE: other}))
     tables = (pd.concat(t, ignore_index=True) for t in (curves, gaps))
     return ProjectionResult(*tables, {CLAIM: evidence})
 
@@ -100,19 +99,23 @@ class MadeContributions:
     seed: np.random.SeedSequence
 
 
-def made_contributions(panel: Panel, *, rng: np.random.Generator) -> MadeContributions:
+def made_contributions(pair: LanguagePair, *, rng: np.random.Generator) -> MadeContributions:
     """Contributions that know nothing of Z, and (where there is a shuffled pairing) planted ones."""
     surrogates, planting = rng.spawn(2)
     planted = {
-        name: plant_contributions(panel, *gains, rng=stream)
+        name: plant_contributions(pair, *gains, rng=stream)
         for (name, gains), stream in zip(_PLANTED_GAINS.items(), planting.spawn(2), strict=True)
-        if SHUFFLED in panel.subjects
+        if SHUFFLED in pair.subjects
     }
     return MadeContributions(planted, surrogates.bit_generator.seed_seq)
 
 
 def contributions(
-    panel: Panel, made: MadeContributions, *, n_components: int = N_COMPONENTS, standardise: bool = True
+    panel: LanguagePair,
+    made: MadeContributions,
+    *,
+    n_components: int = N_COMPONENTS,
+    standardise: bool = True,
 ) -> dict[str, SplitContributions]:
     """Split contributions of the model, its baselines, shuffled pairs, surrogates and planted ones."""
     options = {"n_components": n_components, "standardise": standardise}
@@ -126,7 +129,7 @@ def contributions(
 
 
 def plant_contributions(
-    panel: Panel,
+    pair: LanguagePair,
     gain_shared: float,
     gain_own: float,
     *,
@@ -140,7 +143,7 @@ def plant_contributions(
     variance there. Its `width` coordinates keep their variance from layer to layer while a part of them is
     replaced by new ones: what is added has the gain (0 to 2) times their own energy.
     """
-    shuffled = [np.asarray(s, float) for s in panel.subjects[SHUFFLED]]
+    shuffled = [np.asarray(s, float) for s in pair.subjects[SHUFFLED]]
     size = strength * np.sqrt(sum(s.var(1) for s in shuffled) / 2)[:, None]
     n_states, n, d = shuffled[0].shape
     streams = rng.spawn(3)
@@ -152,9 +155,9 @@ def plant_contributions(
     )
 
 
-def gap_values(panel: Panel, found: SplitContributions, draws: GroupDraws) -> Values:
+def gap_values(pair: LanguagePair, found: SplitContributions, draws: GroupDraws) -> Values:
     """Agreement gap, gain gap and held-out agreement, averaged over the inner layers."""
-    drawn = draws.mean(_sums(panel, found))
+    drawn = draws.mean(_sums(pair, found))
     return Values(*(_layer_gaps(s).mean(-1) for s in (drawn.estimate, drawn.replicates)), draws.n_groups)
 
 
@@ -191,7 +194,7 @@ def _simulated_evidence(size: Size, share: float, rng: np.random.Generator) -> E
         subjects[name] = (x, y[:, stream.permutation(n)])
     x, y = subjects[TRAINED]
     subjects[SHUFFLED] = (x, y[:, make.permutation(n)])
-    panel = Panel(
+    pair = LanguagePair(
         language="simulated",
         subjects=subjects,
         scenario=scenario.astype(str),
@@ -199,12 +202,12 @@ def _simulated_evidence(size: Size, share: float, rng: np.random.Generator) -> E
         discovery=scenario < n_scenarios // 3,
         tokens=None,
     )
-    found = contributions(panel, made_contributions(panel, rng=split))
-    draws = draw(panel, rng=deciding)
-    return assemble(STUDY, {name: gap_values(panel, one, draws) for name, one in found.items()}, draws)
+    found = contributions(pair, made_contributions(pair, rng=split))
+    draws = draw(pair, rng=deciding)
+    return assemble(STUDY, {name: gap_values(pair, one, draws) for name, one in found.items()}, draws)
 
 
-def sensitivity(panels: Mapping[str, Panel]) -> pd.DataFrame:
+def sensitivity(panels: Mapping[str, LanguagePair]) -> pd.DataFrame:
     """Both gaps of the trained model and of its best random-weight baseline under other choices.
 
     Columns are (language, "trained" or "best baseline").
@@ -216,7 +219,7 @@ def sensitivity(panels: Mapping[str, Panel]) -> pd.DataFrame:
         _AS_THEY_ARE: (N_COMPONENTS, False),
     }
 
-    def gap(which: int, n_components: int, scale: bool, panel: Panel) -> dict[str, float]:
+    def gap(which: int, n_components: int, scale: bool, panel: LanguagePair) -> dict[str, float]:
         pairs = {name: panel.subjects[name] for name in (TRAINED, *panel.twins)}
         options = {"n_components": n_components, "standardise": scale}
         found = {n: split_contributions(*pair, panel.discovery, **options) for n, pair in pairs.items()}
@@ -256,14 +259,14 @@ def _surrogates(seed: np.random.SeedSequence) -> dict[str, Callable]:
     return {ISOTROPIC: isotropic, LIKE_STATE: like_state}
 
 
-def _confirmed(panel: Panel, found: SplitContributions) -> np.ndarray:
+def _confirmed(pair: LanguagePair, found: SplitContributions) -> np.ndarray:
     """(6, L, 2, n) `_PARTS` of the confirmation items."""
-    return np.stack([getattr(found, part) for part in _PARTS])[..., panel.confirmation]
+    return np.stack([getattr(found, part) for part in _PARTS])[..., pair.confirmation]
 
 
-def _sums(panel: Panel, found: SplitContributions) -> np.ndarray:
+def _sums(pair: LanguagePair, found: SplitContributions) -> np.ndarray:
     """`_confirmed` of the inner layers only (all where L < 4), over which gaps are averaged."""
-    values = _confirmed(panel, found)
+    values = _confirmed(pair, found)
     return values[:, 1:-1] if values.shape[1] >= 4 else values
 
 
@@ -274,20 +277,22 @@ def _layer_gaps(sums: np.ndarray) -> np.ndarray:
     return np.stack([a[..., 0] - a[..., 1] for a in found])
 
 
-def mean_gaps(panel: Panel, found: SplitContributions) -> tuple[float, ...]:
+def mean_gaps(pair: LanguagePair, found: SplitContributions) -> tuple[float, ...]:
     """Agreement gap, gain gap and held-out agreement, averaged over the inner layers."""
-    return tuple(map(float, _layer_gaps(_sums(panel, found).mean(-1)).mean(-1)))
+    return tuple(map(float, _layer_gaps(_sums(pair, found).mean(-1)).mean(-1)))
 
 
-def layer_gaps(panel: Panel, found: SplitContributions) -> np.ndarray:
+def layer_gaps(pair: LanguagePair, found: SplitContributions) -> np.ndarray:
     """(3, L) agreement gap, gain gap and held-out agreement of every layer."""
-    return _layer_gaps(_confirmed(panel, found).mean(-1))
+    return _layer_gaps(_confirmed(pair, found).mean(-1))
 
 
-def _curves(panel: Panel, measured: Mapping[str, SplitContributions], draws: GroupDraws) -> pd.DataFrame:
+def _curves(
+    pair: LanguagePair, measured: Mapping[str, SplitContributions], draws: GroupDraws
+) -> pd.DataFrame:
     tables = []
     for name, found in measured.items():
-        values = _confirmed(panel, found)
+        values = _confirmed(pair, found)
         state, _, added, difference, same, diff = values.mean(-1)
         columns = {"layer": np.arange(len(state))}
         for i, space in enumerate(("Z", "perp")):
@@ -300,20 +305,20 @@ def _curves(panel: Panel, measured: Mapping[str, SplitContributions], draws: Gro
             by_layer = zip(columns["gain_gap"], replicates.T, strict=True)
             limits = [interval_of(one, many, draws.n_groups) for one, many in by_layer]
             columns |= {side: [getattr(one, side) for one in limits] for side in ("low", "high")}
-        tables.append(pd.DataFrame({"language": panel.language, "subject": name, **columns}))
+        tables.append(pd.DataFrame({"language": pair.language, "subject": name, **columns}))
     return pd.concat(tables, ignore_index=True)
 
 
-def _gap_table(panel: Panel, measured: Mapping[str, SplitContributions]) -> pd.DataFrame:
+def _gap_table(pair: LanguagePair, measured: Mapping[str, SplitContributions]) -> pd.DataFrame:
     rows = []
     for name, found in measured.items():
         half = found.agreement.shape[1] // 2
-        gaps = dict(zip((*GAPS, HELD_OUT), mean_gaps(panel, found), strict=True))
+        gaps = dict(zip((*GAPS, HELD_OUT), mean_gaps(pair, found), strict=True))
         spectrum = {
             "agreement Z": found.agreement[:, :half].mean(),
             "agreement perp": found.agreement[:, half:].mean(),
             # both languages and half of the directions are summed
-            "held_out_variance": _sums(panel, found)[0].mean() / (2 * half),
+            "held_out_variance": _sums(pair, found)[0].mean() / (2 * half),
         }
-        rows.append({"language": panel.language, "subject": name, **gaps, **spectrum})
+        rows.append({"language": pair.language, "subject": name, **gaps, **spectrum})
     return pd.DataFrame(rows)

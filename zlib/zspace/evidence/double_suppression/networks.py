@@ -20,7 +20,7 @@ from ...measures.subspaces import SplitContributions, split_contributions
 from ...sources.worlds import World
 from ...states import networks
 from ..blind_sweep import sweep
-from ..language_pairs import SEEDS, SHUFFLED, TRAINED, Panel
+from ..language_pairs import SEEDS, SHUFFLED, TRAINED, LanguagePair
 from ..rules import OVERALL, Evidence
 from ..study import N_RESAMPLES, Study, Values, assemble
 from . import models
@@ -67,13 +67,13 @@ def network_suppression(
     deciding, *streams = rng.spawn(1 + len(seeds))
     gaps, curves, spectra = [], [], []
     for i, stream in enumerate(streams):
-        made = _panels(*batches, i, stream)
-        for panel, making in zip(made, stream.spawn(len(made)), strict=True):
-            columns = {"seed": int(batches[0].seeds[i]), "language": panel.language}
-            found = _contributions(panel, making, size.dim, standardise)
-            gaps.append(_gap_rows(panel, found).assign(**columns))
-            curves.append(_curve_rows(panel, found).assign(**columns))
-            known = known_agreement(batches[0].worlds[i], panel.language)
+        made = _pairs(*batches, i, stream)
+        for pair, making in zip(made, stream.spawn(len(made)), strict=True):
+            columns = {"seed": int(batches[0].seeds[i]), "language": pair.language}
+            found = _contributions(pair, making, size.dim, standardise)
+            gaps.append(_gap_rows(pair, found).assign(**columns))
+            curves.append(_curve_rows(pair, found).assign(**columns))
+            known = known_agreement(batches[0].worlds[i], pair.language)
             spectra.append(_spectrum(known, found[TRAINED].agreement[0]).assign(**columns))
     gaps, curves, spectra = (pd.concat(t, ignore_index=True) for t in (gaps, curves, spectra))
     evidence = network_evidence(gaps, rng=deciding)
@@ -123,10 +123,10 @@ def known_agreement(world: World, language: str) -> np.ndarray:
     return theory.optimal_map(np.stack(shown), [0.5, 0.5]).agreement[:d]
 
 
-def _panels(
+def _pairs(
     shared: networks.TrainedBatch, private: networks.TrainedBatch, i: int, rng: np.random.Generator
-) -> list[Panel]:
-    """Panels of one network, one per language; all subjects read the same items."""
+) -> list[LanguagePair]:
+    """Pairs of one network, one per language; all subjects read the same items."""
     draw, order = rng.spawn(2)
     inputs = shared.worlds[i].sample(_N_ITEMS, rng=draw).inputs[None]
     found = {TRAINED: networks.states(shared.select([i]), inputs)}
@@ -135,14 +135,14 @@ def _panels(
         found[name] = networks.states(other, inputs, initial=True)
     found[sweep.PRIVATE] = networks.states(private.select([i]), inputs)
     mixed = order.permutation(_N_ITEMS)
-    return [_panel(found, k, mixed) for k in range(1, inputs.shape[1])]
+    return [_pair(found, k, mixed) for k in range(1, inputs.shape[1])]
 
 
-def _panel(found: Mapping[str, np.ndarray], language: int, mixed: np.ndarray) -> Panel:
+def _pair(found: Mapping[str, np.ndarray], language: int, mixed: np.ndarray) -> LanguagePair:
     subjects = {n: (s[0, :, 0].astype(float), s[0, :, language].astype(float)) for n, s in found.items()}
     x, y = subjects[TRAINED]
     items = np.arange(_N_ITEMS)
-    return Panel(
+    return LanguagePair(
         language=sweep.LANGUAGES[language],
         subjects={**subjects, SHUFFLED: (x, y[:, mixed])},
         scenario=items.astype(str),
@@ -153,23 +153,23 @@ def _panel(found: Mapping[str, np.ndarray], language: int, mixed: np.ndarray) ->
     )
 
 
-def _contributions(panel: Panel, rng: np.random.Generator, n_components: int, standardise: bool):
+def _contributions(pair: LanguagePair, rng: np.random.Generator, n_components: int, standardise: bool):
     options = {"n_components": n_components, "standardise": standardise}
-    found = models.contributions(panel, models.made_contributions(panel, rng=rng), **options)
-    private = split_contributions(*panel.subjects[sweep.PRIVATE], panel.discovery, **options)
+    found = models.contributions(pair, models.made_contributions(pair, rng=rng), **options)
+    private = split_contributions(*pair.subjects[sweep.PRIVATE], pair.discovery, **options)
     return {**found, sweep.PRIVATE: private}
 
 
-def _gap_rows(panel: Panel, found: Mapping[str, SplitContributions]) -> pd.DataFrame:
-    rows = {name: models.mean_gaps(panel, one) for name, one in found.items()}
+def _gap_rows(pair: LanguagePair, found: Mapping[str, SplitContributions]) -> pd.DataFrame:
+    rows = {name: models.mean_gaps(pair, one) for name, one in found.items()}
     table = pd.DataFrame.from_dict(rows, orient="index", columns=[*GAPS, HELD_OUT])
     return table.rename_axis("subject").reset_index()
 
 
-def _curve_rows(panel: Panel, found: Mapping[str, SplitContributions]) -> pd.DataFrame:
+def _curve_rows(pair: LanguagePair, found: Mapping[str, SplitContributions]) -> pd.DataFrame:
     tables = []
     for name, one in found.items():
-        agreement, gain, _ = models.layer_gaps(panel, one)
+        agreement, gain, _ = models.layer_gaps(pair, one)
         columns = {"layer": np.arange(len(gain)), "agreement_gap": agreement, "gain_gap": gain}
         tables.append(pd.DataFrame({"subject": name, **columns}))
     return pd.concat(tables, ignore_index=True)

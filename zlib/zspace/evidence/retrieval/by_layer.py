@@ -21,9 +21,9 @@ from ..language_pairs import (
     PERMUTED,
     RANDOM_BLOCKS,
     TRAINED,
-    Panel,
+    LanguagePair,
     length_overlap_strata,
-    simulated_panel,
+    simulated_pair,
     standardised,
 )
 from ..rules import Evidence
@@ -53,23 +53,21 @@ class RetrievalResult:
 
 
 def retrieval_by_layer(
-    panels: Mapping[str, Panel], *, rng: np.random.Generator, n_shuffles: int = 499
+    pairs: Mapping[str, LanguagePair], *, rng: np.random.Generator, n_shuffles: int = 499
 ) -> RetrievalResult:
     """Prediction 1: between-scenario retrieval of every subject, with its evidence (centred cosine)."""
     curves, peaks, shuffles = [], [], []
     evidence: dict[str, list[Evidence]] = {study.claim: [] for study in STUDIES}
-    for panel, stream in zip(panels.values(), rng.spawn(len(panels)), strict=True):
+    for pair, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True):
         intervals, permuted, deciding = stream.spawn(3)
-        outcomes, scaled = retrieval_outcomes(panel), retrieval_outcomes(standardised(panel))
-        draws = draw(panel, rng=deciding)
-        curves.append(_curves(panel, outcomes, intervals))
-        peaks.append(_peaks(panel, outcomes))
-        shuffles.append(stratified_shuffles(panel, permuted, n_shuffles))
-        measured, other = (
-            {n: accuracy_at_peak(panel, o) for n, o in by.items()} for by in (outcomes, scaled)
-        )
+        outcomes, scaled = retrieval_outcomes(pair), retrieval_outcomes(standardised(pair))
+        draws = draw(pair, rng=deciding)
+        curves.append(_curves(pair, outcomes, intervals))
+        peaks.append(_peaks(pair, outcomes))
+        shuffles.append(stratified_shuffles(pair, permuted, n_shuffles))
+        measured, other = ({n: accuracy_at_peak(pair, o) for n, o in by.items()} for by in (outcomes, scaled))
         for study in STUDIES:
-            evidence[study.claim].append(judge(study, panel, measured, draws, {STANDARDISED: other}))
+            evidence[study.claim].append(judge(study, pair, measured, draws, {STANDARDISED: other}))
     table = pd.concat(shuffles, ignore_index=True)
     smallest = table.groupby("language", sort=False)["p_max"].min()
     adjusted = dict(zip(smallest.index, holm(smallest.to_numpy()), strict=True)) if len(smallest) else {}
@@ -79,34 +77,34 @@ def retrieval_by_layer(
     )
 
 
-def accuracy_curves(panels: Mapping[str, Panel], *, rng: np.random.Generator) -> pd.DataFrame:
+def accuracy_curves(pairs: Mapping[str, LanguagePair], *, rng: np.random.Generator) -> pd.DataFrame:
     """`RetrievalResult.curves` alone, for a look without a verdict."""
     return pd.concat(
         [
-            _curves(panel, retrieval_outcomes(panel), stream)
-            for panel, stream in zip(panels.values(), rng.spawn(len(panels)), strict=True)
+            _curves(pair, retrieval_outcomes(pair), stream)
+            for pair, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True)
         ],
         ignore_index=True,
     )
 
 
-def retrieval_outcomes(panel: Panel, **options) -> dict[str, np.ndarray]:
+def retrieval_outcomes(pair: LanguagePair, **options) -> dict[str, np.ndarray]:
     """Subject -> (L+1, 2, n) outcomes on the full pool, centred by the means of the discovery items.
 
     The baselines from the texts (surface overlap, spelling) have one layer. `options` go to
     `alignment.retrieval_outcomes`.
     """
-    options = {"level": "between", "groups": panel.scenario, **options}
+    options = {"level": "between", "groups": pair.scenario, **options}
     centred = options.pop("center", True)
     found = {
-        name: alignment.retrieval_outcomes(x, y, center=panel.means(name) if centred else False, **options)
-        for name, (x, y) in panel.subjects.items()
+        name: alignment.retrieval_outcomes(x, y, center=pair.means(name) if centred else False, **options)
+        for name, (x, y) in pair.subjects.items()
     }
     level = {"groups": options["groups"], "level": options["level"]}
-    if panel.tokens is not None:
-        found[SURFACE] = lexical_outcomes(*panel.tokens, **level)[None]
-    if panel.texts is not None:
-        found[SPELLING] = ngram_outcomes(*panel.texts, **level)[None]
+    if pair.tokens is not None:
+        found[SURFACE] = lexical_outcomes(*pair.tokens, **level)[None]
+    if pair.texts is not None:
+        found[SPELLING] = ngram_outcomes(*pair.texts, **level)[None]
     return found
 
 
@@ -123,13 +121,13 @@ class PeakAccuracy:
     drop: np.ndarray
 
 
-def accuracy_at_peak(panel: Panel, outcomes: np.ndarray) -> PeakAccuracy:
+def accuracy_at_peak(pair: LanguagePair, outcomes: np.ndarray) -> PeakAccuracy:
     """What predictions 1 judge of a subject's outcomes (L+1, 2, n)."""
-    layer = peak_layer(panel, outcomes)
-    accuracy = outcomes[..., panel.discovery].mean((1, 2))[: layer + 1]
+    layer = peak_layer(pair, outcomes)
+    accuracy = outcomes[..., pair.discovery].mean((1, 2))[: layer + 1]
     drops = np.triu(accuracy[:, None] - accuracy[None], 1)
     high, low = np.unravel_index(np.argmax(drops), drops.shape) if layer > 1 else (0, layer)
-    confirmed = outcomes.mean(1)[:, panel.confirmation]
+    confirmed = outcomes.mean(1)[:, pair.confirmation]
     return PeakAccuracy(confirmed[layer], confirmed[0], confirmed[high] - confirmed[low])
 
 
@@ -149,11 +147,11 @@ def aligned_statistics(
 
 
 def aligned_excess(
-    panel: Panel, outcomes: Mapping[str, np.ndarray], subject: str, *, rng: np.random.Generator
+    pair: LanguagePair, outcomes: Mapping[str, np.ndarray], subject: str, *, rng: np.random.Generator
 ) -> Interval:
     """`aligned_statistics` of one subject, from the outcomes of all."""
-    measured = {name: accuracy_at_peak(panel, found) for name, found in outcomes.items()}
-    return aligned_statistics(measured, subject, draw(panel, rng=rng))["aligned_excess"]
+    measured = {name: accuracy_at_peak(pair, found) for name, found in outcomes.items()}
+    return aligned_statistics(measured, subject, draw(pair, rng=rng))["aligned_excess"]
 
 
 def rises_statistics(
@@ -187,20 +185,20 @@ def worlds(study: Study, size: Size) -> Worlds:
 
 def _simulated_evidence(study: Study, size: Size, share: float, rng: np.random.Generator) -> Evidence:
     world, drawing = rng.spawn(2)
-    panel = simulated_panel("scenarios", share, rng=world, n_scenarios=size.n_scenarios, n_draws=size.n_draws)
-    measured = {n: accuracy_at_peak(panel, found) for n, found in retrieval_outcomes(panel).items()}
-    return assemble(study, measured, draw(panel, rng=drawing))
+    pair = simulated_pair("scenarios", share, rng=world, n_scenarios=size.n_scenarios, n_draws=size.n_draws)
+    measured = {n: accuracy_at_peak(pair, found) for n, found in retrieval_outcomes(pair).items()}
+    return assemble(study, measured, draw(pair, rng=drawing))
 
 
-def peak_layer(panel: Panel, outcomes: np.ndarray) -> int:
+def peak_layer(pair: LanguagePair, outcomes: np.ndarray) -> int:
     """Layer of the highest accuracy on the discovery items."""
-    return int(np.argmax(outcomes[..., panel.discovery].mean((1, 2))))
+    return int(np.argmax(outcomes[..., pair.discovery].mean((1, 2))))
 
 
 def sensitivity(
-    primary: Mapping[str, Panel],
-    last: Mapping[str, Panel],
-    other: Mapping[str, Panel],
+    primary: Mapping[str, LanguagePair],
+    last: Mapping[str, LanguagePair],
+    other: Mapping[str, LanguagePair],
     *,
     rng: np.random.Generator,
 ) -> pd.DataFrame:
@@ -215,7 +213,7 @@ def sensitivity(
     whole scenarios are permuted (`alignment.cka_by_layer`; drawn from `rng`). Items of one scenario stay
     together, so that this level lies above zero.
     """
-    scaled = {language: standardised(panel) for language, panel in primary.items()}
+    scaled = {language: standardised(pair) for language, pair in primary.items()}
     choices = {
         "primary: mean pooling, centred cosine, between": (primary, {}),
         STANDARDISED: (scaled, {}),
@@ -240,85 +238,85 @@ def sensitivity(
     return table
 
 
-def _scores(panel: Panel, options: Mapping | None) -> dict[str, float]:
+def _scores(pair: LanguagePair, options: Mapping | None) -> dict[str, float]:
     """Accuracy (AUC without options) at the own peak, of the trained model and of every control."""
     if options is None:
-        found = {n: _auc(panel, n) for n in (TRAINED, *panel.twins, *present(panel, PERMUTED))}
+        found = {n: _auc(pair, n) for n in (TRAINED, *pair.twins, *present(pair, PERMUTED))}
     else:
-        groups = panel.group if options.get("level") == "within" else panel.scenario
-        found = retrieval_outcomes(panel, groups=groups, **options)
-    names = [n for n in (TRAINED, *panel.twins, PERMUTED, SURFACE, SPELLING) if n in found]
-    return {n: found[n][peak_layer(panel, found[n])][:, panel.confirmation].mean() for n in names}
+        groups = pair.group if options.get("level") == "within" else pair.scenario
+        found = retrieval_outcomes(pair, groups=groups, **options)
+    names = [n for n in (TRAINED, *pair.twins, PERMUTED, SURFACE, SPELLING) if n in found]
+    return {n: found[n][peak_layer(pair, found[n])][:, pair.confirmation].mean() for n in names}
 
 
-def _auc(panel: Panel, subject: str) -> np.ndarray:
-    x, y = panel.subjects[subject]
-    return alignment.retrieval_auc(x, y, center=panel.means(subject), groups=panel.scenario, level="between")
+def _auc(pair: LanguagePair, subject: str) -> np.ndarray:
+    x, y = pair.subjects[subject]
+    return alignment.retrieval_auc(x, y, center=pair.means(subject), groups=pair.scenario, level="between")
 
 
-def _cka(panel: Panel) -> dict[str, float]:
+def _cka(pair: LanguagePair) -> dict[str, float]:
     """Debiased CKA of the confirmation items, of the trained model and of every control."""
-    names = (TRAINED, *panel.twins, *present(panel, PERMUTED))
-    return {name: float(alignment.linear_cka(*_at_highest_cka(panel, name))[0]) for name in names}
+    names = (TRAINED, *pair.twins, *present(pair, PERMUTED))
+    return {name: float(alignment.linear_cka(*_at_highest_cka(pair, name))[0]) for name in names}
 
 
-def _cka_null(panel: Panel, rng: np.random.Generator) -> dict[str, float]:
+def _cka_null(pair: LanguagePair, rng: np.random.Generator) -> dict[str, float]:
     """Level that the trained model's debiased CKA stays below in 95 % of permutations of whole scenarios."""
-    x, y = _at_highest_cka(panel, TRAINED)
-    groups = panel.scenario[panel.confirmation]
+    x, y = _at_highest_cka(pair, TRAINED)
+    groups = pair.scenario[pair.confirmation]
     found = alignment.cka_by_layer(x, y, groups=groups, rng=rng.spawn(1)[0])
     return {TRAINED: float(np.quantile(found.null, 0.95))}
 
 
-def _at_highest_cka(panel: Panel, subject: str) -> tuple[np.ndarray, np.ndarray]:
+def _at_highest_cka(panel: LanguagePair, subject: str) -> tuple[np.ndarray, np.ndarray]:
     """Confirmation items (1, n, d) of both languages at the layer whose CKA is highest on discovery."""
     pair = panel.subjects[subject]
     layer = int(np.argmax(alignment.linear_cka(*(s[:, panel.discovery] for s in pair))))
     return tuple(s[layer : layer + 1, panel.confirmation] for s in pair)
 
 
-def _chance(panel: Panel, options: Mapping | None) -> float:
+def _chance(pair: LanguagePair, options: Mapping | None) -> float:
     if options is None:
         return 0.5
     level = options.get("level", "between")
-    return alignment.chance_level(panel.group if level == "within" else panel.scenario, level)
+    return alignment.chance_level(pair.group if level == "within" else pair.scenario, level)
 
 
-def _curves(panel: Panel, outcomes: Mapping[str, np.ndarray], rng: np.random.Generator) -> pd.DataFrame:
+def _curves(pair: LanguagePair, outcomes: Mapping[str, np.ndarray], rng: np.random.Generator) -> pd.DataFrame:
     tables = []
     for (name, found), stream in zip(outcomes.items(), rng.spawn(len(outcomes)), strict=True):
-        interval = draw(panel, rng=stream).mean(found.mean(1)[:, panel.confirmation], bounds=(0, 1))
+        interval = draw(pair, rng=stream).mean(found.mean(1)[:, pair.confirmation], bounds=(0, 1))
         columns = {"layer": np.arange(len(found)), "accuracy": interval.estimate}
         columns |= {"low": interval.low, "high": interval.high}
-        tables.append(pd.DataFrame({"language": panel.language, "subject": name, **columns}))
+        tables.append(pd.DataFrame({"language": pair.language, "subject": name, **columns}))
     return pd.concat(tables, ignore_index=True)
 
 
-def _peaks(panel: Panel, outcomes: Mapping[str, np.ndarray]) -> pd.DataFrame:
-    chance = alignment.chance_level(panel.scenario, "between")
+def _peaks(pair: LanguagePair, outcomes: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    chance = alignment.chance_level(pair.scenario, "between")
     rows = []
     for name, found in outcomes.items():
-        layer = peak_layer(panel, found)
-        accuracy = found[layer][:, panel.confirmation].mean()
-        rows.append((panel.language, name, layer, accuracy, chance))
+        layer = peak_layer(pair, found)
+        accuracy = found[layer][:, pair.confirmation].mean()
+        rows.append((pair.language, name, layer, accuracy, chance))
     return pd.DataFrame(rows, columns=["language", "subject", "layer", "accuracy", "chance"])
 
 
-def stratified_shuffles(panel: Panel, rng: np.random.Generator, n_shuffles: int = 499) -> pd.DataFrame:
+def stratified_shuffles(pair: LanguagePair, rng: np.random.Generator, n_shuffles: int = 499) -> pd.DataFrame:
     """Max-T over layers against shuffles within strata of length and overlap, on all items.
 
     Columns as `RetrievalResult.shuffles` (without p_holm); no rows without token ids.
     """
-    if panel.tokens is None:
+    if pair.tokens is None:
         return pd.DataFrame(columns=["language", "layer", "accuracy", "null_high", "p_max"])
-    x, y = panel.subjects[TRAINED]
-    permutations = stratified_permutations(length_overlap_strata(panel), n_shuffles=n_shuffles, rng=rng)
-    null = alignment.shuffled_accuracy(x, y, permutations, groups=panel.scenario, level="between")
-    observed = alignment.retrieval_accuracy(x, y, groups=panel.scenario, level="between")
+    x, y = pair.subjects[TRAINED]
+    permutations = stratified_permutations(length_overlap_strata(pair), n_shuffles=n_shuffles, rng=rng)
+    null = alignment.shuffled_accuracy(x, y, permutations, groups=pair.scenario, level="between")
+    observed = alignment.retrieval_accuracy(x, y, groups=pair.scenario, level="between")
     columns = {
         "layer": np.arange(len(x)),
         "accuracy": observed,
         "null_high": np.quantile(null, 0.95, axis=0),
         "p_max": permutation_max(observed, null).adjusted,
     }
-    return pd.DataFrame({"language": panel.language, **columns})
+    return pd.DataFrame({"language": pair.language, **columns})

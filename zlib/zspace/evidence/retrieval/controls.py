@@ -18,7 +18,7 @@ from ...measures.resampling import Interval
 from ...sources import corpora, stories
 from ...states import subjects
 from .. import language_pairs
-from ..language_pairs import PERMUTED, RANDOM_BLOCKS, SHUFFLED, TRAINED, Panel, own_overlap
+from ..language_pairs import PERMUTED, RANDOM_BLOCKS, SHUFFLED, TRAINED, LanguagePair, own_overlap
 from ..study import draw
 from . import by_layer
 from .by_layer import SPELLING, SURFACE, aligned_excess, peak_layer, retrieval_outcomes
@@ -29,7 +29,7 @@ SINK_POOLINGS = ("median", "trimmed")
 STORY_LANGUAGES = stories.languages()
 
 
-def surface_by_language(corpus: corpora.Corpus, pairs: Mapping[str, Panel]) -> pd.DataFrame:
+def surface_by_language(corpus: corpora.Corpus, pairs: Mapping[str, LanguagePair]) -> pd.DataFrame:
     """Lengths, fertility and overlap with the anchor by language; the anchor's row stands first.
 
     Columns: tokens, tokens per word and per character, premium (tokens over the anchor's), own overlap
@@ -38,36 +38,36 @@ def surface_by_language(corpus: corpora.Corpus, pairs: Mapping[str, Panel]) -> p
     items). Languages whose states came without token ids have the last column alone.
     """
     anchor = corpus.languages[0]
-    lengths = {language: panel.lengths() for language, panel in pairs.items() if panel.tokens is not None}
+    lengths = {language: pair.lengths() for language, pair in pairs.items() if pair.tokens is not None}
     rows = {}
     if lengths:
         own, _ = next(iter(lengths.values()))
         rows[anchor] = _fertility(corpus, anchor, own, own)
-    for language, panel in pairs.items():
+    for language, pair in pairs.items():
         if language in lengths:
             own, other = lengths[language]
-            overlap = text_baselines.mean_token_overlap(*panel.tokens)
+            overlap = text_baselines.mean_token_overlap(*pair.tokens)
             rows[language] = _fertility(corpus, language, other, own) | {
-                "own token overlap": float(np.mean(own_overlap(panel))),
+                "own token overlap": float(np.mean(own_overlap(pair))),
                 "weighted overlap, translations": overlap.matched,
                 "weighted overlap, unrelated": overlap.unmatched,
                 "correlation of lengths": float(np.corrcoef(own, other)[0, 1]),
             }
-        found = retrieval_outcomes(replace(panel, subjects={}))
+        found = retrieval_outcomes(replace(pair, subjects={}))
         baselines = {f"retrieval by {name}": found[name] for name in (SURFACE, SPELLING) if name in found}
         rows[language] = rows.get(language, {}) | {
-            name: float(outcomes[0][:, panel.confirmation].mean()) for name, outcomes in baselines.items()
+            name: float(outcomes[0][:, pair.confirmation].mean()) for name, outcomes in baselines.items()
         }
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def overlap_matrix(pairs: Mapping[str, Panel], anchor: str = "anchor") -> pd.DataFrame:
+def overlap_matrix(pairs: Mapping[str, LanguagePair], anchor: str = "anchor") -> pd.DataFrame:
     """IDF-weighted token overlap of translations minus that of unrelated items, all pairs of languages.
 
-    `anchor` names the panels' first language. Symmetric, NaN on the diagonal and where states came without
+    `anchor` names the pairs' first language. Symmetric, NaN on the diagonal and where states came without
     token ids.
     """
-    tokens = {code: panel.tokens for code, panel in pairs.items() if panel.tokens is not None}
+    tokens = {code: pair.tokens for code, pair in pairs.items() if pair.tokens is not None}
     token_ids = {anchor: next(iter(tokens.values()))[0]} if tokens else {}
     token_ids |= {code: ids for code, (_, ids) in tokens.items()}
     codes = [anchor, *pairs]
@@ -95,35 +95,35 @@ def lengths_by_difficulty(languages: Sequence[str], *, seed: int = 0, n_draws: i
     return table
 
 
-def subjects_at_peak(pairs: Mapping[str, Panel], *, rng: np.random.Generator) -> pd.DataFrame:
+def subjects_at_peak(pairs: Mapping[str, LanguagePair], *, rng: np.random.Generator) -> pd.DataFrame:
     """Retrieval of the model and of every control, each at its own layer chosen on discovery.
 
     Columns language, subject, layer, estimate, low, high (95 %, confirmation items, by scenario), chance.
     """
     rows = []
-    for panel, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True):
-        outcomes = retrieval_outcomes(panel)
-        twins = [*panel.twins, RANDOM_BLOCKS, PERMUTED, SHUFFLED, SURFACE, SPELLING]
+    for pair, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True):
+        outcomes = retrieval_outcomes(pair)
+        twins = [*pair.twins, RANDOM_BLOCKS, PERMUTED, SHUFFLED, SURFACE, SPELLING]
         names = [name for name in (TRAINED, *twins) if name in outcomes]
         for name, r in zip(names, stream.spawn(len(names)), strict=True):
-            layer = peak_layer(panel, outcomes[name])
-            found = _at(panel, outcomes[name][layer], r)
-            rows.append((panel.language, name, layer, *_limits(found)))
+            layer = peak_layer(pair, outcomes[name])
+            found = _at(pair, outcomes[name][layer], r)
+            rows.append((pair.language, name, layer, *_limits(found)))
     table = pd.DataFrame(rows, columns=["language", "subject", "layer", "estimate", "low", "high"])
     chance = {p.language: alignment.chance_level(p.scenario, "between") for p in pairs.values()}
     return table.assign(chance=table["language"].map(chance))
 
 
-def stratified_shuffles(pairs: Mapping[str, Panel], *, rng: np.random.Generator) -> pd.DataFrame:
+def stratified_shuffles(pairs: Mapping[str, LanguagePair], *, rng: np.random.Generator) -> pd.DataFrame:
     """`by_layer.stratified_shuffles` of every language, one below the other."""
     found = [
-        by_layer.stratified_shuffles(panel, stream)
-        for panel, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True)
+        by_layer.stratified_shuffles(pair, stream)
+        for pair, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True)
     ]
     return pd.concat(found, ignore_index=True)
 
 
-def language_identity(pairs: Mapping[str, Panel]) -> pd.DataFrame:
+def language_identity(pairs: Mapping[str, LanguagePair]) -> pd.DataFrame:
     """Held-out accuracy of a probe for the language, beside retrieval, layer by layer.
 
     The probe is linear, or nonlinear on centred languages (`measures.language_probe`). Columns language,
@@ -146,8 +146,8 @@ def language_identity(pairs: Mapping[str, Panel]) -> pd.DataFrame:
 
 def open_poolings(
     model: str, corpus: corpora.Corpus, *, rng: np.random.Generator, capture_missing: bool = False
-) -> dict[str, dict[str, Panel]]:
-    """Panels of the trained model by pooling of SINK_POOLINGS; those not there are left out, or captured."""
+) -> dict[str, dict[str, LanguagePair]]:
+    """Pairs of the trained model by pooling of SINK_POOLINGS; those not there are left out, or captured."""
     if not capture_missing and not subjects.is_there(model, corpus, poolings=SINK_POOLINGS):
         return {}
     options = {"variants": language_pairs.VARIANTS[:1], "together": SINK_POOLINGS, "progress": False}
@@ -156,10 +156,10 @@ def open_poolings(
     return {pooling: found for pooling, found in opened.items() if found}
 
 
-def sinks(mean: Mapping[str, Panel], others: Mapping[str, Mapping[str, Panel]]) -> pd.DataFrame:
+def sinks(mean: Mapping[str, LanguagePair], others: Mapping[str, Mapping[str, LanguagePair]]) -> pd.DataFrame:
     """What the first token and those of largest norm contribute to an average, layer by layer.
 
-    `mean` holds mean-pooled panels, `others` panels by the poolings of SINK_POOLINGS, as far as they are
+    `mean` holds mean-pooled pairs, `others` pairs by the poolings of SINK_POOLINGS, as far as they are
     there. Columns language, layer, pooling, retrieval (confirmation items), distance (of the pooled state
     from the mean-pooled one, over the length of the latter; mean over items and both languages), trained
     model.
@@ -184,26 +184,26 @@ def sinks(mean: Mapping[str, Panel], others: Mapping[str, Mapping[str, Panel]]) 
     return pd.concat(tables, ignore_index=True)
 
 
-def re_roundings(pairs: Mapping[str, Panel], *, rng: np.random.Generator) -> pd.DataFrame:
+def re_roundings(pairs: Mapping[str, LanguagePair], *, rng: np.random.Generator) -> pd.DataFrame:
     """The excess of prediction 1 ("aligned") of the model and of each re-rounding of its quantised weights.
 
-    Columns language, weights, estimate, low, high. A panel without re-roundings has the stored weights
+    Columns language, weights, estimate, low, high. A pair without re-roundings has the stored weights
     alone, one without the controls of that claim has no row.
     """
     rows = []
-    for panel, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True):
-        outcomes = retrieval_outcomes(panel)
-        if not panel.twins or SURFACE not in outcomes:
+    for pair, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True):
+        outcomes = retrieval_outcomes(pair)
+        if not pair.twins or SURFACE not in outcomes:
             continue
-        names = {"as stored": TRAINED, **{name: name for name in panel.re_rounded}}
+        names = {"as stored": TRAINED, **{name: name for name in pair.re_rounded}}
         for (words, name), r in zip(names.items(), stream.spawn(len(names)), strict=True):
-            found = aligned_excess(panel, {**outcomes, TRAINED: outcomes[name]}, TRAINED, rng=r)
-            rows.append((panel.language, words, *_limits(found)))
+            found = aligned_excess(pair, {**outcomes, TRAINED: outcomes[name]}, TRAINED, rng=r)
+            rows.append((pair.language, words, *_limits(found)))
     return pd.DataFrame(rows, columns=["language", "weights", "estimate", "low", "high"])
 
 
-def _at(panel: Panel, outcomes: np.ndarray, rng: np.random.Generator) -> Interval:
-    return draw(panel, rng=rng).mean(outcomes.mean(0)[panel.confirmation], bounds=(0, 1))
+def _at(pair: LanguagePair, outcomes: np.ndarray, rng: np.random.Generator) -> Interval:
+    return draw(pair, rng=rng).mean(outcomes.mean(0)[pair.confirmation], bounds=(0, 1))
 
 
 def _limits(interval: Interval) -> tuple[float, float, float]:

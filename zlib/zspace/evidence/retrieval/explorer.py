@@ -14,7 +14,7 @@ import numpy as np
 
 from ...measures import alignment
 from ...sources.corpora import Corpus
-from ..language_pairs import TRAINED, Panel
+from ..language_pairs import TRAINED, LanguagePair
 
 _ASSETS = Path(__file__).parent / "assets"
 
@@ -42,26 +42,26 @@ class Explorer:
         return "nearest neighbour tells the same story, at the best layer: " + ", ".join(lines)
 
 
-def explorer(panels: Mapping[str, Panel], corpus: Corpus, *, center: bool = True) -> Explorer:
+def explorer(pairs: Mapping[str, LanguagePair], corpus: Corpus, *, center: bool = True) -> Explorer:
     """Nearest neighbours of every item at every layer, by centred cosine, in both directions.
 
-    `panels` and `corpus` as from `open_panels`; means for centring are those of the discovery items.
+    `pairs` and `corpus` as from `open_pairs`; means for centring are those of the discovery items.
     """
     anchor = corpus.languages[0]
     found, accuracy = {}, {}
-    for language, panel in panels.items():
-        x, y = panel.subjects[TRAINED]
-        means = panel.means(TRAINED) if center else False
+    for language, pair in pairs.items():
+        x, y = pair.subjects[TRAINED]
+        means = pair.means(TRAINED) if center else False
         scores = alignment.similarity(x, y, center=means)
         found[language] = [_nearest(scores), _nearest(scores.swapaxes(-1, -2))]
-        outcomes = alignment.outcomes_of_scores(scores, groups=panel.scenario, level="between")
+        outcomes = alignment.outcomes_of_scores(scores, groups=pair.scenario, level="between")
         accuracy[language] = outcomes.mean((1, 2))
     data = {
         "anchor": anchor,
         "texts": {code: list(corpus.texts[code]) for code in corpus.languages},
         "items": corpus.items["item"].tolist(),
         "scenarios": corpus.items["scenario"].tolist(),
-        "confirmation": next(iter(panels.values())).confirmation.astype(int).tolist(),
+        "confirmation": next(iter(pairs.values())).confirmation.astype(int).tolist(),
         "found": found,
         "accuracy": {code: np.round(a, 4).tolist() for code, a in accuracy.items()},
     }

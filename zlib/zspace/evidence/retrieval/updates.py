@@ -14,7 +14,7 @@ import pandas as pd
 from ...measures import alignment, subspaces
 from ...measures.resampling import GroupDraws, Interval
 from ..error_rates import Size, Worlds, calibrated
-from ..language_pairs import PERMUTED, PLANTED, SHUFFLED, TRAINED, Panel, plant_updates, simulated_panel
+from ..language_pairs import PERMUTED, PLANTED, SHUFFLED, TRAINED, LanguagePair, plant_updates, simulated_pair
 from ..rules import Evidence
 from ..study import STANDARDISED, Study, assemble, baselines, compare_choices, draw, judge, present
 
@@ -35,10 +35,10 @@ class UpdateResult:
     evidence: Mapping[str, list[Evidence]]
 
 
-def update_agnosticism(panels: Mapping[str, Panel], *, rng: np.random.Generator) -> UpdateResult:
+def update_agnosticism(pairs: Mapping[str, LanguagePair], *, rng: np.random.Generator) -> UpdateResult:
     """Prediction 2: are updates f_k more language-agnostic than states h_k? AUC, between scenarios."""
     curves, gains, evidence = [], [], []
-    for panel, stream in zip(panels.values(), rng.spawn(len(panels)), strict=True):
+    for panel, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True):
         planting, deciding = stream.spawn(2)
         subjects = update_subjects(panel, planting)
         measured, scaled = (
@@ -56,17 +56,21 @@ def update_agnosticism(panels: Mapping[str, Panel], *, rng: np.random.Generator)
     return UpdateResult(*tables, {CLAIM: evidence})
 
 
-def update_subjects(panel: Panel, rng: np.random.Generator) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Subjects of prediction 2: as the panel's, with a signal planted in the updates instead."""
-    names = [TRAINED, *panel.twins, *present(panel, PERMUTED, SHUFFLED), *panel.re_rounded]
-    subjects = {name: panel.subjects[name] for name in names}
+def update_subjects(pair: LanguagePair, rng: np.random.Generator) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Subjects of prediction 2: as the pair's, with a signal planted in the updates instead."""
+    names = [TRAINED, *pair.twins, *present(pair, PERMUTED, SHUFFLED), *pair.re_rounded]
+    subjects = {name: pair.subjects[name] for name in names}
     if SHUFFLED in subjects:
         subjects[PLANTED] = plant_updates(subjects[SHUFFLED], rng=rng)
     return subjects
 
 
 def update_auc(
-    panel: Panel, pair: tuple[np.ndarray, np.ndarray], *, center: bool = True, standardise: bool = False
+    panel: LanguagePair,
+    pair: tuple[np.ndarray, np.ndarray],
+    *,
+    center: bool = True,
+    standardise: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """AUC per layer and item of states h_k, k = 0..L, and updates f_k, k = 0..L-1, both directions averaged.
 
@@ -112,23 +116,23 @@ def worlds(size: Size) -> Worlds:
 
 def _simulated_evidence(size: Size, share: float, rng: np.random.Generator) -> Evidence:
     world, planting, drawing = rng.spawn(3)
-    panel = simulated_panel("updates", share, rng=world, n_scenarios=size.n_scenarios, n_draws=size.n_draws)
+    panel = simulated_pair("updates", share, rng=world, n_scenarios=size.n_scenarios, n_draws=size.n_draws)
     subjects = update_subjects(panel, planting)
     gains = {n: update_gain(update_auc(panel, pair))[panel.confirmation] for n, pair in subjects.items()}
     return assemble(STUDY, gains, draw(panel, rng=drawing))
 
 
-def sensitivity(primary: Mapping[str, Panel], last: Mapping[str, Panel]) -> pd.DataFrame:
+def sensitivity(primary: Mapping[str, LanguagePair], last: Mapping[str, LanguagePair]) -> pd.DataFrame:
     """Gain of the trained model and of its best random-weight baseline under other choices.
 
     `primary` holds mean-pooled pairs, `last` the same pooled at the last token; confirmation items. Columns
     are (language, "trained" or "best baseline").
     """
 
-    def gain_by(summary, **options) -> Callable[[Panel], dict[str, float]]:
-        return lambda panel: {
-            name: summary(update_auc(panel, panel.subjects[name], **options))[panel.confirmation].mean()
-            for name in (TRAINED, *panel.twins)
+    def gain_by(summary, **options) -> Callable[[LanguagePair], dict[str, float]]:
+        return lambda pair: {
+            name: summary(update_auc(pair, pair.subjects[name], **options))[pair.confirmation].mean()
+            for name in (TRAINED, *pair.twins)
         }
 
     choices = {
@@ -142,7 +146,7 @@ def sensitivity(primary: Mapping[str, Panel], last: Mapping[str, Panel]) -> pd.D
     return compare_choices(choices, "best baseline")
 
 
-def _auc_curves(panel: Panel, measured: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> pd.DataFrame:
+def _auc_curves(panel: LanguagePair, measured: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> pd.DataFrame:
     tables = []
     for name, pair in measured.items():
         for kind, auc in zip(("state", "update"), pair, strict=True):

@@ -23,7 +23,7 @@ from ...measures.canonical import canonical_axes
 from ...measures.resampling import GroupDraws, Interval
 from ..bridges import bridging
 from ..error_rates import Worlds, from_errors
-from ..language_pairs import PERMUTED, PLANTED, SHUFFLED, TRAINED, Pair, Panel, spread, standardised
+from ..language_pairs import PERMUTED, PLANTED, SHUFFLED, TRAINED, LanguagePair, Pair, spread, standardised
 from ..rules import Evidence
 from ..study import (
     Study,
@@ -60,7 +60,7 @@ class DimensionResult:
 
 
 def dimension_by_layer(
-    panels: Mapping[str, Panel],
+    panels: Mapping[str, LanguagePair],
     *,
     rng: np.random.Generator,
     n_components: int | None = None,
@@ -102,51 +102,51 @@ def dimension_table(curves: pd.DataFrame) -> pd.DataFrame:
     return table.pivot(index="layer", columns="language", values="words")[columns]
 
 
-def components_for(panel: Panel) -> int:
-    """Components that the items of a panel allow: four discovery items and four confirmation scenarios each.
+def components_for(pair: LanguagePair) -> int:
+    """Components that the items of a pair allow: four discovery items and four confirmation scenarios each.
 
     2 to 24, and the dimension is at most as many. With fewer scenarios per component the sequential test
     finds too many dimensions where some are shared. Raises ParameterError below eight discovery items.
     """
-    n_items = int(panel.discovery.sum())
+    n_items = int(pair.discovery.sum())
     bridging.n_components(n_items)
-    n_scenarios = len(np.unique(panel.scenario[panel.confirmation]))
+    n_scenarios = len(np.unique(pair.scenario[pair.confirmation]))
     return min(_MOST_COMPONENTS, n_items // bridging.ITEMS_A_COMPONENT, max(2, n_scenarios // 4))
 
 
-def sizes(panels: Mapping[str, Panel]) -> pd.DataFrame:
+def sizes(pairs: Mapping[str, LanguagePair]) -> pd.DataFrame:
     """Items and scenarios, how many of them are judged, and components they allow: one row per language."""
     rows = {
         language: {
-            "items": len(panel.scenario),
-            "scenarios": len(np.unique(panel.scenario)),
-            "confirmation items": int(panel.confirmation.sum()),
-            "confirmation scenarios": len(np.unique(panel.scenario[panel.confirmation])),
-            "components": components_for(panel),
+            "items": len(pair.scenario),
+            "scenarios": len(np.unique(pair.scenario)),
+            "confirmation items": int(pair.confirmation.sum()),
+            "confirmation scenarios": len(np.unique(pair.scenario[pair.confirmation])),
+            "components": components_for(pair),
         }
-        for language, panel in panels.items()
+        for language, pair in pairs.items()
     }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("language")
 
 
-def exchangeable(panel: Panel) -> np.ndarray:
+def exchangeable(pair: LanguagePair) -> np.ndarray:
     """(n,) bool, the confirmation items that the sequential test takes: equally many of every scenario."""
-    tested = panel.confirmation.copy()
-    tested[tested] = dimension.equal_groups(panel.scenario[tested])
+    tested = pair.confirmation.copy()
+    tested[tested] = dimension.equal_groups(pair.scenario[tested])
     return tested
 
 
-def reduced(panel: Panel, pair: Pair, n_components: int) -> Pair:
+def reduced(panel: LanguagePair, pair: Pair, n_components: int) -> Pair:
     """Scores (L+1, n, p) of both languages on the principal components of their discovery items."""
     return tuple(bridges.principal_components(s, panel.discovery, n_components) for s in pair)
 
 
-def shared_variance(panel: Panel, x: np.ndarray, y: np.ndarray) -> "SharedVariance":
+def shared_variance(pair: LanguagePair, x: np.ndarray, y: np.ndarray) -> "SharedVariance":
     """Moments, scenario by scenario, of the discovery items' canonical variates on confirmation items."""
-    train, test = panel.discovery, panel.confirmation
+    train, test = pair.discovery, pair.confirmation
     axes = canonical_axes(x[:, train], y[:, train])
     u, v = (s[:, test] @ a for s, a in zip((x, y), axes, strict=True))
-    codes = np.unique(panel.scenario[test], return_inverse=True)[1]
+    codes = np.unique(pair.scenario[test], return_inverse=True)[1]
     members = np.eye(codes.max() + 1)[codes]
     moments = np.stack([np.ones_like(u), u, v, u * u, v * v, u * v])
     return SharedVariance(np.einsum("mlnk,ns->mlks", moments, members), codes)
@@ -207,7 +207,7 @@ def worlds(result: DimensionResult) -> Worlds:
 
 
 def all_pairs(
-    panels: Mapping[str, Panel],
+    panels: Mapping[str, LanguagePair],
     anchor: str,
     *,
     rng: np.random.Generator,
@@ -236,7 +236,10 @@ def all_pairs(
 
 
 def by_components(
-    panels: Mapping[str, Panel], counts: Sequence[int], *, subjects: Sequence[str] = (TRAINED, SHUFFLED)
+    panels: Mapping[str, LanguagePair],
+    counts: Sequence[int],
+    *,
+    subjects: Sequence[str] = (TRAINED, SHUFFLED),
 ) -> pd.DataFrame:
     """Shared variance, mean over inner layers, with more components: one row per language and count.
 
@@ -257,8 +260,8 @@ def by_components(
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["language", "components"])
 
 
-def _names(panel: Panel) -> list[str]:
-    return [TRAINED, *panel.twins, *present(panel, PERMUTED, SHUFFLED), *panel.re_rounded]
+def _names(pair: LanguagePair) -> list[str]:
+    return [TRAINED, *pair.twins, *present(pair, PERMUTED, SHUFFLED), *pair.re_rounded]
 
 
 def _curve(language: str, subject: str, held_out: SharedVariance, found) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from ...measures.accumulation import PARTS, accumulation_shares
 from ...measures.resampling import GroupDraws, Interval, interval_of
 from ...sources.models import kind_of
 from ..error_rates import Size, Worlds, calibrated
-from ..language_pairs import PERMUTED, PLANTED, SHUFFLED, TRAINED, Panel, simulated_panel, standardised
+from ..language_pairs import PERMUTED, PLANTED, SHUFFLED, TRAINED, LanguagePair, simulated_pair, standardised
 from ..rules import Evidence
 from ..study import STANDARDISED, Study, assemble, baselines, draw, judge, present, shifted
 from . import accumulation
@@ -137,11 +137,11 @@ def identity_errors(profile: residual.SnrProfile) -> tuple[float, float]:
     return tuple(errors)
 
 
-def snr_descent(panels: Mapping[str, Panel], *, rng: np.random.Generator) -> DescentResult:
+def snr_descent(pairs: Mapping[str, LanguagePair], *, rng: np.random.Generator) -> DescentResult:
     """Theorem 2 on a model: SNR by layer, criteria, counterfactual paths and their evidence."""
     tables = {name: [] for name in ("curves", "criteria", "norm_ratios", "paths", "shares")}
     evidence: dict[str, list[Evidence]] = {EVERY: [], accumulation.CLAIM: []}
-    for panel, stream in zip(panels.values(), rng.spawn(len(panels)), strict=True):
+    for panel, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True):
         deciding, resampling, planting, shuffling = stream.spawn(4)
         profiles = {name: residual.snr_profile(*pair) for name, pair in panel.subjects.items()}
         tables["curves"].append(_curves(panel, profiles))
@@ -172,16 +172,16 @@ class Matched:
     rise: Interval | None
 
 
-def matched(panel: Panel, draws: GroupDraws) -> dict[str, Matched]:
+def matched(pair: LanguagePair, draws: GroupDraws) -> dict[str, Matched]:
     """What every subject is judged by; the rise, which the claim as stated is about, of the model alone."""
-    names = (*panel.twins, *present(panel, PERMUTED, SHUFFLED, PLANTED))
+    names = (*pair.twins, *present(pair, PERMUTED, SHUFFLED, PLANTED))
     measured = {
         name: Matched(
-            _nearness(panel, panel.subjects[name], draws), _largest_rise(panel, panel.subjects[name], draws)
+            _nearness(pair, pair.subjects[name], draws), _largest_rise(pair, pair.subjects[name], draws)
         )
-        for name in (TRAINED, *panel.re_rounded)
+        for name in (TRAINED, *pair.re_rounded)
     }
-    return measured | {name: Matched(_nearness(panel, panel.subjects[name], draws), None) for name in names}
+    return measured | {name: Matched(_nearness(pair, pair.subjects[name], draws), None) for name in names}
 
 
 def matched_statistics(
@@ -201,14 +201,16 @@ FALLING, RISING = "null model, falls throughout", "null model with an offset hal
 STUDY = Study(EVERY, matched_statistics, positive={PLANTED: (), FALLING: ()})
 
 
-def geometric_controls(panel: Panel, draws: GroupDraws, *, rng: np.random.Generator) -> dict[str, Matched]:
+def geometric_controls(
+    pair: LanguagePair, draws: GroupDraws, *, rng: np.random.Generator
+) -> dict[str, Matched]:
     """A stack whose SNR falls throughout by construction, and the same with an offset half-way."""
-    h1, h2 = theory.accumulation_null(len(panel.scenario), rng=rng.spawn(1)[0], dim=1024)
+    h1, h2 = theory.accumulation_null(len(pair.scenario), rng=rng.spawn(1)[0], dim=1024)
     middle = len(h1) // 2
     raised = h2.copy()
     raised[middle:] += (h2 - h1).mean(1, keepdims=True)[:1]
     stacks = {FALLING: h2, RISING: raised}
-    return {name: Matched(None, _largest_rise(panel, (h1, other), draws)) for name, other in stacks.items()}
+    return {name: Matched(None, _largest_rise(pair, (h1, other), draws)) for name, other in stacks.items()}
 
 
 def worlds(size: Size) -> Worlds:
@@ -218,22 +220,22 @@ def worlds(size: Size) -> Worlds:
 
 def _simulated_evidence(size: Size, share: float, rng: np.random.Generator) -> Evidence:
     world, drawing = rng.spawn(2)
-    panel = simulated_panel("scenarios", share, rng=world, n_scenarios=size.n_scenarios, n_draws=size.n_draws)
-    draws = draw(panel, rng=drawing)
-    return assemble(STUDY, matched(panel, draws), draws)
+    pair = simulated_pair("scenarios", share, rng=world, n_scenarios=size.n_scenarios, n_draws=size.n_draws)
+    draws = draw(pair, rng=drawing)
+    return assemble(STUDY, matched(pair, draws), draws)
 
 
-def _centred(panel: Panel, pair: tuple) -> tuple[np.ndarray, np.ndarray]:
+def _centred(panel: LanguagePair, pair: tuple) -> tuple[np.ndarray, np.ndarray]:
     """States minus their language's mean over the discovery items, layer by layer."""
     return tuple(s - s[:, panel.discovery].mean(1, keepdims=True, dtype=float) for s in pair)
 
 
-def _replicates(panel: Panel, pair: tuple, draws: GroupDraws) -> residual.SnrReplicates:
+def _replicates(panel: LanguagePair, pair: tuple, draws: GroupDraws) -> residual.SnrReplicates:
     rows = panel.confirmation
     return residual.snr_replicates(*(s[:, rows] for s in pair), panel.scenario[rows], draws.weights)
 
 
-def _nearness(panel: Panel, pair: tuple, draws: GroupDraws) -> Interval:
+def _nearness(panel: LanguagePair, pair: tuple, draws: GroupDraws) -> Interval:
     """1 - D_same / D_cross of centred states at the layer where it is largest on discovery."""
     pair = _centred(panel, pair)
     chosen = residual.snr_profile(
@@ -245,7 +247,7 @@ def _nearness(panel: Panel, pair: tuple, draws: GroupDraws) -> Interval:
     return interval_of(estimate[0], replicates[:, 0], found.n_groups)
 
 
-def _largest_rise(panel: Panel, pair: tuple, draws: GroupDraws) -> Interval:
+def _largest_rise(panel: LanguagePair, pair: tuple, draws: GroupDraws) -> Interval:
     """Rise of log r at the layer where it is largest on discovery items."""
     chosen = residual.snr_profile(*(s[:, panel.discovery] for s in pair))
     layer = int(np.argmax(np.diff(np.log(chosen.snr))))
@@ -254,27 +256,27 @@ def _largest_rise(panel: Panel, pair: tuple, draws: GroupDraws) -> Interval:
     return interval_of(estimate[0], replicates[:, 0], found.n_groups)
 
 
-def _curves(panel: Panel, profiles: Mapping[str, residual.SnrProfile]) -> pd.DataFrame:
+def _curves(pair: LanguagePair, profiles: Mapping[str, residual.SnrProfile]) -> pd.DataFrame:
     tables = []
     for name, profile in profiles.items():
-        centred = residual.snr_profile(*_centred(panel, panel.subjects[name]))
+        centred = residual.snr_profile(*_centred(pair, pair.subjects[name]))
         columns = {
             "layer": np.arange(len(profile.snr)),
             "snr": profile.snr,
             "snr_centered": profile.snr_centered,
             "matched": 1 - centred.d_same / centred.d_cross,
         }
-        tables.append(pd.DataFrame({"language": panel.language, "subject": name, **columns}))
+        tables.append(pd.DataFrame({"language": pair.language, "subject": name, **columns}))
     return pd.concat(tables, ignore_index=True)
 
 
-def _criteria(panel: Panel, profiles: Mapping[str, residual.SnrProfile]) -> pd.DataFrame:
+def _criteria(pair: LanguagePair, profiles: Mapping[str, residual.SnrProfile]) -> pd.DataFrame:
     rows = []
     for name, p in profiles.items():
         falls = np.diff(p.snr) < 0
         rows.append(
             {
-                "language": panel.language,
+                "language": pair.language,
                 "subject": name,
                 "layers": len(falls),
                 "falls": falls.sum(),
@@ -291,8 +293,8 @@ def _criteria(panel: Panel, profiles: Mapping[str, residual.SnrProfile]) -> pd.D
     return pd.DataFrame(rows)
 
 
-def _norm_ratios(panel: Panel, rng: np.random.Generator, n_shuffles: int = 50) -> pd.DataFrame:
-    x, y = panel.subjects[TRAINED]
+def _norm_ratios(pair: LanguagePair, rng: np.random.Generator, n_shuffles: int = 50) -> pd.DataFrame:
+    x, y = pair.subjects[TRAINED]
     shuffles = np.argsort(rng.random((n_shuffles, x.shape[1])), axis=1)
     columns = {
         "layer": np.arange(len(x) - 1),
@@ -300,23 +302,23 @@ def _norm_ratios(panel: Panel, rng: np.random.Generator, n_shuffles: int = 50) -
         "shuffled": residual.shuffled_norm_ratio(x, y, shuffles).mean(0),
         "shuffled, centred": residual.shuffled_norm_ratio(x, y, shuffles, center=True).mean(0),
     }
-    return pd.DataFrame({"language": panel.language, **columns})
+    return pd.DataFrame({"language": pair.language, **columns})
 
 
-def _paths(panel: Panel, found: residual.SnrReplicates) -> pd.DataFrame:
+def _paths(pair: LanguagePair, found: residual.SnrReplicates) -> pd.DataFrame:
     shares = accumulation_shares(found.estimate)
     tables = []
     for name, attribute in PATHS.items():
         path = getattr(shares, attribute)
         columns = {"path": name, "layer": np.arange(len(path)), "log_r": path}
-        tables.append(pd.DataFrame({"language": panel.language, **columns}))
+        tables.append(pd.DataFrame({"language": pair.language, **columns}))
     return pd.concat(tables, ignore_index=True)
 
 
-def _shares(panel: Panel, found: residual.SnrReplicates) -> pd.DataFrame:
+def _shares(pair: LanguagePair, found: residual.SnrReplicates) -> pd.DataFrame:
     estimate, replicates = (accumulation_shares(p) for p in (found.estimate, found.replicates))
     rows = []
     for i, part in enumerate(PARTS):
         interval = interval_of(estimate.shares[i], replicates.shares[:, i], found.n_groups)
-        rows.append((panel.language, part, float(interval.estimate), interval.low, interval.high))
+        rows.append((pair.language, part, float(interval.estimate), interval.low, interval.high))
     return pd.DataFrame(rows, columns=["language", "part", "share", "low", "high"])

@@ -1,4 +1,4 @@
-"""Panels hold what each subject is, and controls that keep what they must not explain away."""
+"""Pairs hold what each subject is, and controls that keep what they must not explain away."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ LANGUAGES = ("en", "fr", "es")
 
 @pytest.fixture
 def panel(rng):
-    return language_pairs.simulated_panel(
+    return language_pairs.simulated_pair(
         "scenarios", 0.0, rng=rng, n_scenarios=12, n_draws=5, n_layers=3, dim=8
     )
 
@@ -33,7 +33,7 @@ def captured(corpus, rng, *, layers=3, dim=8, n_re_rounded=0):
 
 @pytest.fixture
 def opening(monkeypatch):
-    """opening(datasets): `open_panels` gets these; returns a list of what it asked for."""
+    """opening(datasets): `open_pairs` gets these; returns a list of what it asked for."""
 
     def prepare(datasets) -> list:
         asked = []
@@ -49,11 +49,11 @@ def names(subjects) -> set[str]:
     return {one.name for one in subjects}
 
 
-def test_open_panels_pair_every_language_with_the_anchor(rng, opening):
+def test_open_pairs_pair_every_language_with_the_anchor(rng, opening):
     corpus = corpora.load("number-stories", LANGUAGES, n_scenarios=12, n_draws=4)
     stored = captured(corpus, rng)
     opening(stored)
-    found = language_pairs.open_panels("a model", corpus, rng=rng)
+    found = language_pairs.open_pairs("a model", corpus, rng=rng)
     assert list(found) == ["fr", "es"]
     discovery, confirmation = corpus.split()
     for language, one in found.items():
@@ -67,16 +67,16 @@ def test_open_panels_pair_every_language_with_the_anchor(rng, opening):
         assert (one.discovery == discovery).all()
         assert (one.confirmation == confirmation).all()
         assert (one.scenario == corpus.items["scenario"]).all()
-    last = language_pairs.open_panels("a model", corpus, rng=rng, pooling="last", first_layer=1)["es"]
+    last = language_pairs.open_pairs("a model", corpus, rng=rng, pooling="last", first_layer=1)["es"]
     expected = stored[Subject("random", 1)]["states"].sel(pooling="last", language="es").to_numpy()[1:]
     assert (last.subjects["random-1"][1] == expected).all()
 
 
-def test_open_panels_hold_re_roundings_beside_the_twins(rng, opening):
+def test_open_pairs_hold_re_roundings_beside_the_twins(rng, opening):
     corpus = corpora.load("number-stories", LANGUAGES, n_scenarios=12, n_draws=4)
     stored = captured(corpus, rng, n_re_rounded=2)
     asked, wanted = opening(stored), language_pairs.variants(2)
-    found = language_pairs.open_panels("gemma-3-270m", corpus, rng=rng, variants=wanted)
+    found = language_pairs.open_pairs("gemma-3-270m", corpus, rng=rng, variants=wanted)
     assert asked == [("gemma-3-270m", corpus, wanted)]
     for one in found.values():
         assert one.re_rounded == ("re-rounded-0", "re-rounded-1")
@@ -91,7 +91,7 @@ def test_open_panels_hold_re_roundings_beside_the_twins(rng, opening):
     both = []
     for seed, data in zip(seeds, (stored, alone), strict=True):
         opening(data)
-        both.append(language_pairs.open_panels("gemma-3-270m", corpus, rng=seed)["fr"])
+        both.append(language_pairs.open_pairs("gemma-3-270m", corpus, rng=seed)["fr"])
     for name in (language_pairs.SHUFFLED, language_pairs.PLANTED):
         for one, other in zip(*(panel.subjects[name] for panel in both), strict=True):
             assert (one == other).all()
@@ -123,14 +123,14 @@ def test_scope_says_how_often_weights_were_re_rounded(panel):
     assert language_pairs.scope(corpus, {"fr": made})[key].startswith("1 ")
 
 
-def test_open_panels_without_token_ids_make_nothing_with_them(rng, opening):
+def test_open_pairs_without_token_ids_make_nothing_with_them(rng, opening):
     corpus = corpora.load("number-stories", LANGUAGES, n_scenarios=12, n_draws=4)
     stored = captured(corpus, rng)
     for data in stored.values():
         data["token_ids"].loc[{"language": "es"}] = -1  # as an import without them has it
         data["token_ids"].values[:2, ::2, 6:] = -1
     opening(stored)
-    found = language_pairs.open_panels("a model", corpus, rng=rng)
+    found = language_pairs.open_pairs("a model", corpus, rng=rng)
     assert found["es"].tokens is None
     assert set(found["es"].subjects) == names(stored)
     assert set(found["fr"].subjects) == {*names(stored), language_pairs.SHUFFLED, language_pairs.PLANTED}
@@ -139,10 +139,10 @@ def test_open_panels_without_token_ids_make_nothing_with_them(rng, opening):
     assert table["own token overlap"].isna().tolist() == [False, True]
 
 
-def test_open_panels_need_two_languages(rng):
+def test_open_pairs_need_two_languages(rng):
     corpus = corpora.load("number-stories", ("en",), n_scenarios=4)
     with pytest.raises(ParameterError, match=r"found one language \(en\)"):
-        language_pairs.open_panels("a model", corpus, rng=rng)
+        language_pairs.open_pairs("a model", corpus, rng=rng)
 
 
 def test_means_are_those_of_the_discovery_items(panel):
