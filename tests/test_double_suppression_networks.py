@@ -74,7 +74,7 @@ def test_subjects_of_a_network_read_the_same_items_and_differ(monkeypatch, tmp_p
     monkeypatch.setenv("ZSPACE_RUNS", str(tmp_path))
     size = sweep.Size(8, 3.0, TINY)
     pair = [sweep.train([nets.CONFIGURATION], size, [0, 1, 2], target=t) for t in ("shared", "private")]
-    panels = nets._panels(*pair, 1, np.random.default_rng(0))
+    panels = nets._pairs(*pair, 1, np.random.default_rng(0))
     assert [p.language for p in panels] == list(sweep.LANGUAGES[1:])
     subjects = panels[0].subjects
     inputs = [b.worlds[1].sample(5, rng=np.random.default_rng(0)).inputs for b in pair]

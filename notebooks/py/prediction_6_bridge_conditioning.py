@@ -45,7 +45,7 @@ from zspace.evidence.bridges import bridging, figures
 
 CLAIM = bridging.CONDITIONING
 CLAIMS = [CLAIM]
-lab = laboratory.open_lab(globals(), streams=("pairs", "bridges", "error rates"))
+lab = laboratory.open_lab(globals(), streams=("pairs", "error rates", "bridges"))
 
 # %% [markdown]
 # ## Statement
