@@ -93,9 +93,9 @@ tables.statement(CLAIMS)
 # ## Decision rule
 #
 # The rule was fixed before the data of this run. In closed form, the conjecture is *refuted* when a gain of all
-# contributions makes alignment earlier. Its corrected form is *proved* when the residues of the first table vanish and
-# sampled stacks follow. On a model, slopes have to exceed those of every random-weight baseline, and activity that is
-# planted alone must not pass.
+# contributions makes alignment earlier. Its corrected form is *proved* when the residues of the first table vanish
+# and sampled stacks follow. On a model, slopes have to exceed those of every random-weight baseline, and activity
+# that is planted alone must not come out supported.
 
 # %%
 display(tables.residues(theory.prove_pace()), tables.rules(CLAIMS))

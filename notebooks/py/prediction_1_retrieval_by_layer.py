@@ -87,9 +87,9 @@ tables.statement(CLAIMS)
 # %% [markdown]
 # ## Decision rule
 #
-# The rule was fixed before the data of this run. It was revised once, after a first full run on this corpus and
-# model, so that only a new corpus or model confirms. It speaks only if its controls pass: the planted signal must be
-# `supported`, and no random-weight baseline, permuted embedding or shuffled pairing may be.
+# The rule was revised once, after a first full run on this corpus and model, so that only a new corpus or model
+# confirms. It speaks only if its controls pass: the planted signal must be `supported`, and no random-weight
+# baseline, permuted embedding or shuffled pairing may be.
 #
 # The second table says how often the rule errs with as many scenarios and items as this corpus has. In the world
 # *on the bound* just so many scenarios carry the signal that the mean excess equals the minimal effect.

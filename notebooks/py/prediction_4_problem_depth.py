@@ -110,8 +110,8 @@ result.slopes.set_index(["language", "subject"]).round(3)
 # ## Controls
 #
 # Every control is judged by the rule that judges the model. Random-weight baselines, the shuffled pairing and levels
-# permuted within scenarios must not pass. In the planted signal the anchor is blurred in proportion to the level; it
-# must pass.
+# permuted within scenarios must not come out supported. In the planted signal the anchor is blurred in proportion to
+# the level; it must come out supported.
 
 # %% tags=["tol-0.1"]
 verdicts = claims.evaluate_scope(CLAIM, result.evidence)

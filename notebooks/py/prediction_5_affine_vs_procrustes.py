@@ -61,7 +61,7 @@ lab = laboratory.open_lab(globals(), streams=("pairs", "bridges", "error rates")
 # | $X, Y$ | states of both languages, leading $p$ principal components each, fitted to discovery items | $(n, p)$ |
 # | $R^2$ | $1 - \|Y - \hat Y\|^2/\|Y - \bar Y\|^2$ on confirmation items | scalar per layer |
 # | gap | $R^2$ of ridge regression (leave-one-out penalty) minus $R^2$ of scaled Procrustes | scalar per layer |
-# | excess | gap minus its mean over simulations of a scaled rotation with noise in both languages, of the association and noise observed | scalar per layer |
+# | excess | gap minus its mean over simulations of a scaled rotation with noise in both languages, with the correlation and noise level estimated from the data | scalar per layer |
 # | growth | mean excess of the last third of the layers minus that of the first | scalar per language |
 
 # %%
@@ -113,9 +113,9 @@ result.curves.groupby(["language", "subject"], sort=False)[numbers].mean().round
 # %% [markdown]
 # ## Controls
 #
-# The shuffled pairing and a planted rotation of the anchor with noise must not pass. Maps of the anchor whose condition
-# number grows with depth are the planted signal: they must pass, by both readings. Random-weight baselines are not
-# judged (their languages have no reason to be rotations of each other); they stand in the table above.
+# The shuffled pairing and a planted rotation of the anchor with noise must not come out supported. Maps of the anchor
+# whose condition number grows with depth are the planted signal: they must, by both readings. Random-weight baselines
+# are not judged (their languages have no reason to be rotations of each other); they stand in the table above.
 
 # %% tags=["tol-0.05"]
 verdicts = claims.evaluate_scope(CLAIM, result.evidence)
@@ -130,7 +130,8 @@ figures.ladder_curves(result.curves)
 # %% [markdown]
 # ## Sensitivity
 #
-# Excess of the gap by thirds of the layers. The note expects it to grow from left to right, most for Swahili.
+# Excess of the gap by thirds of the layers. The note expects it to grow from left to right, most for Swahili. The
+# rule judges the growth of each language; no rule compares languages.
 
 # %% tags=["tol-0.05"]
 bridging.excess_by_third(result.curves).round(3)
@@ -150,7 +151,8 @@ display(*lab.record(CLAIM, verdicts, texts=texts, pairs=pairs, operating=operati
 # %% [markdown]
 # ## What this shows, and what it does not
 #
-# *Supported* means that the two shapes differ by more than a rotation, a scale and noise. It does not say why.
+# *Supported* means that the states of the two languages differ by more than a rotation, a scale and noise. It does
+# not say why.
 #
 # *Not testable* means that no map predicts items it has not seen: either the corpus has too few scenarios to learn one
 # from, or there is none. A corpus of some hundred sentences tells more than stories of few scenarios.

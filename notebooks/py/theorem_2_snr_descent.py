@@ -94,9 +94,9 @@ tables.statement(CLAIMS)
 # %% [markdown]
 # ## Decision rule
 #
-# The rule was fixed before the data of this run. It was revised once, after a first full run on this corpus and model,
-# so that only a new corpus or model confirms. As stated, the theorem is *refuted* by one counterexample. As corrected, it
-# is *proved* when the residues of the first table vanish and every numeric check holds.
+# The rule was revised once, after a first full run on this corpus and model, so that only a new corpus or model
+# confirms. As stated, the theorem is *refuted* by one counterexample. As corrected, it is *proved* when the residues
+# of the first table vanish and every numeric check holds.
 #
 # The last table says how often the two empirical rules err with as many scenarios and items as this corpus has.
 
