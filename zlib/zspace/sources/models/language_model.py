@@ -120,16 +120,13 @@ def checked_dtype(dtype: str) -> str:
 
 
 def _identity(name: str, source: dict, subject: Subject, dtype: str) -> dict:
-    versions = {package: weights.version_of(package) for package in ("torch", "transformers")}
-    construction = {} if subject == TRAINED else {"construction": CONSTRUCTION}
     return {
         "model": name,
         **source,
-        "variant": subject.kind,
-        "seed": subject.seed,
-        **construction,
+        **{"variant": subject.kind, "seed": subject.seed},
+        **({} if subject == TRAINED else {"construction": CONSTRUCTION}),
         "dtype": dtype,
-        "versions": versions,
+        "versions": {package: weights.version_of(package) for package in ("torch", "transformers")},
     }
 
 

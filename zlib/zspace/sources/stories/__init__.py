@@ -52,8 +52,8 @@ class Scenario:
 
 def languages() -> tuple[str, ...]:
     """Codes of the languages in which the stories are written, English first."""
-    found = sorted(path.stem for path in FOLDER.glob("*.yaml") if path.stem != "scenarios")
-    return tuple(sorted(found, key=lambda code: code != "en"))
+    found = (path.stem for path in FOLDER.glob("*.yaml") if path.stem != "scenarios")
+    return tuple(sorted(found, key=lambda code: (code != "en", code)))
 
 
 @functools.cache
@@ -61,9 +61,7 @@ def scenarios() -> tuple[Scenario, ...]:
     """All scenarios in their committed order, category by category."""
     content = yaml.safe_load((FOLDER / "scenarios.yaml").read_text("utf-8"))
     return tuple(
-        Scenario(
-            name, entry["category"], tuple(entry["start"]), tuple(tuple(step) for step in entry["steps"])
-        )
+        Scenario(name, entry["category"], tuple(entry["start"]), tuple(map(tuple, entry["steps"])))
         for name, entry in content.items()
     )
 
@@ -115,6 +113,11 @@ class Told:
         return number_words(self.number, self.language, form)
 
 
+def told(numbers: Sequence[int], language: str, version: str) -> dict[str, Told]:
+    """The numbers of a story by what the templates call them."""
+    return {letter: Told(n, language, version) for letter, n in zip("abcdef", numbers, strict=True)}
+
+
 @functools.cache
 def _speller(language: str) -> unicode_rbnf.RbnfEngine:
     return unicode_rbnf.RbnfEngine.for_language(language)  # parses the locale's rules, so once each
@@ -155,11 +158,9 @@ def generate(
             for j, numbers in enumerate(draws):
                 items.append(_item(scenario, level, j, numbers))
                 for code in codes:
-                    words = {k: Told(n, code, version) for k, n in zip("abcdef", numbers, strict=True)}
+                    words = told(numbers, code, version) | names[code][j]
                     filler = _filler(code, level, padding, version)
-                    texts[code].append(
-                        tell(tellings[code], scenario.name, level, {**words, **names[code][j]}, filler)
-                    )
+                    texts[code].append(tell(tellings[code], scenario.name, level, words, filler))
     return {code: tuple(rows) for code, rows in texts.items()}, pd.DataFrame(items)
 
 
@@ -200,13 +201,9 @@ def _draw_once(scenario: Scenario, rng: np.random.Generator) -> tuple[int, ...] 
     quantity = starts[int(rng.integers(len(starts)))]
     numbers = [quantity]
     for operation, low, high in scenario.steps:
-        allowed = [
-            number
-            for number in _numbers(low, high)
-            if number not in numbers
-            and (operation != "share" or quantity % number == 0)
-            and apply(operation, quantity, number) >= SMALLEST
-        ]
+        free = [n for n in _numbers(low, high) if n not in numbers]
+        whole = [n for n in free if operation != "share" or quantity % n == 0]
+        allowed = [n for n in whole if apply(operation, quantity, n) >= SMALLEST]
         if not allowed:
             return None
         numbers.append(allowed[int(rng.integers(len(allowed)))])
