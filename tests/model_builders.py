@@ -14,6 +14,10 @@ transformers = pytest.importorskip("transformers", reason="the extra `models` is
 
 LANGUAGES = ("en", "fr", "sw")
 SIZES = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "vocab_size": 261}
+SMALL = {  # what the networks of `random_network` have in common
+    **{"vocab_size": 120, "num_attention_heads": 4, "max_position_embeddings": 64},
+    **{"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2},
+}
 CONFIGS = {
     "llama": lambda: transformers.LlamaConfig(**SIZES, intermediate_size=24, num_key_value_heads=1),
     "gemma3": lambda: transformers.Gemma3TextConfig(

@@ -91,11 +91,12 @@ def number_words(number: int, language: str, form: str = "") -> str:
     """
     if own := telling(language).get("numbers", {}).get(number):
         return own
-    if language not in unicode_rbnf.RbnfEngine.get_supported_languages():
+    speller = _speller(language)
+    if speller is None:
         return unicodedata.normalize("NFC", num2words.num2words(number, lang=language).strip())
     rules = [f"spellout-cardinal-{form}"] if form else None
     purpose = unicode_rbnf.FormatPurpose.CARDINAL
-    found = _speller(language).format_number(number, None if rules else purpose, ruleset_names=rules)
+    found = speller.format_number(number, None if rules else purpose, ruleset_names=rules)
     return found.text.translate(INVISIBLE)
 
 
@@ -118,9 +119,10 @@ def told(numbers: Sequence[int], language: str, version: str) -> dict[str, Told]
     return {letter: Told(n, language, version) for letter, n in zip("abcdef", numbers, strict=True)}
 
 
-@functools.cache
-def _speller(language: str) -> unicode_rbnf.RbnfEngine:
-    return unicode_rbnf.RbnfEngine.for_language(language)  # parses the locale's rules, so once each
+@functools.cache  # looks for the locale's rules on the disk and parses them
+def _speller(language: str) -> unicode_rbnf.RbnfEngine | None:
+    engine = unicode_rbnf.RbnfEngine
+    return engine.for_language(language) if language in engine.get_supported_languages() else None
 
 
 def generate(
@@ -164,7 +166,8 @@ def generate(
     return {code: tuple(rows) for code, rows in texts.items()}, pd.DataFrame(items)
 
 
-def draw_numbers(scenario: Scenario, n_draws: int, *, seed: int) -> list[tuple[int, ...]]:
+@functools.lru_cache(4096)  # the same numbers are told in every language, version and padding
+def draw_numbers(scenario: Scenario, n_draws: int, *, seed: int) -> tuple[tuple[int, ...], ...]:
     """First `n_draws` tuples of numbers of a scenario, with pairwise different (start, step 1)."""
     rng = stream(seed, scenario.name)
     draws: dict[tuple[int, int], tuple[int, ...]] = {}
@@ -180,7 +183,7 @@ def draw_numbers(scenario: Scenario, n_draws: int, *, seed: int) -> list[tuple[i
                 f"n_draws={n_draws}, but the scenario {scenario.name!r} has about {len(draws)} different "
                 "stories. Ask for fewer draws or for more scenarios."
             )
-    return list(draws.values())
+    return tuple(draws.values())
 
 
 def apply(operation: str, quantity: int, number: int) -> int:
