@@ -12,16 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from model_builders import (
-    CONFIGS,
-    LANGUAGES,
-    assert_close,
-    forbid_loading,
-    forward,
-    sample_corpus,
-    torch,
-    words,
-)
+from model_builders import CONFIGS, assert_close, forbid_loading, pooled_by_hand, sample_corpus, torch, words
 from zspace.errors import CorpusError, ModelError, ParameterError, StoreError, ZspaceError
 from zspace.sources import models
 from zspace.sources.models import Subject
@@ -33,35 +24,14 @@ def model(request, folders):
     return models.load(folders[request.param])
 
 
-def by_hand(model, text: str) -> dict[str, np.ndarray]:
-    """Pooled states of one text from the plain model: pooling -> (L+1, d)."""
-    ids, content = models.tokenize(model, [text])[0]
-    layers = forward(model, ids)[0].float().numpy()[:, content]
-    result = {"mean": layers.mean(1), "last": layers[:, -1], "median": np.median(layers, axis=1)}
-    inner = layers[:, 1:] if layers.shape[1] > 1 else layers
-    dropped = min(int(np.ceil(0.1 * inner.shape[1])), inner.shape[1] - 1)
-    kept = [np.argsort(-np.linalg.norm(h, axis=1), kind="stable")[dropped:] for h in inner]
-    result["trimmed"] = np.stack([h[rows].mean(0) for h, rows in zip(inner, kept, strict=True)])
-    return result
-
-
 def test_states_are_those_of_the_plain_model_pooled_by_hand(model, rng):
     texts = words(rng, 12)  # in batches by length, given back in their order
     states = capture.states(model, texts, poolings=pooling.NAMES, token_budget=64)
-    expected = [by_hand(model, text) for text in texts]
+    expected = [pooled_by_hand(model, text) for text in texts]
     for name in pooling.NAMES:
         assert states[name].shape == (4, 12, 16)
         assert states[name].dtype == np.float32
         assert_close(states[name], np.stack([e[name] for e in expected], axis=1))
-
-
-def test_states_of_gemma_are_those_of_the_plain_model_pooled_by_hand(gemma):
-    texts = ["Three red apples.", "Trois pommes rouges et deux poires vertes.", "三个红苹果"]
-    states = capture.states(gemma, texts)
-    for row, text in enumerate(texts):
-        expected = by_hand(gemma, text)
-        assert_close(states["mean"][:, row], expected["mean"], 1e-4)
-        assert_close(states["last"][:, row], expected["last"], 1e-4)
 
 
 def test_states_leave_out_the_special_token(llama):
@@ -88,7 +58,7 @@ def test_states_are_summed_in_float32_under_bfloat16(folders, rng):
     model = models.load(folders["llama"], dtype="bfloat16")
     text = "".join(rng.choice(list("abcdef"), size=400))
     states = capture.states(model, [text])
-    assert_close(states["mean"][:, 0], by_hand(model, text)["mean"], 1e-5)
+    assert_close(states["mean"][:, 0], pooled_by_hand(model, text)["mean"], 1e-5)
     ids, content = models.tokenize(model, [text])[0]
     with torch.inference_mode():
         hidden = model.network(input_ids=torch.tensor(ids)[None], output_hidden_states=True).hidden_states
@@ -336,7 +306,7 @@ def test_ensure_after_kill_keeps_whole_languages_and_captures_the_rest(llama, fo
     assert after.keys() == {"en", "fr", "sw"}
     assert after["en"] == before["en"]
     assert list(runs.glob("states/*/.*.zarr.*")) == [], "the half-written group is swept away"
-    for language in LANGUAGES:
+    for language in sample_corpus().languages:
         states = capture.states(llama, sample_corpus().texts[language])
         assert_close(dataset["states"].sel(language=language, pooling="mean").values, states["mean"])
 

@@ -17,11 +17,12 @@ torch = pytest.importorskip("torch", reason="the extra `models` is not installed
 transformers = pytest.importorskip("transformers", reason="the extra `models` is not installed")
 
 import tiny_gguf  # noqa: E402
-from model_builders import SMALL, checksum, random_network  # noqa: E402
+from model_builders import SMALL, assert_close, checksum, pooled_by_hand, random_network  # noqa: E402
 from zspace import files  # noqa: E402
 from zspace.errors import ModelError, ParameterError, StoreError, WeightsUnavailableError  # noqa: E402
 from zspace.sources import models  # noqa: E402
 from zspace.sources.models import Subject, baselines, blocks, fetching, verification, weights  # noqa: E402
+from zspace.states import capture  # noqa: E402
 
 L, D, VOCAB = 3, 32, 120
 COMMON = SMALL | {"hidden_size": D, "num_hidden_layers": L}
@@ -730,6 +731,15 @@ def next_token(model) -> str:
     ids = model.tokenizer(prompt, return_tensors="pt").input_ids
     with torch.inference_mode():
         return model.tokenizer.decode(model.network(input_ids=ids, logits_to_keep=1).logits[0, -1].argmax())
+
+
+def test_states_of_gemma_are_those_of_the_plain_model_pooled_by_hand(gemma):
+    texts = ["Three red apples.", "Trois pommes rouges et deux poires vertes.", "三个红苹果"]
+    states = capture.states(gemma, texts)
+    for row, text in enumerate(texts):
+        expected = pooled_by_hand(gemma, text)
+        assert_close(states["mean"][:, row], expected["mean"], 1e-4)
+        assert_close(states["last"][:, row], expected["last"], 1e-4)
 
 
 def test_gemma_has_the_published_architecture(gemma):

@@ -139,7 +139,9 @@ def test_ensure_records_a_language_once_and_goes_on_where_it_stopped(folders, ru
     assert found.about["temperature"] == 2.0
 
 
-def test_reread_finds_the_recording_and_notices_another_one(folders, runs):
+def test_reread_finds_the_recording_and_notices_another_one(folders, runs, monkeypatch):
+    record = solving.record
+    monkeypatch.setattr(solving, "record", lambda model, prompts, **more: record(model, prompts[:4], **more))
     options = {"n_draws": 1, "n_shots": 1, "twin_seeds": (0,), "progress": False, **SIZES}
     found = solving.ensure(str(folders["llama"]), ["sw"], **options)
     again = solving.reread(str(folders["llama"]), found, 2)
