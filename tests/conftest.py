@@ -42,6 +42,13 @@ def shared_data() -> Path:
     return folder
 
 
+@pytest.fixture
+def runs(tmp_path, monkeypatch) -> Path:
+    """A runs folder of the test's own."""
+    monkeypatch.setenv("ZSPACE_RUNS", str(tmp_path))
+    return tmp_path
+
+
 @pytest.fixture(scope="session")
 def gemma():
     """The default language model, loaded and checked once per worker, on one thread."""

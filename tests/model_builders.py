@@ -12,8 +12,11 @@ from zspace.sources.corpora import Corpus
 torch = pytest.importorskip("torch", reason="the extra `models` is not installed")
 transformers = pytest.importorskip("transformers", reason="the extra `models` is not installed")
 
-LANGUAGES = ("en", "fr", "sw")
 SIZES = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "vocab_size": 261}
+SMALL = {  # what the networks of `random_network` have in common
+    **{"vocab_size": 120, "num_attention_heads": 4, "max_position_embeddings": 64},
+    **{"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2},
+}
 CONFIGS = {
     "llama": lambda: transformers.LlamaConfig(**SIZES, intermediate_size=24, num_key_value_heads=1),
     "gemma3": lambda: transformers.Gemma3TextConfig(
@@ -77,12 +80,24 @@ def forward(model, ids) -> tuple:
     return torch.stack([*out.hidden_states[:-1], kept[0].view_as(out.hidden_states[0])])[:, 0], out
 
 
+def pooled_by_hand(model, text: str) -> dict[str, np.ndarray]:
+    """Pooled states of one text from the plain model: pooling -> (L+1, d)."""
+    ids, content = models.tokenize(model, [text])[0]
+    layers = forward(model, ids)[0].float().numpy()[:, content]
+    result = {"mean": layers.mean(1), "last": layers[:, -1], "median": np.median(layers, axis=1)}
+    inner = layers[:, 1:] if layers.shape[1] > 1 else layers
+    dropped = min(int(np.ceil(0.1 * inner.shape[1])), inner.shape[1] - 1)
+    kept = [np.argsort(-np.linalg.norm(h, axis=1), kind="stable")[dropped:] for h in inner]
+    result["trimmed"] = np.stack([h[rows].mean(0) for h, rows in zip(inner, kept, strict=True)])
+    return result
+
+
 def words(rng, n: int, longest: int = 30) -> list[str]:
     letters = np.array(list("abcdefg hijé界"))
     return ["".join(rng.choice(letters, size=size)) for size in rng.integers(1, longest, n)]
 
 
-def sample_corpus(languages=LANGUAGES, n: int = 5, change: str = "") -> Corpus:
+def sample_corpus(languages=("en", "fr", "sw"), n: int = 5, change: str = "") -> Corpus:
     """n short parallel texts; those of the language `change` differ from the usual ones."""
     numbers = ["one", "two", "three", "four", "five", "six", "seven"][:n]
     items = pd.DataFrame(

@@ -25,19 +25,8 @@ def planted_recordings(
         lengths = np.random.default_rng(n_scenarios).integers(100, 150, n_scenarios)
         for language in languages:
             for i, steps in enumerate(lengths):
-                rows.append(
-                    (
-                        condition,
-                        language,
-                        f"s{i}",
-                        f"s{i}-5-000",
-                        0,
-                        i < correct * n_scenarios,
-                        False,
-                        "text",
-                        steps,
-                    )
-                )
+                place = (condition, language, f"s{i}", f"s{i}-5-000")
+                rows.append((*place, 0, i < correct * n_scenarios, False, "text", steps))
                 kind = ORDER if condition in clustering else NONE
                 energies.append(
                     simulate_mem((len(layers), int(steps)), rng=rng, innovations="lognormal", **kind)

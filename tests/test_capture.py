@@ -1,9 +1,9 @@
 """Captured states are the model's own whatever the batching; a capture is made once and survives a kill."""
 
 import errno
+import multiprocessing
 import os
 import pickle
-import signal
 import subprocess
 import sys
 import time
@@ -12,16 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from model_builders import (
-    CONFIGS,
-    LANGUAGES,
-    assert_close,
-    forbid_loading,
-    forward,
-    sample_corpus,
-    torch,
-    words,
-)
+from model_builders import CONFIGS, assert_close, forbid_loading, pooled_by_hand, sample_corpus, torch, words
 from zspace.errors import CorpusError, ModelError, ParameterError, StoreError, ZspaceError
 from zspace.sources import models
 from zspace.sources.models import Subject
@@ -33,42 +24,14 @@ def model(request, folders):
     return models.load(folders[request.param])
 
 
-@pytest.fixture
-def runs(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setenv("ZSPACE_RUNS", str(tmp_path))
-    return tmp_path / "states"
-
-
-def by_hand(model, text: str) -> dict[str, np.ndarray]:
-    """Pooled states of one text from the plain model: pooling -> (L+1, d)."""
-    ids, content = models.tokenize(model, [text])[0]
-    layers = forward(model, ids)[0].float().numpy()[:, content]
-    result = {"mean": layers.mean(1), "last": layers[:, -1], "median": np.median(layers, axis=1)}
-    inner = layers[:, 1:] if layers.shape[1] > 1 else layers
-    dropped = min(int(np.ceil(0.1 * inner.shape[1])), inner.shape[1] - 1)
-    result["trimmed"] = np.stack(
-        [h[np.argsort(-np.linalg.norm(h, axis=1), kind="stable")[dropped:]].mean(0) for h in inner]
-    )
-    return result
-
-
 def test_states_are_those_of_the_plain_model_pooled_by_hand(model, rng):
-    texts = words(rng, 12)
+    texts = words(rng, 12)  # in batches by length, given back in their order
     states = capture.states(model, texts, poolings=pooling.NAMES, token_budget=64)
-    expected = [by_hand(model, text) for text in texts]
+    expected = [pooled_by_hand(model, text) for text in texts]
     for name in pooling.NAMES:
         assert states[name].shape == (4, 12, 16)
         assert states[name].dtype == np.float32
         assert_close(states[name], np.stack([e[name] for e in expected], axis=1))
-
-
-def test_states_of_gemma_are_those_of_the_plain_model_pooled_by_hand(gemma):
-    texts = ["Three red apples.", "Trois pommes rouges et deux poires vertes.", "三个红苹果"]
-    states = capture.states(gemma, texts)
-    for row, text in enumerate(texts):
-        expected = by_hand(gemma, text)
-        assert_close(states["mean"][:, row], expected["mean"], 1e-4)
-        assert_close(states["last"][:, row], expected["last"], 1e-4)
 
 
 def test_states_leave_out_the_special_token(llama):
@@ -90,38 +53,12 @@ def test_states_do_not_depend_on_the_batch(model, rng):
             assert_close(together[name], alone[name])
 
 
-def test_states_follow_the_order_of_the_texts(llama, rng):
-    texts = words(rng, 15)
-    order = rng.permutation(15)
-    states = capture.states(llama, texts)
-    shuffled = capture.states(llama, [texts[i] for i in order])
-    for name in capture.POOLINGS:
-        assert_close(shuffled[name], states[name][:, order])
-    assert np.abs(shuffled["mean"] - states["mean"]).max() > 0.1
-
-
-def test_right_padding_needs_no_mask_in_a_causal_model(model, rng):
-    tokens = models.tokenize(model, words(rng, 6))
-    width = max(len(ids) for ids, _ in tokens)
-    ids = torch.full((6, width), model.tokenizer.pad_token_id)
-    mask = torch.zeros((6, width), dtype=torch.long)
-    for row, (text, _) in enumerate(tokens):
-        ids[row, : len(text)], mask[row, : len(text)] = torch.tensor(text), 1
-    with torch.inference_mode():
-        masked = model.trunk(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
-        bare = model.trunk(input_ids=ids, use_cache=False).last_hidden_state
-        left = model.trunk(input_ids=ids.flip(1), use_cache=False).last_hidden_state.flip(1)
-    content = mask.bool().numpy()
-    assert_close(bare.numpy()[content], masked.numpy()[content])
-    assert np.abs(left.numpy()[content] - masked.numpy()[content]).max() > 1e-2
-
-
 def test_states_are_summed_in_float32_under_bfloat16(folders, rng):
     """A sum of hundreds of bfloat16 numbers in bfloat16 is off by percents."""
     model = models.load(folders["llama"], dtype="bfloat16")
     text = "".join(rng.choice(list("abcdef"), size=400))
     states = capture.states(model, [text])
-    assert_close(states["mean"][:, 0], by_hand(model, text)["mean"], 1e-5)
+    assert_close(states["mean"][:, 0], pooled_by_hand(model, text)["mean"], 1e-5)
     ids, content = models.tokenize(model, [text])[0]
     with torch.inference_mode():
         hidden = model.network(input_ids=torch.tensor(ids)[None], output_hidden_states=True).hidden_states
@@ -136,7 +73,7 @@ def test_states_are_summed_in_float32_under_bfloat16(folders, rng):
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_batches_hold_each_text_once_within_budget_and_padding_cap(seed):
     lengths = np.random.default_rng(seed).integers(1, 90, 200)
-    plan = capture.batches(lengths, 256, padding_cap=0.1)
+    plan = capture.batches(lengths, 256)
     assert sorted(np.concatenate(plan)) == list(range(200))
     for rows in plan:
         padded = len(rows) * lengths[rows].max()
@@ -191,15 +128,11 @@ FAILURES = [
 ]
 
 
-def with_trunk(model, trunk):
-    return replace(model, trunk=trunk)
-
-
 @pytest.mark.parametrize("error", FAILURES, ids=lambda e: type(e).__name__)
 def test_states_halve_the_batch_until_it_fits_into_memory(llama, rng, error):
     texts = words(rng, 20)
     trunk = TightMemory(llama.trunk, 100, error)
-    states = capture.states(with_trunk(llama, trunk), texts, token_budget=512)
+    states = capture.states(replace(llama, trunk=trunk), texts, token_budget=512)
     expected = capture.states(llama, texts)
     for name in capture.POOLINGS:
         assert_close(states[name], expected[name])
@@ -211,14 +144,7 @@ def test_states_halve_the_batch_until_it_fits_into_memory(llama, rng, error):
 def test_states_say_so_when_a_single_text_does_not_fit(llama):
     trunk = TightMemory(llama.trunk, 10, FAILURES[0])
     with pytest.raises(ZspaceError, match=r"memory on a single text of 31 tokens \(CUDA out"):
-        capture.states(with_trunk(llama, trunk), ["x" * 30, "y" * 30])
-
-
-def test_states_let_other_errors_through(llama):
-    trunk = TightMemory(llama.trunk, 10, RuntimeError("shapes cannot be multiplied"))
-    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
-        capture.states(with_trunk(llama, trunk), ["x" * 30, "y" * 30])
-    assert len(trunk.sizes) == 1
+        capture.states(replace(llama, trunk=trunk), ["x" * 30, "y" * 30])
 
 
 def test_states_name_the_layer_and_dtype_that_are_not_finite(folders):
@@ -262,7 +188,7 @@ def inodes(runs: Path) -> dict[str, tuple[int, int]]:
     """Identity of every captured language: a group written again has another inode or time."""
     return {
         p.name.partition("-")[0]: (p.stat().st_ino, (p / "zarr.json").stat().st_mtime_ns)
-        for p in runs.glob("*/[!.]*.zarr")
+        for p in runs.glob("states/*/[!.]*.zarr")
     }
 
 
@@ -281,14 +207,12 @@ def test_ensure_captures_only_the_languages_that_are_missing(llama, folders, run
 
 def test_ensure_captures_anew_the_language_whose_texts_changed(llama, folders, runs):
     capture.ensure(folders["llama"], sample_corpus(), model=llama, progress=False)
-    before = {p.name for p in runs.glob("*/*.zarr")}
+    before = {p.name for p in runs.glob("states/*/*.zarr")}
     changed = capture.ensure(folders["llama"], sample_corpus(change="fr"), model=llama, progress=False)
-    new = {p.name for p in runs.glob("*/*.zarr")} - before
+    new = {p.name for p in runs.glob("states/*/*.zarr")} - before
     assert [name.partition("-")[0] for name in new] == ["fr"]
-    assert_close(
-        changed["states"].sel(language="fr", pooling="mean").values,
-        capture.states(llama, sample_corpus(change="fr").texts["fr"])["mean"],
-    )
+    expected = capture.states(llama, sample_corpus(change="fr").texts["fr"])["mean"]
+    assert_close(changed["states"].sel(language="fr", pooling="mean").values, expected)
 
 
 def test_ensure_all_loads_the_weights_once_and_captures_every_variant(folders, runs, monkeypatch):
@@ -313,18 +237,15 @@ def test_ensure_all_loads_the_weights_once_and_captures_every_variant(folders, r
 def test_ensure_refuses_a_model_that_is_not_the_one_asked_for(folders, llama, runs):
     with pytest.raises(ModelError, match="not the one asked for: model"):
         capture.ensure(folders["gpt2"], sample_corpus(), model=llama, progress=False)
-    assert list(runs.glob("*/*.zarr")) == []
+    assert list(runs.glob("states/*/*.zarr")) == []
 
 
-def test_ensure_names_what_is_unknown(folders, runs):
-    with pytest.raises(CorpusError, match="'letters' was loaded without xx; it has en, fr, sw"):
-        capture.ensure(folders["llama"], sample_corpus(), ["en", "xx"])
-    with pytest.raises(ModelError, match="no-such-model"):
-        capture.ensure("no-such-model", sample_corpus())
-
-
-def test_ensure_names_the_corpus_and_language_of_a_bad_text(llama, folders, runs):
+def test_ensure_names_what_is_unknown_and_the_language_of_a_bad_text(llama, folders, runs):
     corpus = sample_corpus()
+    with pytest.raises(CorpusError, match="'letters' was loaded without xx; it has en, fr, sw"):
+        capture.ensure(folders["llama"], corpus, ["en", "xx"])
+    with pytest.raises(ModelError, match="no-such-model"):
+        capture.ensure("no-such-model", corpus)
     corpus.texts["fr"] = ("", *corpus.texts["fr"][1:])
     with pytest.raises(ModelError, match="corpus 'letters', language fr: row 0"):
         capture.ensure(folders["llama"], corpus, model=llama, progress=False)
@@ -351,19 +272,10 @@ def test_ensure_goes_on_after_an_interruption_or_a_full_disk(llama, folders, run
     assert inodes(runs)["en"] == before["en"]
 
 
-def python(code: str, *arguments) -> subprocess.Popen:
-    """A Python process that runs `code` with this module as `t`."""
-    start = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import test_capture as t; "
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [sys.executable, "-c", start + code, *map(str, arguments)],
-        env=environment,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+FORK = multiprocessing.get_context("fork")  # a new process would import torch again
 
 
-def capture_and_hang_at_second_language(folder: str) -> None:
+def capture_and_hang_at_second_language(folder: Path) -> None:
     to_zarr = store.xr.Dataset.to_zarr
 
     def write(dataset, path, **options):
@@ -376,43 +288,48 @@ def capture_and_hang_at_second_language(folder: str) -> None:
 
 
 def test_ensure_after_kill_keeps_whole_languages_and_captures_the_rest(llama, folders, runs):
-    process = python("t.capture_and_hang_at_second_language(sys.argv[1])", folders["llama"])
+    process = FORK.Process(target=capture_and_hang_at_second_language, args=(folders["llama"],))
+    process.start()
     try:
-        wait_until(lambda: list(runs.glob("*/.fr-*.zarr.*/states/c/1")), process)
+        end = time.monotonic() + 60
+        while not list(runs.glob("states/*/.fr-*.zarr.*/*/states/c/1")):
+            assert time.monotonic() < end, "nothing was written within 60 s"
+            assert process.is_alive(), "the process ended early"
+            time.sleep(0.02)
     finally:
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
+        process.kill()
+        process.join()
     before = inodes(runs)
     assert before.keys() == {"en"}
     dataset = capture.ensure(folders["llama"], sample_corpus(), model=llama, progress=False)
     after = inodes(runs)
     assert after.keys() == {"en", "fr", "sw"}
     assert after["en"] == before["en"]
-    assert list(runs.glob("*/.*.zarr.*")) == [], "the half-written group is swept away"
-    for language in LANGUAGES:
+    assert list(runs.glob("states/*/.*.zarr.*")) == [], "the half-written group is swept away"
+    for language in sample_corpus().languages:
         states = capture.states(llama, sample_corpus().texts[language])
         assert_close(dataset["states"].sel(language=language, pooling="mean").values, states["mean"])
 
 
-def capture_at_signal(folder: str, ready: str, go: str) -> None:
+def capture_beside_another(folder: Path, start, found) -> None:
     write, written = store.write, []
     store.write = lambda *a: written.append(a[1]) or time.sleep(0.2) or write(*a)
-    Path(ready).touch()
-    while not Path(go).exists():
-        time.sleep(0.01)
+    start.wait(60)
     dataset = capture.ensure(folder, sample_corpus(), progress=False)
-    print(len(written), float(dataset["states"].sum()))
+    found.put((len(written), float(dataset["states"].sum())))
 
 
-def test_ensure_in_two_processes_captures_once(folders, runs, tmp_path):
-    ready, go = [tmp_path / "ready-0", tmp_path / "ready-1"], tmp_path / "go"
-    code = "t.capture_at_signal(*sys.argv[1:])"
-    processes = [python(code, folders["llama"], path, go) for path in ready]
-    wait_until(lambda: all(path.exists() for path in ready), *processes)
-    go.touch()
-    outputs = [process.communicate(timeout=60)[0].split() for process in processes]
-    assert sorted(int(written) for written, _ in outputs) == [0, 3]
-    assert outputs[0][1] == outputs[1][1]
+def test_ensure_in_two_processes_captures_once(folders, runs):
+    start, found = FORK.Barrier(2), FORK.Queue()
+    arguments = (folders["llama"], start, found)
+    processes = [FORK.Process(target=capture_beside_another, args=arguments) for _ in range(2)]
+    for process in processes:
+        process.start()
+    (written, total), (also_written, other) = (found.get(timeout=60) for _ in processes)
+    for process in processes:
+        process.join()
+    assert sorted((written, also_written)) == [0, 3]
+    assert total == other
 
 
 def test_ensure_of_captured_states_loads_no_torch(llama, folders, runs):
@@ -423,18 +340,7 @@ def test_ensure_of_captured_states_loads_no_torch(llama, folders, runs):
         "dataset = capture.ensure(sys.argv[1], corpus, progress=False); "
         "print(dataset.sizes['language'], 'torch' in sys.modules, 'transformers' in sys.modules)"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", code, str(folders["llama"])],
-        input=pickle.dumps(sample_corpus()),
-        capture_output=True,
-        check=True,
-    )
+    command = [sys.executable, "-c", code, str(folders["llama"])]
+    corpus = pickle.dumps(sample_corpus())
+    result = subprocess.run(command, input=corpus, capture_output=True, check=True)
     assert result.stdout.split() == [b"3", b"False", b"False"]
-
-
-def wait_until(condition, *processes: subprocess.Popen, seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"nothing happened within {seconds} s"
-        assert all(process.poll() is None for process in processes), "a process ended early"
-        time.sleep(0.02)

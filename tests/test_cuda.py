@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from model_builders import CONFIGS, assert_close, save_tiny, words
+from model_builders import assert_close, words
 from zspace.sources import models
 from zspace.states import capture, generation, pooling
 
@@ -16,9 +16,8 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module", params=("llama", "gemma3"))
-def folder(request, tmp_path_factory):
-    assert request.param in CONFIGS
-    return save_tiny(request.param, tmp_path_factory.mktemp("models") / request.param)
+def folder(request, folders):
+    return folders[request.param]
 
 
 def test_states_on_cuda_are_those_of_the_cpu_in_float32(folder, rng):

@@ -17,10 +17,9 @@ TINY = networks.Recipe(depth=4, width=24, steps=50)
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
-    patch = pytest.MonkeyPatch()
-    patch.setenv("ZSPACE_RUNS", str(tmp_path_factory.mktemp("runs")))
-    yield nets.network_suppression(rng=np.random.default_rng(3), seeds=range(3), recipe=TINY)
-    patch.undo()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ZSPACE_RUNS", str(tmp_path_factory.mktemp("runs")))
+        return nets.network_suppression(rng=np.random.default_rng(3), seeds=range(3), recipe=TINY)
 
 
 def planted_gaps(shift: dict[str, float], rng, n=10, noise=0.05) -> pd.DataFrame:
@@ -70,8 +69,7 @@ def test_every_subject_of_every_network_and_language_is_measured(measured):
     assert measured.curves.loc[~trained, ["low", "high"]].isna().all().all()
 
 
-def test_subjects_of_a_network_read_the_same_items_and_differ(monkeypatch, tmp_path):
-    monkeypatch.setenv("ZSPACE_RUNS", str(tmp_path))
+def test_subjects_of_a_network_read_the_same_items_and_differ(runs):
     size = sweep.Size(8, 3.0, TINY)
     pair = [sweep.train([nets.CONFIGURATION], size, [0, 1, 2], target=t) for t in ("shared", "private")]
     panels = nets._pairs(*pair, 1, np.random.default_rng(0))
@@ -109,7 +107,5 @@ def test_nothing_planted_is_hardly_ever_supported(rng):
 
 def test_measured_controls_behave(measured):
     verdict = claims.evaluate(nets.CLAIM, measured.evidence)
-    passed = {c["name"]: c["passed"] for c in verdict.controls}
-    assert passed[models.PLANTED]
-    assert passed[models.REVERSED]
-    assert passed["shuffled pairing"]
+    passed = {c["name"] for c in verdict.controls if c["passed"]}
+    assert passed >= {models.PLANTED, models.REVERSED, "shuffled pairing"}

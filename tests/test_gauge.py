@@ -59,17 +59,12 @@ def test_bottleneck_hessian_equals_finite_differences_away_from_the_optimum(seed
     def loss(v):
         return float(theory.bottleneck_loss(v[:8].reshape(4, 2), v[8:].reshape(2, 4), problem))
 
+    def second_difference(a, b):
+        up, down = start + a, start - a
+        return (loss(up + b) - loss(up - b) - loss(down + b) + loss(down - b)) / (4 * h * h)
+
     steps = h * np.eye(16)
-    numeric = np.array(
-        [
-            [
-                (loss(start + a + b) - loss(start + a - b) - loss(start - a + b) + loss(start - a - b))
-                / (4 * h * h)
-                for b in steps
-            ]
-            for a in steps
-        ]
-    )
+    numeric = np.array([[second_difference(a, b) for b in steps] for a in steps])
     np.testing.assert_allclose(hessian, numeric, atol=1e-4 * np.abs(numeric).max())
     assert np.linalg.eigvalsh(hessian)[0] < 0  # no optimum: the curvature is of both signs
 

@@ -22,7 +22,6 @@ MGSM = "juletxara/mgsm"
 FLORES = "openlanguagedata/flores_plus"
 EN = ["Ann has 3 hens.", "Bo buys 12 figs.", "Cy owes $1,250.", "Di walks 4 miles."]
 FR = ["Anne a 3 poules.", "Bo achète 12 figues.", "Cy doit 1 250 $.", "Di marche 4 km."]
-SW = ["Ana ana kuku 3.", "Bo ananunua tini 12.", "Cy anadaiwa 1,250.", "Di anatembea maili 4."]
 ANSWERS = ["3", "12", "1,250", "4"]
 ARTICLES = ["w/fox", "w/fox", "w/rain", "w/rain", "w/rain", "w/boat"]
 SENTENCES = [
@@ -69,10 +68,14 @@ def hub(tmp_path, monkeypatch) -> Hub:
     return found
 
 
+def mgsm(texts: list[str], answers: list[str] = ANSWERS) -> str:
+    """Content of a file of MGSM."""
+    return "".join(f"{text}\t{answer}\n" for text, answer in zip(texts, answers, strict=True))
+
+
 def put_mgsm(hub: Hub, **languages: list[str]) -> None:
     for code, texts in languages.items():
-        rows = "".join(f"{t}\t{a}\n" for t, a in zip(texts, ANSWERS, strict=True))
-        hub.put(MGSM, f"mgsm_{code}.tsv").write_text(rows, encoding="utf-8")
+        hub.put(MGSM, f"mgsm_{code}.tsv").write_text(mgsm(texts), encoding="utf-8")
 
 
 def flores(texts: list[str], **changed: list) -> pd.DataFrame:
@@ -128,28 +131,17 @@ def test_load_reads_mgsm_by_name_and_by_hub_id(hub, name):
     assert corpus.items["scenario"].is_unique
     assert not corpus.has_scenarios
     assert corpora.load(name, ["fr"]).texts["fr"][2] == "Cy doit # $."  # masked as any other corpus
+    assert corpora.load(name, ["fr"], n_items=2, version="as-is").texts["fr"] == tuple(FR[:2])
 
 
 def test_load_asks_the_hub_only_for_the_languages_it_was_asked_for(hub):
-    put_mgsm(hub, en=EN, fr=FR, sw=SW)
-    corpora.load("mgsm", ["sw", "en"])
-    revision = params("corpora")["mgsm"]["revision"]
-    assert hub.asked == [(MGSM, f"mgsm_{code}.tsv", "dataset", revision) for code in ("sw", "en")]
-
-
-def test_load_asks_the_hub_for_all_languages_where_none_is_named(hub):
-    codes = list(params("corpora")["mgsm"]["configs"])
-    put_mgsm(hub, **dict.fromkeys(codes, EN))
-    corpus = corpora.load("mgsm")
-    assert corpus.languages == tuple(codes)
-    assert [filename for _, filename, _, _ in hub.asked] == [f"mgsm_{code}.tsv" for code in codes]
-
-
-def test_load_of_a_hosted_corpus_takes_its_first_rows(hub):
-    put_mgsm(hub, en=EN, fr=FR)
-    corpus = corpora.load("mgsm", ["en", "fr"], n_items=2, version="as-is")
-    assert corpus.texts["fr"] == tuple(FR[:2])
-    assert len(corpus) == 2
+    """Or for all, where none is named."""
+    entry = params("corpora")["mgsm"]
+    put_mgsm(hub, **dict.fromkeys(entry["configs"], EN))
+    for asked, expected in ((["sw", "en"], ("sw", "en")), (None, tuple(entry["configs"]))):
+        hub.asked.clear()
+        assert corpora.load("mgsm", asked).languages == expected
+        assert hub.asked == [(MGSM, f"mgsm_{code}.tsv", "dataset", entry["revision"]) for code in expected]
 
 
 def test_load_prefers_a_folder_of_that_name_to_the_hub(hub, tmp_path, monkeypatch):
@@ -162,12 +154,11 @@ def test_load_prefers_a_folder_of_that_name_to_the_hub(hub, tmp_path, monkeypatc
 
 def test_load_refuses_mgsm_rows_that_do_not_pair(hub):
     put_mgsm(hub, en=EN, fr=[FR[1], FR[0], *FR[2:]])
-    assert (
-        len(corpora.load("mgsm", ["en", "fr"])) == 4
-    )  # control: answers pair, which is all that can be seen
-    rows = [f"{FR[i]}\t{ANSWERS[i]}\n" for i in (0, 2, 1, 3)]
-    hub.put(MGSM, "mgsm_fr.tsv").write_text("".join(rows), encoding="utf-8")
-    expected = r"^mgsm_fr.tsv row 2 has the answer 1250, mgsm_en.tsv has 12; rows must pair by line"
+    # control: answers pair, which is all that can be seen
+    assert len(corpora.load("mgsm", ["en", "fr"])) == 4
+    moved = mgsm([FR[i] for i in (0, 2, 1, 3)], [ANSWERS[i] for i in (0, 2, 1, 3)])
+    hub.put(MGSM, "mgsm_fr.tsv").write_text(moved, encoding="utf-8")
+    expected = r"^mgsm_fr.tsv row 2 has the answer '1250', mgsm_en.tsv has '12'; rows must pair by line"
     with pytest.raises(CorpusError, match=expected):
         corpora.load("mgsm", ["fr", "en"])
 
@@ -177,8 +168,7 @@ def test_load_reads_real_mgsm_rows_as_the_folder_of_texts_has_them(hub, shared_d
     answers = (shared_data / "mgsm" / "answers.txt").read_text("utf-8").splitlines()
     for code in codes:
         rows = (shared_data / "mgsm" / f"{code}.txt").read_text("utf-8").removesuffix("\n").split("\n")
-        content = "".join(f"{text}\t{answer}\n" for text, answer in zip(rows, answers, strict=True))
-        hub.put(MGSM, f"mgsm_{code}.tsv").write_bytes(content.encode())
+        hub.put(MGSM, f"mgsm_{code}.tsv").write_bytes(mgsm(rows, answers).encode())
     for version in ("as-is", "masked"):
         fetched = corpora.load("mgsm", codes, version=version)
         folder = corpora.load(shared_data / "mgsm", codes, version=version)
@@ -198,10 +188,8 @@ def test_load_takes_the_sentences_of_an_article_as_one_scenario(hub):
     assert corpus.items["item"].tolist() == list("012345")
     assert set(corpus.items["category"]) == {"news"}
     assert (corpus.name, corpus.version, corpus.has_scenarios) == ("flores", "as-is", False)
-    assert [filename for _, filename, _, _ in hub.asked] == [
-        "devtest/eng_Latn.parquet",
-        "devtest/fra_Latn.parquet",
-    ]
+    asked = [filename for _, filename, _, _ in hub.asked]
+    assert asked == ["devtest/eng_Latn.parquet", "devtest/fra_Latn.parquet"]
 
 
 def test_load_without_the_article_takes_each_sentence_as_a_scenario(hub, monkeypatch):
@@ -227,10 +215,7 @@ def test_split_of_a_hosted_corpus_keeps_articles_whole(hub):
 @pytest.mark.parametrize(
     ("changed", "expected"),
     [
-        (
-            {"id": [0, 1, 2, 4, 3, 5]},
-            r"^fra_Latn.parquet row 4 has the item '4', eng_Latn.parquet has '3'; rows ",
-        ),
+        ({"id": [0, 1, 2, 4, 3, 5]}, r"^fra_Latn.parquet row 4 has the item '4', eng_Latn.parquet has '3'; "),
         (
             {"url": [*ARTICLES[:2], "w/fox", *ARTICLES[3:]]},
             r"^fra_Latn.parquet row 3 has the group 'w/fox', ",
@@ -255,19 +240,13 @@ def test_load_refuses_hosted_files_of_different_length_and_without_rows(hub):
         corpora.load("flores", ["en", "sw"])
 
 
-def test_load_refuses_ids_that_repeat_in_a_hosted_corpus(hub):
+def test_load_refuses_repeated_ids_and_an_absent_column_of_a_hosted_file(hub):
     put_flores(hub, eng_Latn=flores(SENTENCES, id=[0, 1, 2, 3, 1, 5]))
     with pytest.raises(CorpusError, match=r"flores: item '1' occurs twice; ids must be unique"):
         corpora.load("flores", ["en"])
-
-
-def test_load_names_the_column_that_a_hosted_file_lacks(hub):
     put_flores(hub, eng_Latn=flores(SENTENCES).drop(columns="url"))
-    expected = (
-        r"^eng_Latn.parquet has no column 'url'; it has id, iso_639_3, text, topic, has_image. "
-        r"Correct `columns` in params/corpora.yaml"
-    )
-    with pytest.raises(CorpusError, match=expected):
+    there = "it has id, iso_639_3, text, topic, has_image. Correct `columns` in params/corpora.yaml"
+    with pytest.raises(CorpusError, match=rf"^eng_Latn.parquet has no column 'url'; {there}"):
         corpora.load("flores", ["en"])
 
 
@@ -286,9 +265,8 @@ def test_load_says_what_to_do_where_the_hub_cannot_be_reached(hub):
     with pytest.raises(CorpusError) as caught:
         corpora.load("mgsm", ["en", "th"])
     said = str(caught.value)
-    assert said.startswith(
-        f"mgsm_th.tsv of {MGSM} (revision main) cannot be reached: the hub cannot be found. Where "
-    )
+    reason = "cannot be reached: the hub cannot be found. Where "
+    assert said.startswith(f"mgsm_th.tsv of {MGSM} (revision main) {reason}")
     assert f"`hf download --repo-type dataset {MGSM} mgsm_th.tsv`" in said
     for advice in ("copy the Hugging Face cache here", "HF_HOME", "path of a folder", "`hf auth login`"):
         assert advice in said
@@ -297,9 +275,8 @@ def test_load_says_what_to_do_where_the_hub_cannot_be_reached(hub):
 
 def test_load_says_which_extra_fetches_hosted_corpora(monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(
-        CorpusError, match=rf'{MGSM} lies on the Hugging Face hub: `pip install "zspace\[hub\]"`'
-    ):
+    words = rf'{MGSM} lies on the Hugging Face hub: `pip install "zspace\[hub\]"`'
+    with pytest.raises(CorpusError, match=words):
         corpora.load("mgsm", ["en"])
 
 
@@ -319,8 +296,7 @@ def test_load_reads_a_cache_that_was_copied_here_without_network(offline_cache):
     snapshot = folder / "snapshots" / commit
     snapshot.mkdir(parents=True)
     for code, texts in {"en": EN, "fr": FR}.items():
-        rows = "".join(f"{t}\t{a}\n" for t, a in zip(texts, ANSWERS, strict=True))
-        (snapshot / f"mgsm_{code}.tsv").write_text(rows, encoding="utf-8")
+        (snapshot / f"mgsm_{code}.tsv").write_text(mgsm(texts), encoding="utf-8")
     assert corpora.load("mgsm", ["en", "fr"], version="as-is").texts["fr"] == tuple(FR)
     with pytest.raises(CorpusError, match=r"^mgsm_sw.tsv of .* cannot be reached: .+`hf download"):
         corpora.load("mgsm", ["en", "sw"])
@@ -374,15 +350,14 @@ def test_read_files_names_the_language_of_files_that_are_called_alike(tmp_path):
     with pytest.raises(CorpusError, match=r"^test.parquet \(fr\) has 5 rows, test.parquet \(en\) has 6"):
         tables.read_files({code: paths[code] for code in ("en", "fr")}, columns)
     with pytest.raises(
-        CorpusError, match=r"^test.parquet \(sw\) row 5 has the item '5', test.parquet \(en\) has "
+        CorpusError, match=r"^test.parquet \(sw\) row 5 has the item '5', test.parquet \(en\) "
     ):
         tables.read_files({code: paths[code] for code in ("en", "sw")}, columns)
 
 
 def test_read_files_names_the_row_of_json_that_lacks_a_field(tmp_path):
-    rows = [{"text": "a", "url": "p"}, {"text": "b"}]
     path = tmp_path / "en.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    path.write_text('{"text": "a", "url": "p"}\n{"text": "b"}\n', encoding="utf-8")
     with pytest.raises(CorpusError, match=r"^en.jsonl row 2 has no url"):
         tables.read_files({"en": path}, {"text": "text", "url": "group"})
 
@@ -391,17 +366,8 @@ def test_read_files_names_the_row_of_json_that_lacks_a_field(tmp_path):
 
 
 def wide() -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "id": [f"k{i}" for i in range(4)],
-            "en": EN,
-            "fr": FR,
-            "scenario": list("uvuv"),
-            "difficulty": [1, 2, 3, 4],
-            "answer": ["3", "12", "1,250", "4.0"],
-            "source": "s",
-        }
-    )
+    columns = {"id": ["k0", "k1", "k2", "k3"], "en": EN, "fr": FR, "scenario": list("uvuv"), "source": "s"}
+    return pd.DataFrame(columns | {"difficulty": [1, 2, 3, 4], "answer": ["3", "12", "1,250", "4.0"]})
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".PARQUET"])
@@ -412,6 +378,8 @@ def test_load_reads_a_parquet_file_as_the_same_table_in_csv(tmp_path, suffix):
     assert found.texts == expected.texts
     assert found.fingerprint == expected.fingerprint
     assert found.items["answer"].tolist() == ["3", "12", "1250", "4"]
+    wide().assign(answer=["3", None, "5", "6"]).to_parquet(tmp_path / "unknown.parquet")
+    assert corpora.load(tmp_path / "unknown.parquet").items["answer"].tolist() == ["3", "", "5", "6"]
     assert (found.name, found.languages, found.has_scenarios) == ("mine", ("en", "fr"), True)
 
 
@@ -429,11 +397,6 @@ def test_load_names_what_is_wrong_with_a_parquet_file(tmp_path, column, values, 
     wide().assign(**{column: values}).to_parquet(tmp_path / "mine.parquet")
     with pytest.raises(CorpusError, match=expected):
         corpora.load(tmp_path / "mine.parquet")
-
-
-def test_load_keeps_a_parquet_answer_that_is_unknown_empty(tmp_path):
-    wide().assign(answer=["3", None, "5", "6"]).to_parquet(tmp_path / "mine.parquet")
-    assert corpora.load(tmp_path / "mine.parquet").items["answer"].tolist() == ["3", "", "5", "6"]
 
 
 def test_load_refuses_a_parquet_file_that_is_none_or_empty(tmp_path):

@@ -17,6 +17,7 @@ pytest.importorskip("transformers", reason="the extra `models` is not installed"
 from model_builders import forbid_loading, sample_corpus  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402  (of the same extra)
 
+pytestmark = pytest.mark.usefixtures("runs")
 LANGUAGES = ("en", "sw")
 LAYERS, WIDTH = 4, 6  # five items: no two axes are of one length
 
@@ -24,12 +25,6 @@ LAYERS, WIDTH = 4, 6  # five items: no two axes are of one length
 @pytest.fixture
 def corpus():
     return sample_corpus(LANGUAGES)
-
-
-@pytest.fixture(autouse=True)
-def runs(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setenv("ZSPACE_RUNS", str(tmp_path / "runs"))
-    return tmp_path / "runs"
 
 
 def random_states(rng, n: int = 5) -> np.ndarray:
@@ -54,7 +49,7 @@ def nested(flat: dict) -> dict:
         place = tree
         for key in above:
             place = place.setdefault(key, {})
-        place[last] = torch.from_numpy(np.ascontiguousarray(value))
+        place[last] = torch.tensor(value)
     return tree
 
 
@@ -69,8 +64,7 @@ def write_pt(folder: Path, content: dict) -> Path:
 
 
 def write_safetensors(folder: Path, content: dict) -> Path:
-    tensors = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in content.items()}
-    save_file(tensors, folder / "states.safetensors")
+    save_file({name: torch.tensor(value) for name, value in content.items()}, folder / "states.safetensors")
     return folder / "states.safetensors"
 
 
@@ -110,8 +104,7 @@ def test_read_names_the_array_of_an_npy_by_its_file(tmp_path, rng):
 def test_read_widens_bfloat16_without_changing_a_bit(tmp_path, rng, kind):
     tensor = torch.from_numpy(1000 * random_states(rng)).bfloat16().requires_grad_()
     path = tmp_path / f"states.{kind}"
-    content = {"en": tensor.detach()} if kind == "safetensors" else {"trained": {"en": tensor}}
-    (save_file if kind == "safetensors" else torch.save)(content, path)
+    (save_file if kind == "safetensors" else torch.save)({"en": tensor}, path)
     (found,) = arrays.read(path).values()
     # a bfloat16 is the upper half of a float32
     halves = tensor.detach().view(torch.int16).numpy().view(np.uint16)
@@ -124,12 +117,8 @@ def test_read_keeps_language_codes_that_yaml_takes_for_something_else(tmp_path, 
         np.save(tmp_path / f"{code}.npy", random_states(rng))
     lines = ("no: no.npy", "random-0:", "  no: no.npy", "  1e5: 1e5.npy", "  null: null.npy")
     (tmp_path / "states.yaml").write_text("\n".join(lines))
-    assert set(arrays.read(tmp_path / "states.yaml")) == {
-        "no",
-        "random-0/no",
-        "random-0/1e5",
-        "random-0/null",
-    }
+    expected = {"no", "random-0/no", "random-0/1e5", "random-0/null"}
+    assert set(arrays.read(tmp_path / "states.yaml")) == expected
 
 
 class Trap:
@@ -146,14 +135,12 @@ class Trap:
 def test_read_refuses_pickled_objects_and_runs_none_of_their_code(tmp_path, suffix):
     trap, path = tmp_path / "sprung", tmp_path / f"states{suffix}"
     objects = np.array([Trap(trap)], dtype=object)
-    if suffix == ".npz":
-        np.savez(path, en=objects)
-    elif suffix == ".npy":
-        np.save(path, objects)
-    elif suffix == ".pt":
-        torch.save({"en": Trap(trap)}, path)
-    else:
-        path.write_bytes(pickle.dumps(Trap(trap)))
+    {
+        ".npz": lambda: np.savez(path, en=objects),
+        ".npy": lambda: np.save(path, objects),
+        ".pt": lambda: torch.save({"en": Trap(trap)}, path),
+        ".safetensors": lambda: path.write_bytes(pickle.dumps(Trap(trap))),
+    }[suffix]()
     message = rf"^states{suffix} cannot be read as {suffix} \(.*pickled objects are refused\.$"
     with pytest.raises(StoreError, match=message):
         arrays.read(path)
@@ -189,7 +176,7 @@ def test_read_refuses_what_is_no_dict_of_tensors(tmp_path, content, words):
         ("states.yaml", b"en: [", r"states.yaml is not valid YAML"),
         ("states.yaml", b"\xff\xfe\xff", r"states.yaml is not valid YAML"),
         ("states.yaml", b"- en.npy", r"states.yaml is no mapping; expected lines like `en: english.npz`"),
-        ("states.yaml", b"en: en.npy", r"no file .*en.npy; expected one of .npz"),
+        ("states.yaml", b"en: en.npy", r"no file .*en.npy; expected one of .npz, .* or a .yaml mapping"),
         ("states.yaml", b"en: two.npz", r"en names two.npz, which holds x, y; say FILE:ARRAY"),
         ("states.yaml", b"en: two.npz:z", r"states.yaml: two.npz has no array 'z'; it holds x, y"),
         ("states.yaml", b"en: none.npz", r"en names none.npz, which holds nothing; say FILE:ARRAY"),
@@ -205,47 +192,30 @@ def test_read_says_what_is_wrong_with_a_file(tmp_path, name, content, words):
         arrays.read(tmp_path / name)
 
 
-def test_add_names_a_missing_file(tmp_path, corpus):
-    with pytest.raises(
-        StoreError, match=r"no file .*absent.npz; expected one of .npz, .* or a .yaml mapping"
-    ):
-        imported.add(tmp_path / "absent.npz", "mine", corpus)
-
-
 def opened(corpus, pooling: str = "mean", subject: Subject = TRAINED):
     """The imported states of one subject."""
     return subjects.open_states("mine", corpus, [subject], poolings=[pooling], strict=True)[subject]
 
 
-def rows_of(dataset, code: str) -> list[list[int]]:
-    """Token ids of each text, without padding."""
-    return [row[row >= 0].tolist() for row in dataset["token_ids"].sel(language=code).values]
-
-
 @every_format
 def test_add_then_open_states_gives_the_arrays_back(tmp_path, corpus, saved, write, monkeypatch):
     found = imported.add(write(tmp_path, saved), "mine", corpus)
-    assert (found.variants, found.languages, found.poolings) == (
-        ("trained", "random-0"),
-        LANGUAGES,
-        ("mean",),
-    )
+    assert found.variants == ("trained", "random-0")
+    assert (found.languages, found.poolings) == (LANGUAGES, ("mean",))
     forbid_loading(monkeypatch)
     datasets = subjects.open_states("mine", sample_corpus(("sw", "en")), [TRAINED, Subject("random", 0)])
     for subject, prefix in ((TRAINED, ""), (Subject("random", 0), "random-0/")):
         dataset = datasets[subject]
-        assert [dataset.attrs[name] for name in ("model", "variant", "seed")] == [
-            "mine",
-            subject.kind,
-            subject.seed,
-        ]
+        known = {"model": "mine", "variant": subject.kind, "seed": subject.seed}
+        assert known.items() <= dataset.attrs.items()
         assert dataset["language"].values.tolist() == ["sw", "en"]
         assert dataset["item"].values.tolist() == corpus.items["item"].tolist()
         for code in LANGUAGES:
             states = dataset["states"].sel(language=code, pooling="mean").values
             np.testing.assert_array_equal(states, saved[f"{prefix}{code}"])
             ids = [row[row >= 0].tolist() for row in saved[f"token_ids/{code}"]]
-            assert rows_of(dataset, code) == ids
+            found = [row[row >= 0].tolist() for row in dataset["token_ids"].sel(language=code).values]
+            assert found == ids
             assert dataset["n_tokens"].sel(language=code).values.tolist() == [len(row) for row in ids]
 
 
@@ -260,10 +230,6 @@ def test_add_keeps_poolings_apart_by_name(tmp_path, corpus, rng):
         np.testing.assert_array_equal(dataset["states"].sel(language=code, pooling=pooling), states)
 
 
-def test_add_takes_the_pooling_that_names_do_not_say(tmp_path, corpus, saved):
-    assert imported.add(write_npz(tmp_path, saved), "mine", corpus, pooling="last").poolings == ("last",)
-
-
 @pytest.mark.parametrize("dtype", [np.float16, np.float64, ">f4"])
 def test_add_takes_any_floating_point_numbers(tmp_path, corpus, saved, dtype):
     saved["en"] = saved["en"].astype(dtype)
@@ -271,12 +237,6 @@ def test_add_takes_any_floating_point_numbers(tmp_path, corpus, saved, dtype):
     states = opened(corpus)["states"].sel(language="en", pooling="mean")
     assert states.dtype == np.float32
     np.testing.assert_array_equal(states, saved["en"].astype(np.float32))
-
-
-def test_add_refuses_token_ids_of_some_languages(tmp_path, corpus, saved):
-    content = {name: array for name, array in saved.items() if name != "token_ids/sw"}
-    with pytest.raises(StoreError, match="has token ids of en, but none of sw; give those of every language"):
-        imported.add(write_npz(tmp_path, content), "mine", corpus)
 
 
 def test_add_without_token_ids_has_none(tmp_path, corpus, saved):
@@ -306,15 +266,17 @@ def test_add_takes_one_embedding_for_all_items_where_only_the_last_token_counts(
         imported.add(path, "mine", corpus)
 
 
-def with_value(name, place, value):
-    def change(content):
-        content[name][place] = value
-
-    return change
-
-
 def replaced(name, make):
     return lambda content: content.update({name: make(content[name])})
+
+
+def with_value(name, place, value):
+    def change(array):
+        array = array.astype(np.result_type(array, type(value)))
+        array[place] = value
+        return array
+
+    return replaced(name, change)
 
 
 def renamed(old, new):
@@ -327,10 +289,7 @@ BAD_ARRAYS = {
         r"trained/sw/mean has shape \(5, 4, 6\); expected \(layers, items, hidden\) with the 5 items of "
         r"letters/spelled-out and at least 2 layers. The items seem to be on axis 0: move that axis to the",
     ),
-    "items last": (
-        replaced("en", lambda a: a.swapaxes(1, 2)),
-        r"seem to be on axis 2: move that axis to the",
-    ),
+    "items last": (replaced("en", lambda a: a.swapaxes(1, 2)), "seem to be on axis 2: move that axis to the"),
     "other items": (
         replaced("en", lambda a: a[:, 1:]),
         r"\(4, 4, 6\); expected .* the 5 items .* 2 layers\.$",
@@ -348,14 +307,7 @@ BAD_ARRAYS = {
         with_value("en", (2, 1, 0), np.nan),
         r"trained/en/mean: layer 2 has numbers that are not finite in float32. float16 overflows .* bfloat16",
     ),
-    "infinity": (
-        with_value("sw", (3, 4, 5), -np.inf),
-        r"trained/sw/mean: layer 3 has numbers that are not f",
-    ),
-    "too large": (
-        replaced("en", lambda a: np.where(np.arange(4)[:, None, None] == 1, 1e300, a)),
-        r"trained/en/mean: layer 1 has numbers that are not finite in float32",
-    ),
+    "too large": (with_value("sw", (1, 4, 5), 1e300), r"trained/sw/mean: layer 1 has numbers that are not f"),
     "constant layer": (
         with_value("random-0/sw", (2,), 3.0),
         r"random-0/sw/mean: layer 2 is the same for all items, so nothing can be told apart",
@@ -365,9 +317,9 @@ BAD_ARRAYS = {
         r"states.npz: trained/sw/mean has shape \(3, 5, 6\), trained/en/mean has \(4, 5, 6\); all must "
         r"have the same layers, items and hidden size",
     ),
-    "another width in a twin": (
+    "another width": (
         replaced("random-0/en", lambda a: a[..., 1:]),
-        r"random-0/en/mean has shape \(4",
+        r"random-0/en/mean has shape \(4, 5, 5\)",
     ),
     "a twin without a language": (
         lambda content: content.pop("random-0/sw"),
@@ -389,14 +341,6 @@ BAD_ARRAYS = {
         r"unknown variant 'shuffled-0'; known: trained, random-SEED, random-blocks-SEED, "
         r"permuted-embeddings-SEED, re-rounded-SEED",
     ),
-    "a twin without a seed": (
-        renamed("random-0/sw", "random/sw"),
-        r"unknown variant 'random'; known: trained",
-    ),
-    "a seed of another form": (
-        renamed("random-0/sw", "random-00/sw"),
-        r"unknown variant 'random-00'; known: tr",
-    ),
     "one array under two names": (
         lambda content: content.update({"trained/en/mean": content["en"] + 1}),
         r"states.npz holds trained/en/mean twice, under a short and a long name",
@@ -409,10 +353,7 @@ BAD_ARRAYS = {
         replaced("token_ids/sw", lambda ids: ids[:4]),
         r"token_ids/sw has shape \(4, 7\) and type int64; expected \(5, longest text\) whole numbers, padded",
     ),
-    "flat token ids": (
-        replaced("token_ids/en", np.ravel),
-        r"token_ids/en has shape \(35,\) and type int64; expec",
-    ),
+    "flat token ids": (replaced("token_ids/en", np.ravel), r"has shape \(35,\) and type int64; expec"),
     "token ids as floats": (
         replaced("token_ids/en", lambda ids: ids.astype(float)),
         r"token_ids/en has shape \(5, 7\) and type float64; expected .* whole numbers, padded with -1",
@@ -423,7 +364,11 @@ BAD_ARRAYS = {
     ),
     "padding of another number": (
         with_value("token_ids/en", (0, 0), -100),
-        r"token_ids/en: ids are below -1, or row .* padding is -1, special tokens are left out",
+        r"token_ids/en: ids are below -1",
+    ),
+    "token ids of some": (
+        lambda content: content.pop("token_ids/sw"),
+        r"has token ids of en, but none of sw; give those of every language",
     ),
     "token ids of another language": (
         renamed("token_ids/sw", "token_ids/xx"),
@@ -453,19 +398,16 @@ def test_add_after_norm_needs_a_layer_more(tmp_path, corpus, rng):
 
 @pytest.mark.parametrize("name", ["gemma-3-270m", "", "a/b", "a b", "a:b", "a\\b"])
 def test_add_refuses_a_name_that_is_taken_or_no_name(tmp_path, corpus, saved, name):
-    with pytest.raises(
-        StoreError, match=r"cannot be imported as '.*take a name without .*models.yaml does not use"
-    ):
+    words = r"cannot be imported as '.*take a name without .*models.yaml does not use"
+    with pytest.raises(StoreError, match=words):
         imported.add(write_npz(tmp_path, saved), name, corpus)
 
 
 @pytest.mark.parametrize("option", [{"pooling": "max"}, {"last_layer": "normed"}])
 def test_add_refuses_unknown_options(tmp_path, corpus, saved, option):
     ((name, value),) = option.items()
-    words = (
-        rf"{name}='{value}'.*; expected one of mean, last, median, trimmed and one of before-norm, after-norm"
-    )
-    with pytest.raises(StoreError, match=words):
+    known = "expected one of mean, last, median, trimmed and one of before-norm, after-norm"
+    with pytest.raises(StoreError, match=rf"{name}='{value}'.*; {known}"):
         imported.add(write_npz(tmp_path, saved), "mine", corpus, **option)
 
 
@@ -486,6 +428,7 @@ def test_add_that_fails_leaves_the_earlier_import(tmp_path, corpus, saved):
     with pytest.raises(StoreError):
         imported.add(write_npz(tmp_path, {**saved, "xx": saved["en"]}), "mine", corpus)
     assert imported.find("mine", corpus) == first
+    assert imported.find("other", corpus) is None
     np.testing.assert_array_equal(opened(corpus)["states"][0, 0], saved["en"])
 
 
@@ -494,14 +437,6 @@ def test_add_under_one_name_for_two_corpora_keeps_both(tmp_path, corpus, saved, 
     digits = replace(corpus, version="digits")
     second = imported.add(write_npz(tmp_path, {c: random_states(rng) for c in LANGUAGES}), "mine", digits)
     assert (imported.find("mine", corpus), imported.find("mine", digits)) == (first, second)
-
-
-def test_find_knows_only_what_was_imported(tmp_path, corpus, saved):
-    assert imported.find("mine", corpus) is None
-    found = imported.add(write_npz(tmp_path, saved), "mine", corpus)
-    assert imported.find("mine", corpus) == found
-    assert imported.find("other", corpus) is None
-    assert found.subjects == (TRAINED, Subject("random", 0))
 
 
 def test_open_states_leave_out_what_was_not_imported(tmp_path, corpus, saved, monkeypatch):
@@ -520,9 +455,7 @@ def test_open_states_name_the_corpus_that_imported_states_belong_to(
     imported.add(write_npz(tmp_path, saved), "mine", corpus)
     forbid_loading(monkeypatch)
     asked = replace(corpus, **change)
-    words = (
-        rf"of 'mine' belong to letters/spelled-out, not to {asked.name}/{asked.version}\. Load that corpus"
-    )
+    words = rf"of 'mine' belong to letters/spelled-out, not to {asked.name}/{asked.version}\. Load that"
     with pytest.raises(StoreError, match=words):
         opened(asked)
 
@@ -534,18 +467,19 @@ def test_open_states_name_the_corpus_that_imported_states_belong_to(
             {"subject": Subject("random", 1)},
             r"lack random-1; they have trained, random-0 in en, sw \(mean pool",
         ),
-        ({"subject": Subject("random-blocks", 0)}, r"of 'mine' lack random-blocks-0; they have trained, ran"),
         ({"subject": Subject("re-rounded", 0)}, r"lack re-rounded-0; .* Import what is missing, or ask for"),
         ({"pooling": "last"}, r"lack last pooling; they have"),
-        ({"corpus": ("en", "fr")}, r"lack fr; they have .* for letters/spelled-out as it was loaded then"),
+        (
+            {"corpus": sample_corpus(("en", "fr"))},
+            r"lack fr; they have .* for letters/spelled-out as it was loaded then",
+        ),
     ],
 )
 def test_open_states_never_capture_what_was_not_imported(tmp_path, saved, asked, words, monkeypatch):
     imported.add(write_npz(tmp_path, saved), "mine", sample_corpus(LANGUAGES))
     forbid_loading(monkeypatch)
-    languages = asked.pop("corpus", LANGUAGES)
     with pytest.raises(AbsentStatesError, match=words):
-        opened(sample_corpus(languages), **asked)
+        opened(**{"corpus": sample_corpus(LANGUAGES)} | asked)
 
 
 @pytest.mark.parametrize("other", [{"change": "sw"}, {"n": 4}])

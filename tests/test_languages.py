@@ -13,7 +13,9 @@ def test_every_language_has_a_script_a_family_and_all_proxies():
     table = languages.table(list(KNOWN))
     assert table.index.tolist() == list(KNOWN)
     assert not table.isna().any().any()
-    assert set(languages.PROXIES) <= {k for entry in KNOWN.values() for k in entry}
+    for entry in KNOWN.values():
+        assert set(entry) == {"name", "autonym", "script", "family", *languages.PROXIES}
+        assert all(entry.values())
     assert table["script"].str.fullmatch("[A-Z][a-z]{3}").all()
 
 

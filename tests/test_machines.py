@@ -27,10 +27,7 @@ def record(folder, language, words):
     ("log", "found"),
     [
         ("...\n3 passed in 2.00s\n", (3, 0)),
-        (
-            "FAILED a - 7 failed\n2 failed, 30 passed, 1 skipped, 4 deselected in 8.1s (0:00:08)\n",
-            (30, 2),
-        ),
+        ("FAILED a - 7 failed\n2 failed, 30 passed, 1 skipped, 4 deselected in 8.1s (0:00:08)\n", (30, 2)),
         ("1 failed, 5 passed, 2 errors in 3s\n", (5, 3)),
         ("1 passed, 1 error in 3s\nsomething after it\n", (1, 1)),
         ("Illegal instruction\n", (0, 0)),
@@ -100,9 +97,7 @@ def test_run_keeps_to_its_own_folder_and_reads_only_what_it_recorded(monkeypatch
     assert (found.passed, found.failed, found.status, found.verdicts) == (2, 1, 1, SAME)
 
 
-@pytest.mark.skipif(
-    platform.machine() not in ("x86_64", "AMD64"), reason="other processors ignore the settings"
-)
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="others ignore the settings")
 @pytest.mark.parametrize(
     ("setting", "torch", "openblas"), [("sse", "DEFAULT", "Nehalem"), ("avx2", "AVX2", "Haswell")]
 )
@@ -113,11 +108,6 @@ def test_settings_reach_the_libraries(setting, torch, openblas, tmp_path):
         "print(json.dumps([torch.backends.cpu.get_cpu_capability(), sorted({i['architecture'] "
         "for i in threadpoolctl.threadpool_info() if i['internal_api'] == 'openblas'})]))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", ask],
-        env=machines.environment(setting, tmp_path),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    command, settings = [sys.executable, "-c", ask], machines.environment(setting, tmp_path)
+    done = subprocess.run(command, env=settings, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == [torch, [openblas]]

@@ -17,23 +17,15 @@ torch = pytest.importorskip("torch", reason="the extra `models` is not installed
 transformers = pytest.importorskip("transformers", reason="the extra `models` is not installed")
 
 import tiny_gguf  # noqa: E402
-from model_builders import checksum, random_network  # noqa: E402
+from model_builders import SMALL, assert_close, checksum, pooled_by_hand, random_network  # noqa: E402
 from zspace import files  # noqa: E402
 from zspace.errors import ModelError, ParameterError, StoreError, WeightsUnavailableError  # noqa: E402
 from zspace.sources import models  # noqa: E402
 from zspace.sources.models import Subject, baselines, blocks, fetching, verification, weights  # noqa: E402
+from zspace.states import capture  # noqa: E402
 
 L, D, VOCAB = 3, 32, 120
-COMMON = {
-    "vocab_size": VOCAB,
-    "hidden_size": D,
-    "num_hidden_layers": L,
-    "num_attention_heads": 4,
-    "max_position_embeddings": 64,
-    "pad_token_id": 0,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-}
+COMMON = SMALL | {"hidden_size": D, "num_hidden_layers": L}
 GATED = {**COMMON, "intermediate_size": 48, "num_key_value_heads": 2, "head_dim": 8}
 TINY = {
     "gemma": lambda: transformers.GemmaConfig(**GATED),
@@ -50,6 +42,7 @@ TINY = {
     "opt": lambda: transformers.OPTConfig(**COMMON, ffn_dim=48, word_embed_proj_dim=D),
     "bloom": lambda: transformers.BloomConfig(**COMMON),
 }
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
 FROM_SEED = models.KINDS[1:4]  # twins without a file
 SENTENCES = {
     "en": "The sun rises in the east and sets in the west, and every morning the birds sing in the garden.",
@@ -103,20 +96,17 @@ def offline(monkeypatch, tmp_path) -> Path:
     return tmp_path / "hub"
 
 
-def states(model, ids: torch.Tensor) -> list[torch.Tensor]:
-    with (
-        torch.inference_mode(),
-        models.ReducingHooks(model, lambda _layer, hidden: hidden.clone()) as hooks,
-    ):
-        model.trunk(input_ids=ids, use_cache=False)
-        return hooks.take()
-
-
-def states_of(parts, ids: torch.Tensor, mask: torch.Tensor | None = None) -> list[torch.Tensor]:
+def states(parts, ids: torch.Tensor, mask: torch.Tensor | None = None) -> list[torch.Tensor]:
     """States of a batch as the load check runs it, positions counted from each prompt's first token."""
-    with models.ReducingHooks(parts, lambda _layer, hidden: hidden.clone()) as hooks:
+    keep = models.ReducingHooks(parts, lambda _layer, hidden: hidden.clone())
+    with torch.inference_mode(), keep as hooks:
         blocks.run_trunk(parts.trunk, ids, mask)
         return hooks.take()
+
+
+def assert_same_states(one, other, tolerance: float = 0.0):
+    for ours, theirs in zip(states(one, IDS), states(other, IDS), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=tolerance, atol=tolerance)
 
 
 def named_tensors(network) -> list[tuple[str, torch.Tensor]]:
@@ -154,64 +144,74 @@ def test_hooked_states_are_the_models_own_hidden_states(name):
 
 
 @pytest.mark.parametrize("name", ["gemma3", "gpt2", "bloom", "gpt_neox"])
-@pytest.mark.parametrize("layer", [0, 1, 2])
-def test_verify_refuses_a_block_that_scales_its_residual(name, layer):
-    network = tiny_network(name)
-    parts = blocks.anatomy(network)
-
+def test_verify_refuses_a_block_that_scales_its_residual(name):
     def scale(_module, args, kwargs, output):
         stream = args[0] if args else kwargs["hidden_states"]
-        out = output[0] if isinstance(output, tuple) else output
-        scaled = out + 0.01 * stream
+        scaled = blocks.first_of(output) + 0.01 * stream
         return (scaled, *output[1:]) if isinstance(output, tuple) else scaled
 
-    parts.blocks[layer].register_forward_hook(scale, with_kwargs=True)
-    with pytest.raises(ModelError, match=f"layer {layer}: attention and MLP outputs do not sum"):
-        verification.verify(network, parts)
-
-
-def test_verify_refuses_a_stream_changed_between_blocks():
-    network = tiny_network("llama")
+    network = tiny_network(name)
     parts = blocks.anatomy(network)
+    for layer in range(L):
+        hook = parts.blocks[layer].register_forward_hook(scale, with_kwargs=True)
+        with pytest.raises(ModelError, match=f"layer {layer}: attention and MLP outputs do not sum"):
+            verification.verify(network, parts)
+        hook.remove()
+    verification.verify(network, parts)
+
+
+def changed_between_blocks(parts):
     parts.blocks[2].register_forward_pre_hook(lambda _module, args: (args[0] * 1.01, *args[1:]))
-    with pytest.raises(ModelError, match="layer 2: its input is not the output"):
-        verification.verify(network, parts)
 
 
-def test_verify_refuses_a_last_hidden_state_that_is_not_the_normed_stream():
-    network = tiny_network("llama")
-    parts = blocks.anatomy(network)
-
+def changed_after_the_norm(parts):
     def shift(_module, _args, output):
         output.last_hidden_state = output.last_hidden_state * 1.01
         return output
 
     parts.trunk.register_forward_hook(shift)
-    with pytest.raises(ModelError, match=f"layer {L}: the final norm of h_L"):
-        verification.verify(network, parts)
 
 
-def test_verify_refuses_a_model_that_sees_later_tokens():
-    network = tiny_network("llama")
-    parts = blocks.anatomy(network)
-
-    def peek(_module, args, kwargs, output):  # the last position leaks into all others
+def seeing_later_tokens(parts):
+    def peek(_module, _args, output):  # the last position leaks into all others
         return (output[0] + 0.1 * output[0][:, -1:], *output[1:])
 
-    parts.blocks[1].self_attn.register_forward_hook(peek, with_kwargs=True)
-    with pytest.raises(ModelError, match=r"layer 1: its output h_2 .* padded right"):
-        verification.verify(network, parts)
+    parts.blocks[1].self_attn.register_forward_hook(peek)
 
 
-def test_verify_refuses_a_model_that_ignores_its_mask():
-    network = tiny_network("llama")
+def with_inputs(change):
+    """A tampering that changes the keyword arguments of the trunk."""
+
+    def hook(_module, args, kwargs):
+        return args, kwargs | change(kwargs["input_ids"])
+
+    def tamper(parts):
+        parts.trunk.register_forward_pre_hook(hook, with_kwargs=True)
+
+    return tamper
+
+
+without_its_mask = with_inputs(lambda ids: {"attention_mask": torch.ones_like(ids)})
+# with its mask respected, a prompt padded left still stands at other positions than alone
+with_padding_counted = with_inputs(lambda ids: {"position_ids": torch.arange(ids.shape[1]).expand(ids.shape)})
+
+
+@pytest.mark.parametrize(
+    ("name", "tamper", "words"),
+    [
+        ("llama", changed_between_blocks, "layer 2: its input is not the output"),
+        ("llama", changed_after_the_norm, f"layer {L}: the final norm of h_L"),
+        ("llama", seeing_later_tokens, r"layer 1: its output h_2 .* padded right"),
+        ("llama", without_its_mask, r"layer 0: its output h_1 .* padded left"),
+        ("gpt2", with_padding_counted, r"embeddings: their output h_0 .* padded left"),
+        ("opt", with_padding_counted, r"embeddings: their output h_0 .* padded left"),
+    ],
+)
+def test_verify_refuses_what_is_no_causal_residual_stream(name, tamper, words):
+    network = tiny_network(name)
     parts = blocks.anatomy(network)
-
-    def without_mask(_module, args, kwargs):
-        return args, {**kwargs, "attention_mask": torch.ones_like(kwargs["input_ids"])}
-
-    parts.trunk.register_forward_pre_hook(without_mask, with_kwargs=True)
-    with pytest.raises(ModelError, match=r"layer 0: its output h_1 .* padded left"):
+    tamper(parts)
+    with pytest.raises(ModelError, match=words):
         verification.verify(network, parts)
 
 
@@ -225,30 +225,14 @@ def test_run_trunk_gives_a_prompt_the_states_it_has_alone_whichever_side_is_padd
     prompts = [IDS[0], IDS[1, :4]]
     for row, prompt in enumerate(prompts):
         ids[row, mask[row] == 1] = prompt
-    padded = states_of(parts, ids, mask)
+    padded = states(parts, ids, mask)
     for row, prompt in enumerate(prompts):
-        alone = states_of(parts, prompt[None])
+        alone = states(parts, prompt[None])
         for ours, theirs in zip(padded, alone, strict=True):
             torch.testing.assert_close(ours[row][mask[row] == 1], theirs[0], rtol=1e-4, atol=1e-4)
-    unmasked = states_of(parts, ids)[L][1][mask[1] == 1]
+    unmasked = states(parts, ids)[L][1][mask[1] == 1]
     # pads on the left are seen without a mask; those on the right no causal model looks at
     assert torch.allclose(unmasked, alone[L][0], rtol=1e-2, atol=1e-2) == (side == "right")
-
-
-@pytest.mark.parametrize("name", ["gpt2", "opt"])
-def test_verify_refuses_learned_positions_that_count_the_padding(name):
-    """With its mask respected, a prompt padded left still stands at other positions than alone."""
-    network = tiny_network(name)
-    parts = blocks.anatomy(network)
-    verification.verify(network, parts)
-
-    def from_the_left_edge(_module, args, kwargs):
-        ids = kwargs["input_ids"]
-        return args, {**kwargs, "position_ids": torch.arange(ids.shape[1]).expand(ids.shape)}
-
-    parts.trunk.register_forward_pre_hook(from_the_left_edge, with_kwargs=True)
-    with pytest.raises(ModelError, match=r"embeddings: their output h_0 .* padded left"):
-        verification.verify(network, parts)
 
 
 def test_anatomy_refuses_post_norm_blocks():
@@ -291,9 +275,7 @@ def test_load_reads_a_local_folder(tiny, folder):
     assert tiny.tokenizer.padding_side == "right"
     assert tiny.tokenizer.pad_token == "</s>"
     assert not tiny.network.training
-    original = tiny_network("llama")
-    for ours, theirs in zip(states(tiny, IDS), states(blocks.anatomy(original), IDS), strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+    assert_same_states(tiny, blocks.anatomy(tiny_network("llama")))
     half = models.load(str(folder), dtype="bfloat16", device="auto")
     assert half.network.dtype == torch.bfloat16
     assert half.identity() != tiny.identity()
@@ -302,16 +284,15 @@ def test_load_reads_a_local_folder(tiny, folder):
 
 
 def test_load_refuses_a_tampered_model(folder, monkeypatch):
-    monkeypatch.setattr(
-        transformers.models.llama.modeling_llama.LlamaMLP, "forward", lambda self, x: (x, x)[0] * 0 + 1
-    )
+    code = transformers.models.llama.modeling_llama
+    monkeypatch.setattr(code.LlamaMLP, "forward", lambda self, x: torch.ones_like(x))
     models.load(folder)  # a constant MLP is still a branch of a residual stream
-    original = transformers.models.llama.modeling_llama.LlamaDecoderLayer.forward
+    original = code.LlamaDecoderLayer.forward
 
     def scaled(self, hidden_states, *args, **kwargs):
         return 0.9 * original(self, hidden_states, *args, **kwargs)
 
-    monkeypatch.setattr(transformers.models.llama.modeling_llama.LlamaDecoderLayer, "forward", scaled)
+    monkeypatch.setattr(code.LlamaDecoderLayer, "forward", scaled)
     with pytest.raises(ModelError, match=r"tiny-llama fails the checks made on loading\. layer 0: "):
         models.load(folder)
     models.load(folder, verify=False)
@@ -346,14 +327,13 @@ def test_load_refuses_folders_that_hold_no_model(tmp_path):
 @pytest.mark.parametrize("kind", ["t5", "bert", "bert-bare"])
 def test_load_refuses_models_that_are_not_decoders(tmp_path, kind):
     small = {"vocab_size": VOCAB, "hidden_size": D, "num_hidden_layers": 2, "num_attention_heads": 2}
-    if kind == "t5":
-        config = transformers.T5Config(
-            vocab_size=VOCAB, d_model=D, d_kv=8, d_ff=32, num_layers=2, num_heads=4
-        )
-        network = transformers.T5ForConditionalGeneration(config)
-    else:
-        config = transformers.BertConfig(**small, intermediate_size=32)
-        network = (transformers.BertForMaskedLM if kind == "bert" else transformers.BertModel)(config)
+    t5 = transformers.T5Config(vocab_size=VOCAB, d_model=D, d_kv=8, d_ff=32, num_layers=2, num_heads=4)
+    bert = transformers.BertConfig(**small, intermediate_size=32)
+    network = {
+        "t5": lambda: transformers.T5ForConditionalGeneration(t5),
+        "bert": lambda: transformers.BertForMaskedLM(bert),
+        "bert-bare": lambda: transformers.BertModel(bert),
+    }[kind]()
     network.save_pretrained(tmp_path)
     tiny_tokenizer().save_pretrained(tmp_path)
     with pytest.raises(ModelError, match=r"sequence-to-sequence|not a decoder-only|no final norm"):
@@ -378,18 +358,17 @@ def test_load_of_a_hub_id_without_network_says_what_to_do(offline):
 
 
 def test_load_of_a_hub_id_uses_the_commit_that_is_cached(offline, folder):
-    commit = "0123456789abcdef0123456789abcdef01234567"
     home = offline / "models--owner--tiny"
     (home / "refs").mkdir(parents=True)
-    (home / "refs" / "main").write_text(commit)
+    (home / "refs" / "main").write_text(COMMIT)
     (home / "snapshots").mkdir()
-    (home / "snapshots" / commit).symlink_to(folder)
+    (home / "snapshots" / COMMIT).symlink_to(folder)
     model = models.load("owner/tiny")
-    assert model.revision == commit
+    assert model.revision == COMMIT
     assert model.identity() == models.identity("owner/tiny")
-    assert models.identity("owner/tiny")["weights"] == f"owner/tiny@{commit}"
-    (home / "snapshots" / commit).unlink()
-    partial = home / "snapshots" / commit
+    assert models.identity("owner/tiny")["weights"] == f"owner/tiny@{COMMIT}"
+    partial = home / "snapshots" / COMMIT
+    partial.unlink()
     partial.mkdir()
     (partial / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "1.safetensors"}}))
     with pytest.raises(WeightsUnavailableError):
@@ -405,8 +384,7 @@ def test_load_converts_a_gguf_file_once_and_exactly(tmp_path, monkeypatch, capsy
     tiny_gguf.write(tmp_path / "tiny.gguf", network)
     model = models.load(tmp_path / "tiny.gguf")
     assert "converting tiny to safetensors" in capsys.readouterr().err
-    for ours, theirs in zip(states(model, IDS), states(blocks.anatomy(network), IDS), strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
+    assert_same_states(model, blocks.anatomy(network), 1e-6)
     assert models.load(tmp_path / "tiny.gguf").identity() == model.identity()
     assert "converting" not in capsys.readouterr().err
     assert not list((tmp_path / "cache").rglob("*.gguf"))
@@ -482,9 +460,7 @@ def packaged(package, monkeypatch, tmp_path) -> Path:
 
 def test_load_reads_the_file_that_a_package_holds(packaged, package):
     model = models.load("tiny-package")
-    network = blocks.anatomy(tiny_network("qwen2"))
-    for ours, theirs in zip(states(model, IDS), states(network, IDS), strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
+    assert_same_states(model, blocks.anatomy(tiny_network("qwen2")), 1e-6)
     assert model.identity() == models.identity("tiny-package")
     assert package["sha256"] in model.identity()["weights"]
     packaged.unlink()
@@ -507,24 +483,17 @@ def test_load_of_a_packaged_file_that_is_absent_or_another_says_what_to_install(
         models.load("tiny-package")
 
 
-def test_is_at_hand_asks_whether_a_package_is_installed(packaged, package):
-    assert weights.is_at_hand(weights.find("tiny-package"))
-    package["package"] = "no-such-weights"
-    assert not weights.is_at_hand(weights.find("tiny-package"))
-
-
 def test_is_at_hand_asks_whether_a_hub_model_is_cached_whole(offline, folder):
-    commit = "0123456789abcdef0123456789abcdef01234567"
-    branch, pinned = (weights.find(name) for name in ("owner/tiny", f"owner/tiny@{commit}"))
+    branch, pinned = (weights.find(name) for name in ("owner/tiny", f"owner/tiny@{COMMIT}"))
     assert not weights.is_at_hand(branch)
     assert not weights.is_at_hand(pinned)
     home = offline / "models--owner--tiny"
-    snapshot = home / "snapshots" / commit
+    snapshot = home / "snapshots" / COMMIT
     shutil.copytree(folder, snapshot)
     assert weights.is_at_hand(pinned)
     assert not weights.is_at_hand(branch)  # nothing says which commit the branch stands for
     (home / "refs").mkdir()
-    (home / "refs" / "main").write_text(commit)
+    (home / "refs" / "main").write_text(COMMIT)
     assert weights.is_at_hand(branch)
     index = {"weight_map": {"a": "model.safetensors", "b": "2.safetensors"}}
     (snapshot / "model.safetensors.index.json").write_text(json.dumps(index))
@@ -533,10 +502,11 @@ def test_is_at_hand_asks_whether_a_hub_model_is_cached_whole(offline, folder):
     assert weights.is_at_hand(branch)
 
 
-def test_is_at_hand_is_true_of_local_files(folder, tmp_path):
-    (tmp_path / "model.gguf").write_bytes(b"")
-    assert weights.is_at_hand(weights.find(folder))
-    assert weights.is_at_hand(weights.find(tmp_path / "model.gguf"))
+def test_is_at_hand_is_true_of_local_files_and_installed_packages(folder, packaged, package):
+    for name in (folder, packaged, "tiny-package"):
+        assert weights.is_at_hand(weights.find(name))
+    package["package"] = "no-such-weights"
+    assert not weights.is_at_hand(weights.find("tiny-package"))
 
 
 def test_find_refuses_registry_entries_without_one_source(package):
@@ -614,19 +584,13 @@ def test_identity_needs_no_torch(folder):
 # Subjects --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("subject", "name"),
-    [
-        (models.TRAINED, "trained"),
-        (Subject("random", 0), "random-0"),
-        (Subject("random-blocks", 10), "random-blocks-10"),
-        (Subject("re-rounded", 3), "re-rounded-3"),
-    ],
-)
-def test_subject_is_read_back_from_its_name(subject, name):
-    assert subject.name == name
-    assert Subject.parse(name) == subject
-    assert models.kind_of(name) == subject.kind
+def test_subject_is_read_back_from_its_name():
+    subjects = {"trained": models.TRAINED, "random-0": Subject("random", 0)}
+    subjects |= {"random-blocks-10": Subject("random-blocks", 10), "re-rounded-3": Subject("re-rounded", 3)}
+    for name, subject in subjects.items():
+        assert subject.name == name
+        assert Subject.parse(name) == subject
+        assert models.kind_of(name) == subject.kind
 
 
 @pytest.mark.parametrize(
@@ -704,8 +668,8 @@ def test_random_blocks_twin_keeps_h0_and_nothing_deeper(tiny, name):
     ours, theirs = states(twin, IDS), states(model, IDS)
     assert torch.equal(ours[0], theirs[0])
     assert not torch.allclose(ours[1], theirs[1], rtol=1e-2)
-    pair = [m.network.get_input_embeddings().weight.data_ptr() for m in (twin, model)]
-    assert pair[0] == pair[1]
+    own, shared = (m.network.get_input_embeddings().weight for m in (twin, model))
+    assert own.data_ptr() == shared.data_ptr()
     fresh, trained = ({p.data_ptr() for b in m.blocks for p in b.parameters()} for m in (twin, model))
     assert not fresh & trained
 
@@ -754,11 +718,28 @@ def as_model(template: models.LanguageModel, network) -> models.LanguageModel:
 # The packaged models -----------------------------------------------------------------------------------
 
 
-def mean_loss(network, tokenizer, text: str) -> float:
+def mean_loss(model, text: str) -> float:
     """Nats per token."""
-    ids = tokenizer(text, return_tensors="pt").input_ids
+    ids = model.tokenizer(text, return_tensors="pt").input_ids
     with torch.inference_mode():
-        return network(input_ids=ids, labels=ids).loss.item()
+        return model.network(input_ids=ids, labels=ids).loss.item()
+
+
+def next_token(model) -> str:
+    """What a model writes after two countries with their capitals and a third without."""
+    prompt = "The capital of Germany is Berlin. The capital of Italy is Rome. The capital of France is"
+    ids = model.tokenizer(prompt, return_tensors="pt").input_ids
+    with torch.inference_mode():
+        return model.tokenizer.decode(model.network(input_ids=ids, logits_to_keep=1).logits[0, -1].argmax())
+
+
+def test_states_of_gemma_are_those_of_the_plain_model_pooled_by_hand(gemma):
+    texts = ["Three red apples.", "Trois pommes rouges et deux poires vertes.", "三个红苹果"]
+    states = capture.states(gemma, texts)
+    for row, text in enumerate(texts):
+        expected = pooled_by_hand(gemma, text)
+        assert_close(states["mean"][:, row], expected["mean"], 1e-4)
+        assert_close(states["last"][:, row], expected["last"], 1e-4)
 
 
 def test_gemma_has_the_published_architecture(gemma):
@@ -793,26 +774,23 @@ def test_gemma_tokenizer_puts_bos_first_and_keeps_text(gemma):
     assert gemma.tokenizer.tokenize("The capital  of") == ["The", "▁capital", "▁▁", "of"]
 
 
-def test_gemma_predicts_text_and_its_twins_do_not(gemma):
-    prompt = "The capital of Germany is Berlin. The capital of Italy is Rome. The capital of France is"
-    ids = gemma.tokenizer(prompt, return_tensors="pt").input_ids
-    with torch.inference_mode():
-        best = gemma.network(input_ids=ids, logits_to_keep=1).logits[0, -1].argmax()
-    assert gemma.tokenizer.decode(best) == " Paris"
-    losses = {k: mean_loss(gemma.network, gemma.tokenizer, text) for k, text in SENTENCES.items()}
+def test_gemma_predicts_text_and_its_permuted_twin_does_not(gemma):
+    assert next_token(gemma) == " Paris"
+    losses = {language: mean_loss(gemma, text) for language, text in SENTENCES.items()}
     assert losses["en"] < 3
     assert losses["fr"] < 3.5
     assert losses["zh"] < 5
     twin = models.permuted_embeddings_twin(gemma, 0)
     for language, text in SENTENCES.items():
-        assert mean_loss(twin.network, gemma.tokenizer, text) > losses[language] + 4
+        assert mean_loss(twin, text) > losses[language] + 4
 
 
-def test_gemma_random_twin_is_at_chance(gemma):
-    twin = models.random_twin(gemma, 0)
-    loss = mean_loss(twin.network, gemma.tokenizer, SENTENCES["en"])
-    assert abs(loss - np.log(262144)) < 1
-    assert twin.identity() == models.identity("gemma-3-270m", subject=Subject("random", 0))
+@pytest.mark.parametrize("name", ["smollm2", pytest.param("gemma", marks=pytest.mark.full)])
+def test_random_twin_of_a_packaged_model_is_at_chance(name, request):
+    model = request.getfixturevalue(name)
+    twin = models.random_twin(model, 0)
+    assert abs(mean_loss(twin, SENTENCES["en"]) - np.log(model.network.config.vocab_size)) < 1
+    assert twin.identity() == models.identity(model.name, subject=Subject("random", 0))
 
 
 def test_gemma_conversion_keeps_no_gguf_file(gemma):
@@ -841,18 +819,9 @@ def test_smollm2_has_the_published_architecture(smollm2):
     assert parameters == 134_515_008
 
 
-def test_smollm2_predicts_english_and_its_random_twin_does_not(smollm2):
-    text = SENTENCES["en"]
-    loss = mean_loss(smollm2.network, smollm2.tokenizer, text)
-    assert loss < 3.5
-    twin = models.random_twin(smollm2, 0)
-    assert abs(mean_loss(twin.network, smollm2.tokenizer, text) - np.log(49152)) < 1
-    assert twin.identity() == models.identity("smollm2-135m-instruct", subject=Subject("random", 0))
-    prompt = "The capital of Germany is Berlin. The capital of Italy is Rome. The capital of France is"
-    ids = smollm2.tokenizer(prompt, return_tensors="pt").input_ids
-    with torch.inference_mode():
-        best = smollm2.network(input_ids=ids, logits_to_keep=1).logits[0, -1].argmax()
-    assert smollm2.tokenizer.decode(best) == " Paris"
+def test_smollm2_predicts_english(smollm2):
+    assert mean_loss(smollm2, SENTENCES["en"]) < 3.5
+    assert next_token(smollm2) == " Paris"
 
 
 def test_smollm2_tokenizer_keeps_text(smollm2):

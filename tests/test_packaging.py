@@ -14,7 +14,6 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
-from zspace.sources import hosted
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "zlib" / "zspace"
@@ -116,7 +115,7 @@ def test_models_of_other_packages_are_in_the_extra_that_they_name():
 
 def test_messages_name_extras_that_exist():
     texts = [path.read_text(encoding="utf-8") for path in MODULES]
-    named = {extra for text in texts for extra in re.findall(r"zspace\[(\w+)\]", text)} | {hosted.EXTRA}
+    named = {extra for text in texts for extra in re.findall(r"zspace\[(\w+)\]", text)}
     assert named >= {"hub", "models"}
     assert named <= set(EXTRAS)
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from model_builders import save_tiny
 from planted_recordings import planted_recordings
 from zspace.errors import ParameterError, StoreError
 from zspace.sources import models
@@ -14,44 +13,23 @@ from zspace.sources.stories import worked
 from zspace.states import generation
 from zspace.states.generation import recordings, solving
 
-torch = pytest.importorskip("torch", reason="the extra `models` is not installed")
+pytest.importorskip("torch", reason="the extra `models` is not installed")
 
 SIZES = {"n_samples": 2, "n_kept": 3, "n_steps": 80, "temperature": 2.0}
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    torch.set_num_threads(1)
-    return save_tiny("llama", tmp_path_factory.mktemp("solving") / "llama")
-
-
-@pytest.fixture(scope="module")
-def tiny(folder):
-    return models.load(folder)
-
-
 def stories_of(*languages):
-    rng = np.random.default_rng(0)
-    return [
-        prompt
-        for language in languages
-        for prompt in worked.prompts(
-            worked.solutions(language, n_scenarios=4, n_draws=1), "reasoning", n_shots=1, rng=rng
-        )
-    ]
+    rng, found = np.random.default_rng(0), []
+    for language in languages:
+        solutions = worked.solutions(language, n_scenarios=4, n_draws=1)
+        found += worked.prompts(solutions, "reasoning", n_shots=1, rng=rng)
+    return found
 
 
 @pytest.fixture(scope="module")
-def recorded(tiny):
-    return solving.record(
-        tiny, stories_of("en", "sw"), rng=np.random.default_rng(0), twin_seeds=(0, 1), **SIZES
-    )
-
-
-@pytest.fixture
-def runs(tmp_path, monkeypatch):
-    monkeypatch.setenv("ZSPACE_RUNS", str(tmp_path))
-    return tmp_path
+def recorded(llama):
+    prompts, rng = stories_of("en", "sw"), np.random.default_rng(0)
+    return solving.record(llama, prompts, rng=rng, twin_seeds=(0, 1), **SIZES)
 
 
 def test_every_kept_solution_has_its_counterparts_token_by_token(recorded):
@@ -59,10 +37,9 @@ def test_every_kept_solution_has_its_counterparts_token_by_token(recorded):
     assert list(dict.fromkeys(recorded.series["condition"])) == conditions
     tables = [recorded.series[recorded.series["condition"] == c].reset_index(drop=True) for c in conditions]
     assert len(tables[0]) == 6
-    for table in tables[1:]:
-        pd.testing.assert_frame_equal(
-            table.drop(columns=["condition", "start"]), tables[0].drop(columns=["condition", "start"])
-        )
+    same = [table.drop(columns=["condition", "start"]) for table in tables]
+    for table in same[1:]:
+        pd.testing.assert_frame_equal(table, same[0])
     for i in tables[0].index:
         own = [recorded.tokens[recorded.steps(i + k * 6)].tolist() for k in range(5)]
         assert own[0] == own[1] == own[2] == own[3]
@@ -72,35 +49,25 @@ def test_every_kept_solution_has_its_counterparts_token_by_token(recorded):
     assert len(recorded.outcomes) == 16
 
 
-def test_counterparts_are_what_replay_reads(tiny, recorded):
+def test_counterparts_are_what_replay_reads(llama, recorded):
     prompts = stories_of("en", "sw")
     first = recorded.series.iloc[0]
     own = next(p for p in prompts if p.item == first["item"] and p.language == first["language"])
     tokens = recorded.tokens[recorded.steps(0)]
-    spelled = tiny.tokenizer.decode(tokens)
-    asked = {0: own.text, 6: own.copying(spelled.removeprefix(" "))}
-    for row, text in asked.items():
-        (trace,) = generation.replay(tiny, [text], [tokens])
-        np.testing.assert_allclose(
-            recorded.update_energy[:, recorded.steps(row)], trace.update_energy, rtol=1e-4
-        )
-    (twin,) = generation.replay(models.random_twin(tiny, 1), [own.text], [tokens])
-    np.testing.assert_allclose(recorded.update_energy[:, recorded.steps(18)], twin.update_energy, rtol=1e-4)
+    copying = own.copying(llama.tokenizer.decode(tokens).removeprefix(" "))
+    readers = {0: (llama, own.text), 6: (llama, copying), 18: (models.random_twin(llama, 1), own.text)}
+    for row, (model, text) in readers.items():
+        (trace,) = generation.replay(model, [text], [tokens])
+        energy = recorded.update_energy[:, recorded.steps(row)]
+        np.testing.assert_allclose(energy, trace.update_energy, rtol=1e-4)
 
 
-def test_correct_solutions_are_kept_first(tiny, monkeypatch):
+def test_correct_solutions_are_kept_first(llama, monkeypatch):
     prompts = stories_of("en")
     lucky = prompts[3].item
-    monkeypatch.setattr(
-        solving.transcripts, "last_result", lambda text: next(p.answer for p in prompts if p.item == lucky)
-    )
-    found = solving.record(
-        tiny,
-        prompts,
-        rng=np.random.default_rng(1),
-        twin_seeds=(),
-        **{**SIZES, "n_kept": 1, "n_samples": 6, "n_steps": 200},
-    )
+    monkeypatch.setattr(solving.transcripts, "last_result", lambda text: prompts[3].answer)
+    options = SIZES | {"n_kept": 1, "n_samples": 6, "n_steps": 200}
+    found = solving.record(llama, prompts, rng=np.random.default_rng(1), twin_seeds=(), **options)
     written = found.outcomes
     usable = ~written["looping"] & (written["n_steps"] >= recordings.MIN_STEPS)
     # both kinds are there, and the first one that could be kept is not correct
@@ -144,14 +111,13 @@ def test_select_and_join_undo_each_other(rng):
         one = few.series.loc[i]
         keys = ["condition", "language", "item"]
         (row,) = both.series.index[(both.series[keys] == one[keys]).all(axis=1)]
-        np.testing.assert_array_equal(
-            few.update_energy[0, few.steps(i)], both.update_energy[1, both.steps(row)]
-        )
+        own = few.update_energy[0, few.steps(i)]
+        np.testing.assert_array_equal(own, both.update_energy[1, both.steps(row)])
     with pytest.raises(ParameterError, match="same layers"):
         recordings.join([few, both])
 
 
-def test_ensure_records_a_language_once_and_goes_on_where_it_stopped(folder, runs, monkeypatch):
+def test_ensure_records_a_language_once_and_goes_on_where_it_stopped(folders, runs, monkeypatch):
     options = {"n_draws": 1, "n_shots": 1, "twin_seeds": (0,), "progress": False, **SIZES}
     made, record = [], solving.record
 
@@ -163,23 +129,25 @@ def test_ensure_records_a_language_once_and_goes_on_where_it_stopped(folder, run
 
     monkeypatch.setattr(solving, "record", counted)
     with pytest.raises(KeyboardInterrupt):
-        solving.ensure(str(folder), ["en", "sw"], **options)
-    found = solving.ensure(str(folder), ["en", "sw"], **options)
+        solving.ensure(str(folders["llama"]), ["en", "sw"], **options)
+    found = solving.ensure(str(folders["llama"]), ["en", "sw"], **options)
     assert made == ["en", "sw", "sw"]
     monkeypatch.setattr(solving.models, "load", None)  # nothing is loaded where all is there
-    alone = solving.ensure(str(folder), ["sw"], **options)
+    alone = solving.ensure(str(folders["llama"]), ["sw"], **options)
     chosen = recordings.select(found, languages=["sw"])
     np.testing.assert_array_equal(alone.tokens, chosen.tokens)
     assert found.about["temperature"] == 2.0
 
 
-def test_reread_finds_the_recording_and_notices_another_one(folder, runs):
+def test_reread_finds_the_recording_and_notices_another_one(folders, runs, monkeypatch):
+    record = solving.record
+    monkeypatch.setattr(solving, "record", lambda model, prompts, **more: record(model, prompts[:4], **more))
     options = {"n_draws": 1, "n_shots": 1, "twin_seeds": (0,), "progress": False, **SIZES}
-    found = solving.ensure(str(folder), ["sw"], **options)
-    again = solving.reread(str(folder), found, 2)
+    found = solving.ensure(str(folders["llama"]), ["sw"], **options)
+    again = solving.reread(str(folders["llama"]), found, 2)
     assert (again["largest difference of energy"] < 3e-3).all()
     changed = replace(found, update_energy=found.update_energy * 1.05)
-    assert (solving.reread(str(folder), changed, 1)["largest difference of energy"] > 0.03).all()
+    assert (solving.reread(str(folders["llama"]), changed, 1)["largest difference of energy"] > 0.03).all()
 
 
 def test_read_refuses_what_is_not_in_the_file(recorded, tmp_path):
@@ -193,11 +161,9 @@ def test_read_refuses_what_is_not_in_the_file(recorded, tmp_path):
         solving.read("llama", str(tmp_path / "r.npz"), ["en", "te"])
 
 
-def test_record_says_what_is_wrong(tiny):
-    copying = worked.prompts(
-        worked.solutions("en", n_scenarios=3, n_draws=1), "copying", n_shots=1, rng=np.random.default_rng(0)
-    )
+def test_record_says_what_is_wrong(llama):
+    rng, prompts = np.random.default_rng(0), stories_of("en")
     with pytest.raises(ParameterError, match="'reasoning'"):
-        solving.record(tiny, copying, rng=np.random.default_rng(0))
+        solving.record(llama, [replace(prompts[0], task="copying")], rng=rng)
     with pytest.raises(ParameterError, match="none of 4 solutions has 64 steps"):
-        solving.record(tiny, stories_of("en"), rng=np.random.default_rng(0), n_steps=20)
+        solving.record(llama, prompts, rng=rng, n_steps=20)

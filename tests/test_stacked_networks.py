@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -32,15 +33,10 @@ MIXED = (
     World(4, THREE, latent="sign", target="private", flag=0.5, seed=5),
     World(4, THREE, latent="sign", target="linear", centroid=0.3, shared_dim=2),
 )
-DEVICES = (
-    "cpu",
-    pytest.param(
-        "cuda",
-        marks=pytest.mark.skipif(
-            not torch.cuda.is_available(), reason="no CUDA device: the CPU's networks are tested without it"
-        ),
-    ),
+needs_cuda = pytest.mark.skipif(
+    not torch.cuda.is_available(), reason="no CUDA device: the CPU's networks are tested without it"
 )
+DEVICES = ("cpu", pytest.param("cuda", marks=needs_cuda))
 
 
 @pytest.fixture(autouse=True)
@@ -211,11 +207,8 @@ def test_networks_do_not_depend_on_their_companions_or_their_order(recipe):
     assert_same(reordered.select([row_of(reordered, 1, 1)]), alone, 1e-6)
     for world, place in ((0, 2), (2, 0)):
         for seed in (0, 1):
-            assert_same(
-                among.select([row_of(among, world, seed)]),
-                reordered.select([row_of(reordered, place, seed)]),
-                1e-6,
-            )
+            one, other = among.select([row_of(among, world, seed)]), [row_of(reordered, place, seed)]
+            assert_same(one, reordered.select(other), 1e-6)
     other = among.select([row_of(among, 1, 0)])
     for name, array in alone.weights.items():
         assert np.abs(array - other.weights[name]).max() > 0.01, name
@@ -269,11 +262,8 @@ def test_training_does_not_touch_the_generators_of_anyone_else():
 
 
 def test_residual_once_is_residual_for_every_world():
-    recipe = replace(SMALL, steps=25)
-    once, each, other = (
-        networks.train([PLAIN, FLAGGED], [0], residual=r, recipe=recipe)
-        for r in (True, [True, True], [True, False])
-    )
+    flags, recipe = (True, [True, True], [True, False]), replace(SMALL, steps=25)
+    once, each, other = (networks.train([PLAIN, FLAGGED], [0], residual=r, recipe=recipe) for r in flags)
     assert_same(once, each)
     assert_same(once.select([0]), other.select([0]), 1e-6)
     assert np.abs(once.weights["block_0"][1] - other.weights["block_0"][1]).max() > 1e-3
@@ -281,34 +271,25 @@ def test_residual_once_is_residual_for_every_world():
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_training_on_a_device_is_that_of_the_cpu_at_first(device, tmp_path):
-    recipe = Recipe(depth=2, width=12, steps=50, batch=16)
-    found = networks.train(
-        MIXED, [0, 1], residual=True, recipe=recipe, device=device, checkpoint=tmp_path / "a.safetensors"
-    )
-    expected = networks.train(MIXED, [0, 1], residual=True, recipe=recipe)
+    options = {"residual": True, "recipe": replace(SMALL, steps=50)}
+    checkpoint = tmp_path / "a.safetensors"
+    found = networks.train(MIXED, [0, 1], **options, device=device, checkpoint=checkpoint)
+    expected = networks.train(MIXED, [0, 1], **options)
     assert_same(found, expected, 1e-3)
 
 
 # Trains what the test below does, in a process of its own: libraries read their setting once.
 ELSEWHERE = """
 import sys
-from zspace.sources.worlds import World
-from zspace.states import networks
-
-worlds = [World(**w) for w in {worlds}]
-recipe = networks.Recipe(**{recipe})
-networks.save(networks.train(worlds, {seeds}, residual=True, recipe=recipe), sys.argv[1])
+from test_stacked_networks import MIXED, SMALL, networks
+networks.save(networks.train(MIXED[:3], [0, 1], residual=True, recipe=SMALL), sys.argv[1])
 """
 
 
 def test_training_is_the_same_with_the_instructions_of_an_older_processor(tmp_path):
     """Not to the last bit, in float32, but to the third digit; the control is another seed."""
-    asked = {"worlds": [asdict(w) for w in MIXED[:3]], "seeds": [0, 1], "recipe": asdict(SMALL)}
-    subprocess.run(
-        [sys.executable, "-c", ELSEWHERE.format(**asked), str(tmp_path / "nets")],
-        env=environment("sse", tmp_path),
-        check=True,
-    )
+    command = [sys.executable, "-c", ELSEWHERE, str(tmp_path / "nets")]
+    subprocess.run(command, env=environment("sse", tmp_path), cwd=Path(__file__).parent, check=True)
     there = networks.load(tmp_path / "nets")
     here = networks.train(MIXED[:3], [0, 1], residual=True, recipe=SMALL)
     np.testing.assert_allclose(there.loss[:, -1], here.loss[:, -1], rtol=1e-4)
@@ -362,14 +343,9 @@ def checkpoint(tmp_path_factory):
 )
 def test_checkpoint_of_another_training_is_refused(checkpoint, worlds, seeds, residual, change):
     before = checkpoint.read_bytes()
+    options = {"residual": residual, "recipe": replace(SMALL, **{"steps": 500} | change)}
     with pytest.raises(StoreError, match=r"training\.safetensors is a checkpoint of another training"):
-        networks.train(
-            worlds,
-            seeds,
-            residual=residual,
-            recipe=replace(SMALL, **{"steps": 500} | change),
-            checkpoint=checkpoint,
-        )
+        networks.train(worlds, seeds, **options, checkpoint=checkpoint)
     assert checkpoint.read_bytes() == before
 
 
@@ -386,10 +362,8 @@ def test_checkpoint_that_cannot_be_read_is_refused(checkpoint, tmp_path, harm):
     }
     path = tmp_path / "harmed.safetensors"
     path.write_bytes(harmed[harm])
-    message = (
-        "of another training" if harm == "other" else "cannot be read as a checkpoint .*delete it to start"
-    )
-    with pytest.raises(StoreError, match=message):
+    messages = {"other": "of another training"}
+    with pytest.raises(StoreError, match=messages.get(harm, "cannot be read as a checkpoint .*delete it")):
         networks.train([PLAIN], [0], recipe=replace(SMALL, steps=500), checkpoint=path)
     path.write_bytes(content)  # the control: whole, it is gone on from
     assert len(networks.train([PLAIN], [0], recipe=replace(SMALL, steps=500), checkpoint=path)) == 1
@@ -412,9 +386,6 @@ def test_states_and_outputs_equal_the_equations(trained, rng, initial):
         np.testing.assert_allclose(found[m], output, atol=2e-5)
         other, _ = by_hand(weights, m, not trained.residual[m], inputs[m], SMALL.depth)
         assert np.abs(hidden[m, 1] - other[1]).max() > 0.1
-        w = {name: a[m] for name, a in weights.items()}
-        np.testing.assert_allclose(hidden[m, 0], inputs[m] @ w["input"] + w["input_bias"], atol=2e-5)
-        np.testing.assert_allclose(found[m], hidden[m, -1] @ w["output"] + w["output_bias"], atol=2e-5)
     still = networks.states(trained, inputs, initial=not initial)
     assert np.abs(still - hidden).max() > 0.1
 
@@ -472,12 +443,6 @@ def test_load_names_the_folder_where_nothing_is(tmp_path):
         networks.load(tmp_path / "nowhere")
 
 
-@pytest.fixture
-def runs(tmp_path, monkeypatch):
-    monkeypatch.setenv("ZSPACE_RUNS", str(tmp_path))
-    return tmp_path / "networks"
-
-
 def forbid_training(monkeypatch):
     def forbidden(*_, **__):
         raise AssertionError("trained again")
@@ -489,28 +454,25 @@ def test_ensure_trains_once_and_then_reads(runs, monkeypatch):
     options = {"residual": [True, False], "recipe": replace(SMALL, steps=250)}
     first = networks.ensure([FLAGGED, PLAIN], [0, 1], **options)
     assert_same(first, networks.train([FLAGGED, PLAIN], [0, 1], **options))
-    (folder,) = (p for p in runs.iterdir() if p.is_dir())
+    (folder,) = (p for p in (runs / "networks").iterdir() if p.is_dir())
     assert sorted(p.name for p in folder.iterdir()) == ["networks.json", "weights.safetensors"]
-    assert not list(runs.glob("*.checkpoint"))
+    assert not list(runs.glob("networks/*.checkpoint"))
     forbid_training(monkeypatch)
     again = networks.ensure([FLAGGED, PLAIN], [0, 1], **options)
     assert_same(first, again)
     assert first.worlds == again.worlds
+    asked = {"worlds": [FLAGGED, PLAIN], "seeds": [0, 1]} | options
     for changed in (
         {"recipe": replace(SMALL, steps=275)},
         {"recipe": replace(SMALL, steps=250, width=13)},
         {"recipe": replace(SMALL, steps=250, learning_rate=1e-3)},
         {"residual": [False, True]},
+        {"worlds": [PLAIN, FLAGGED]},
+        {"worlds": [FLAGGED, replace(PLAIN, noise=0.2)]},
+        {"seeds": [0, 2]},
     ):
         with pytest.raises(AssertionError, match="trained again"):
-            networks.ensure([FLAGGED, PLAIN], [0, 1], **options | changed)
-    for worlds, seeds in (
-        ([PLAIN, FLAGGED], [0, 1]),
-        ([FLAGGED, PLAIN], [0, 2]),
-        ([FLAGGED, replace(PLAIN, noise=0.2)], [0, 1]),
-    ):
-        with pytest.raises(AssertionError, match="trained again"):
-            networks.ensure(worlds, seeds, **options)
+            networks.ensure(**asked | changed)
     monkeypatch.setattr(files, "source_fingerprint", lambda *_: "other code")
     with pytest.raises(AssertionError, match="trained again"):
         networks.ensure([FLAGGED, PLAIN], [0, 1], **options)
@@ -519,12 +481,12 @@ def test_ensure_trains_once_and_then_reads(runs, monkeypatch):
 def test_ensure_goes_on_from_where_it_was_interrupted(runs, monkeypatch):
     options = {"recipe": replace(SMALL, steps=500)}
     interrupt(300, networks.ensure, [CENTRED], [0], **options)
-    assert len(list(runs.glob("*.checkpoint"))) == 1
+    assert len(list(runs.glob("networks/*.checkpoint"))) == 1
     steps = count_chunks(monkeypatch)
     found = networks.ensure([CENTRED], [0], **options)
     assert steps == list(range(250, 500, CHUNK))
     assert_same(found, networks.train([CENTRED], [0], **options))
-    assert not list(runs.glob("*.checkpoint"))
+    assert not list(runs.glob("networks/*.checkpoint"))
 
 
 def test_ensure_knows_a_training_however_its_numbers_were_typed(runs, monkeypatch):
@@ -560,7 +522,6 @@ def test_training_refuses_what_does_not_stack(worlds, seeds, options, message):
 
 def test_a_loss_that_is_not_finite_ends_the_training_and_names_the_network():
     recipe = replace(SMALL, steps=250, learning_rate=1e30)
-    with pytest.raises(
-        ConvergenceError, match=r"network 0 \(World\(dim=4.*not finite after 25 steps; take a"
-    ):
+    words = r"network 0 \(World\(dim=4.*not finite after 25 steps; take a"
+    with pytest.raises(ConvergenceError, match=words):
         networks.train([PLAIN], [0], recipe=recipe)

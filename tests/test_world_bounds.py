@@ -11,14 +11,8 @@ from scipy.stats import multivariate_normal
 from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
 from sklearn.linear_model import LinearRegression, RidgeClassifier
 from sklearn.neural_network import MLPClassifier, MLPRegressor
-from zspace.sources.worlds import (
-    World,
-    bayes_language_accuracy,
-    bayes_predictions,
-    bayes_task_r2,
-    bounds,
-    language_posterior,
-)
+from zspace.sources.worlds import World, bayes_language_accuracy, bayes_predictions, bayes_task_r2, bounds
+from zspace.sources.worlds.bounds import language_posterior
 
 SEEDS = (0, 1, 2)
 SHARES = (0.40, 0.30, 0.08, 0.07, 0.06, 0.05, 0.04)
@@ -57,12 +51,9 @@ def r2_of(predictions, targets):
     ],
 )
 def test_bayes_language_accuracy_equals_the_recorded_one(rng, dim, share, kappa, accuracy):
-    found = [
-        bayes_language_accuracy(
-            World(dim, share, transform="invertible", condition_number=kappa, seed=seed), rng=rng, n=4000
-        )
-        for seed in range(5)
-    ]
+    kind = {"transform": "invertible", "condition_number": kappa}
+    worlds = [World(dim, share, **kind, seed=seed) for seed in range(5)]
+    found = [bayes_language_accuracy(world, rng=rng, n=4000) for world in worlds]
     assert np.mean(found) == pytest.approx(accuracy, abs=0.02)
 
 
@@ -166,17 +157,9 @@ def test_laplace_density_is_finite_and_exact_far_from_the_centre():
 @pytest.mark.parametrize(("transform", "kappa"), [("orthogonal", 1), ("invertible", 3), ("near_identity", 3)])
 @pytest.mark.parametrize("dim", [1, 3, 4])
 def test_sign_posterior_equals_the_sum_over_all_corners(rng, transform, kappa, dim):
+    kind = {"transform": transform, "condition_number": kappa, "centroid": 0.3, "noise": 0.4}
     for seed in SEEDS:
-        world = World(
-            dim,
-            THREE,
-            latent="sign",
-            transform=transform,
-            condition_number=kappa,
-            centroid=0.3,
-            noise=0.4,
-            seed=seed,
-        )
+        world = World(dim, THREE, latent="sign", **kind, seed=seed)
         inputs = world.sample_mixture(40, rng=rng).inputs
         joint = np.empty((40, 3))
         for k in range(3):
@@ -189,24 +172,16 @@ def test_sign_posterior_equals_the_sum_over_all_corners(rng, transform, kappa, d
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_laplace_density_behind_invertible_maps_equals_integration_on_a_grid(rng, seed):
-    world = World(
-        2,
-        THREE,
-        latent="laplace",
-        transform="invertible",
-        condition_number=3,
-        centroid=0.3,
-        noise=0.3,
-        seed=seed,
-    )
+    kind = {"transform": "invertible", "condition_number": 3, "centroid": 0.3, "noise": 0.3}
+    world = World(2, THREE, latent="laplace", **kind, seed=seed)
     inputs = world.sample_mixture(6, rng=rng).inputs
-    axis = np.arange(-18, 18, 0.03)
+    axis = np.arange(-12, 12, 0.04)
     grid = np.stack(np.meshgrid(axis, axis, indexing="ij"), -1).reshape(-1, 2)
     weight = -np.sqrt(2) * np.abs(grid).sum(1)
     for k in range(3):
         shown = grid @ world.parts.transforms[k].T + world.parts.centroids[k]
         away = [-((x - shown) ** 2).sum(1) / (2 * 0.3**2) for x in inputs]
-        cell = 0.03**2 / (2 * np.pi * 0.3**2)
+        cell = 0.04**2 / (2 * np.pi * 0.3**2)
         expected = cell * np.exp(np.array(away) + weight).sum(1)
         found = np.exp([bounds._log_density(world, inputs, k, rng) for _ in range(60)])
         error = found.std(0, ddof=1) / np.sqrt(60)
@@ -226,9 +201,8 @@ def test_laplace_density_behind_invertible_maps_equals_integration_on_a_grid(rng
 )
 def test_posterior_is_calibrated_and_that_of_other_shares_is_not(rng, change):
     """E[pi_l of the true l | x] is the sum of pi^2, in the world that pi is of and in no other."""
-    world = World(
-        **{"dim": 4, "share": THREE, "transform": "invertible", "condition_number": 3, "noise": 0.4} | change
-    )
+    kind = {"transform": "invertible", "condition_number": 3, "noise": 0.4}
+    world = World(**{"dim": 4, "share": THREE, **kind} | change)
     found = world.sample_mixture(6000, rng=rng)
 
     def excess(assumed):
@@ -274,9 +248,8 @@ def test_bayes_task_r2_equals_the_closed_form_and_least_squares(rng, noise, seed
     score, error = r2_of(fitted.predict(held_out.inputs), held_out.targets)
     assert score == pytest.approx(found, abs=4 * error + 0.002)
     # what language a row is in is worth the rest
-    assert bayes_task_r2(replace(world, flag=1), rng=rng, n=2000).r2 == pytest.approx(
-        1 / (1 + noise**2), abs=0.02
-    )
+    flagged = bayes_task_r2(replace(world, flag=1), rng=rng, n=2000)
+    assert flagged.r2 == pytest.approx(1 / (1 + noise**2), abs=0.02)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -284,9 +257,8 @@ def test_bayes_task_r2_equals_the_closed_form_and_least_squares(rng, noise, seed
 def test_bayes_prediction_without_noise_mixes_the_answers_of_all_languages(rng, target, seed):
     world = World(6, THREE, target=target, noise=0, seed=seed)
     inputs = world.sample_mixture(40, rng=rng).inputs
-    expected = sum(
-        THREE[k] * world.solve(np.linalg.solve(world.parts.transforms[k], inputs.T).T, k) for k in range(3)
-    )
+    latents = [np.linalg.solve(transform, inputs.T).T for transform in world.parts.transforms]
+    expected = sum(share * world.solve(z, k) for k, (share, z) in enumerate(zip(THREE, latents, strict=True)))
     for found in bayes_predictions(world, inputs, rng=rng, n_draws=2):
         np.testing.assert_allclose(found, expected, atol=1e-6)
     flagged = replace(world, flag=1.0)
@@ -297,27 +269,17 @@ def test_bayes_prediction_without_noise_mixes_the_answers_of_all_languages(rng, 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_bayes_prediction_equals_the_mean_target_near_the_input(rng, seed):
-    """In two dimensions: the mean of g over a million draws, weighted by the density of x given them."""
-    world = World(
-        2,
-        (0.6, 0.4),
-        transform="invertible",
-        condition_number=3,
-        centroid=0.5,
-        noise=0.5,
-        target="private",
-        seed=seed,
-    )
+    """In two dimensions: the mean of g over many draws, weighted by the density of x given them."""
+    kind = {"transform": "invertible", "condition_number": 3, "centroid": 0.5, "noise": 0.5}
+    world = World(2, (0.6, 0.4), **kind, target="private", seed=seed)
     inputs = world.sample_mixture(5, rng=rng).inputs
     found = np.mean(bayes_predictions(world, inputs, rng=rng, n_draws=4000), axis=0)
     latents = rng.standard_normal((300_000, 2))
+    shown = latents @ world.parts.transforms.mT + world.parts.centroids[:, None]
+    answers = np.concatenate([world.solve(latents, k) for k in range(2)])
     for x, m in zip(inputs, found, strict=True):
-        weights, answers = [], []
-        for k in range(2):
-            shown = latents @ world.parts.transforms[k].T + world.parts.centroids[k]
-            weights.append(world.share[k] * np.exp(-((x - shown) ** 2).sum(1) / (2 * 0.5**2)))
-            answers.append(world.solve(latents, k))
-        expected = np.average(np.concatenate(answers), axis=0, weights=np.concatenate(weights))
+        weights = np.array(world.share)[:, None] * np.exp(-((x - shown) ** 2).sum(-1) / (2 * 0.5**2))
+        expected = np.average(answers, axis=0, weights=weights.ravel())
         np.testing.assert_allclose(m, expected, atol=0.03)
 
 
@@ -342,15 +304,12 @@ def test_two_estimates_are_independent_and_their_product_is_unbiased(rng, seed):
 def test_bound_does_not_depend_on_how_many_draws_are_behind_it():
     """The same items with 2 draws of z and with 32, so that the difference shows a bias of .002."""
     world = World(3, (0.7, 0.3), noise=0.8)
-    few, many = (
-        np.array(
-            [
-                bayes_task_r2(world, rng=np.random.default_rng(seed), n=1000, n_draws=n).r2
-                for seed in range(60)
-            ]
-        )
-        for n in (2, 32)
-    )
+
+    def bounds_with(n_draws):
+        streams = map(np.random.default_rng, range(60))
+        return np.array([bayes_task_r2(world, rng=rng, n=1000, n_draws=n_draws).r2 for rng in streams])
+
+    few, many = bounds_with(2), bounds_with(32)
     error = (few - many).std(ddof=1) / np.sqrt(60)
     assert error < 1e-3
     assert abs((few - many).mean()) < 4 * error
@@ -376,7 +335,7 @@ def test_standard_error_of_a_bound_is_the_spread_of_repetitions(rng):
 def test_no_fitted_predictor_beats_the_bound(rng, change):
     world = World(**{"dim": 3, "share": THREE} | change)
     bound = bayes_task_r2(world, rng=rng)
-    fit, held_out = (world.sample_mixture(n, rng=rng) for n in (12_000, 20_000))
+    fit, held_out = (world.sample_mixture(n, rng=rng) for n in (6000, 20_000))
     net = MLPRegressor(hidden_layer_sizes=(48,), learning_rate_init=5e-3, max_iter=25, random_state=0, tol=0)
     scores = {}
     for name, model in (("linear", LinearRegression()), ("net", net)):
@@ -386,7 +345,7 @@ def test_no_fitted_predictor_beats_the_bound(rng, change):
     assert scores["net"] > bound.r2 - 0.1  # and the bound is no empty one
     # with a flag, which is another world, the same net does beat it
     flagged = replace(world, flag=True)
-    fit, held_out = (flagged.sample_mixture(n, rng=rng) for n in (12_000, 20_000))
+    fit, held_out = (flagged.sample_mixture(n, rng=rng) for n in (6000, 20_000))
     score, error = r2_of(net.fit(fit.inputs, fit.targets).predict(held_out.inputs), held_out.targets)
     assert score > bound.r2 + 3 * np.hypot(bound.standard_error, error)
 
@@ -431,23 +390,33 @@ def test_signs_give_their_language_and_with_it_the_target_away(rng):
     assert bayes_task_r2(World(16, SHARES), rng=rng, n=500).r2 < 0.5
 
 
-def test_bounds_refuse_what_they_cannot_tell(rng):
-    world = World(3, (0.5, 0.5))
-    with pytest.raises(ValueError, match=r"inputs have shape \(5, 4\); this world's are \(n, 3\)"):
-        language_posterior(world, np.zeros((5, 4)))
-    with pytest.raises(ValueError, match=r"inputs have shape \(3,\)"):
-        language_posterior(world, np.zeros(3))
-    with pytest.raises(ValueError, match=r"inputs have shape \(5, 3\); this world's are \(n, 5\)"):
-        bayes_predictions(replace(world, flag=True), np.zeros((5, 3)), rng=rng)
-    with pytest.raises(
-        ValueError, match="latent='sign'; z given x is known in closed form for 'gaussian' only"
-    ):
-        bayes_predictions(replace(world, latent="sign"), np.zeros((5, 3)), rng=rng)
+CORNERS = World(17, (0.5, 0.5), latent="sign", transform="invertible", condition_number=2)
+SMALL = World(3, (0.5, 0.5))
+
+
+@pytest.mark.parametrize(
+    ("function", "world", "shape", "message"),
+    [
+        (language_posterior, SMALL, (5, 4), r"inputs have shape \(5, 4\); this world's are \(n, 3\)"),
+        (language_posterior, SMALL, (3,), r"inputs have shape \(3,\)"),
+        (bayes_predictions, replace(SMALL, flag=True), (5, 3), r"shape \(5, 3\); this world's are \(n, 5\)"),
+        (
+            bayes_predictions,
+            replace(SMALL, latent="sign"),
+            (5, 3),
+            "latent='sign'; z given x .* 'gaussian' only",
+        ),
+        (language_posterior, CORNERS, (5, 17), r"2\^17 corners; at most 16 dimensions"),
+        (language_posterior, replace(CORNERS, latent="laplace"), (5, 17), "need an rng"),
+    ],
+)
+def test_bounds_refuse_what_they_cannot_tell(function, world, shape, message):
+    options = {"rng": np.random.default_rng(0)} if function is bayes_predictions else {}
+    with pytest.raises(ValueError, match=message):
+        function(world, np.zeros(shape), **options)
+
+
+def test_bounds_need_draws_in_pairs_and_no_corners_without_noise(rng):
     with pytest.raises(ValueError, match="n_draws=1; draws come in pairs"):
-        bayes_task_r2(world, rng=rng, n=10, n_draws=1)
-    corners = World(17, (0.5, 0.5), latent="sign", transform="invertible", condition_number=2)
-    with pytest.raises(ValueError, match=r"2\^17 corners; at most 16 dimensions"):
-        language_posterior(corners, np.zeros((5, 17)))
-    assert language_posterior(replace(corners, noise=0), np.ones((5, 17))).shape == (5, 2)
-    with pytest.raises(ValueError, match="need an rng"):
-        language_posterior(replace(corners, latent="laplace"), np.zeros((5, 17)))
+        bayes_task_r2(SMALL, rng=rng, n=10, n_draws=1)
+    assert language_posterior(replace(CORNERS, noise=0), np.ones((5, 17))).shape == (5, 2)

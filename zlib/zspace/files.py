@@ -90,23 +90,12 @@ def atomic_write(path: Path | str, mode: str = "w") -> Iterator:
     Raises StoreError where the disk is full or the folder cannot be written; whatever stood at
     `path` before is then untouched.
     """
-    path = Path(path)
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        encoding = None if "b" in mode else "utf-8"
-        with os.fdopen(descriptor, mode, encoding=encoding) as stream:
+    with _beside(Path(path)) as temporary:
+        with temporary.open(mode, encoding=None if "b" in mode else "utf-8") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(temporary, 0o644)
         os.replace(temporary, path)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    finally:
-        if temporary and os.path.exists(temporary):
-            os.unlink(temporary)
 
 
 @contextlib.contextmanager
@@ -115,21 +104,29 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
 
     An existing folder at `path` is replaced. Raises StoreError like `atomic_write`.
     """
-    path = Path(path)
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    with _beside(Path(path)) as temporary:
+        temporary.mkdir()
         yield temporary
-        os.chmod(temporary, 0o755)
-        if path.exists():
+        if Path(path).exists():
             shutil.rmtree(path)
         os.replace(temporary, path)
+
+
+@contextlib.contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    """A path of the same name in a temporary folder beside `path`, removed with all that is left in it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(
+            prefix=f".{path.name}.", dir=path.parent, ignore_cleanup_errors=True
+        ) as folder:
+            yield Path(folder) / path.name
     except OSError as error:
-        raise _unwritable(path, error) from error
-    finally:
-        if temporary and temporary.exists():
-            shutil.rmtree(temporary, ignore_errors=True)
+        raise StoreError(
+            f"cannot write {path}: {error.strerror or error}. Nothing was replaced. Free some space or "
+            "point ZSPACE_RUNS to a folder that can be written, then run the same command again: "
+            "finished parts are kept."
+        ) from error
 
 
 @contextlib.contextmanager
@@ -148,11 +145,3 @@ def _commit() -> str:
     except OSError:
         return "unknown (no git)"
     return found.stdout.strip() if found.returncode == 0 else "unknown (no git history)"
-
-
-def _unwritable(path: Path, error: OSError) -> StoreError:
-    return StoreError(
-        f"cannot write {path}: {error.strerror or error}. Nothing was replaced. Free some space or "
-        "point ZSPACE_RUNS to a folder that can be written, then run the same command again: "
-        "finished parts are kept."
-    )

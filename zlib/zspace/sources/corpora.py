@@ -1,9 +1,8 @@
 """Parallel texts: row i of every language is the same item.
 
-`load` gives a `Corpus` from the built-in number stories, a folder of `<lang>.txt` or of MGSM's
-`mgsm_<lang>.tsv`, a CSV, TSV, JSONL or Parquet file (`tables` reads them), or the Hugging Face hub
-(`hosted` fetches them). n: number of items. The anchor
-language is English where it is there, else the first one.
+`load` gives a `Corpus` from the built-in number stories (`stories`), from a folder or file (`tables` reads
+it), or from the Hugging Face hub (`hosted` fetches it). n: number of items. The anchor language is English
+where it is there, else the first one.
 """
 
 import hashlib
@@ -26,7 +25,6 @@ ITEM_COLUMNS = ("item", "scenario", "category", "difficulty", "answer", "group")
 OTHER_VERSION = {"spelled-out": "digits", "digits": "spelled-out", "masked": "as-is", "as-is": "masked"}
 _STORIES_VERSION = "spelled-out"
 MASK = "#"  # stands for every number of a masked text, in every language
-NEAR_DUPLICATE = 0.4  # n-gram Jaccard from which two English texts count as one story
 
 _THOUSANDS = r"\d{1,3}(?:[ \u00a0\u2009\u202f]\d{3})+(?!\d)(?:[.,]\d+)?"
 _NUMBER = re.compile(rf"{_THOUSANDS}|\d+(?:[.,'’٬٫]\d+)*")  # \d is any Unicode decimal digit
@@ -177,13 +175,11 @@ def mask_numbers(text: str) -> str:
     return _NUMBER.sub(MASK, text)
 
 
-def near_duplicate_groups(
-    texts: Sequence[str], *, threshold: float = NEAR_DUPLICATE, size: int = 4
-) -> np.ndarray:
+def near_duplicate_groups(texts: Sequence[str], *, threshold: float = 0.4, size: int = 4) -> np.ndarray:
     """Label (n,) of each text's group: the position of the first text in it.
 
-    Texts are linked when the Jaccard similarity of their sets of character n-grams (lower case,
-    numbers masked) is at least `threshold`; groups are the connected components, so that similarity
+    Texts are linked when the Jaccard similarity of their sets of character n-grams of `size` signs (lower
+    case, numbers masked) is at least `threshold`; groups are the connected components, so that similarity
     carries over chains. n texts take n² bytes × 16 at most.
     """
     if not 0 < threshold <= 1:
@@ -197,9 +193,8 @@ def near_duplicate_groups(
         grams = {padded[i : i + size] for i in range(len(padded) - size + 1)}
         columns.extend(vocabulary.setdefault(gram, len(vocabulary)) for gram in grams)
         starts.append(len(columns))
-    sets = scipy.sparse.csr_array(
-        (np.ones(len(columns)), columns, starts), shape=(len(texts), len(vocabulary))
-    )
+    shape = (len(texts), len(vocabulary))
+    sets = scipy.sparse.csr_array((np.ones(len(columns)), columns, starts), shape=shape)
     common = (sets @ sets.T).toarray()
     counts = np.diff(starts)
     similar = common >= threshold * (counts[:, None] + counts[None, :] - common)
@@ -239,15 +234,12 @@ def _items(table: tables.Table, block: int) -> tuple[pd.DataFrame, bool]:
     if scenario is None:
         anchor = table.texts.get("en") or next(iter(table.texts.values()))
         rows = np.arange(n)
-        blocks = scipy.sparse.csr_array((np.ones(n), (rows, rows - rows % block)), shape=(n, n))
-        alike = near_duplicate_groups(anchor)
-        links = blocks + scipy.sparse.csr_array((np.ones(n), (rows, alike)), shape=(n, n))
+        ends = np.r_[rows - rows % block, near_duplicate_groups(anchor)]  # of blocks, and of texts alike
+        links = scipy.sparse.csr_array((np.ones(2 * n), (np.tile(rows, 2), ends)), shape=(n, n))
         scenario = items["item"].iloc[_component_starts(links)].tolist()
     items["scenario"] = scenario
-    items["category"] = columns.get("category", "")
-    items["difficulty"] = columns.get("difficulty", 0)
-    items["answer"] = columns.get("answer", "")
-    given = columns.get("group") if "scenario" in columns else None
+    for column, absent in {"category": "", "difficulty": 0, "answer": ""}.items():
+        items[column] = columns.get(column, absent)
     by_level = items["scenario"] + "-" + items["difficulty"].astype(str)
-    items["group"] = given or (by_level if "scenario" in columns else items["scenario"])
+    items["group"] = columns.get("group") or (by_level if "scenario" in columns else items["scenario"])
     return items, "scenario" in columns

@@ -12,8 +12,6 @@ from pathlib import Path
 from ..errors import CorpusError
 from ..files import params
 
-EXTRA = "hub"
-
 
 @dataclass(frozen=True)
 class Hosted:
@@ -62,7 +60,7 @@ def _download(corpus: Hosted, code: str) -> Path:
         from huggingface_hub import hf_hub_download
     except ModuleNotFoundError:
         raise CorpusError(
-            f'{corpus.hub} lies on the Hugging Face hub: `pip install "zspace[{EXTRA}]"` to fetch it.'
+            f'{corpus.hub} lies on the Hugging Face hub: `pip install "zspace[hub]"` to fetch it.'
         ) from None
     file = corpus.files.format(code=code, config=corpus.configs[code])
     try:

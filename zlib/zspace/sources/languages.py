@@ -13,8 +13,8 @@ import pandas as pd
 from .. import files
 from ..errors import ParameterError
 
+# of a language's share of training text: billions of tokens in mC4, pages in a Common Crawl
 PROXIES = ("mc4_tokens", "web_pages")
-"""Proxies of a language's share of training text: billions of tokens in mC4, pages in a Common Crawl."""
 
 
 def table(codes: Sequence[str]) -> pd.DataFrame:

@@ -41,9 +41,8 @@ def read(path: Path, languages: Sequence[str] | None) -> Table:
     `answers.txt` and `groups.txt`. Raises CorpusError.
     """
     if path.is_dir():
-        table = (
-            _read_mgsm(path, languages) if any(path.glob(f"{MGSM}*.tsv")) else _read_folder(path, languages)
-        )
+        read_languages = _read_mgsm if any(path.glob(f"{MGSM}*.tsv")) else _read_folder
+        table = read_languages(path, languages)
     elif not path.exists():
         raise CorpusError(
             f"unknown corpus {str(path)!r}: neither a built-in one (number-stories) nor an existing folder "
@@ -67,7 +66,7 @@ def read_files(paths: Mapping[str, Path], columns: Mapping[str, str]) -> Table:
     Raises CorpusError where a column is absent, or where the languages disagree on anything but the text.
     """
     if not columns:
-        return _read_mgsm_files(dict(paths))
+        return _read_mgsm_files(paths)
     (text,) = [theirs for theirs, ours in columns.items() if ours == "text"]
     texts, kept = {}, {}
     for code, path in paths.items():
@@ -90,16 +89,17 @@ def read_files(paths: Mapping[str, Path], columns: Mapping[str, str]) -> Table:
 
 def _agreed(column: str, by_language: Mapping[str, list], names: Mapping[str, str]) -> list:
     """A column that all languages have alike; answers and ids that differ mean rows that do not pair."""
-    first = _anchor(list(by_language))
+    first = "en" if "en" in by_language else next(iter(by_language))
+    expected = by_language[first]
     for code, values in by_language.items():
-        differing = [i for i, (a, b) in enumerate(zip(by_language[first], values, strict=True)) if a != b]
-        if differing:
-            row = differing[0] + 1
+        row = next((i for i, (a, b) in enumerate(zip(expected, values, strict=False), 1) if a != b), None)
+        _check_lengths({names[first]: len(expected), names[code]: len(values)}, None, row)
+        if row:
             raise CorpusError(
                 f"{names[code]} row {row} has the {column} {values[row - 1]!r}, {names[first]} has "
-                f"{by_language[first][row - 1]!r}; rows must pair by line. Put the rows in the same order."
+                f"{expected[row - 1]!r}; rows must pair by line. Put the rows in the same order."
             )
-    return by_language[first]
+    return expected
 
 
 def _records(path: Path) -> list[tuple[int, dict]]:
@@ -125,19 +125,15 @@ def _read_folder(folder: Path, languages: Sequence[str] | None) -> Table:
     present = {p.stem: p for p in sorted(folder.glob("*.txt")) if p.stem not in SIDE_FILES}
     codes = _choose(folder.name, present, languages, "{}.txt")
     texts = {code: _filled(present[code], _lines(present[code])) for code in codes}
-    sides = {
-        folder / f"{stem}.txt": (column, _lines(folder / f"{stem}.txt"))
-        for stem, column in SIDE_FILES.items()
-        if (folder / f"{stem}.txt").is_file()
-    }
-    columns = dict(sides.values())
+    sides = {path: _lines(path) for stem in SIDE_FILES if (path := folder / f"{stem}.txt").is_file()}
     lengths = {f"{code}.txt": len(rows) for code, rows in texts.items()}
-    lengths |= {path.name: len(rows) for path, (_, rows) in sides.items()}
-    _check_lengths(lengths, columns.get("item"))
-    for path, (column, rows) in sides.items():
-        columns[column] = [
-            _cleaned(column, row) for row in (_filled(path, rows) if column != "answer" else rows)
-        ]
+    lengths |= {path.name: len(rows) for path, rows in sides.items()}
+    _check_lengths(lengths, sides.get(folder / "rows.txt"))
+    columns = {}
+    for path, rows in sides.items():
+        column = SIDE_FILES[path.stem]
+        rows = rows if column == "answer" else _filled(path, rows)
+        columns[column] = [_cleaned(column, row) for row in rows]
     return Table(texts, columns)
 
 
@@ -149,28 +145,17 @@ def _read_mgsm(folder: Path, languages: Sequence[str] | None) -> Table:
 
 def _read_mgsm_files(present: Mapping[str, Path]) -> Table:
     """Questions and answers of MGSM's files, one file per language: question<TAB>answer, no header."""
-    codes, texts, answers = list(present), {}, {}
-    for code in codes:
-        pairs = [line.split("\t") for line in _lines(present[code])]
+    texts, answers = {}, {}
+    for code, path in present.items():
+        pairs = [line.split("\t") for line in _lines(path)]
         for row, pair in enumerate(pairs, start=1):
             if len(pair) != 2:
                 raise CorpusError(
-                    f"{present[code].name} row {row} has {len(pair)} fields; expected question<TAB>answer"
+                    f"{path.name} row {row} has {len(pair)} fields; expected question<TAB>answer"
                 )
-        texts[code] = _filled(present[code], [pair[0] for pair in pairs])
+        texts[code] = _filled(path, [pair[0] for pair in pairs])
         answers[code] = [_cleaned("answer", pair[1]) for pair in pairs]
-    first = _anchor(codes)
-    for code in codes:
-        differing = [i for i, (a, b) in enumerate(zip(answers[first], answers[code], strict=False)) if a != b]
-        row = differing[0] + 1 if differing else None
-        _check_lengths({present[c].name: len(texts[c]) for c in (first, code)}, None, row)
-        if row:
-            raise CorpusError(
-                f"{present[code].name} row {row} has the answer {answers[code][row - 1]}, "
-                f"{present[first].name} has {answers[first][row - 1]}; rows must pair by line. "
-                "Put the rows in the same order."
-            )
-    return Table(texts, {"answer": answers[first]})
+    return Table(texts, {"answer": _agreed("answer", answers, {c: p.name for c, p in present.items()})})
 
 
 def _read_file(path: Path, languages: Sequence[str] | None) -> Table:
@@ -285,12 +270,10 @@ def _filled(path: Path, rows: list[str]) -> list[str]:
 
 def _text(path: Path, row: int, record: dict, code: str) -> str:
     text = record.get(code)
-    if not isinstance(text, str) or not text.strip():
-        found = "is missing" if code not in record else "is empty" if text in (None, "") else f"is {text!r}"
-        raise CorpusError(
-            f"{path.name} row {row}: the {code!r} text {found}; expected a text in every language"
-        )
-    return text
+    if isinstance(text, str) and text.strip():
+        return text
+    found = "is missing" if code not in record else "is empty" if text in (None, "") else f"is {text!r}"
+    raise CorpusError(f"{path.name} row {row}: the {code!r} text {found}; expected a text in every language")
 
 
 def _cleaned(column: str, value, where: str = "") -> str | int:
@@ -321,7 +304,3 @@ def _decoded(path: Path) -> str:
             f"{path.name} row {row} is not UTF-8 (byte 0x{data[error.start]:02x} at {error.start}); "
             "save the file as UTF-8"
         ) from error
-
-
-def _anchor(codes: Sequence[str]) -> str:
-    return "en" if "en" in codes else codes[0]

@@ -3,9 +3,8 @@
 h_k is the (B, T, d) residual stream entering block k of a language model with L blocks: h_0 the embedding
 output, h_L the last block's output before the final norm. `states` pools h_0 … h_L of a list of texts,
 `ensure` reads what the store has of a corpus and captures the rest, `ensure_all` does so for a model and
-its variants with one loading of the weights. Only these two touch the disk, and torch is loaded only where
-something has to be captured. `subjects` opens captured and imported states alike. `traces`, of models that
-write, is that of `generation`.
+its variants. Only these two touch the disk; torch is loaded only where something has to be captured.
+`traces`, of models that write, is that of `generation`.
 """
 
 import functools
@@ -20,15 +19,13 @@ from ..errors import ModelError, ParameterError, ZspaceError
 from ..sources import models
 from ..sources.models import TRAINED, Subject
 from . import forward, pooling, store
-from .generation import traces
+from .generation import traces  # noqa: F401 (part of this module)
 from .progress import progress_bar
 
 if TYPE_CHECKING:
     import torch
 
     from ..sources.corpora import Corpus
-
-__all__ = ["CODE_VERSION", "POOLINGS", "batches", "ensure", "ensure_all", "is_stored", "states", "traces"]
 
 POOLINGS = ("mean", "last")
 # Part of every store key: raise it when an edit here, in `forward`, in `pooling` or in
@@ -49,9 +46,9 @@ def states(
 ) -> dict[str, np.ndarray]:
     """Pooled hidden states of each text at every layer.
 
-    Texts are sorted by length into right-padded batches and run through the trunk without an attention
-    mask: in a causal model no token sees the padding to its right. The result does not depend on the
-    batching beyond float32 rounding. A batch that exceeds the memory is halved and run again.
+    Texts run through the trunk in right-padded batches of similar length without an attention mask: in a
+    causal model no token sees the padding to its right. The batching changes nothing beyond float32 rounding.
+    A batch that exceeds the memory is halved and run again.
 
     Parameters
     ----------
@@ -59,7 +56,6 @@ def states(
     texts : n texts, each with at least one content token.
     poolings : any of `pooling.NAMES`.
     token_budget : padded tokens in one batch, at most; by default one that suits the device.
-    progress : show a text progress bar, counted in tokens.
 
     Returns
     -------
@@ -90,8 +86,8 @@ def ensure(
 ) -> xr.Dataset:
     """Hidden states of a corpus, read from the store; what is missing there is captured first.
 
-    Two processes that ask for the same states capture them once (one waits). Each language is saved when
-    it is done, so that an interrupted capture goes on at the first missing language.
+    Two processes that ask for the same states capture them once. Each language is saved when it is done, so
+    that an interrupted capture goes on at the first missing one.
 
     Parameters
     ----------
@@ -111,11 +107,11 @@ def ensure(
     CorpusError, ModelError, WeightsUnavailableError : unknown or unusable input.
     StoreError : the store cannot be written, or holds damaged states.
     """
-    request = _request(model_name, corpus, languages, poolings, subject, dtype)
 
     def load():
-        return model if model is not None else models.load(model_name, dtype=dtype, device=device)
+        return model or models.load(model_name, dtype=dtype, device=device)
 
+    request = _request(model_name, corpus, languages, poolings, subject, dtype)
     return _serve(*request, corpus, load, progress)
 
 
@@ -150,12 +146,10 @@ def is_stored(model_name: str, corpus: "Corpus", *, poolings: Sequence[str]) -> 
     return not store.missing(*_request(model_name, corpus, None, poolings, TRAINED, None))
 
 
-def batches(
-    lengths: Sequence[int], token_budget: int, *, padding_cap: float = PADDING_CAP
-) -> list[np.ndarray]:
+def batches(lengths: Sequence[int], token_budget: int) -> list[np.ndarray]:
     """Rows of each batch: texts of similar length together, the longest first.
 
-    A batch holds at most `token_budget` padded tokens and at most a share `padding_cap` of padding, or a
+    A batch holds at most `token_budget` padded tokens and at most a share PADDING_CAP of padding, or a
     single text. Longest first, so that too little memory shows at once.
     """
     lengths = np.asarray(lengths)
@@ -163,7 +157,7 @@ def batches(
     groups, start, content = [], 0, 0
     for position, row in enumerate(order):
         padded = (position - start + 1) * lengths[order[start]]
-        too_empty = padded - content - lengths[row] > padding_cap * padded
+        too_empty = padded - content - lengths[row] > PADDING_CAP * padded
         if position > start and (padded > token_budget or too_empty):
             groups.append(order[start:position])
             start, content = position, 0
@@ -171,25 +165,20 @@ def batches(
     return [*groups, order[start:]] if len(order) else []
 
 
-def _request(
-    model_name: str, corpus: "Corpus", languages, poolings, subject: Subject, dtype: str | None
-) -> tuple[dict, dict]:
+def _request(model_name: str, corpus: "Corpus", languages, poolings, subject, dtype) -> tuple[dict, dict]:
     """What is asked for: the store's description, and language -> fingerprint. Loads no model."""
     marks = store.fingerprints(corpus, languages)
     identity = models.identity(model_name, subject=subject, dtype=dtype)
     return store.describe(identity, corpus, _known(poolings), capture=CODE_VERSION), marks
 
 
-def _serve(
-    description: dict, fingerprints: dict, corpus: "Corpus", load: Callable, progress: bool
-) -> xr.Dataset:
+def _serve(description: dict, fingerprints: dict, corpus, load: Callable, progress: bool) -> xr.Dataset:
     """The states asked for, from the store; `load` gives the trained model if some are missing."""
     folder = store.folder(description)
     if store.missing(description, fingerprints):
         with files.lock(folder):
             store.sweep(description)
-            absent = store.missing(description, fingerprints)
-            if absent:
+            if absent := store.missing(description, fingerprints):
                 model = _variant(load(), description["model"])
                 _capture(model, corpus, {k: fingerprints[k] for k in absent}, description, progress)
     return store.open(folder.name, fingerprints)
@@ -211,10 +200,7 @@ def _variant(model: models.LanguageModel, wanted: Mapping) -> models.LanguageMod
 
 def _capture(model, corpus: "Corpus", fingerprints: Mapping, description: Mapping, progress: bool) -> None:
     """Capture the languages of `fingerprints` and save each as soon as it is done."""
-    tokens = {
-        language: _tokenize(model, corpus.texts[language], f"corpus {corpus.name!r}, language {language}")
-        for language in fingerprints
-    }
+    tokens = {language: _tokenize(model, corpus, language) for language in fingerprints}
     with _token_bar([pair for pairs in tokens.values() for pair in pairs], progress) as bar:
         for language, fingerprint in fingerprints.items():
             bar.set_description(f"{model.name} {model.subject.name} {language}")
@@ -232,21 +218,19 @@ def _known(poolings: Sequence[str]) -> tuple[str, ...]:
     return tuple(poolings)
 
 
-def _tokenize(model, texts: Sequence[str], what: str) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Token ids (T,) and content mask (T,) of each text; an error names what the texts are."""
+def _tokenize(model, corpus: "Corpus", language: str) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Token ids (T,) and content mask (T,) of each text; an error names corpus and language."""
     try:
-        return models.tokenize(model, texts)
+        return models.tokenize(model, corpus.texts[language])
     except ModelError as error:
-        raise ModelError(f"{what}: {error}") from error
+        raise ModelError(f"corpus {corpus.name!r}, language {language}: {error}") from error
 
 
 def _token_bar(tokens: Sequence, shown: bool):
     return progress_bar(sum(len(ids) for ids, _ in tokens), "token", shown=shown, unit_scale=True)
 
 
-def _pool(
-    model, tokens: list, poolings: Sequence[str], token_budget: int | None, bar
-) -> dict[str, np.ndarray]:
+def _pool(model, tokens: list, poolings: Sequence[str], token_budget, bar) -> dict[str, np.ndarray]:
     import torch
 
     lengths = np.array([len(ids) for ids, _ in tokens])

@@ -39,9 +39,7 @@ class Batch:
 
 
 def start(
-    model: models.LanguageModel,
-    tokens: Sequence[tuple[np.ndarray, np.ndarray]],
-    poolings: Sequence[str],
+    model: models.LanguageModel, tokens: Sequence[tuple[np.ndarray, np.ndarray]], poolings: Sequence[str]
 ) -> Batch:
     """Run texts, each (ids (T,), content mask (T,)), right-padded and unmasked through the trunk.
 

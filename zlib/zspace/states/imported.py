@@ -6,8 +6,8 @@ A file (.npz, .safetensors, or .pt of tensors) holds arrays named `language`, `v
 Arrays that lie in several files are gathered by a small YAML mapping with the same names as keys. Rows are
 the items of a corpus that `corpora.load` can load, in its order.
 
-Imported states are known by a name, which notebooks take as `model`. They are checked like captured ones;
-nothing is computed for them, so that a variant that was not imported stays absent.
+Imported states are known by a name, which notebooks take as `model`. Nothing is computed for them: a variant
+that was not imported stays absent.
 """
 
 import datetime
@@ -62,14 +62,8 @@ class Imported:
         """What `models.identity` says of a captured model."""
         tokenizer = self.digest if self.has_tokens else "none"
         marks = {"kind": "imported", "revision": self.digest, "weights": self.digest, "tokenizer": tokenizer}
-        return {
-            "model": self.name,
-            **marks,
-            "variant": subject.kind,
-            "seed": subject.seed,
-            "dtype": "float32",
-            "versions": {},
-        }
+        variant = {"variant": subject.kind, "seed": subject.seed}
+        return {"model": self.name, **marks, **variant, "dtype": "float32", "versions": {}}
 
 
 def find(name: str, corpus: "Corpus") -> Imported | None:
@@ -82,8 +76,8 @@ def find(name: str, corpus: "Corpus") -> Imported | None:
         return None
     for entry in known:
         if (entry["corpus"], entry["version"]) == (corpus.name, corpus.version):
-            lists = {k: tuple(entry[k]) for k in ("variants", "languages", "poolings")}
-            return Imported(**{**{k: entry[k] for k in Imported.__dataclass_fields__}, **lists})
+            given = {k: entry[k] for k in Imported.__dataclass_fields__}
+            return Imported(**{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()})
     there = ", ".join(f"{entry['corpus']}/{entry['version']}" for entry in known)
     raise AbsentStatesError(
         f"the imported states of {name!r} belong to {there}, not to {corpus.name}/{corpus.version}. Load "
@@ -111,12 +105,7 @@ def open_states(found: Imported, corpus: "Corpus", subject: Subject, poolings: S
 
 
 def add(
-    path: str | Path,
-    name: str,
-    corpus: "Corpus",
-    *,
-    pooling: str = "mean",
-    last_layer: str = "before-norm",
+    path: str | Path, name: str, corpus: "Corpus", *, pooling: str = "mean", last_layer: str = "before-norm"
 ) -> Imported:
     """Import a file of states, or a YAML mapping to several, under a name; an earlier import is replaced.
 
@@ -134,7 +123,11 @@ def add(
         which all items are alike, languages or variants that differ in layers or width.
     """
     path = Path(path)
-    _check_name(name)
+    if name in files.params("models") or not name or set("/\\: ") & set(name):
+        raise StoreError(
+            f"states cannot be imported as {name!r}: take a name without spaces, slashes and colons that "
+            "params/models.yaml does not use."
+        )
     if pooling not in POOLINGS or last_layer not in LAST_LAYERS:
         raise StoreError(
             f"pooling={pooling!r}, last_layer={last_layer!r}; expected one of {', '.join(POOLINGS)} and one "
@@ -272,10 +265,9 @@ def _imported(name: str, corpus: "Corpus", states: Mapping, tokens: Mapping) -> 
 
 
 def _write(found: Imported, subject: Subject, corpus: "Corpus", states: Mapping, tokens: Mapping) -> None:
-    described = _description(found, corpus, subject)
+    described, none = _description(found, corpus, subject), np.full((len(corpus), 1), NO_TOKEN)
     for code in found.languages:
-        none = [np.zeros(0, np.int32)] * len(corpus)
-        ids = [row[row >= 0] for row in tokens[code]] if found.has_tokens else none
+        ids = [row[row >= 0] for row in tokens.get(code, none)]
         pooled = {pooling: states[subject.name, code, pooling] for pooling in found.poolings}
         mark = corpus.language_fingerprint(code)
         with files.lock(store.folder(described)):
@@ -285,14 +277,6 @@ def _write(found: Imported, subject: Subject, corpus: "Corpus", states: Mapping,
 def _description(found: Imported, corpus: "Corpus", subject: Subject) -> dict:
     """What the store knows a subject's states by."""
     return store.describe(found.identity(subject), corpus, found.poolings, imported=_VERSION)
-
-
-def _check_name(name: str) -> None:
-    if name in files.params("models") or not name or set("/\\: ") & set(name):
-        raise StoreError(
-            f"states cannot be imported as {name!r}: take a name without spaces, slashes and colons that "
-            "params/models.yaml does not use."
-        )
 
 
 def _register(found: Imported, path: Path) -> None:

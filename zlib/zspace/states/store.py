@@ -23,23 +23,12 @@ import zarr
 from .. import files
 from ..errors import CorpusError, StoreError
 
-ITEM_COLUMNS = ("scenario", "category", "difficulty", "answer", "group")
+TEXT_COLUMNS = ("scenario", "category", "answer", "group")
+ITEM_COLUMNS = ("difficulty", *TEXT_COLUMNS)
 NO_TOKEN = -1
 LISTING_COLUMNS = (
-    *(
-        "model",
-        "revision",
-        "variant",
-        "seed",
-        "dtype",
-        "corpus",
-        "version",
-        "language",
-        "items",
-        "layers",
-        "hidden",
-    ),
-    *("poolings", "megabytes", "captured", "key", "fingerprint"),
+    *("model", "revision", "variant", "seed", "dtype", "corpus", "version", "language"),
+    *("items", "layers", "hidden", "poolings", "megabytes", "captured", "key", "fingerprint"),
 )
 
 
@@ -68,13 +57,12 @@ def fingerprints(corpus, languages: Sequence[str] | None = None) -> dict[str, st
     Raises CorpusError for a language that the corpus was loaded without.
     """
     languages = list(corpus.languages if languages is None else languages)
-    unknown = [language for language in languages if language not in corpus.texts]
-    if unknown or not languages:
+    if (unknown := [code for code in languages if code not in corpus.texts]) or not languages:
         raise CorpusError(
             f"corpus {corpus.name!r} was loaded without {', '.join(unknown) or 'any language'}; it has "
             f"{', '.join(corpus.languages)}. Name the languages in corpora.load."
         )
-    return {language: corpus.language_fingerprint(language) for language in languages}
+    return {code: corpus.language_fingerprint(code) for code in languages}
 
 
 def folder(description: Mapping) -> Path:
@@ -85,11 +73,7 @@ def folder(description: Mapping) -> Path:
 def missing(description: Mapping, fingerprints: Mapping[str, str]) -> list[str]:
     """Languages of `fingerprints` (language -> fingerprint of its texts) that are not on disk yet."""
     root = folder(description)
-    return [
-        language
-        for language, mark in fingerprints.items()
-        if not (root / _group_name(language, mark)).is_dir()
-    ]
+    return [code for code, mark in fingerprints.items() if not (root / _group_name(code, mark)).is_dir()]
 
 
 def sweep(description: Mapping) -> None:
@@ -133,14 +117,13 @@ def write(
     return path
 
 
-def open(key: str, fingerprints: Mapping[str, str], *, poolings: Sequence[str] | None = None) -> xr.Dataset:
+def open(key: str, fingerprints: Mapping[str, str]) -> xr.Dataset:
     """Saved states of several languages as one Dataset in memory.
 
     Parameters
     ----------
     key : name of the folder, `folder(description).name` or column `key` of `listing()`.
     fingerprints : language -> fingerprint, in the order of the language dimension.
-    poolings : which to read, in this order; all by default.
 
     Returns
     -------
@@ -158,8 +141,6 @@ def open(key: str, fingerprints: Mapping[str, str], *, poolings: Sequence[str] |
     for row, (language, fingerprint) in enumerate(fingerprints.items()):
         path = root / _group_name(language, fingerprint)
         group = _open_group(path, key, language, fingerprint)
-        if poolings is not None:
-            group = _select(group, poolings, path)
         if groups:
             _check_same_items(groups[0], group, path)
         if states is None:
@@ -194,15 +175,11 @@ def _dataset(description, language, fingerprint, states, tokens, items) -> xr.Da
             f"{[v.shape for v in states.values()]}; expected {poolings} with {len(items)} items each."
         )
     lengths = np.array([len(ids) for ids in tokens], np.int32)
-    padded = np.full((len(tokens), max(1, lengths.max(initial=0))), NO_TOKEN, np.int32)
+    padded = np.full((len(tokens), lengths.max(initial=1)), NO_TOKEN, np.int32)
     for row, ids in zip(padded, tokens, strict=True):
         row[: len(ids)] = ids
     stacked = np.stack([np.asarray(states[name], np.float32) for name in poolings])
-    texts = {
-        name: ("item", items[name].astype(str).to_numpy(object))
-        for name in ITEM_COLUMNS
-        if name != "difficulty"
-    }
+    texts = {name: ("item", items[name].astype(str).to_numpy(object)) for name in TEXT_COLUMNS}
     return xr.Dataset(
         {
             "states": (("pooling", "layer", "item", "hidden"), stacked),
@@ -236,7 +213,7 @@ def _open_group(path: Path, key: str, language: str, fingerprint: str) -> xr.Dat
         raise StoreError(
             f"{path} is damaged or not what its name says: its record has "
             f"{', '.join(f'{name} {found[name]}' for name in differing)}, but there is "
-            f"{', '.join(f'{expected[name]}' for name in differing)}. {advice}"
+            f"{', '.join(str(expected[name]) for name in differing)}. {advice}"
         )
     return group
 
@@ -244,20 +221,8 @@ def _open_group(path: Path, key: str, language: str, fingerprint: str) -> xr.Dat
 def _content(path: Path) -> dict:
     """Number and size of the group's files, but for the root metadata that records them."""
     # zarr reads a lost chunk as fill values, so that only this tells a damaged group from a whole one.
-    sizes = [
-        p.stat().st_size
-        for p in path.rglob("*")
-        if p.is_file() and p != path / "zarr.json" and p.name[0] != "."
-    ]
-    return {"files": len(sizes), "bytes": sum(sizes)}
-
-
-def _select(group: xr.Dataset, poolings: Sequence[str], path: Path) -> xr.Dataset:
-    known = [str(name) for name in group["pooling"].values]
-    unknown = [name for name in poolings if name not in known]
-    if unknown:
-        raise StoreError(f"{path} holds the poolings {', '.join(known)}, not {', '.join(unknown)}.")
-    return group.isel(pooling=[known.index(name) for name in poolings])
+    kept = [p for p in path.rglob("[!.]*") if p.is_file() and p != path / "zarr.json"]
+    return {"files": len(kept), "bytes": sum(p.stat().st_size for p in kept)}
 
 
 def _check_same_items(first: xr.Dataset, group: xr.Dataset, path: Path) -> None:
@@ -275,7 +240,7 @@ def _stack(groups: list[xr.Dataset], states: np.ndarray, fingerprints: dict, man
     token_ids = np.full((len(groups), first.sizes["item"], width), NO_TOKEN, np.int32)
     for row, group in zip(token_ids, groups, strict=True):
         row[:, : group.sizes["position"]] = group["token_ids"].values
-    texts = {name: ("item", _strings(first[name])) for name in ITEM_COLUMNS if name != "difficulty"}
+    texts = {name: ("item", _strings(first[name])) for name in TEXT_COLUMNS}
     return xr.Dataset(
         {
             "states": (("language", "pooling", "layer", "item", "hidden"), states),
@@ -293,8 +258,7 @@ def _stack(groups: list[xr.Dataset], states: np.ndarray, fingerprints: dict, man
         attrs={
             **manifest,
             **manifest["model"],
-            "corpus": manifest["corpus"]["name"],
-            "version": manifest["corpus"]["version"],
+            **{"corpus": manifest["corpus"]["name"], "version": manifest["corpus"]["version"]},
             "fingerprints": fingerprints,
         },
     )
@@ -325,8 +289,7 @@ def _summary(path: Path) -> dict:
         shape = [0, 1, 0, 0]
     model = manifest["model"]
     return {
-        **{name: model.get(name) for name in ("revision", "variant", "seed", "dtype")},
-        "model": model.get("model"),
+        **{name: model.get(name) for name in ("model", "revision", "variant", "seed", "dtype")},
         "corpus": manifest["corpus"]["name"],
         "version": manifest["corpus"]["version"],
         "language": language,

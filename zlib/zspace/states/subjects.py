@@ -1,8 +1,4 @@
-"""The one door to hidden states: the trained model, its baselines and re-roundings, wherever they come from.
-
-`open_states` returns what was imported under a name, or captures a model on a corpus where the store lacks
-something. Nothing above this module asks which of the two it was.
-"""
+"""The one door to hidden states, imported under a name or captured: nothing above asks which it was."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

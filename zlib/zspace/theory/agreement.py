@@ -99,8 +99,8 @@ def optimal_coefficients(z, share) -> np.ndarray:
         return _where_used((share @ z) / (share @ z**2) / scale, scale)
 
 
-def moments(transforms, share, *, covariance=None, target=None) -> Moments:
-    """Moments of x = T_l c with target y = R c.
+def moments(transforms, share, *, covariance=None) -> Moments:
+    """Moments of x = T_l c with target y = c.
 
     Parameters
     ----------
@@ -108,7 +108,6 @@ def moments(transforms, share, *, covariance=None, target=None) -> Moments:
         T_l = X_l' / sqrt(n), c being sqrt(n) times the indicator of an item drawn at random.
     share : (K,) positive weights.
     covariance : (d, d) Cov(c); None takes the identity.
-    target : (d_y, d) R; None takes the identity.
 
     Raises
     ------
@@ -121,21 +120,17 @@ def moments(transforms, share, *, covariance=None, target=None) -> Moments:
             f"transforms has shape {transforms.shape}; expected finite numbers (K, d_x, d), one per language."
         )
     share = _shares(share, len(transforms))
-    shown, energy = transforms, float(share.sum() * transforms.shape[-1])
-    if covariance is not None or target is not None:
-        covariance, target = _latents(transforms.shape[-1], covariance, target)
-        shown = transforms @ covariance
-        energy = float(share.sum() * np.trace(target @ covariance @ target.T))
+    shown, variance = transforms, transforms.shape[-1]
+    if covariance is not None:
+        covariance = _checked_covariance(covariance, transforms.shape[-1])
+        shown, variance = transforms @ covariance, np.trace(covariance)
     second = np.einsum("l,lij,lkj->ik", share, shown, transforms, optimize=True)
     cross = np.einsum("l,lij->ij", share, shown)
-    return Moments((second + second.T) / 2, cross if target is None else cross @ target.T, energy)
+    return Moments((second + second.T) / 2, cross, float(share.sum() * variance))
 
 
-def optimal_map(transforms, share, *, covariance=None, target=None) -> LinearOptimum:
+def optimal_map(transforms, share) -> LinearOptimum:
     """Best linear map for several languages and its agreement spectrum; parameters as `moments`.
-
-    With `covariance` other than the identity, `agreement` is the variance of the target that survives in
-    each direction, not a ratio.
 
     Examples
     --------
@@ -143,14 +138,14 @@ def optimal_map(transforms, share, *, covariance=None, target=None) -> LinearOpt
     >>> found.agreement.tolist(), found.weight.tolist(), found.loss
     ([1.0, 0.0], [[0.5, 0.0], [0.0, 0.0]], 1.0)
     """
-    return optimum_of(moments(transforms, share, covariance=covariance, target=target))
+    return optimum_of(moments(transforms, share))
 
 
 def optimum_of(found: Moments) -> LinearOptimum:
     """Best linear map from its moments alone.
 
-    Raises ValueError where S is singular: then some input direction carries nothing in any language and
-    the map is not unique.
+    Where Cov(c) is not the identity, `agreement` is the variance of c that survives in each direction.
+    Raises ValueError where S is singular, so that the map is not unique.
     """
     values, vectors = np.linalg.eigh(found.second)
     dim = len(values)
@@ -268,22 +263,13 @@ def _shares(share, n_languages: int) -> np.ndarray:
     return share
 
 
-def _latents(d: int, covariance, target) -> tuple[np.ndarray, np.ndarray]:
-    """Covariance and target of d latents, the identity where None."""
-    covariance = np.eye(d) if covariance is None else _matrix("covariance", covariance, d)
-    target = np.eye(d) if target is None else _matrix("target", target, d)
+def _checked_covariance(covariance, d: int) -> np.ndarray:
+    covariance = np.asarray(covariance, float)
     if covariance.shape != (d, d) or not np.allclose(covariance, covariance.T):
         raise ValueError(f"covariance has shape {covariance.shape}; expected a symmetric ({d}, {d}) matrix.")
     if np.linalg.eigvalsh(covariance)[0] < -1e-12 * np.trace(covariance):
         raise ValueError("covariance has a negative eigenvalue; the covariance of no latent looks like that.")
-    return covariance, target
-
-
-def _matrix(name: str, value, columns: int) -> np.ndarray:
-    value = np.asarray(value, float)
-    if value.ndim != 2 or value.shape[1] != columns or not np.isfinite(value).all():
-        raise ValueError(f"{name} has shape {value.shape}; expected finite numbers with {columns} columns.")
-    return value
+    return covariance
 
 
 def _where_used(values: np.ndarray, scale: np.ndarray) -> np.ndarray:

@@ -1,8 +1,8 @@
 """Theorem 2, when one layer improves the snr: its proof, its counterexample and stacks of known answer.
 
-States are (L+1, n, d), one array per language,
-row i of both the same item; snr = D_same / D_diff is noise over signal, f_k the contribution of layer
-k, delta_k its difference between the languages, q_k = E|delta_k|^2 / sigma_k^2.
+States are (L+1, n, d), one array per language, row i of both the same item; snr = D_same / D_diff is noise
+over signal, f_k the contribution of layer k, delta_k its difference between the languages,
+q_k = E|delta_k|^2 / sigma_k^2.
 """
 
 import numpy as np
@@ -113,12 +113,24 @@ def orthogonal_layers(
     `snr_floor` holds. Each layer has a scale, and a degree of sharing, of its own.
     """
     scale, common = rng.uniform(0.2, 2, n_layers + 1), rng.uniform(0, 0.95, n_layers + 1)
-    shared = rng.standard_normal((n_items, n_layers + 1, width))
-    own = rng.standard_normal((2, n_items, n_layers + 1, width))
-    parts = scale[:, None] * (np.sqrt(common)[:, None] * shared + np.sqrt(1 - common)[:, None] * own)
-    written = np.tri(n_layers + 1)[:, None, None, :, None]  # state k holds the parts 0..k
-    h1, h2 = (written * p[None, None] for p in parts)
-    return tuple(h.reshape(n_layers + 1, n_items, -1) for h in (h1, h2))
+    return disjoint_stack(n_items, scale, common, rng=rng, width=width)
+
+
+def disjoint_stack(
+    n_items: int, scale, common, *, rng: np.random.Generator, width: int, offset: float = 0.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """States whose part k has `width` coordinates of its own: (L+1, n_items, (L+1) width) each.
+
+    State k holds the parts 0 to k: normal numbers times `scale` (L+1,), of whose variance the share `common`
+    (L+1,) is the same in both languages; `offset` moves state 0 of the first language in every coordinate.
+    """
+    scale, common = np.asarray(scale)[:, None], np.asarray(common)[:, None]
+    shared = rng.standard_normal((n_items, len(scale), width))
+    own = rng.standard_normal((2, n_items, len(scale), width))
+    parts = scale * (np.sqrt(common) * shared + np.sqrt(1 - common) * own)
+    parts[0, :, 0] += offset
+    written = np.tri(len(scale))[:, None, :, None]
+    return tuple((written * p).reshape(len(scale), n_items, -1) for p in parts)
 
 
 def snr_floor(snr_0, q) -> np.ndarray:

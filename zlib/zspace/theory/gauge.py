@@ -3,10 +3,9 @@
 One map W = A B, A (d, r) and B (r, d_x), has to return c (d,) from x = T_l c; moments S, M and the best
 unrestricted map W* as in `agreement`. For a given span of A, with projector P, the best B gives the loss
 energy - tr(P G), G = M' S^-1 M, so that the optima are the leading eigenspaces of G (Ky Fan 1949,
-PNAS 35: the r largest eigenvalues). All spans are equally good where G is a multiple of the identity,
-as for one language with Cov(c) = I, whatever its T of
-full column rank; the span is unique if and only if rho_r > rho_(r+1).
-A B = (A g^-1)(g B) for every invertible g (r, r): r^2 directions stay flat in any case.
+PNAS 35: the r largest eigenvalues). All spans are equally good where G is a multiple of the identity, as for
+one language with Cov(c) = I, whatever its T of full column rank; the span is unique if and only if
+rho_r > rho_(r+1). A B = (A g^-1)(g B) for every invertible g (r, r): r^2 directions stay flat in any case.
 """
 
 import numpy as np
@@ -105,7 +104,7 @@ def prove_gauge_breaking() -> dict[str, "sympy.Expr"]:  # noqa: F821
     orbit = sympy.diff(energy - (projector * sympy.diag(g1, g2)).trace(), t) - (g1 - g2) * sympy.sin(2 * t)
     left, right = sympy.Matrix(2, 1, sympy.symbols("u1:3")), sympy.Matrix(1, 2, sympy.symbols("v1:3"))
     return {
-        "span": sympy.simplify(through),
+        "span": sympy.simplify(sympy.factor(through)),  # a fifth of the time of simplifying it as it is
         "orbit": sympy.simplify(orbit),
         "internal": sympy.simplify(loss((left / g) * (g * right)) - loss(left * right)),
     }

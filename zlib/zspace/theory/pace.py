@@ -11,6 +11,8 @@ threshold. States are (L+1, n, d), one array per language, row i of both the sam
 
 import numpy as np
 
+from .descent import disjoint_stack
+
 
 def pace_snr(r_0: float, q, step: float, n_layers: int, *, gain=1.0) -> np.ndarray:
     """snr (..., L+1) of every state where all layers have quality q and add gain^2 `step` times D_diff(0).
@@ -69,15 +71,10 @@ def pace_stack(
     """
     if r_0 < 1 or not 0 <= q <= 1:
         raise ValueError(f"r_0={r_0:g}, q={q:g}; expected r_0 >= 1 and q between 0 and 1.")
-    shared = rng.standard_normal((n_items, n_layers + 1, width))
-    own = rng.standard_normal((2, n_items, n_layers + 1, width))
-    common = np.r_[0.0, np.full(n_layers, 1 - q)][:, None]
-    scale = np.r_[1.0, np.full(n_layers, gain * np.sqrt(step))][:, None]
-    parts = scale * (np.sqrt(common) * shared + np.sqrt(1 - common) * own)
+    common = np.r_[0.0, np.full(n_layers, 1 - q)]
+    scale = np.r_[1.0, np.full(n_layers, gain * np.sqrt(step))]
     # D_diff(0) is 2 width, and the offset is all that D_same(0) has beyond it
-    parts[0, :, 0] += np.sqrt(2 * (r_0 - 1))
-    written = np.tri(n_layers + 1)[:, None, :, None]  # state k holds the parts 0..k
-    return tuple((written * p[None]).reshape(n_layers + 1, n_items, -1) for p in parts)
+    return disjoint_stack(n_items, scale, common, rng=rng, width=width, offset=np.sqrt(2 * (r_0 - 1)))
 
 
 def prove_pace() -> dict[str, "sympy.Expr"]:  # noqa: F821

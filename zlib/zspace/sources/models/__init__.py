@@ -1,3 +1,4 @@
+# ruff: noqa: F401 (names to be imported from here)
 """Language models: loaded, verified, tokenised, and their baselines with other weights.
 
 `subject` lists the variants of a model; `language_model` holds the type and what identifies its numbers.
@@ -11,21 +12,3 @@ from .blocks import ReducingHooks
 from .language_model import LanguageModel, identity, possible, tokenize
 from .loading import load
 from .subject import KINDS, TRAINED, Subject, kind_of
-
-__all__ = [
-    "KINDS",
-    "TRAINED",
-    "LanguageModel",
-    "ReducingHooks",
-    "Subject",
-    "identity",
-    "kind_of",
-    "load",
-    "permuted_embeddings_twin",
-    "possible",
-    "random_blocks_twin",
-    "random_twin",
-    "re_rounded_twin",
-    "tokenize",
-    "twin",
-]

@@ -30,7 +30,7 @@ def twin(model: LanguageModel, subject: Subject) -> LanguageModel:
     if subject == TRAINED:
         return model
     makers = (random_twin, random_blocks_twin, permuted_embeddings_twin, re_rounded_twin)
-    return dict(zip(KINDS[1:], makers, strict=True))[subject.kind](model, subject.seed)
+    return makers[KINDS[1:].index(subject.kind)](model, subject.seed)
 
 
 def random_twin(model: LanguageModel, seed: int) -> LanguageModel:
@@ -96,8 +96,7 @@ def re_rounded_twin(model: LanguageModel, seed: int) -> LanguageModel:
 
 def _as_twin(model: LanguageModel, network: "nn.Module", subject: Subject) -> LanguageModel:
     network.eval().requires_grad_(False)
-    parts = blocks.anatomy(network)
-    return replace(model, network=network, subject=subject, **vars(parts))
+    return replace(model, network=network, subject=subject, **vars(blocks.anatomy(network)))
 
 
 def _require_trained(model: LanguageModel) -> None:
@@ -112,16 +111,16 @@ def _fresh(model: LanguageModel, seed: int) -> "nn.Module":
 
     _require_trained(model)
     config = copy.deepcopy(model.network.config)
+    options = {"dtype": torch.float32, "attn_implementation": config._attn_implementation}
     with torch.random.fork_rng(devices=[]), weights.quiet_transformers():
         torch.default_generator.manual_seed(seed)
-        network = AutoModelForCausalLM.from_config(
-            config, dtype=torch.float32, attn_implementation=config._attn_implementation
-        )
+        network = AutoModelForCausalLM.from_config(config, **options)
     _round_like(network, model.network)
-    if getattr(model.network, "hf_device_map", None) and len(set(model.network.hf_device_map.values())) > 1:
+    places = getattr(model.network, "hf_device_map", {})
+    if len(set(places.values())) > 1:
         from accelerate import dispatch_model
 
-        return dispatch_model(network, device_map=model.network.hf_device_map)
+        return dispatch_model(network, device_map=places)
     return network.to(model.device)
 
 

@@ -6,7 +6,7 @@ by name: blocks are the longest ModuleList, the final norm is the module that ta
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -45,8 +45,7 @@ class ReducingHooks:
         self._seen = 0
 
     def __enter__(self) -> "ReducingHooks":
-        first = self._blocks[0].register_forward_pre_hook(self._before, with_kwargs=True)
-        self._handles = [first]
+        self._handles = [self._blocks[0].register_forward_pre_hook(self._before, with_kwargs=True)]
         for layer, block in enumerate(self._blocks, start=1):
             self._handles.append(block.register_forward_hook(self._after(layer)))
         return self
@@ -86,13 +85,10 @@ def anatomy(network: "nn.Module") -> Anatomy:
 
     Raises ModelError where there is no list of blocks, or nothing normalises the last block's output.
     """
-    from torch import nn
-
     trunk = network.base_model
     if trunk is network:
         raise ModelError(f"{type(network).__name__} has no base model beside its head.")
-    lists: list[tuple[nn.Module, nn.ModuleList]] = []
-    _outer_lists(trunk, lists)
+    lists = list(_outer_lists(trunk))
     if not lists:
         raise ModelError(f"{type(network).__name__} has no list of blocks (nn.ModuleList).")
     # A vision tower may be longer than the language model beside it: the configuration decides first.
@@ -102,16 +98,15 @@ def anatomy(network: "nn.Module") -> Anatomy:
     return Anatomy(trunk, blocks, _final_norm(network, trunk, owner, blocks))
 
 
-def _outer_lists(module: "nn.Module", found: list) -> None:
-    """Collect (owner, list) of the ModuleLists not inside another one (experts, heads, ...)."""
+def _outer_lists(module: "nn.Module") -> "Iterator[tuple[nn.Module, nn.ModuleList]]":
+    """(owner, list) of the ModuleLists not inside another one (experts, heads, ...), empty ones left out."""
     from torch import nn
 
     for child in module.children():
-        if isinstance(child, nn.ModuleList):
-            if len(child):
-                found.append((module, child))
-        else:
-            _outer_lists(child, found)
+        if not isinstance(child, nn.ModuleList):
+            yield from _outer_lists(child)
+        elif len(child):
+            yield module, child
 
 
 def _final_norm(network, trunk, owner, blocks) -> "nn.Module":
@@ -121,13 +116,13 @@ def _final_norm(network, trunk, owner, blocks) -> "nn.Module":
     calls: list = []
     last = blocks[-1].register_forward_hook(lambda _m, _a, output: calls.append((None, first_of(output))))
     handles = [last]
+
+    def enter(module, args, kwargs) -> None:
+        calls.append((module, stream_in(args, kwargs)))
+
     for child in owner.children():
         if not isinstance(child, torch.nn.ModuleList):
-            hook = child.register_forward_pre_hook(
-                lambda module, args, kwargs: calls.append((module, stream_in(args, kwargs))),
-                with_kwargs=True,
-            )
-            handles.append(hook)
+            handles.append(child.register_forward_pre_hook(enter, with_kwargs=True))
     try:
         with torch.inference_mode():
             run_trunk(trunk, token_ids(network, [[1, 2, 3]]))

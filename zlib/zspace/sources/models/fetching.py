@@ -8,6 +8,7 @@ import hashlib
 import importlib
 import sys
 import tempfile
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
@@ -23,8 +24,7 @@ def fetch(source: Source) -> Path:
         return _download(source)
     if source.kind == "folder":
         return Path(source.location)
-    digest = source.sha256 or weights.identify(source)["weights"]
-    return converted(source, digest, lambda scratch, target: convert(gguf_file(source, scratch), target))
+    return converted(source, lambda scratch, target: convert(gguf_file(source, scratch), target))
 
 
 def gguf_file(source: Source, scratch: Path) -> Path:
@@ -42,11 +42,12 @@ def gguf_file(source: Source, scratch: Path) -> Path:
     return path
 
 
-def converted(source: Source, digest: str, make, *, what: str = "safetensors") -> Path:
+def converted(source: Source, make: Callable, *, what: str = "safetensors") -> Path:
     """Folder in the cache with what `make(scratch, target)` makes of a GGUF file, once.
 
     `scratch` is a temporary folder; a conversion that breaks off leaves nothing.
     """
+    digest = source.sha256 or weights.identify(source)["weights"]
     words = [digest, weights.version_of("transformers"), weights.CONVERSION]
     words += [what] if what != "safetensors" else []
     folder = files.cache_root() / f"{source.name}-{files.fingerprint(words)}"
@@ -116,10 +117,7 @@ def _packaged(source: Source) -> Path:
     try:
         path = Path(metadata.distribution(source.location).locate_file(source.file))
     except metadata.PackageNotFoundError:
-        raise ModelError(
-            f"the weights of {source.name} are the Python package {source.location}, which is not "
-            f"installed: {wanted}."
-        ) from None
+        raise _not_installed(source, wanted) from None
     if not path.is_file():
         raise ModelError(f"the package {source.location} lacks {source.file}; reinstall it: {wanted}.")
     return path
@@ -131,9 +129,11 @@ def _assembled(source: Source, scratch: Path) -> Path:
         module = importlib.import_module(source.location.replace("-", "_"))
         return Path(module.assemble(scratch / "model.gguf"))
     except ModuleNotFoundError:
-        raise ModelError(
-            f"the weights of {source.name} are the Python package {source.location}, which is not "
-            f'installed: `pip install "zspace[{source.extra}]"`.'
-        ) from None
+        raise _not_installed(source, f'`pip install "zspace[{source.extra}]"`') from None
     except (OSError, ValueError) as error:
         raise ModelError(f"{source.location} cannot be assembled: {error}. Reinstall it.") from error
+
+
+def _not_installed(source: Source, wanted: str) -> ModelError:
+    package = f"the Python package {source.location}, which is not installed"
+    return ModelError(f"the weights of {source.name} are {package}: {wanted}.")

@@ -89,7 +89,9 @@ def tokenize(
     """
     tokenizer = model.tokenizer
     encoded = tokenizer(list(texts), padding=False, truncation=False, return_special_tokens_mask=True)
-    special = np.array(sorted(set(tokenizer.all_special_ids) - _plain_unknown(tokenizer)), dtype=np.int64)
+    # an unknown word is content, unless its token also plays BOS, EOS or padding
+    unknown = {tokenizer.unk_token_id} - {getattr(tokenizer, f"{n}_token_id") for n in ("bos", "eos", "pad")}
+    special = np.array(sorted(set(tokenizer.all_special_ids) - unknown), dtype=np.int64)
     longest = getattr(model.network.config.get_text_config(), "max_position_embeddings", None)
     parts = (encoded["input_ids"], encoded["special_tokens_mask"], np.broadcast_to(n_more, len(texts)))
     result = []
@@ -120,20 +122,11 @@ def checked_dtype(dtype: str) -> str:
 
 
 def _identity(name: str, source: dict, subject: Subject, dtype: str) -> dict:
-    versions = {package: weights.version_of(package) for package in ("torch", "transformers")}
-    construction = {} if subject == TRAINED else {"construction": CONSTRUCTION}
     return {
         "model": name,
         **source,
-        "variant": subject.kind,
-        "seed": subject.seed,
-        **construction,
+        **{"variant": subject.kind, "seed": subject.seed},
+        **({} if subject == TRAINED else {"construction": CONSTRUCTION}),
         "dtype": dtype,
-        "versions": versions,
+        "versions": {package: weights.version_of(package) for package in ("torch", "transformers")},
     }
-
-
-def _plain_unknown(tokenizer) -> set[int]:
-    """The id of an unknown word: it is content, unless the same token also plays BOS, EOS or padding."""
-    others = {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id}
-    return {tokenizer.unk_token_id} - others

@@ -3,15 +3,11 @@
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ...errors import ModelError
 from . import blocks, fetching, verification, weights
 from .language_model import LanguageModel, checked_dtype
 from .subject import TRAINED
-
-if TYPE_CHECKING:
-    from torch import nn
 
 
 def load(
@@ -38,7 +34,12 @@ def load(
     folder = fetching.fetch(source)
     _refuse_other_kinds(source.name, folder)
     network, tokenizer = _read(source.name, folder, dtype, placement)
-    parts = _parts(source.name, network, verify)
+    try:
+        parts = blocks.anatomy(network)
+        if verify:
+            verification.verify(network, parts)
+    except ModelError as error:
+        raise ModelError(f"{source.name} fails the checks made on loading. {error}") from error
     found = weights.identify(source)
     return LanguageModel(
         name=source.name,
@@ -110,13 +111,3 @@ def _read(name: str, folder: Path, dtype: str, placement: dict):
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
     return network, tokenizer
-
-
-def _parts(name: str, network: "nn.Module", verify: bool) -> blocks.Anatomy:
-    try:
-        parts = blocks.anatomy(network)
-        if verify:
-            verification.verify(network, parts)
-    except ModelError as error:
-        raise ModelError(f"{name} fails the checks made on loading. {error}") from error
-    return parts

@@ -11,38 +11,28 @@ converted like the model; the difference of the two is the step of every weight,
 to names and rows. Layout of the blocks: ggml's quantised types, as in `ggml-common.h` of llama.cpp.
 """
 
+import functools
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import ModelError
-from . import fetching, weights
+from . import fetching
 from .weights import Source
 
 GROUP = 16  # columns that share a step, the smallest block of the types below
 
 
-@dataclass(frozen=True)
-class _Codes:
-    """Where a block keeps its codes: all of them (`first` to `last` byte), and the bytes with their lowest
-    bits (`low` to `low_end`), whose value `one` puts every code at one."""
-
-    first: int
-    last: int
-    low: int
-    low_end: int
-    one: int = 0x11
-
-
+# Bytes of a block that hold codes, those of them that hold the codes' lowest bits, and the value of these
+# that puts every code at one.
 _LAYOUTS = {
-    "Q4_0": _Codes(2, 18, 2, 18),
-    "Q4_1": _Codes(4, 20, 4, 20),
-    "Q5_0": _Codes(2, 22, 6, 22),
-    "Q5_1": _Codes(4, 24, 8, 24),
-    "Q8_0": _Codes(2, 34, 2, 34, one=0x01),
-    "Q4_K": _Codes(16, 144, 16, 144),
-    "Q5_K": _Codes(16, 176, 48, 176),
-    "Q6_K": _Codes(0, 192, 0, 128),
+    "Q4_0": (slice(2, 18), slice(2, 18), 0x11),
+    "Q4_1": (slice(4, 20), slice(4, 20), 0x11),
+    "Q5_0": (slice(2, 22), slice(6, 22), 0x11),
+    "Q5_1": (slice(4, 24), slice(8, 24), 0x11),
+    "Q8_0": (slice(2, 34), slice(2, 34), 0x01),
+    "Q4_K": (slice(16, 144), slice(16, 144), 0x11),
+    "Q5_K": (slice(16, 176), slice(48, 176), 0x11),
+    "Q6_K": (slice(0, 192), slice(0, 128), 0x11),
 }
 _EXACT = ("F32", "F16", "BF16")
 
@@ -58,12 +48,9 @@ def steps(source: Source) -> dict:
             f"{source.name} has weights that are not known to be quantised ({source.kind}); only those of a "
             "GGUF file can be re-rounded."
         )
-    digest = source.sha256 or weights.identify(source)["weights"]
-    folder = fetching.converted(
-        source, digest, lambda scratch, out: _write(source, scratch, out), what="steps"
-    )
     from safetensors.numpy import load_file
 
+    folder = fetching.converted(source, functools.partial(_write, source), what="steps")
     return load_file(folder / "steps.safetensors")
 
 
@@ -111,10 +98,10 @@ def _set_codes(path: Path, one: bool) -> None:
             continue
         if kind not in _LAYOUTS:
             raise ModelError(f"tensor {tensor.name} is quantised as {kind}; known: {', '.join(_LAYOUTS)}.")
-        layout = _LAYOUTS[kind]
+        codes, lowest, all_one = _LAYOUTS[kind]
         _, size = gguf.GGML_QUANT_SIZES[tensor.tensor_type]
         blocks = tensor.data.reshape(-1, size)
-        blocks[:, layout.first : layout.last] = 0
+        blocks[:, codes] = 0
         if one:
-            blocks[:, layout.low : layout.low_end] = layout.one
+            blocks[:, lowest] = all_one
     reader.data.flush()

@@ -36,7 +36,7 @@ def verify(network: "nn.Module", parts: Anatomy) -> None:
 
 @dataclass
 class _Call:
-    """One call of a block's child: addresses of the tensors taken, and the hidden state given."""
+    """One call of a block's child: addresses of the tensors taken, the hidden state given and its copy."""
 
     taken: set[int]
     given: "Tensor | None"
@@ -49,8 +49,7 @@ class _BranchRecorder:
     """Follows the tensors through the children of one block during a forward pass."""
 
     def __init__(self, block: "nn.Module", shape: "torch.Size"):
-        self._numel = shape.numel()
-        self._size = shape[-1]
+        self._numel, self._size = shape.numel(), shape[-1]
         self._inner: list = []
         self.calls: list[_Call] = []
         self._alive: list = []
@@ -99,16 +98,10 @@ class _BranchRecorder:
         # Kept alive so that no later tensor gets the same address; cloned because some blocks
         # add in place.
         self._alive += [*tensors, given]
-        hidden = self._is_hidden(given)
+        taken = {t.data_ptr() for t in tensors}
         states = {t.data_ptr() for t in tensors if self._is_hidden(t)}
-        call = _Call(
-            taken={t.data_ptr() for t in tensors},
-            given=given if hidden else None,
-            value=given.clone() if hidden else None,
-            inner=self._inner,
-            adds_residual=len(states) > 1,
-        )
-        self.calls.append(call)
+        pair = (given, given.clone()) if self._is_hidden(given) else (None, None)
+        self.calls.append(_Call(taken, *pair, inner=self._inner, adds_residual=len(states) > 1))
         self._inner = []
 
     def _grandchild(self, _module, _args, output) -> None:
@@ -123,8 +116,8 @@ class _BranchRecorder:
 def _verify_branches(network, parts: Anatomy, prompt: list[int]) -> None:
     import torch
 
-    size = hidden_size(network)
-    recorders = [_BranchRecorder(b, torch.Size((1, len(prompt), size))) for b in parts.blocks]
+    shape = torch.Size((1, len(prompt), hidden_size(network)))
+    recorders = [_BranchRecorder(block, shape) for block in parts.blocks]
     try:
         last = run_trunk(parts.trunk, token_ids(network, [prompt]))
     finally:

@@ -12,7 +12,7 @@ import os
 import re
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
@@ -21,10 +21,6 @@ from tqdm import TqdmWarning
 from ... import files
 from ...errors import ModelError, WeightsUnavailableError
 
-FORMS = (
-    'a name of params/models.yaml ({names}), a Hugging Face id "owner/name" or "owner/name@revision", '
-    "a folder with config.json and safetensors, or a .gguf file"
-)
 _HUB_ID = re.compile(r"([\w.-]+/[\w.-]+)(?:@([\w./-]+))?")
 CONVERSION = 1  # part of the identity; raise when an edit in `fetching` changes what a conversion yields
 _MIB = 1 << 20
@@ -70,8 +66,9 @@ def find(name_or_path: str | os.PathLike) -> Source:
     if match and not text.startswith((".", "~")):
         return Source("hub", text, match[1], match[2] or "main")
     raise ModelError(
-        f"no model {text!r}: neither registered nor found on disk. "
-        f"Accepted: {FORMS.format(names=', '.join(registry))}."
+        f"no model {text!r}: neither registered nor found on disk. Accepted: a name of params/models.yaml "
+        f'({", ".join(registry)}), a Hugging Face id "owner/name" or "owner/name@revision", a folder with '
+        "config.json and safetensors, or a .gguf file."
     )
 
 
@@ -149,13 +146,12 @@ def _registered(name: str, entry: dict) -> Source:
                 f"params/models.yaml: {name} points to {path}, which does not exist. "
                 "Put the model there or correct the path."
             )
-        local = _local(path)
-        return Source(local.kind, name, local.location, dtype=dtype)
+        return replace(_local(path), name=name, dtype=dtype)
     if kinds == ["hub"]:
         return Source("hub", name, entry["hub"], entry.get("revision", "main"), dtype=dtype)
-    version, file = str(entry["version"]), entry.get("file", "")
-    extra = entry.get("extra", "")
-    return Source("package", name, entry["package"], version, entry["sha256"], extra, dtype, file)
+    more = {key: entry.get(key, "") for key in ("file", "extra")}
+    identity = {"revision": str(entry["version"]), "sha256": entry["sha256"]}
+    return Source("package", name, entry["package"], **identity, **more, dtype=dtype)
 
 
 def _local(path: Path) -> Source:
@@ -165,14 +161,11 @@ def _local(path: Path) -> Source:
                 f"{path} is a file but not a .gguf file. Pass the folder that holds config.json."
             )
         return Source("gguf", path.stem, str(path))
-    expected = [
-        f"no {wanted}"
-        for wanted, pattern in (("config.json", "config.json"), ("*.safetensors", "*.safetensors"))
-        if not any(path.glob(pattern))
-    ]
-    if expected:
+    if absent := [
+        f"no {wanted}" for wanted in ("config.json", "*.safetensors") if not any(path.glob(wanted))
+    ]:
         raise ModelError(
-            f"{path} is not a model folder: {' and '.join(expected)}. Expected what `save_pretrained` "
+            f"{path} is not a model folder: {' and '.join(absent)}. Expected what `save_pretrained` "
             "writes (weights as safetensors; pickled .bin files are not read)."
         )
     return Source("folder", path.name, str(path))

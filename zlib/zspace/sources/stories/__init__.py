@@ -52,8 +52,8 @@ class Scenario:
 
 def languages() -> tuple[str, ...]:
     """Codes of the languages in which the stories are written, English first."""
-    found = sorted(path.stem for path in FOLDER.glob("*.yaml") if path.stem != "scenarios")
-    return tuple(sorted(found, key=lambda code: code != "en"))
+    found = (path.stem for path in FOLDER.glob("*.yaml") if path.stem != "scenarios")
+    return tuple(sorted(found, key=lambda code: (code != "en", code)))
 
 
 @functools.cache
@@ -61,9 +61,7 @@ def scenarios() -> tuple[Scenario, ...]:
     """All scenarios in their committed order, category by category."""
     content = yaml.safe_load((FOLDER / "scenarios.yaml").read_text("utf-8"))
     return tuple(
-        Scenario(
-            name, entry["category"], tuple(entry["start"]), tuple(tuple(step) for step in entry["steps"])
-        )
+        Scenario(name, entry["category"], tuple(entry["start"]), tuple(map(tuple, entry["steps"])))
         for name, entry in content.items()
     )
 
@@ -93,11 +91,12 @@ def number_words(number: int, language: str, form: str = "") -> str:
     """
     if own := telling(language).get("numbers", {}).get(number):
         return own
-    if language not in unicode_rbnf.RbnfEngine.get_supported_languages():
+    speller = _speller(language)
+    if speller is None:
         return unicodedata.normalize("NFC", num2words.num2words(number, lang=language).strip())
     rules = [f"spellout-cardinal-{form}"] if form else None
     purpose = unicode_rbnf.FormatPurpose.CARDINAL
-    found = _speller(language).format_number(number, None if rules else purpose, ruleset_names=rules)
+    found = speller.format_number(number, None if rules else purpose, ruleset_names=rules)
     return found.text.translate(INVISIBLE)
 
 
@@ -115,9 +114,15 @@ class Told:
         return number_words(self.number, self.language, form)
 
 
-@functools.cache
-def _speller(language: str) -> unicode_rbnf.RbnfEngine:
-    return unicode_rbnf.RbnfEngine.for_language(language)  # parses the locale's rules, so once each
+def told(numbers: Sequence[int], language: str, version: str) -> dict[str, Told]:
+    """The numbers of a story by what the templates call them."""
+    return {letter: Told(n, language, version) for letter, n in zip("abcdef", numbers, strict=True)}
+
+
+@functools.cache  # looks for the locale's rules on the disk and parses them
+def _speller(language: str) -> unicode_rbnf.RbnfEngine | None:
+    engine = unicode_rbnf.RbnfEngine
+    return engine.for_language(language) if language in engine.get_supported_languages() else None
 
 
 def generate(
@@ -155,15 +160,14 @@ def generate(
             for j, numbers in enumerate(draws):
                 items.append(_item(scenario, level, j, numbers))
                 for code in codes:
-                    words = {k: Told(n, code, version) for k, n in zip("abcdef", numbers, strict=True)}
+                    words = told(numbers, code, version) | names[code][j]
                     filler = _filler(code, level, padding, version)
-                    texts[code].append(
-                        tell(tellings[code], scenario.name, level, {**words, **names[code][j]}, filler)
-                    )
+                    texts[code].append(tell(tellings[code], scenario.name, level, words, filler))
     return {code: tuple(rows) for code, rows in texts.items()}, pd.DataFrame(items)
 
 
-def draw_numbers(scenario: Scenario, n_draws: int, *, seed: int) -> list[tuple[int, ...]]:
+@functools.lru_cache(4096)  # the same numbers are told in every language, version and padding
+def draw_numbers(scenario: Scenario, n_draws: int, *, seed: int) -> tuple[tuple[int, ...], ...]:
     """First `n_draws` tuples of numbers of a scenario, with pairwise different (start, step 1)."""
     rng = stream(seed, scenario.name)
     draws: dict[tuple[int, int], tuple[int, ...]] = {}
@@ -179,7 +183,7 @@ def draw_numbers(scenario: Scenario, n_draws: int, *, seed: int) -> list[tuple[i
                 f"n_draws={n_draws}, but the scenario {scenario.name!r} has about {len(draws)} different "
                 "stories. Ask for fewer draws or for more scenarios."
             )
-    return list(draws.values())
+    return tuple(draws.values())
 
 
 def apply(operation: str, quantity: int, number: int) -> int:
@@ -200,13 +204,9 @@ def _draw_once(scenario: Scenario, rng: np.random.Generator) -> tuple[int, ...] 
     quantity = starts[int(rng.integers(len(starts)))]
     numbers = [quantity]
     for operation, low, high in scenario.steps:
-        allowed = [
-            number
-            for number in _numbers(low, high)
-            if number not in numbers
-            and (operation != "share" or quantity % number == 0)
-            and apply(operation, quantity, number) >= SMALLEST
-        ]
+        free = [n for n in _numbers(low, high) if n not in numbers]
+        whole = [n for n in free if operation != "share" or quantity % n == 0]
+        allowed = [n for n in whole if apply(operation, quantity, n) >= SMALLEST]
         if not allowed:
             return None
         numbers.append(allowed[int(rng.integers(len(allowed)))])

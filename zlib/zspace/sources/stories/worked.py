@@ -9,12 +9,12 @@ what a model computes can be checked by one rule everywhere. Two tasks with the 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ...errors import ParameterError
-from . import MAX_DIFFICULTY, Told, apply, draw_names, draw_numbers, scenarios, tell, telling
+from . import MAX_DIFFICULTY, apply, draw_names, draw_numbers, scenarios, tell, telling, told
 
 TASKS = ("reasoning", "copying")
 SIGNS = {"add": "+", "subtract": "-", "multiply": "*", "share": "/"}
@@ -55,8 +55,7 @@ class Prompt:
 
     def copying(self, solution: str) -> str:
         """The text that asks for a copy of any solution of this story, with the same examples."""
-        shown = Worked(**{**vars(self.own), "solution": solution})
-        return _join(self.shots, shown, "copying")
+        return _join(self.shots, replace(self.own, solution=solution), "copying")
 
 
 def solutions(
@@ -78,9 +77,9 @@ def solutions(
     for scenario in scenarios()[:n_scenarios]:
         names = draw_names(scenario, language, content, n_draws, seed)
         for j, numbers in enumerate(draw_numbers(scenario, n_draws, seed=seed)):
-            told = {k: Told(n, language, "digits") for k, n in zip("abcdef", numbers, strict=True)}
-            lines, answer = _solve(content, scenario, difficulty, numbers, {**told, **names[j]})
-            question = tell(content, scenario.name, difficulty, {**told, **names[j]})
+            words = told(numbers, language, "digits") | names[j]
+            lines, answer = _solve(content, scenario, difficulty, numbers, words)
+            question = tell(content, scenario.name, difficulty, words)
             item = f"{scenario.name}-{difficulty}-{j:03d}"
             found.append(Worked(item, scenario.name, language, question, "\n".join(lines), answer))
     return found
@@ -123,8 +122,7 @@ def plain_text(language: str, *, rng: np.random.Generator) -> tuple[str, str]:
         scenario = scenarios()[i]
         seed = int(rng.integers(2**31))
         numbers = draw_numbers(scenario, 1, seed=seed)[0]
-        words = {k: Told(n, language, "spelled-out") for k, n in zip("abcdef", numbers, strict=True)}
-        words |= draw_names(scenario, language, content, 1, seed)[0]
+        words = told(numbers, language, "spelled-out") | draw_names(scenario, language, content, 1, seed)[0]
         story = content["stories"][scenario.name]
         stories.append(content["joiner"].join([story["opening"], *story["then"]]).format(**words))
     return stories[0] + "\n", "\n".join(stories[1:])

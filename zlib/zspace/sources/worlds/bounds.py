@@ -67,11 +67,8 @@ def bayes_language_accuracy(world: World, *, rng: np.random.Generator, n: int = 
     0.4
     """
     draw, shape = rng.spawn(2)
-    found = world.sample_mixture(n, rng=draw)
-    posteriors = [
-        language_posterior(world, part, rng=shape) for part in np.array_split(found.inputs, -(-n // 500))
-    ]
-    return float(np.concatenate(posteriors).max(1).mean())
+    parts = np.array_split(world.sample_mixture(n, rng=draw).inputs, -(-n // 500))
+    return float(np.concatenate([language_posterior(world, p, rng=shape) for p in parts]).max(1).mean())
 
 
 def bayes_predictions(
@@ -208,12 +205,8 @@ def _laplace_mean(world: World, transform, shifted, latents, rng) -> np.ndarray:
             "Laplace problems behind such maps need an rng: their density is a Monte Carlo mean."
         )
     spread = world.noise * np.linalg.inv(transform)
-    found = np.stack(
-        [
-            -np.sqrt(2) * np.abs(latents + rng.standard_normal(latents.shape) @ spread.T).sum(1)
-            for _ in range(_N_SHAPE_DRAWS)
-        ]
-    )
+    draws = (latents + rng.standard_normal(latents.shape) @ spread.T for _ in range(_N_SHAPE_DRAWS))
+    found = np.stack([-np.sqrt(2) * np.abs(z).sum(1) for z in draws])
     return logsumexp(found, axis=0) - np.log(_N_SHAPE_DRAWS)
 
 

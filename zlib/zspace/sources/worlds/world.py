@@ -164,9 +164,8 @@ class World:
         """Transforms, centroids and target maps, drawn from the seed."""
         turns, offsets, maps = np.random.SeedSequence(self.seed).spawn(3)
         transforms = [self._transform(np.random.default_rng(s)) for s in turns.spawn(self.n_languages)]
-        directions = [
-            np.random.default_rng(s).standard_normal(self.dim) for s in offsets.spawn(self.n_languages)
-        ]
+        streams = [np.random.default_rng(s) for s in offsets.spawn(self.n_languages)]
+        directions = [stream.standard_normal(self.dim) for stream in streams]
         norm = self.centroid * np.sqrt(self.dim)
         centroids = np.stack([norm * v / np.linalg.norm(v) for v in directions])
         first, second = self._target(maps)

@@ -1,9 +1,8 @@
+# ruff: noqa: F401 (names to be imported from here)
 """What a model writes, and its states while it does.
 
 `traces` samples and reads again, `sampling` is hooked into `generate`, `transcripts` says what a text says,
 `recordings` keeps traces with those of all controls in one file, `solving` makes them from worked stories.
 """
 
-from .traces import CODE_VERSION, Trace, replay, traces
-
-__all__ = ["CODE_VERSION", "Trace", "replay", "traces"]
+from .traces import replay, traces

@@ -7,7 +7,7 @@ the table of series says where each begins; energies are whole multiples of 1/25
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,6 +19,8 @@ from ...errors import ParameterError, StoreError
 
 MIN_STEPS = 64
 _UNIT = 256  # per natural logarithm
+_TABLES = ("series", "outcomes")
+_ENERGIES = ("update_energy", "step_energy")
 _PER_STEP = ("log_probability", "entropy", "tokens", "classes")
 
 
@@ -66,17 +68,12 @@ def join(parts: Sequence[Recordings]) -> Recordings:
     series = pd.concat([part.series for part in parts], ignore_index=True)
     series["start"] = series["n_steps"].cumsum() - series["n_steps"]
 
-    def end_to_end(name: str) -> np.ndarray:
-        return np.concatenate([getattr(part, name) for part in parts], axis=-1)
-
-    arrays = ("update_energy", "step_energy", *_PER_STEP)
-    outcomes = pd.concat([part.outcomes for part in parts], ignore_index=True)
-    return Recordings(
-        series,
-        outcomes,
-        parts[0].layers,
-        *(end_to_end(name) for name in arrays),
-        about=parts[0].about,
+    names = (*_ENERGIES, *_PER_STEP)
+    return replace(
+        parts[0],
+        series=series,
+        outcomes=pd.concat([part.outcomes for part in parts], ignore_index=True),
+        **{name: np.concatenate([getattr(part, name) for part in parts], axis=-1) for name in names},
         pieces={token: piece for part in parts for token, piece in part.pieces.items()},
     )
 
@@ -99,7 +96,7 @@ def select(
         order = pd.DataFrame({"condition": pd.factorize(series["condition"])[0], "place": place})
         series = series.loc[order.sort_values(["condition", "place"], kind="stable").index]
     rows = [row for row in series.index if wanted[row]]
-    steps = np.concatenate([np.arange(recordings.steps(r).start, recordings.steps(r).stop) for r in rows])
+    steps = np.concatenate([np.arange(len(recordings.tokens))[recordings.steps(row)] for row in rows])
     layers = recordings.layers if layers is None else np.asarray(layers)
     at = [list(recordings.layers).index(layer) for layer in layers]
     chosen = recordings.series.loc[rows].reset_index(drop=True)
@@ -114,14 +111,14 @@ def select(
         outcomes=outcomes,
         layers=layers,
         pieces={token: piece for token, piece in recordings.pieces.items() if token in left},
-        **{name: getattr(recordings, name)[at][:, steps] for name in ("update_energy", "step_energy")},
+        **{name: getattr(recordings, name)[at][:, steps] for name in _ENERGIES},
         **{name: getattr(recordings, name)[steps] for name in _PER_STEP},
     )
 
 
 def save(recordings: Recordings, path: Path | str) -> None:
     """Write recordings beside `path` and rename them there; raises StoreError like `files.atomic_write`."""
-    tables = {"series": recordings.series, "outcomes": recordings.outcomes}
+    tables = {name: getattr(recordings, name) for name in _TABLES}
     header = {
         "unit": _UNIT,
         "about": recordings.about,
@@ -130,8 +127,7 @@ def save(recordings: Recordings, path: Path | str) -> None:
     }
     arrays = {
         "layers": recordings.layers.astype(np.int16),
-        "update_energy": _coded(recordings.update_energy),
-        "step_energy": _coded(recordings.step_energy),
+        **{name: _coded(getattr(recordings, name)) for name in _ENERGIES},
         "log_probability": recordings.log_probability.astype(np.float16),
         "entropy": recordings.entropy.astype(np.float16),
         "tokens": recordings.tokens.astype(np.int32),
@@ -147,13 +143,10 @@ def load(path: Path | str) -> Recordings:
     """Recordings that `save` wrote; raises StoreError where the file is missing or is something else."""
     try:
         with np.load(path, allow_pickle=False) as content:
-            arrays: Mapping = {name: content[name] for name in content.files}
+            arrays = dict(content)
         header = json.loads(str(arrays["header"]))
-        tables = {
-            name: pd.DataFrame(header[name]["data"], columns=header[name]["columns"])
-            for name in ("series", "outcomes")
-        }
-        energies = {name: _decoded(arrays[name], header["unit"]) for name in ("update_energy", "step_energy")}
+        tables = {n: pd.DataFrame(header[n]["data"], columns=header[n]["columns"]) for n in _TABLES}
+        energies = {name: _decoded(arrays[name], header["unit"]) for name in _ENERGIES}
         others = {name: arrays[name].astype(np.float64) for name in ("log_probability", "entropy")}
         return Recordings(
             **tables,

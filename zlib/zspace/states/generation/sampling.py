@@ -33,10 +33,8 @@ class Recorder:
         def empty(*shape):
             return torch.empty(n_calls, *shape, device=model.device)
 
-        self.update_energy, self.step_energy = (
-            empty(model.n_layers, n_rows),
-            empty(model.n_layers + 1, n_rows),
-        )
+        self.update_energy = empty(model.n_layers, n_rows)
+        self.step_energy = empty(model.n_layers + 1, n_rows)
         self.log_probability, self.entropy = empty(n_rows), empty(n_rows)
         self.vectors = empty(len(self._kept_layers), n_rows, model.hidden_size)
 
@@ -120,11 +118,9 @@ def sample(logits: "Tensor", uniform: "Tensor", temperature: float) -> "tuple[Te
     import torch
 
     log_p = logits.float().log_softmax(-1)
-    weights = (
-        log_p.exp() if temperature == 1 else ((log_p - log_p.amax(-1, keepdim=True)) / temperature).exp()
-    )
+    scaled = log_p if temperature == 1 else (log_p - log_p.amax(-1, keepdim=True)) / temperature
     # float32 would lose the small steps of 10^5 tokens
-    cumulative = weights.cumsum(-1, dtype=torch.float64)
+    cumulative = scaled.exp().cumsum(-1, dtype=torch.float64)
     target = uniform[:, None] * cumulative[:, -1:]
     # a vocabulary's last entries may be impossible, and u may round up to the total
     chosen = torch.searchsorted(cumulative, target, right=True).clamp(max=logits.shape[1] - 1)

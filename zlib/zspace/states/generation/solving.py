@@ -109,17 +109,9 @@ def ensure(
     CorpusError, ModelError, WeightsUnavailableError, ParameterError : unknown or unusable input.
     StoreError : recordings cannot be written.
     """
-    settings = {
-        "n_draws": n_draws,
-        "difficulty": difficulty,
-        "n_shots": n_shots,
-        "twin_seeds": [int(k) for k in twin_seeds],
-        "n_samples": n_samples,
-        "n_kept": n_kept,
-        "n_steps": n_steps,
-        "temperature": temperature,
-        "seed": seed,
-    }
+    stories = {"n_draws": n_draws, "difficulty": difficulty, "n_shots": n_shots, "seed": seed}
+    options = {"n_samples": n_samples, "n_kept": n_kept, "n_steps": n_steps, "temperature": temperature}
+    settings = stories | options | {"twin_seeds": [int(k) for k in twin_seeds]}
     key = files.fingerprint([models.identity(model_name), settings, CODE_VERSION])
     folder = files.runs_root() / "traces" / key
 
@@ -133,16 +125,9 @@ def ensure(
             path = folder / f"{language}.npz"
             if not path.exists():
                 rng = stream(seed, "traces", language)
-                options = {k: settings[k] for k in ("n_samples", "n_kept", "n_steps", "temperature")}
-                found = record(
-                    model(),
-                    _prompts(language, settings, rng),
-                    rng=rng,
-                    twin_seeds=twin_seeds,
-                    batch_size=batch_size,
-                    progress=progress,
-                    **options,
-                )
+                asked = _prompts(language, settings, rng)
+                how = {"rng": rng, "twin_seeds": twin_seeds, "batch_size": batch_size, "progress": progress}
+                found = record(model(), asked, **how, **options)
                 recordings.save(replace(found, about={"model": model().identity(), **settings}), path)
             parts.append(recordings.load(path))
     return recordings.join(parts)
@@ -181,16 +166,11 @@ def reread(model_name: str, recorded: Recordings, n: int) -> pd.DataFrame:
         text = next(p.text for p in asked if p.item == one["item"])
         (trace,) = replay(model, [text], [recorded.tokens[steps]])
         energy = trace.update_energy[recorded.layers]
+        off_energy = np.abs(energy / recorded.update_energy[:, steps] - 1).max()
+        off_log_p = np.abs(trace.log_probability - recorded.log_probability[steps]).max()
+        place = {"language": language, "item": one["item"], "steps": trace.n_steps}
         rows.append(
-            {
-                "language": language,
-                "item": one["item"],
-                "steps": trace.n_steps,
-                "largest difference of energy": np.abs(energy / recorded.update_energy[:, steps] - 1).max(),
-                "largest difference of log p": np.abs(
-                    trace.log_probability - recorded.log_probability[steps]
-                ).max(),
-            }
+            {**place, "largest difference of energy": off_energy, "largest difference of log p": off_log_p}
         )
     return pd.DataFrame(rows)
 
@@ -226,19 +206,10 @@ def _labels(prompt: Prompt, trace: Trace, sample: int) -> dict:
 
 def _choose(labelled: Sequence[_Kept], n_kept: int) -> list[int]:
     """Positions of the solutions to keep, at most `n_kept` per language."""
-    usable = [
-        (not one.labels["correct"], i)
-        for i, one in enumerate(labelled)
-        if not one.labels["looping"] and one.trace.n_steps >= MIN_STEPS
-    ]
-    counts: dict[str, int] = {}
-    chosen = []
-    for _, i in sorted(usable):
-        language = labelled[i].labels["language"]
-        counts[language] = counts.get(language, 0) + 1
-        if counts[language] <= n_kept:
-            chosen.append(i)
-    return sorted(chosen)
+    table = pd.DataFrame([one.labels for one in labelled])
+    usable = table[~table["looping"] & (table["n_steps"] >= MIN_STEPS)]
+    best_first = usable.sort_values("correct", ascending=False, kind="stable")
+    return sorted(best_first.groupby("language").head(n_kept).index)
 
 
 def _controls(model, prompts, reasoning: Sequence[_Kept], twin_seeds, rng, progress: bool) -> list[_Kept]:
@@ -252,9 +223,8 @@ def _controls(model, prompts, reasoning: Sequence[_Kept], twin_seeds, rng, progr
         read = replay(twin, [p.text for p in prompts], tokens, progress=progress)
         found += _relabelled(f"random-{seed}", reasoning, read)
         del twin
-    texts = [
-        plain_text(p.language, rng=stream) for p, stream in zip(prompts, rng.spawn(len(prompts)), strict=True)
-    ]
+    streams = rng.spawn(len(prompts))
+    texts = [plain_text(p.language, rng=stream) for p, stream in zip(prompts, streams, strict=True)]
     # no more than is needed: at most a dozen characters per token
     prose = [text[: 12 * len(t)] for (_, text), t in zip(texts, tokens, strict=True)]
     words = [ids[content] for ids, content in models.tokenize(model, prose)]
@@ -270,9 +240,7 @@ def _relabelled(condition: str, reasoning: Sequence[_Kept], traces: Sequence[Tra
     ]
 
 
-def _gathered(
-    model, kept: Sequence[_Kept], outcomes: pd.DataFrame, layers: Sequence[int], about: dict
-) -> Recordings:
+def _gathered(model, kept: Sequence[_Kept], outcomes: pd.DataFrame, layers, about: dict) -> Recordings:
     series = pd.DataFrame([one.labels for one in kept])
     series["start"] = series["n_steps"].cumsum() - series["n_steps"]
     layers, traces = np.asarray(layers), [one.trace for one in kept]

@@ -81,8 +81,7 @@ def traces(
     temperature : of the softmax sampled from, positive; log-probabilities are of the model itself.
     stop : strings that end a trace where they begin.
     vectors : layers, 0 to L, whose states are kept whole.
-    batch_size : prompts that are continued together; by default one that suits the device.
-    progress : show a text progress bar, counted in prompts.
+    batch_size : prompts continued together; by default one that suits the device.
 
     Raises
     ------
@@ -94,16 +93,15 @@ def traces(
     streams = rng.spawn(len(tokens))
     size = batch_size or BATCH_SIZE.get(model.device.type, BATCH_SIZE["cuda"])
     order = np.argsort([-len(ids) for ids in tokens], kind="stable")
-    found: list = [None] * len(tokens)
+    found: dict[int, Trace] = {}
     with progress_bar(len(tokens), "trace", shown=progress, desc=f"{model.name} writes") as bar:
         for start in range(0, len(order), size):
             rows = order[start : start + size]
             uniforms = np.stack([streams[row].random(n_steps + 1) for row in rows])
             batch = _continue([tokens[row] for row in rows], model, uniforms, temperature, stop, vectors)
-            for row, trace in zip(rows, batch, strict=True):
-                found[row] = trace
+            found |= zip(rows, batch, strict=True)
             bar.update(len(rows))
-    return found
+    return [found[row] for row in range(len(tokens))]
 
 
 def replay(
@@ -239,16 +237,12 @@ def _read(model, prompt, continuation, layers: Sequence[int]) -> Trace:
         logits = model.network(input_ids=ids, use_cache=False, logits_to_keep=n + 1).logits[0, :-1].float()
         kept = hooks.take()
         log_p = logits.log_softmax(-1)
-        log_probability = log_p.gather(1, ids[0, -n:, None])[:, 0]
-        entropy = sampling.entropy(log_p)
         parts = {
             "update_energy": torch.stack([update for update, _, _ in kept[1:]], 1),
             "step_energy": torch.stack([step for _, step, _ in kept], 1),
-            "log_probability": log_probability,
-            "entropy": entropy,
-            "vectors": torch.stack([kept[layer][2] for layer in layers], 1)
-            if layers
-            else torch.empty(n, 0, model.hidden_size),
+            "log_probability": log_p.gather(1, ids[0, -n:, None])[:, 0],
+            "entropy": sampling.entropy(log_p),
+            "vectors": torch.stack([kept[layer][2] for layer in layers], 1) if layers else torch.empty(n, 0),
         }
         parts = {name: part.cpu().numpy() for name, part in parts.items()}
     return _finished(model, continuation, len(prompt), "replay", parts, layers)
@@ -263,6 +257,5 @@ def _check(model, n_steps, temperature, stop, vectors, batch_size) -> None:
         )
     if isinstance(stop, str) or not all(stop):
         raise ParameterError(f"stop={stop!r}; expected a list of strings that are not empty.")
-    outside = [layer for layer in vectors if not 0 <= layer <= model.n_layers]
-    if outside:
+    if outside := [layer for layer in vectors if not 0 <= layer <= model.n_layers]:
         raise ParameterError(f"vectors of layers {outside}; {model.name} has layers 0 to {model.n_layers}.")

@@ -36,17 +36,13 @@ class Examples:
         self.shares = [np.cumsum(w.share)[:-1] for w in worlds]
         # networks of one kind of target are solved together
         kinds = np.array([w.target for w in worlds])
-        self.rows = {
-            kind: torch.as_tensor(np.flatnonzero(kinds == kind), device=device) for kind in set(kinds)
-        }
-        self.maps = {
-            kind: [
-                self._tensor(np.stack([getattr(parts[i], n) for i in rows.tolist()]))
-                for n in ("first", "second")
+        self.rows = {k: torch.as_tensor(np.flatnonzero(kinds == k), device=device) for k in set(kinds)}
+        self.maps = {}
+        for kind in self.rows.keys() - {"linear"}:
+            own = [p for p, of in zip(parts, kinds, strict=True) if of == kind]
+            self.maps[kind] = [
+                self._tensor(np.stack([getattr(p, n) for p in own])) for n in ("first", "second")
             ]
-            for kind, rows in self.rows.items()
-            if kind != "linear"
-        }
 
     def chunk(self):
         """The next inputs and targets."""
@@ -75,9 +71,8 @@ class Examples:
         chosen = torch.arange(m * n, device=self.device) * k + language.flatten()
         shown = all_shown.index_select(0, chosen).reshape(m, n, d)
         network = torch.arange(m, device=self.device)[:, None] * k
-        offset = (
-            self.centroids.reshape(-1, d).index_select(0, (network + language).flatten()).reshape(m, n, d)
-        )
+        centroids = self.centroids.reshape(-1, d)
+        offset = centroids.index_select(0, (network + language).flatten()).reshape(m, n, d)
         code = torch.nn.functional.one_hot(language, k).to(shown.dtype) * self.flags
         shown += offset
         shown += self.noise * noise

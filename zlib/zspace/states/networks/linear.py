@@ -6,6 +6,7 @@ until the gradient is as small as asked: it follows the gradient flow, which kee
 S nets with the same shape train side by side; layer k is an array (S, width_k+1, width_k).
 """
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,8 +15,6 @@ import numpy as np
 
 from ...errors import ConvergenceError
 from ...theory import Moments, map_loss
-
-INITS = ("balanced", "standard", "identity")
 
 
 @dataclass(frozen=True)
@@ -101,10 +100,9 @@ def train_greedily(
     for stream in rng.spawn(n_layers):
         widths = (len(inputs.second), problem.cross.shape[1])
         found = train_linear(inputs, widths, rng=stream, step=0.9, gradient_norm=gradient_norm)
-        (layer,) = found.layers
-        layers.append(layer)
+        layers += found.layers
         steps += found.n_steps
-        weight = layer[0]
+        weight = found.product[0]
         inputs = Moments(weight @ inputs.second @ weight.T, weight @ inputs.cross, inputs.energy)
     return LinearNetworks(tuple(layers), found.loss, found.gradient_norm, steps)
 
@@ -113,8 +111,8 @@ def _initial(problem, widths, init, scale, n_nets, rng) -> list[np.ndarray]:
     ends = (problem.second.shape[0], problem.cross.shape[1])
     if len(widths) < 2 or (widths[0], widths[-1]) != ends or min(widths) < 1:
         raise ValueError(f"widths={widths}; expected from d_x={ends[0]} to d_y={ends[1]}, all positive.")
-    if init not in INITS:
-        raise ValueError(f"init={init!r}; expected one of {', '.join(INITS)}.")
+    if init not in ("balanced", "standard", "identity"):
+        raise ValueError(f"init={init!r}; expected one of balanced, standard, identity.")
     shapes = list(zip(widths[1:], widths[:-1], strict=True))
     if init == "standard":
         return [scale / np.sqrt(n) * rng.standard_normal((n_nets, m, n)) for m, n in shapes]
@@ -142,7 +140,4 @@ def _gradients(layers, problem: Moments) -> list[np.ndarray]:
 
 
 def _product(layers) -> np.ndarray:
-    product = layers[0]
-    for layer in layers[1:]:
-        product = layer @ product
-    return product
+    return functools.reduce(lambda product, layer: layer @ product, layers)

@@ -134,9 +134,8 @@ def _forward(batch: TrainedBatch, inputs, initial: bool) -> tuple[np.ndarray, np
             f"inputs have shape {inputs.shape}; expected ({len(batch)}, ..., n, {least} or {wanted}): one "
             "row of items for each network."
         )
-    inputs = np.concatenate(
-        [inputs, np.zeros((*inputs.shape[:-1], wanted - inputs.shape[-1]), np.float32)], -1
-    )
+    padding = np.zeros((*inputs.shape[:-1], wanted - inputs.shape[-1]), np.float32)
+    inputs = np.concatenate([inputs, padding], -1)
     flat = torch.from_numpy(inputs.reshape(len(batch), -1, wanted))
     with torch.inference_mode():
         tensors = {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in weights.items()}
@@ -198,9 +197,7 @@ class _Run:
         self.residual = np.array(flags, bool)[self.world_index]
         streams = [_streams(w.seed, s) for w in worlds for s in seeds]
         self.generators = [stream[1] for stream in streams]
-        drawn = [
-            _initial(world, recipe, stream[0]) for world, stream in zip(self.worlds, streams, strict=True)
-        ]
+        drawn = [_initial(w, recipe, stream[0]) for w, stream in zip(self.worlds, streams, strict=True)]
         self.initial = {name: np.stack([d[name] for d in drawn]) for name in drawn[0]}
         self.weights = {name: torch.tensor(a, device=device) for name, a in self.initial.items()}
         self.optimizer = torch.optim.Adam(self.weights.values(), lr=recipe.learning_rate, fused=True)
@@ -217,9 +214,8 @@ class _Run:
         for c in range(CHUNK):
             (group,) = self.optimizer.param_groups
             group["lr"] = self.recipe.learning_rate * (1 + np.cos(np.pi * self.step / self.recipe.steps)) / 2
-            errors, gradients = _gradients(
-                self.weights, inputs[:, c], targets[:, c], self.skip, self.recipe.depth
-            )
+            shown = (inputs[:, c], targets[:, c], self.skip, self.recipe.depth)
+            errors, gradients = _gradients(self.weights, *shown)
             for name, weight in self.weights.items():
                 weight.grad = gradients[name]
             self.optimizer.step()
@@ -245,13 +241,14 @@ class _Run:
 
     def write(self, path: Path) -> None:
         """Keep everything that training goes on from, in one safetensors file."""
+        import torch
         from safetensors.torch import save
 
         moments = self.optimizer.state_dict()["state"]
         tensors = {f"weight/{n}": w.contiguous() for n, w in self.weights.items()}
         for i, name in enumerate(self.weights):
             tensors |= {f"{m}/{name}": moments[i][m].contiguous() for m in ("exp_avg", "exp_avg_sq")}
-        tensors["loss"] = _tensor(self.loss)
+        tensors["loss"] = torch.from_numpy(self.loss)
         metadata = {
             "step": str(self.step),
             "description": files.fingerprint(self.description()),
@@ -290,16 +287,9 @@ class _Run:
             generator.bit_generator.state = state
 
     def result(self) -> TrainedBatch:
-        return TrainedBatch(
-            worlds=self.worlds,
-            world_index=self.world_index,
-            seeds=self.seeds,
-            residual=self.residual,
-            weights={name: w.cpu().numpy() for name, w in self.weights.items()},
-            initial=self.initial,
-            loss=self.loss,
-            recipe=self.recipe,
-        )
+        kept = ("worlds", "world_index", "seeds", "residual", "initial", "loss", "recipe")
+        weights = {name: w.cpu().numpy() for name, w in self.weights.items()}
+        return TrainedBatch(weights=weights, **{name: getattr(self, name) for name in kept})
 
 
 def _require(worlds, seeds, flags, recipe: Recipe) -> None:
@@ -334,9 +324,3 @@ def _initial(world: World, recipe: Recipe, rng: np.random.Generator) -> dict[str
         found[name] = rng.uniform(-limit, limit, (fan_in, fan_out)).astype(np.float32)
         found[f"{name}_bias"] = rng.uniform(-limit, limit, (1, fan_out)).astype(np.float32)
     return found
-
-
-def _tensor(array: np.ndarray):
-    import torch
-
-    return torch.from_numpy(np.ascontiguousarray(array))
