@@ -27,10 +27,7 @@ def record(folder, language, words):
     ("log", "found"),
     [
         ("...\n3 passed in 2.00s\n", (3, 0)),
-        (
-            "FAILED a - 7 failed\n2 failed, 30 passed, 1 skipped, 4 deselected in 8.1s (0:00:08)\n",
-            (30, 2),
-        ),
+        ("FAILED a - 7 failed\n2 failed, 30 passed, 1 skipped, 4 deselected in 8.1s (0:00:08)\n", (30, 2)),
         ("1 failed, 5 passed, 2 errors in 3s\n", (5, 3)),
         ("1 passed, 1 error in 3s\nsomething after it\n", (1, 1)),
         ("Illegal instruction\n", (0, 0)),

@@ -5,6 +5,7 @@ That the outputs are still what the code computes is checked by nbval itself (`r
 
 import ast
 import base64
+import functools
 import json
 import re
 from pathlib import Path
@@ -54,6 +55,7 @@ notebooks = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 claim_notebooks = pytest.mark.parametrize("path", CLAIM_NOTEBOOKS, ids=lambda p: p.stem)
 
 
+@functools.cache
 def read(path):
     return nbformat.read(path, as_version=4)
 
