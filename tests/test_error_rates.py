@@ -14,23 +14,14 @@ RANDOM = ("random-0", "random-1", "random-2")
 # standard errors like those of a model on twenty confirmation scenarios
 FROM_ERRORS = [
     (problem_depth.STUDY, {"area_loss_excess": 0.15}, (*RANDOM, SHUFFLED, activity.PERMUTED_LEVELS)),
-    (
-        activity.STUDY,
-        dict.fromkeys((f"{slope}_excess" for slope in activity.SLOPES), 0.02),
-        (*RANDOM, activity.PERMUTED_LEVELS, activity.ACTIVITY_ALONE),
-    ),
-    (
-        bridging.STUDY,
-        {"held_out_r2": 0.05, "gap_excess": 0.01, "gap_growth": 0.015},
-        (SHUFFLED, bridging.ROTATION),
-    ),
-    (
-        layer_time.TIME_STUDY,
-        {"own_r2": 0.07, "common_share": 0.15, "own_gain": 0.045},
-        (layer_time.ONE_MAP, layer_time.OWN_MAPS),
-    ),
+    (activity.STUDY, dict.fromkeys((f"{slope}_excess" for slope in activity.SLOPES), 0.02),
+     (*RANDOM, activity.PERMUTED_LEVELS, activity.ACTIVITY_ALONE)),
+    (bridging.STUDY, {"held_out_r2": 0.05, "gap_excess": 0.01, "gap_growth": 0.015},
+     (SHUFFLED, bridging.ROTATION)),
+    (layer_time.TIME_STUDY, {"own_r2": 0.07, "common_share": 0.15, "own_gain": 0.045},
+     (layer_time.ONE_MAP, layer_time.OWN_MAPS)),
     (shared_dimension.STUDY, {"shared_excess": 0.1}, (*RANDOM, PERMUTED, SHUFFLED)),
-]
+]  # fmt: skip
 FROM_SIZE = {
     language_depth.DEPTH: lambda size: language_depth.worlds(language_depth.DEPTH, size),
     language_depth.MECHANISM: lambda size: language_depth.worlds(language_depth.MECHANISM, size),
@@ -91,10 +82,8 @@ def test_fewer_scenarios_or_languages_have_no_more_power(claim):
 def test_worlds_from_errors_have_the_spread_they_were_given(rng):
     """A rule's statistics vary as the run's replicates say, and no number of them is typed anywhere."""
     errors = {TRAINED: np.array([0.3]), "random-0": np.array([0.4]), "random-1": np.array([1e-9])}
-    worlds = error_rates.from_errors(
-        shared_dimension.STUDY, errors, ["shared_excess"], [Evidence("zh", n_scenarios=20)]
-    )
-    simulate = worlds.make(rng)
+    found = [Evidence("zh", n_scenarios=20)]
+    simulate = error_rates.from_errors(shared_dimension.STUDY, errors, ["shared_excess"], found).make(rng)
     drawn = [simulate("false", rng).statistics["shared_excess"].replicates.std() for _ in range(40)]
     # over the higher of two baselines: sometimes the exact one, sometimes the noisy one
     assert 0.29 < min(drawn) < 0.32

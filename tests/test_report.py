@@ -11,6 +11,7 @@ import sample_report
 from bs4 import BeautifulSoup
 from zspace import files
 from zspace.errors import ClaimError, ZspaceError
+from zspace.evidence import claims
 from zspace.pages import rendering, report
 
 RUN = "gemma-3-270m/prediction_1_retrieval_by_layer.ipynb"
@@ -372,7 +373,7 @@ def test_page_refuses_what_it_cannot_show_offline(tmp_path, cell, message):
 
 
 def test_formulas_of_the_rules_convert():
-    for claim, entry in files.params("claims").items():
+    for claim, entry in claims.entries().items():
         for text in (entry["title"], *entry["statement"].values()):
             assert "$" not in rendering.rich_text(text, claim)
 

@@ -18,15 +18,9 @@ from zspace.sources.models import blocks
 from zspace.states import capture
 
 SHAPE = {
-    "vocab_size": 151936,
-    "hidden_size": 4096,
-    "intermediate_size": 12288,
-    "num_hidden_layers": 36,
-    "num_attention_heads": 32,
-    "num_key_value_heads": 8,
-    "head_dim": 128,
-    "max_position_embeddings": 40960,
-}
+    "vocab_size": 151936, "hidden_size": 4096, "intermediate_size": 12288, "num_hidden_layers": 36,
+    "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 128, "max_position_embeddings": 40960,
+}  # fmt: skip
 # Shortest and longest text: stories as the built-in corpus has them, and paragraphs.
 LENGTHS = {"stories": (40, 80), "paragraphs": (384, 640)}
 TOKENS = 6 * capture.TOKEN_BUDGET["cuda"]

@@ -106,15 +106,15 @@ class OperatingCharacteristic:
 
 def rule(claim_id: str) -> dict:
     """The entry of `params/claims.yaml`; raises ClaimError where it is unknown or the file is malformed."""
-    known = _rules()
+    known = entries()
     if claim_id not in known:
         raise ClaimError(f"unknown claim {claim_id!r}; params/claims.yaml has {', '.join(sorted(known))}.")
     return known[claim_id]
 
 
 @functools.cache
-def _rules() -> dict:
-    # read once: an operating characteristic evaluates a rule many hundred times
+def entries() -> dict[str, dict]:
+    """All entries of `params/claims.yaml`, in its order, checked and read once."""
     found = params("claims")
     for claim_id, entry in found.items():
         validate(claim_id, entry)

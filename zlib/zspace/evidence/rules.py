@@ -264,9 +264,9 @@ def _fits_or_breaks(condition: Mapping, found: Statistic) -> tuple[bool, bool]:
 
 
 def _aside(verdict: str, condition: Mapping, interval: Interval, n: int | None) -> str:
-    """A refuting interval within the minimal effect is none; of an open one, the scenarios that would decide.
+    """What the limits say beyond the verdict: equivalent to none, or how many scenarios would decide.
 
-    The estimate staying, half its width shrinks as one over the square root of the number n of scenarios.
+    The estimate staying, half the width shrinks as one over the square root of the number n of scenarios.
     """
     limit = bound_of(condition)[1]
     if verdict == REFUTED:

@@ -208,7 +208,7 @@ def _record_unavailable(model: str, cells: Sequence[Cell], reason: str) -> None:
         place = [str(cell.parameters.get(k, "")) for k in ("corpus", "version", "padding")]
         corpus = corpora.label(*place) if place[0] else "any"
         evidence = rules.Evidence(unavailable=f"weights unavailable: {reason}")
-        for claim, entry in files.params("claims").items():
+        for claim, entry in claims.entries().items():
             # a claim without a measured statistic is about no model, and some others are not either
             about_none = "primary" not in entry or entry.get("model") == "any"
             if entry["notebook"] != cell.notebook or about_none:

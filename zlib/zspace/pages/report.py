@@ -84,7 +84,7 @@ def read_records(ledger: Path) -> list[dict]:
     records = claims.read_records(ledger)
     for record in records:
         _check(record)
-    place = {claim: number for number, claim in enumerate(files.params("claims"))}
+    place = {claim: number for number, claim in enumerate(claims.entries())}
     last = len(place)
     return sorted(records, key=lambda r: (place.get(r["claim"], last), r["claim"], r["model"], r["corpus"]))
 
