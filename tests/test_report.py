@@ -220,12 +220,8 @@ def test_page_of_prefers_the_run_of_the_same_model_and_corpus():
     [
         ("stories/as-is", {"corpus": "/some/where/stories"}),
         ("stories/as-is", {"corpus": "texts/stories.csv", "version": ""}),
-        ("stories/as-is", {"corpus": "stories", "version": "as-is"}),
         ("mgsm/masked", {"corpus": "juletxara/mgsm"}),
-        ("mgsm/masked", {"corpus": "juletxara/mgsm", "version": "masked", "padding": "none"}),
-        ("flores/as-is", {"corpus": "flores", "version": "as-is"}),
         ("number-stories/spelled-out", {"corpus": "number-stories", "version": "", "padding": "none"}),
-        ("number-stories/digits", {"corpus": "number-stories", "version": "digits"}),
         ("number-stories-padded-numbers/digits",
          {"corpus": "number-stories", "version": "digits", "padding": "numbers"}),
     ],
