@@ -52,18 +52,15 @@ class Tolerance:
 
 def tolerance(tags: Iterable[str]) -> Tolerance:
     """Tolerance of a cell, from its tags; raises ValueError on a `tol-…` tag that states no number."""
-    found = Tolerance()
+    found = {}
     for tag in tags:
         if not tag.startswith("tol-"):
             continue
         match = re.fullmatch(r"tol-(int-)?(\d+(?:\.\d+)?(?:e-?\d+)?)", tag)
         if match is None:
             raise ValueError(f"cell tag {tag!r} states no tolerance; expected e.g. tol-0.05 or tol-int-2")
-        if match[1]:
-            found = Tolerance(found.rtol, found.atol, float(match[2]))
-        else:
-            found = Tolerance(found.rtol, float(match[2]), found.integer)
-    return found
+        found["integer" if match[1] else "atol"] = float(match[2])
+    return Tolerance(**found)
 
 
 def differences(
@@ -121,8 +118,7 @@ def _compare(reference, fresh, allowed: Tolerance, where: str) -> Iterator[str]:
     """Differences between two JSON values; typed arrays of Plotly count as the lists they encode."""
     reference, fresh = _decoded(reference), _decoded(fresh)
     if isinstance(reference, Mapping) and isinstance(fresh, Mapping):
-        keys = (reference.keys() | fresh.keys()) - FIGURE_STYLE
-        for key in sorted(keys):
+        for key in sorted((reference.keys() | fresh.keys()) - FIGURE_STYLE):
             if key not in reference or key not in fresh:
                 yield f"{where}.{key}: only in the {'fresh' if key in fresh else 'committed'} output"
             else:

@@ -1,6 +1,7 @@
 """An invented ledger and invented executed notebooks, shaped like real ones, to build a report from."""
 
 import json
+from itertools import product
 from pathlib import Path
 
 import nbformat.v4 as nbf
@@ -54,9 +55,8 @@ REASONS = {
 def write_ledger(folder: Path) -> Path:
     """One record per claim × model."""
     folder.mkdir(parents=True, exist_ok=True)
-    for claim in CLAIMS:
-        for model in MODELS:
-            _write_record(folder / f"{claim}-{model}.json", claim, model, CORPUS, RESULTS)
+    for claim, model in product(CLAIMS, MODELS):
+        _write_record(folder / f"{claim}-{model}.json", claim, model, CORPUS, RESULTS)
     return folder
 
 
@@ -90,12 +90,10 @@ def _write_record(path: Path, claim: str, model: str, corpus: str, results: dict
 
 
 def _row(language, as_stated, as_corrected, estimate, low, high) -> dict:
-    controls = [
-        _control(f"random twin {i}", "negative", 0.02 * i, "refuted", passed=True) for i in range(3)
-    ] + [
-        _control("shuffled within strata of length × overlap", "negative", 0.01, "refuted", passed=True),
-        _control("planted signal", "positive", 0.5, "supported", passed=not as_corrected.startswith("not")),
-    ]
+    fails = as_corrected.startswith("not")
+    twins = [_control(f"random twin {i}", "negative", 0.02 * i, "refuted") for i in range(3)]
+    shuffled = _control("shuffled within strata of length × overlap", "negative", 0.01, "refuted")
+    planted = _control("planted signal", "positive", 0.5, "supported", passed=not fails)
     return {
         "language": language,
         "as_stated": as_stated,
@@ -104,27 +102,17 @@ def _row(language, as_stated, as_corrected, estimate, low, high) -> dict:
         "as_corrected_reason": REASONS[as_corrected.split(" (")[0]],
         "statistic": "peak_excess",
         "statistic_kind": None if estimate is None else "interval",
-        "estimate": estimate,
-        "low": low,
-        "high": high,
-        "minimal_effect": 0.10,
+        **{"estimate": estimate, "low": low, "high": high, "minimal_effect": 0.10},
         "p_holm": None if estimate is None else 0.0004 if estimate > 0.5 else 0.04,
-        "n_items": 60,
-        "n_scenarios": 15,
-        "controls": controls,
+        **{"n_items": 60, "n_scenarios": 15, "controls": [*twins, shuffled, planted]},
         "operating": {"null_supported": 0.015, "power": 0.98, "false_refuted": 0.97, "n_simulations": 200},
     }
 
 
-def _control(name, kind, estimate, verdict, *, passed) -> dict:
+def _control(name, kind, estimate, verdict, *, passed=True) -> dict:
     limits = {"estimate": estimate, "low": estimate - 0.06, "high": estimate + 0.06}
-    return {
-        "name": name,
-        "kind": kind,
-        "verdict": verdict,
-        "passed": passed,
-        "statistic_kind": "interval",
-    } | limits
+    found = {"name": name, "kind": kind, "verdict": verdict, "passed": passed}
+    return found | {"statistic_kind": "interval"} | limits
 
 
 def figure() -> go.Figure:
@@ -134,24 +122,16 @@ def figure() -> go.Figure:
     shown.add_scatter(x=layers, y=[0.12] * 19, fill="tozeroy", name="random twins", line={"color": "#bbb"})
     for name, top, colour in (("zh", 0.9, "#0072B2"), ("fr", 0.7, "#D55E00"), ("sw", 0.1, "#009E73")):
         shown.add_scatter(x=layers, y=[top * k / 18 for k in layers], name=name, line={"color": colour})
-    shown.update_layout(
-        title="Chinese aligns from layer 12; Swahili never does",
-        xaxis_title="layer",
-        yaxis_title="retrieval accuracy",
-        template="plotly_white",
-        height=420,
-        width=1600,
-    )
+    shown.update_layout(title="Chinese aligns from layer 12; Swahili never does", template="plotly_white")
+    shown.update_layout(xaxis_title="layer", yaxis_title="retrieval accuracy", height=420, width=1600)
     return shown
 
 
 def notebook(model: str, *extra_cells):
     """An executed notebook with every kind of output that ours have."""
-    figure_output = nbf.new_output(
-        "display_data",
-        {"application/vnd.plotly.v1+json": json.loads(figure().to_json()), "image/png": "iVBORw0KGgo="},
-    )
+    pictures = {"application/vnd.plotly.v1+json": json.loads(figure().to_json()), "image/png": "iVBORw0KGgo="}
     bar = "capture:  50%|#####     | 3/6 [00:01<00:01,  2.9it/s]"
+    progress = nbf.new_output("stream", name="stderr", text=f"{bar}\r{bar}\n")
     cells = [
         nbf.new_markdown_cell("# Prediction 1. Retrieval rises with depth $k$\n\nA *prediction*."),
         nbf.new_markdown_cell(
@@ -160,10 +140,8 @@ def notebook(model: str, *extra_cells):
             "| symbol | shape |\n|---|---|\n| $\\|h_k\\|$ | $(n, d)$ |\n\n```sh\necho $HOME\n```"
         ),
         _executed(f'model = "{model}"  # a name in models.yaml\nn_items = 60', tags=["parameters"]),
-        _executed(
-            "states = capture(model)", nbf.new_output("stream", name="stderr", text=bar + "\r" + bar + "\n")
-        ),
-        _executed("figure", figure_output),
+        _executed("states = capture(model)", progress),
+        _executed("figure", nbf.new_output("display_data", pictures)),
         _executed("table", nbf.new_output("execute_result", {"text/plain": "verdict: supported 0.61"})),
         _executed("rho", nbf.new_output("display_data", {"text/latex": r"$\displaystyle \sqrt{\rho}$"})),
     ]
@@ -172,9 +150,8 @@ def notebook(model: str, *extra_cells):
 
 def write_notebooks(folder: Path) -> Path:
     """One executed run per notebook × model, in a folder of the model's name."""
-    for _, name, _, _ in CLAIMS.values():
-        for model in MODELS:
-            write_notebook(folder / model / f"{name}.ipynb", notebook(model))
+    for (_, name, *_), model in product(CLAIMS.values(), MODELS):
+        write_notebook(folder / model / f"{name}.ipynb", notebook(model))
     return folder
 
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 from zspace import evidence
-from zspace.files import params
+from zspace.evidence import claims
 
 FOLDERS = [m.name for m in pkgutil.iter_modules(evidence.__path__, f"{evidence.__name__}.") if m.ispkg]
 ROW = re.compile(r"^(\w+) : (.*);(.*); `figures`$", re.MULTILINE)
@@ -20,7 +20,7 @@ def rows(folder):
 
 def test_folders_name_every_claim_once():
     named = [claim for folder in FOLDERS for claim in rows(folder)]
-    assert sorted(named) == sorted(params("claims"))
+    assert sorted(named) == sorted(claims.entries())
 
 
 @pytest.mark.parametrize("folder", FOLDERS)

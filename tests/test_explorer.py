@@ -23,11 +23,10 @@ def corpus():
 def pairs():
     """zh shares its stories with en, sw does not."""
     rng = np.random.default_rng(5)
-    made = {"zh": 1.0, "sw": 0.0}
     size = {**SIZE, "n_layers": 3, "dim": 16}
     return {
         code: replace(language_pairs.simulated_pair("scenarios", share, rng=rng, **size), language=code)
-        for code, share in made.items()
+        for code, share in (("zh", 1.0), ("sw", 0.0))
     }
 
 

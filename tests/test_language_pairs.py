@@ -1,5 +1,7 @@
 """Pairs hold what each subject is, and controls that keep what they must not explain away."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -11,11 +13,17 @@ from zspace.sources.models import Subject
 LANGUAGES = ("en", "fr", "es")
 
 
+SIZE = {"n_scenarios": 12, "n_draws": 5, "n_layers": 3, "dim": 8}
+
+
 @pytest.fixture
-def panel(rng):
-    return language_pairs.simulated_pair(
-        "scenarios", 0.0, rng=rng, n_scenarios=12, n_draws=5, n_layers=3, dim=8
-    )
+def pair(rng):
+    return language_pairs.simulated_pair("scenarios", 0.0, rng=rng, **SIZE)
+
+
+@pytest.fixture
+def corpus():
+    return corpora.load("number-stories", LANGUAGES, n_scenarios=12, n_draws=4)
 
 
 def captured(corpus, rng, *, layers=3, dim=8, n_re_rounded=0):
@@ -37,9 +45,8 @@ def opening(monkeypatch):
 
     def prepare(datasets) -> list:
         asked = []
-        monkeypatch.setattr(
-            language_pairs.subjects, "open_states", lambda *words, **_: asked.append(words) or datasets
-        )
+        instead = lambda *words, **_: asked.append(words) or datasets  # noqa: E731
+        monkeypatch.setattr(language_pairs.subjects, "open_states", instead)
         return asked
 
     return prepare
@@ -49,8 +56,7 @@ def names(subjects) -> set[str]:
     return {one.name for one in subjects}
 
 
-def test_open_pairs_pair_every_language_with_the_anchor(rng, opening):
-    corpus = corpora.load("number-stories", LANGUAGES, n_scenarios=12, n_draws=4)
+def test_open_pairs_pair_every_language_with_the_anchor(rng, opening, corpus):
     stored = captured(corpus, rng)
     opening(stored)
     found = language_pairs.open_pairs("a model", corpus, rng=rng)
@@ -72,8 +78,7 @@ def test_open_pairs_pair_every_language_with_the_anchor(rng, opening):
     assert (last.subjects["random-1"][1] == expected).all()
 
 
-def test_open_pairs_hold_re_roundings_beside_the_twins(rng, opening):
-    corpus = corpora.load("number-stories", LANGUAGES, n_scenarios=12, n_draws=4)
+def test_open_pairs_hold_re_roundings_beside_the_twins(rng, opening, corpus):
     stored = captured(corpus, rng, n_re_rounded=2)
     asked, wanted = opening(stored), language_pairs.variants(2)
     found = language_pairs.open_pairs("gemma-3-270m", corpus, rng=rng, variants=wanted)
@@ -87,13 +92,12 @@ def test_open_pairs_hold_re_roundings_beside_the_twins(rng, opening):
     assert (y == states.sel(language="es").to_numpy()).all()
     # the controls are made from the weights as they are: re-roundings change none of them
     alone = {one: data for one, data in stored.items() if one.kind != "re-rounded"}
-    seeds = [np.random.default_rng(3) for _ in range(2)]
     both = []
-    for seed, data in zip(seeds, (stored, alone), strict=True):
+    for data in (stored, alone):
         opening(data)
-        both.append(language_pairs.open_pairs("gemma-3-270m", corpus, rng=seed)["fr"])
+        both.append(language_pairs.open_pairs("gemma-3-270m", corpus, rng=np.random.default_rng(3))["fr"])
     for name in (language_pairs.SHUFFLED, language_pairs.PLANTED):
-        for one, other in zip(*(panel.subjects[name] for panel in both), strict=True):
+        for one, other in zip(*(made.subjects[name] for made in both), strict=True):
             assert (one == other).all()
 
 
@@ -103,28 +107,15 @@ def test_variants_add_re_roundings_to_the_controls_of_every_claim():
     assert language_pairs.variants(2) == (*language_pairs.VARIANTS, *again)
 
 
-def test_variants_of_a_panel_are_told_apart_by_their_names(panel):
-    noise = panel.subjects["random-0"]
-    made = language_pairs.replace(
-        panel, subjects={**panel.subjects, "re-rounded-0": noise, "re-rounded-12": noise}
-    )
-    assert made.re_rounded == ("re-rounded-0", "re-rounded-12")
-    assert made.twins == panel.twins == ("random-0", "random-1", "random-2")
-    assert panel.re_rounded == ()
-
-
-def test_scope_says_how_often_weights_were_re_rounded(panel):
+def test_scope_says_how_often_weights_were_re_rounded(pair):
     corpus = corpora.load("number-stories", ("en", "fr"), n_scenarios=3)
-    made = language_pairs.replace(
-        panel, subjects={**panel.subjects, "re-rounded-0": panel.subjects["trained"]}
-    )
+    made = replace(pair, subjects={**pair.subjects, "re-rounded-0": pair.subjects["trained"]})
     key = "quantised weights re-rounded"
-    assert language_pairs.scope(corpus, {"fr": panel})[key] == "not in this run"
+    assert language_pairs.scope(corpus, {"fr": pair})[key] == "not in this run"
     assert language_pairs.scope(corpus, {"fr": made})[key].startswith("1 ")
 
 
-def test_open_pairs_without_token_ids_make_nothing_with_them(rng, opening):
-    corpus = corpora.load("number-stories", LANGUAGES, n_scenarios=12, n_draws=4)
+def test_open_pairs_without_token_ids_make_nothing_with_them(rng, opening, corpus):
     stored = captured(corpus, rng)
     for data in stored.values():
         data["token_ids"].loc[{"language": "es"}] = -1  # as an import without them has it
@@ -145,54 +136,52 @@ def test_open_pairs_need_two_languages(rng):
         language_pairs.open_pairs("a model", corpus, rng=rng)
 
 
-def test_means_are_those_of_the_discovery_items(panel):
-    for side, mean in zip(panel.subjects["random-1"], panel.means("random-1"), strict=True):
+def test_means_are_those_of_the_discovery_items(pair):
+    for side, mean in zip(pair.subjects["random-1"], pair.means("random-1"), strict=True):
         assert mean.shape == (4, 1, 8)
-        expected = sum(side[:, i] for i in np.flatnonzero(panel.discovery)) / 20
+        expected = sum(side[:, i] for i in np.flatnonzero(pair.discovery)) / 20
         assert mean[:, 0] == pytest.approx(expected)
 
 
-def test_standardised_gives_discovery_items_unit_deviation(panel):
-    x, y = panel.subjects[language_pairs.TRAINED]
+def test_standardised_gives_discovery_items_unit_deviation(pair):
+    x, y = pair.subjects[language_pairs.TRAINED]
     x = x * np.geomspace(1, 1000, 8)
     x[..., 3] = 5.0  # a dimension without variance stays as it is
-    found = language_pairs.standardised(
-        language_pairs.replace(panel, subjects={**panel.subjects, "trained": (x, y)})
-    )
+    found = language_pairs.standardised(replace(pair, subjects={**pair.subjects, "trained": (x, y)}))
     for side in found.subjects["trained"]:
-        deviation = side[:, panel.discovery].std(1)
+        deviation = side[:, pair.discovery].std(1)
         assert np.delete(deviation, 3, 1) == pytest.approx(np.ones((4, 7)))
     assert (found.subjects["trained"][0][..., 3] == 5.0).all()
     # by the discovery items alone: the others keep what sets them apart
-    assert np.abs(found.subjects["trained"][1][:, panel.confirmation].std(1) - 1).max() > 0.05
-    assert found.subjects["random-0"][0].shape == panel.subjects["random-0"][0].shape
+    assert np.abs(found.subjects["trained"][1][:, pair.confirmation].std(1) - 1).max() > 0.05
+    assert found.subjects["random-0"][0].shape == pair.subjects["random-0"][0].shape
 
 
-def test_plant_scenarios_is_a_step_after_layer_zero(panel, rng):
-    pair = panel.subjects[language_pairs.SHUFFLED]
-    planted = language_pairs.plant_scenarios(pair, panel.scenario, rng=rng, strength=2.0)
-    added = [p - s for p, s in zip(planted, pair, strict=True)]
-    for states, extra in zip(pair, added, strict=True):
+def test_plant_scenarios_is_a_step_after_layer_zero(pair, rng):
+    shuffled = pair.subjects[language_pairs.SHUFFLED]
+    planted = language_pairs.plant_scenarios(shuffled, pair.scenario, rng=rng, strength=2.0)
+    added = [p - s for p, s in zip(planted, shuffled, strict=True)]
+    for states, extra in zip(shuffled, added, strict=True):
         assert (extra[0] == 0).all()
         scaled = extra[1:] / (2 * language_pairs.spread(states)[1:])
         assert scaled == pytest.approx(np.broadcast_to(scaled[0], scaled.shape))  # the same at every layer
         assert (np.linalg.norm(scaled[0], axis=1) ** 2).mean() == pytest.approx(1, abs=0.4)
     directions = [a[1] / np.linalg.norm(a[1], axis=1, keepdims=True) for a in added]
     assert directions[0] == pytest.approx(directions[1])  # shared by the languages
-    same = panel.scenario[:, None] == panel.scenario
+    same = pair.scenario[:, None] == pair.scenario
     cosine = directions[0] @ directions[0].T
     assert cosine[same] == pytest.approx(np.ones(same.sum()))
     assert np.abs(cosine[~same]).mean() < 0.6
 
 
-def test_planted_signal_starts_from_the_shuffled_pairing(panel):
-    shuffled, planted = panel.subjects[language_pairs.SHUFFLED], panel.subjects[language_pairs.PLANTED]
+def test_planted_signal_starts_from_the_shuffled_pairing(pair):
+    shuffled, planted = pair.subjects[language_pairs.SHUFFLED], pair.subjects[language_pairs.PLANTED]
     assert all((p[0] == s[0]).all() for p, s in zip(planted, shuffled, strict=True))
-    assert (panel.subjects[language_pairs.TRAINED][1] != shuffled[1]).any()
+    assert (pair.subjects[language_pairs.TRAINED][1] != shuffled[1]).any()
 
 
-def test_own_overlap_is_the_jaccard_of_token_sets(panel):
+def test_own_overlap_is_the_jaccard_of_token_sets(pair):
     a, b = np.array([[1, 2, 3, -1], [1, 1, -1, -1]]), np.array([[3, 4, -1], [1, -1, -1]])
-    made = language_pairs.replace(panel, tokens=(a, b))
+    made = replace(pair, tokens=(a, b))
     assert language_pairs.own_overlap(made).tolist() == [0.25, 1.0]
     assert [n.tolist() for n in made.lengths()] == [[3, 2], [2, 1]]

@@ -26,11 +26,8 @@ def figure(y, **layout):
 
 def typed(values, dtype="f8"):
     array = np.asarray(values, dtype=dtype)
-    return {
-        "dtype": dtype,
-        "bdata": base64.b64encode(array.tobytes()).decode(),
-        "shape": ", ".join(map(str, array.shape)),
-    }
+    data = base64.b64encode(array.tobytes()).decode()
+    return {"dtype": dtype, "bdata": data, "shape": ", ".join(map(str, array.shape))}
 
 
 def same(a, b, *tags):
@@ -40,14 +37,10 @@ def same(a, b, *tags):
 @pytest.mark.parametrize(
     ("committed", "fresh"),
     [
-        ("accuracy 0.61000", "accuracy 0.61001"),
-        ("0.5  0.25\n1.5", "0.5 0.25 1.5"),
-        ("1e-9", "-3.2e-8"),
-        ("[0.9999999 2.]", "[1.0 2.]"),
-        ("nan inf", "nan inf"),
-        ("loss −1.50001", "loss −1.5"),
+        ("accuracy 0.61000", "accuracy 0.61001"), ("0.5  0.25\n1.5", "0.5 0.25 1.5"), ("1e-9", "-3.2e-8"),
+        ("[0.9999999 2.]", "[1.0 2.]"), ("nan inf", "nan inf"), ("loss −1.50001", "loss −1.5"),
     ],
-)
+)  # fmt: skip
 def test_differences_accepts_the_last_digits(committed, fresh):
     assert same(text(committed), text(fresh))
 
@@ -55,31 +48,20 @@ def test_differences_accepts_the_last_digits(committed, fresh):
 @pytest.mark.parametrize(
     ("committed", "fresh"),
     [
-        ("accuracy 0.6100", "accuracy 0.6105"),
-        ("zh: supported 0.61", "zh: refuted 0.61"),
-        ("layer 12", "layer 13"),
-        ("12000 items.", "12001 items."),
-        ("0.5 0.6", "0.5"),
-        ("0.5", "-0.5"),
-        ("0.5", "−0.5"),
-        ("0.5", "nan"),
-        ("nan", "0.5"),
-        ("inf", "-inf"),
-        ("key 12e456", "key 13e456"),
-        ("#12e456", "#13e456"),
-        ("took 3.1s", "took 3.2s"),
-        ("", "0.5"),
+        ("accuracy 0.6100", "accuracy 0.6105"), ("zh: supported 0.61", "zh: refuted 0.61"),
+        ("layer 12", "layer 13"), ("12000 items.", "12001 items."), ("0.5 0.6", "0.5"), ("", "0.5"),
+        ("0.5", "-0.5"), ("0.5", "−0.5"), ("0.5", "nan"), ("nan", "0.5"), ("inf", "-inf"),
+        ("key 12e456", "key 13e456"), ("#12e456", "#13e456"), ("took 3.1s", "took 3.2s"),
     ],
-)
+)  # fmt: skip
 def test_differences_reports_a_changed_number_or_word(committed, fresh):
     assert not same(text(committed), text(fresh))
     assert not same(text(fresh), text(committed))
 
 
 def test_differences_says_what_changed():
-    assert list(differences(text("zh supported 0.5"), text("zh refuted 0.5"))) == [
-        "stdout[0]: after 'zh': 'supported' committed, 'refuted' fresh"
-    ]
+    found = list(differences(text("zh supported 0.5"), text("zh refuted 0.5")))
+    assert found == ["stdout[0]: after 'zh': 'supported' committed, 'refuted' fresh"]
     assert list(differences(text("a 0.5"), text("a 0.6"))) == ["stdout[0]: 0.5 committed, 0.6 fresh"]
 
 
@@ -140,15 +122,15 @@ def test_differences_reports_another_error():
 
 def test_install_makes_nbval_compare_this_way(tmp_path):
     """The whole way, through a kernel: of four wrong committed outputs three fail, one is within reach."""
-    cells = []
-    for source, committed, tags in (
-        ("print(0.500001, 'supported')", "0.5 supported", ["tol-0.01"]),
-        ("print(0.500001, 'supported')", "0.5 refuted", ["tol-0.01"]),
-        ("print(0.51)", "0.5", []),
-        ("print(12)", "11", []),
-    ):
-        cell = nbf.new_code_cell(source, outputs=text(f"{committed}\n"), execution_count=1)
-        cells.append(cell | {"metadata": {"tags": tags}})
+    cells = [
+        nbf.new_code_cell(source, outputs=text(f"{committed}\n"), execution_count=1, metadata={"tags": tags})
+        for source, committed, tags in (
+            ("print(0.500001, 'supported')", "0.5 supported", ["tol-0.01"]),
+            ("print(0.500001, 'supported')", "0.5 refuted", ["tol-0.01"]),
+            ("print(0.51)", "0.5", []),
+            ("print(12)", "11", []),
+        )
+    ]
     (tmp_path / "tests").mkdir()
     for file in ("conftest.py", "tests/nbval_numeric.py"):
         shutil.copy(ROOT / file, tmp_path / file)

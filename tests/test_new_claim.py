@@ -13,8 +13,8 @@ from zspace.evidence.rules import validate
 @pytest.fixture(autouse=True)
 def known(monkeypatch):
     validate(new_claim.CLAIM, new_claim.ENTRY)
-    rules = {**claims._rules(), new_claim.CLAIM: new_claim.ENTRY}
-    monkeypatch.setattr(claims, "_rules", lambda: rules)
+    rules = {**claims.entries(), new_claim.CLAIM: new_claim.ENTRY}
+    monkeypatch.setattr(claims, "entries", lambda: rules)
 
 
 def pairs(share, seed):

@@ -5,6 +5,7 @@ That the outputs are still what the code computes is checked by nbval itself (`r
 
 import ast
 import base64
+import functools
 import json
 import re
 from pathlib import Path
@@ -21,26 +22,15 @@ NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 SCRIPTS = sorted((FOLDER / "py").glob("*.py"))
 NOT_CLAIMS = ("summary", "explore", "controls")
 CLAIMS = yaml.safe_load((ROOT / "params" / "claims.yaml").read_text(encoding="utf-8"))
-# Notebooks all of whose claims are proved, not estimated.
-PROOFS = {c["notebook"] for c in CLAIMS.values()} - {
-    c["notebook"] for c in CLAIMS.values() if "proof" not in c["rules"]["as_corrected"]
-}
+CLAIMS_OF = {p.stem: {k: c for k, c in CLAIMS.items() if c["notebook"] == p.stem} for p in NOTEBOOKS}
 CLAIM_NOTEBOOKS = [p for p in NOTEBOOKS if p.stem not in NOT_CLAIMS]
 NAMES = re.compile(r"(theorem|corollary|conjecture|prediction|experiment)_[a-z0-9_]+|" + "|".join(NOT_CLAIMS))
 
 # Sections of a claim notebook, in order: what is claimed and how it is decided stands before any data.
 SECTIONS = (
-    "Statement",
-    "Assumptions",
-    "Decision rule",
-    "Assumption checks",
-    "Prediction",
-    "Controls",
-    "Evidence",
-    "Sensitivity",
-    "Verdict",
-    "What this shows",
-)
+    "Statement", "Assumptions", "Decision rule", "Assumption checks", "Prediction", "Controls", "Evidence",
+    "Sensitivity", "Verdict", "What this shows",
+)  # fmt: skip
 # Calls that read texts or hidden states: those of a notebook's lab, and what they call.
 DATA_CALLS = {"load", "open_pairs", "open_others", "open_if_there", "open_states"}
 DATA_CALLS |= {"ensure", "states", "traces", "random_twin", "twin"}
@@ -54,12 +44,17 @@ notebooks = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 claim_notebooks = pytest.mark.parametrize("path", CLAIM_NOTEBOOKS, ids=lambda p: p.stem)
 
 
+@functools.cache
 def read(path):
     return nbformat.read(path, as_version=4)
 
 
 def code_cells(path):
     return [c for c in read(path).cells if c.cell_type == "code" and c.source.strip()]
+
+
+def prose_of(path):
+    return "\n".join(c.source for c in read(path).cells if c.cell_type == "markdown")
 
 
 def tags(cell):
@@ -101,12 +96,8 @@ def claims_of(path):
 
 def shows(cell, table):
     """Whether a cell calls `tables.<table>(CLAIMS)`."""
-    return any(
-        isinstance(node, ast.Call)
-        and ast.unparse(node.func) == f"tables.{table}"
-        and [ast.unparse(a) for a in node.args] == ["CLAIMS"]
-        for node in ast.walk(ast.parse(cell.source))
-    )
+    called = [node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Call)]
+    return any(ast.unparse(node).startswith(f"tables.{table}(CLAIMS)") for node in called)
 
 
 def numbers_in(rules):
@@ -118,11 +109,8 @@ def numbers_in(rules):
 
 def fractions_in(prose):
     """Decimal fractions and percentages that a text has, by value: {0.1: ".10", 0.05: "5 %"}."""
-    found = {}
-    for match in FRACTION.finditer(prose):
-        value = float(match[1]) if match[1] else float(match[2]) / 100
-        found[round(value, 9)] = match[0]
-    return found
+    values = [(float(m[1] or float(m[2]) / 100), m[0]) for m in FRACTION.finditer(prose)]
+    return {round(value, 9): text for value, text in values}
 
 
 def test_notebooks_have_one_script_each_and_a_name_of_the_plan():
@@ -206,14 +194,14 @@ def test_claim_notebook_is_short_and_has_its_sections_in_order(path):
     missing = [s for s, place in zip(SECTIONS, places, strict=True) if place is None]
     assert not missing, f"lacks {missing}; has {found}"
     assert places == sorted(places)
-    prose = " ".join(c.source for c in read(path).cells if c.cell_type == "markdown")
+    prose = prose_of(path)
     for words in ("What would change the verdict", "**A1", "| symbol"):
         assert words in prose, words
 
 
 @claim_notebooks
 def test_claim_notebook_shows_statements_and_rules_of_all_its_claims_from_the_file(path):
-    assert sorted(claims_of(path)) == sorted(k for k, c in CLAIMS.items() if c["notebook"] == path.stem)
+    assert sorted(claims_of(path)) == sorted(CLAIMS_OF[path.stem])
     cells = read(path).cells
     for table, section in (("statement", "Statement"), ("rules", "Decision rule")):
         start = next(at for at, text in headings(path) if text.startswith(section))
@@ -224,10 +212,9 @@ def test_claim_notebook_shows_statements_and_rules_of_all_its_claims_from_the_fi
 @claim_notebooks
 def test_claim_notebook_types_no_bound_of_its_rules(path):
     """Bounds stand in params/claims.yaml: a second copy in prose would go on saying what a rule once was."""
-    rules = [c["rules"] for c in CLAIMS.values() if c["notebook"] == path.stem]
+    rules = [c["rules"] for c in CLAIMS_OF[path.stem].values()]
     bounds = {round(b, 9) for b in set().union(*map(numbers_in, rules)) if 0 < b < 1}
-    prose = "\n".join(c.source for c in read(path).cells if c.cell_type == "markdown")
-    assert [text for value, text in fractions_in(prose).items() if value in bounds] == []
+    assert [text for value, text in fractions_in(prose_of(path)).items() if value in bounds] == []
 
 
 @claim_notebooks
@@ -242,7 +229,7 @@ def test_claim_notebook_fixes_its_rule_before_it_reads_data(path):
 def test_claim_notebook_records_a_verdict_and_shows_how_its_rule_errs(path):
     called = set().union(*(calls(c.source) for c in code_cells(path)))
     assert "record" in called
-    if path.stem in PROOFS:
+    if all("proof" in c["rules"]["as_corrected"] for c in CLAIMS_OF[path.stem].values()):
         # a proof has no error rate; it shows instead that wrong statements do not pass its checks
         assert any(re.search(r"\.wrong\b", c.source) for c in code_cells(path))
     else:

@@ -1,6 +1,7 @@
 """The house: what is pinned, what may import what, and what a clean checkout must hold."""
 
 import ast
+import functools
 import importlib.metadata
 import re
 import subprocess
@@ -17,7 +18,11 @@ from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "zlib" / "zspace"
-MODULES = sorted(PACKAGE.rglob("*.py"))
+# name -> text, and syntax tree, of every module of the package
+TEXTS = {
+    p.relative_to(PACKAGE).as_posix(): p.read_text(encoding="utf-8") for p in sorted(PACKAGE.rglob("*.py"))
+}
+TREES = {name: ast.parse(text) for name, text in TEXTS.items()}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 MODELS = yaml.safe_load((ROOT / "params" / "models.yaml").read_text(encoding="utf-8"))
@@ -44,18 +49,20 @@ def required():
     return [Requirement(line) for line in PROJECT["dependencies"] + extras]
 
 
+@functools.cache
 def closure():
-    """Requirements of everything that an installation of all extras pulls in here, with who asks."""
-    waiting, seen = [("zspace", r) for r in required()], set()
+    """Who asks for what: every requirement that an installation of all extras pulls in here."""
+    waiting, seen, found = [("zspace", r) for r in required()], set(), []
     while waiting:
         asker, requirement = waiting.pop()
-        yield asker, requirement
+        found.append((asker, requirement))
         for extra in {"", *requirement.extras} - {e for n, e in seen if n == requirement.name}:
             seen.add((requirement.name, extra))
             for line in importlib.metadata.requires(requirement.name) or ():
                 needed = Requirement(line)
                 if needed.marker is None or needed.marker.evaluate({"extra": extra}):
                     waiting.append((requirement.name, needed))
+    return found
 
 
 def tracked():
@@ -86,9 +93,8 @@ def test_constraints_satisfy_every_requirement_of_the_closure():
         if name not in versions:
             assert gpu.match(name), f"{asker} needs {name}, which constraints.txt does not pin"
             continue
-        assert requirement.specifier.contains(versions[name], prereleases=True), (
-            f"{asker} needs {requirement}"
-        )
+        allowed = requirement.specifier.contains(versions[name], prereleases=True)
+        assert allowed, f"{asker} needs {requirement}"
 
 
 def test_constraints_pin_nothing_that_no_extra_needs():
@@ -114,8 +120,7 @@ def test_models_of_other_packages_are_in_the_extra_that_they_name():
 
 
 def test_messages_name_extras_that_exist():
-    texts = [path.read_text(encoding="utf-8") for path in MODULES]
-    named = {extra for text in texts for extra in re.findall(r"zspace\[(\w+)\]", text)}
+    named = {extra for text in TEXTS.values() for extra in re.findall(r"zspace\[(\w+)\]", text)}
     assert named >= {"hub", "models"}
     assert named <= set(EXTRAS)
 
@@ -144,15 +149,13 @@ def test_zlib_folder_does_not_shadow_the_standard_library():
 
 
 def test_import_zspace_is_light():
-    code = (
-        "import sys, zspace; print(sorted({'torch', 'transformers', 'pandas', 'numpy'} & set(sys.modules)))"
-    )
-    assert run(sys.executable, "-c", code).stdout.strip() == "[]"
+    code = "import sys, zspace; print({'torch', 'transformers', 'pandas', 'numpy'} & set(sys.modules))"
+    assert run(sys.executable, "-c", code).stdout.strip() == "set()"
 
 
-@pytest.mark.parametrize("module", ["zspace.pages.cli", "zspace.pages.report", "zspace.states.store"])
-def test_import_of_what_a_warm_run_needs_loads_no_torch(module):
-    found = run(sys.executable, "-c", f"import sys, {module}; print('torch' in sys.modules)")
+def test_import_of_what_a_warm_run_needs_loads_no_torch():
+    modules = "sys, zspace.pages.cli, zspace.pages.report, zspace.states.store"
+    found = run(sys.executable, "-c", f"import {modules}; print('torch' in sys.modules)")
     assert found.stdout.strip() == "False", found.stderr
 
 
@@ -167,9 +170,8 @@ def test_ruff_finds_nothing(words):
     assert found.returncode == 0, found.stdout
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda p: p.relative_to(PACKAGE).as_posix())
-def test_module_says_what_it_holds(path):
-    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+def test_modules_say_what_they_hold():
+    assert [name for name, tree in TREES.items() if not ast.get_docstring(tree)] == []
 
 
 def private(name):
@@ -198,9 +200,8 @@ def private_uses(tree):
     return found
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda p: p.relative_to(PACKAGE).as_posix())
-def test_module_uses_no_private_name_of_another(path):
-    assert private_uses(ast.parse(path.read_text(encoding="utf-8"))) == []
+def test_modules_use_no_private_name_of_another():
+    assert {name: used for name, tree in TREES.items() if (used := private_uses(tree))} == {}
 
 
 @pytest.mark.parametrize(
@@ -218,16 +219,14 @@ def test_private_uses_sees_each_way(code, found):
     assert private_uses(ast.parse(code)) == found
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda p: p.relative_to(PACKAGE).as_posix())
-def test_module_functions_are_short_and_swallow_nothing(path):
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
+def test_module_functions_are_short_and_swallow_nothing():
+    for name, node in ((name, node) for name, tree in TREES.items() for node in ast.walk(tree)):
         if isinstance(node, ast.FunctionDef):
             body = node.body[1:] if ast.get_docstring(node) else node.body
             length = body[-1].end_lineno - body[0].lineno + 1 if body else 0
-            assert length <= 40, f"{node.name} has {length} lines"
+            assert length <= 40, f"{name}: {node.name} has {length} lines"
         if isinstance(node, ast.ExceptHandler):
-            assert not all(isinstance(s, ast.Pass) for s in node.body), f"line {node.lineno}"
+            assert not all(isinstance(s, ast.Pass) for s in node.body), f"{name}, line {node.lineno}"
 
 
 def test_quick_tier_leaves_out_tests_that_exist_and_keeps_some_of_every_package():
@@ -249,14 +248,8 @@ def test_quick_tier_leaves_out_tests_that_exist_and_keeps_some_of_every_package(
 
 def test_package_data_is_in_the_package():
     assert (PACKAGE / "pages" / "templates" / "index.html.j2").is_file()
-    assert {p.suffix for p in PACKAGE.rglob("*") if p.is_file()} <= {
-        ".py",
-        ".pyc",
-        ".j2",
-        ".css",
-        ".js",
-        ".yaml",
-    }
+    suffixes = {p.suffix for p in PACKAGE.rglob("*") if p.is_file()}
+    assert suffixes <= {".py", ".pyc", ".j2", ".css", ".js", ".yaml"}
 
 
 def test_ci_runs_the_command_of_the_readme():

@@ -11,6 +11,7 @@ import sample_report
 from bs4 import BeautifulSoup
 from zspace import files
 from zspace.errors import ClaimError, ZspaceError
+from zspace.evidence import claims
 from zspace.pages import rendering, report
 
 RUN = "gemma-3-270m/prediction_1_retrieval_by_layer.ipynb"
@@ -94,9 +95,8 @@ def test_build_draws_figures_to_the_width_of_the_page_without_their_picture(buil
 
 def test_build_drops_progress_bars_but_no_warnings(built, tmp_path):
     assert "it/s]" not in "".join(p.read_text(encoding="utf-8") for p in built.parent.glob("*.html"))
-    bar = (
-        "\rcapture:  99%|#### | 5/6 [00:01<00:00]\ncapture: 6it [00:02, 2.9it/s]\nUserWarning: 3 rows [sic]\n"
-    )
+    bar = "\rcapture:  99%|#### | 5/6 [00:01<00:00]\ncapture: 6it [00:02, 2.9it/s]\n"
+    bar += "UserWarning: 3 rows [sic]\n"
     output = nbf.new_output("stream", name="stderr", text=bar)
     text = render(tmp_path, nbf.new_code_cell("f()", outputs=[output], execution_count=1))
     assert "UserWarning: 3 rows [sic]" in text
@@ -104,8 +104,8 @@ def test_build_drops_progress_bars_but_no_warnings(built, tmp_path):
 
 
 def test_build_replaces_the_old_report_only_when_the_new_one_is_whole(tmp_path):
-    ledger = sample_report.write_ledger(tmp_path / "ledger")
-    notebooks = sample_report.write_notebooks(tmp_path / "notebooks")
+    ledger, notebooks = sample_report.write_ledger(tmp_path / "ledger"), tmp_path / "notebooks"
+    sample_report.write_controls(notebooks, "m", "number-stories", "en,zh")
     index = report.build(ledger, notebooks, tmp_path / "out")
     before = index.read_text(encoding="utf-8")
     broken = nbf.new_notebook(cells=[nbf.new_markdown_cell("# T\n\n$\\frac{1}{$")])
@@ -118,19 +118,31 @@ def test_build_replaces_the_old_report_only_when_the_new_one_is_whole(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["ledger", "notebooks", "out"]
 
 
+def ledger_with(folder, pattern, change, *, alone=False):
+    """The invented ledger after `change(record)` of the one record of that name, or that record alone."""
+    (path,) = sample_report.write_ledger(folder).glob(pattern)
+    record = json.loads(path.read_text(encoding="utf-8"))
+    change(record)
+    path.write_text(json.dumps(record), encoding="utf-8")
+    for other in set(folder.glob("*.json")) - {path} if alone else ():
+        other.unlink()
+    return folder
+
+
+def index_of(ledger, folder):
+    """The index page of a ledger without notebooks."""
+    return report.build(ledger, folder / "none", folder / "out").read_text(encoding="utf-8")
+
+
 def test_build_numbers_follow_the_ledger(tmp_path):
     """Control of the tests above: another estimate, rate or control makes another page."""
-    ledger = sample_report.write_ledger(tmp_path / "ledger")
-    path = next(ledger.glob("prediction_1*gemma*.json"))
-    record = json.loads(path.read_text(encoding="utf-8"))
-    record["rows"][1] |= {
-        "estimate": 0.777,
-        "as_corrected": "inconclusive",
-        "operating": {"null_supported": 0.2},
-    }
-    record["rows"][1]["controls"][0] |= {"name": "another twin", "passed": False}
-    path.write_text(json.dumps(record), encoding="utf-8")
-    text = report.build(ledger, tmp_path / "none", tmp_path / "out").read_text(encoding="utf-8")
+
+    def change(record):
+        rates = {"operating": {"null_supported": 0.2}}
+        record["rows"][1] |= {"estimate": 0.777, "as_corrected": "inconclusive", **rates}
+        record["rows"][1]["controls"][0] |= {"name": "another twin", "passed": False}
+
+    text = index_of(ledger_with(tmp_path / "ledger", "prediction_1*gemma*.json", change), tmp_path)
     assert "0.78 [0.74, 0.96]" in text
     assert "another twin" in text
     assert '<div class="alarm"><span>false alarms</span> <span class="value">20 %</span>' in text
@@ -151,14 +163,12 @@ def test_build_numbers_follow_the_ledger(tmp_path):
 )  # fmt: skip
 def test_build_shows_a_statistic_as_what_it_is(tmp_path, statistic, shown):
     """And draws limits of intervals alone."""
-    ledger = sample_report.write_ledger(tmp_path / "ledger")
-    path = next(ledger.glob("prediction_1*gemma*.json"))
-    record = json.loads(path.read_text(encoding="utf-8"))
-    record["rows"] = [{**record["rows"][1], "low": None, "high": None, **statistic}]
-    path.write_text(json.dumps(record), encoding="utf-8")
-    for other in set(ledger.glob("*.json")) - {path}:
-        other.unlink()
-    text = report.build(ledger, tmp_path / "none", tmp_path / "out").read_text(encoding="utf-8")
+
+    def change(record):
+        record["rows"] = [{**record["rows"][1], "low": None, "high": None, **statistic}]
+
+    ledger = ledger_with(tmp_path / "ledger", "prediction_1*gemma*.json", change, alone=True)
+    text = index_of(ledger, tmp_path)
     assert f'<span class="value">{shown}</span>' in text
     assert (f'aria-label="{shown}; minimal effect' in text) == (statistic["statistic_kind"] == "excess")
 
@@ -172,34 +182,22 @@ def test_build_shows_a_statistic_as_what_it_is(tmp_path, statistic, shown):
     ],
 )
 def test_read_records_names_the_record_and_what_is_wrong(tmp_path, damage, message):
-    path = next(sample_report.write_ledger(tmp_path).glob("theorem_2*gemma*.json"))
-    record = json.loads(path.read_text(encoding="utf-8"))
-    damage(record)
-    path.write_text(json.dumps(record), encoding="utf-8")
+    ledger_with(tmp_path, "theorem_2*gemma*.json", damage)
     with pytest.raises(ClaimError, match=message) as caught:
         report.read_records(tmp_path)
     assert f"theorem_2_snr_descent × gemma-3-270m × {sample_report.CORPUS}" in str(caught.value)
 
 
 def test_build_shows_a_record_of_no_model(tmp_path):
-    path = next(sample_report.write_ledger(tmp_path / "ledger").glob("theorem_2*gemma*.json"))
-    record = json.loads(path.read_text(encoding="utf-8")) | {"model": "any", "corpus": "any"}
-    record["rows"] = [record["rows"][0] | {"as_corrected": "proved", "operating": None, "controls": []}]
-    path.write_text(json.dumps(record), encoding="utf-8")
-    for other in set(path.parent.glob("*.json")) - {path}:
-        other.unlink()
-    text = visible(report.build(path.parent, tmp_path, tmp_path / "out").read_text(encoding="utf-8"))
+    def change(record):
+        record |= {"model": "any", "corpus": "any"}
+        record["rows"] = [record["rows"][0] | {"as_corrected": "proved", "operating": None, "controls": []}]
+
+    ledger = ledger_with(tmp_path / "ledger", "theorem_2*gemma*.json", change, alone=True)
+    text = visible(index_of(ledger, tmp_path))
     assert "mathematics" in text
     assert "not recorded" in text
     assert " any " not in text
-
-
-def test_read_records_refuses_an_empty_ledger_and_a_half_written_file(tmp_path):
-    with pytest.raises(ClaimError, match="no ledger at"):
-        report.read_records(tmp_path)
-    (tmp_path / "a.json").write_text('{"claim": ', encoding="utf-8")
-    with pytest.raises(ClaimError, match=r"a\.json is not a ledger record"):
-        report.read_records(tmp_path)
 
 
 def page(source, failed=False, **parameters):
@@ -222,12 +220,8 @@ def test_page_of_prefers_the_run_of_the_same_model_and_corpus():
     [
         ("stories/as-is", {"corpus": "/some/where/stories"}),
         ("stories/as-is", {"corpus": "texts/stories.csv", "version": ""}),
-        ("stories/as-is", {"corpus": "stories", "version": "as-is"}),
         ("mgsm/masked", {"corpus": "juletxara/mgsm"}),
-        ("mgsm/masked", {"corpus": "juletxara/mgsm", "version": "masked", "padding": "none"}),
-        ("flores/as-is", {"corpus": "flores", "version": "as-is"}),
         ("number-stories/spelled-out", {"corpus": "number-stories", "version": "", "padding": "none"}),
-        ("number-stories/digits", {"corpus": "number-stories", "version": "digits"}),
         ("number-stories-padded-numbers/digits",
          {"corpus": "number-stories", "version": "digits", "padding": "numbers"}),
     ],
@@ -255,23 +249,6 @@ def group(claim, model, corpus, languages, *, measured=True):
     return {"claim": claim, "title": claim.title(), "model": model, "corpus": corpus, "rows": rows}
 
 
-def test_side_by_side_compares_corpora_that_one_model_was_measured_on():
-    groups = [
-        group("a", "m", "c", ["*", "zh"]), group("a", "m", "d", ["*", "fr"]),
-        group("a", "n", "c", ["*"]),
-        group("b", "m", "d", ["zh"]),
-    ]  # fmt: skip
-    (found,) = report.side_by_side(groups)
-    assert (found["model"], found["corpora"]) == ("m", ["c", "d"])
-    first, second, _, last = groups
-    assert [(row["title"], row["language"], row["cells"]) for row in found["rows"]] == [
-        ("A", "*", [first["rows"][0], second["rows"][0]]),
-        ("A", "zh", [first["rows"][1], None]),
-        ("A", "fr", [None, second["rows"][1]]),
-        ("B", "zh", [None, last["rows"][0]]),
-    ]
-
-
 def test_side_by_side_is_empty_where_there_is_nothing_to_compare():
     one = [group("a", "m", "c", ["zh"]), group("b", "m", "c", ["zh"])]
     assert report.side_by_side(one) == []
@@ -282,26 +259,27 @@ def test_side_by_side_is_empty_where_there_is_nothing_to_compare():
     assert [found["corpora"] for found in both] == [["c", "d"]]
 
 
-def test_build_index_sets_corpora_side_by_side_in_their_own_columns(built, tmp_path):
-    def text(cell):
-        return " ".join(cell.get_text(" ").split())
+def words_of(tag):
+    """Text of an element, spaces joined."""
+    return " ".join(tag.get_text(" ").split())
 
+
+def test_build_index_sets_corpora_side_by_side_in_their_own_columns(built, tmp_path):
     assert "Corpora side by side" not in built.read_text(encoding="utf-8")  # one corpus, two models
     ledger = sample_report.write_other_corpus(sample_report.write_ledger(tmp_path / "ledger"))
-    index = report.build(ledger, tmp_path / "none", tmp_path / "out")
-    section = BeautifulSoup(index.read_text(encoding="utf-8"), "html.parser").find(id="corpora")
-    assert [text(h) for h in section.find_all("h3")] == [sample_report.MODELS[0]]
+    section = BeautifulSoup(index_of(ledger, tmp_path), "html.parser").find(id="corpora")
+    assert [words_of(h) for h in section.find_all("h3")] == [sample_report.MODELS[0]]
     header, *rows = section.find_all("tr")
     corpora = [sample_report.CORPUS, sample_report.OTHER_CORPUS]
-    assert [text(cell) for cell in header.find_all("th")] == ["Claim", "Language", *corpora]
-    results, title = {}, None
+    assert [words_of(cell) for cell in header.find_all("th")] == ["Claim", "Language", *corpora]
+    found, title = {}, None
     for claim, language, *cells in (row.find_all("td") for row in rows):
-        title = text(claim) or title  # stands once a claim
-        for corpus, cell in zip(corpora, cells, strict=True):
+        title = words_of(claim) or title  # stands once a claim
+        for cell, corpus in zip(cells, corpora, strict=True):
             marks = [mark["title"].split(": ")[1] for mark in cell.find_all(class_="mark")]
-            values = [text(value) for value in cell.find_all(class_="value")]
-            results[title, text(language), corpus] = (marks, values)
-    assert results == expected_side_by_side(corpora)
+            values = [words_of(value) for value in cell.find_all(class_="value")]
+            found[title, words_of(language), corpus] = (marks, values)
+    assert found == expected_side_by_side(corpora)
 
 
 def expected_side_by_side(corpora):
@@ -313,66 +291,44 @@ def expected_side_by_side(corpora):
             for corpus, results in zip(corpora, (sample_report.RESULTS, other), strict=True):
                 *verdicts, estimate, low, high = results.get(code, (None, None, None))
                 shown = "–" if low is None else f"{estimate:.2f} [{low:.2f}, {high:.2f}]".replace("-", "−")
-                place = title, code.replace("*", "all"), corpus
-                found[place] = (verdicts, [shown] if verdicts else [])
+                found[title, code.replace("*", "all"), corpus] = (verdicts, [shown] if verdicts else [])
     return found
 
 
-def test_control_pages_are_one_line_a_model_and_corpus():
-    stories = {"model": "m", "corpus": "number-stories", "version": ""}
-    pages = [
-        page("controls--m--s.ipynb", **stories, languages="en,zh,sw"),
-        page("controls--m--s--en-zh.ipynb", **stories, languages="en, zh"),
-        page("controls--m--s--en-sw.ipynb", **stories, languages="en,sw", failed=True),
-        page("controls--m--p--en-zh.ipynb", **stories, languages="en,zh", padding="numbers"),
-        page("controls--m--d.ipynb", **{**stories, "version": "digits"}, languages="en,zh,sw"),
-        page("m/controls.ipynb", model="n", corpus="juletxara/mgsm", languages="en,zh,sw"),
-        page("prediction--m--s.ipynb", **stories, languages="en,zh"),
-    ]
-    lines = report.control_pages(pages)
-    assert [(line["model"], line["corpus"], line["all"], line["pairs"]) for line in lines] == [
-        ("m", "number-stories/spelled-out", pages[0], [("zh", pages[1]), ("sw", pages[2])]),
-        ("m", "number-stories-padded-numbers/spelled-out", None, [("zh", pages[3])]),
-        ("m", "number-stories/digits", pages[4], []),
-        ("n", "mgsm", pages[5], []),
-    ]
-    assert [one for one in pages if report.is_pair(one)] == pages[1:4]
-    assert report.control_pages(pages[-1:]) == []
-
-
 def test_build_index_links_the_controls_of_each_language(built, tmp_path):
-    notebooks = sample_report.write_notebooks(tmp_path / "notebooks")
+    """One line per model and corpus; pages of one pair stand there alone, all others in the list as well."""
+    notebooks = tmp_path / "notebooks"
+    sample_report.write_notebook(notebooks / RUN, sample_report.notebook(sample_report.MODELS[0]))
     for model in sample_report.MODELS:
         for languages in ("en,zh,sw", "en,zh", "en,sw"):
             sample_report.write_controls(notebooks, model, "number-stories", languages)
-    sample_report.write_controls(notebooks, sample_report.MODELS[0], "juletxara/mgsm", "en,de")
+    first, second = sample_report.MODELS
+    sample_report.write_controls(notebooks, first, "juletxara/mgsm", "en,de")
     index = report.build(sample_report.write_ledger(tmp_path / "ledger"), notebooks, tmp_path / "out")
     soup = BeautifulSoup(index.read_text(encoding="utf-8"), "html.parser")
-    found = [
-        (
-            [cell.get_text() for cell in row.find_all("td")[:2]],
-            {a.get_text(): a["href"] for a in row.find_all("a")},
-        )
-        for row in soup.find(id="controls").find_all("tr")[1:]
-    ]
-    first, second = sample_report.MODELS
-    name = "controls--{}--number-stories--en-{}.html"
-    links = [
-        {
-            "together →": name.format(model, "zh-sw"),
-            "zh": name.format(model, "zh"),
-            "sw": name.format(model, "sw"),
+    found = {}
+    for row in soup.find(id="controls").find_all("tr")[1:]:
+        model, corpus = (cell.get_text() for cell in row.find_all("td")[:2])
+        found[model, corpus] = {a.get_text(): a["href"] for a in row.find_all("a")}
+    shown = {"together →": "zh-sw", "zh": "zh", "sw": "sw"}
+    expected = {
+        (model, sample_report.CORPUS): {
+            words: f"controls--{model}--number-stories--en-{codes}.html" for words, codes in shown.items()
         }
         for model in (first, second)
-    ]
-    mgsm = ([first, "mgsm"], {"de": f"controls--{first}--juletxara-mgsm--en-de.html"})
-    expected = [([first, sample_report.CORPUS], links[0]), mgsm, ([second, sample_report.CORPUS], links[1])]
-    assert sorted(found, key=str) == sorted(expected, key=str)
-    assert all((index.parent / file).is_file() for _, files in found for file in files.values())
+    }
+    expected[first, "mgsm"] = {"de": f"controls--{first}--juletxara-mgsm--en-de.html"}
+    assert found == expected
     listed = {a["href"] for a in soup.find("ul", class_="pages").find_all("a")}
-    pairs = {file for _, files in found for words, file in files.items() if words != "together →"}
+    pairs = {file for files in found.values() for words, file in files.items() if words != "together →"}
     assert listed == {p.name for p in index.parent.glob("*.html")} - pairs - {"index.html"}
+    assert len(pairs) == 5
     assert 'id="controls"' not in built.read_text(encoding="utf-8")  # no such page, no such section
+
+
+def displaying(kind, content):
+    """An executed cell with one output."""
+    return nbf.new_code_cell(outputs=[nbf.new_output("display_data", {kind: content})], execution_count=1)
 
 
 @pytest.mark.parametrize(
@@ -400,23 +356,10 @@ def test_page_converts_formulas_and_only_formulas(tmp_path, source, found):
         (nbf.new_markdown_cell("costs $5 only"), "without its pair"),
         (nbf.new_markdown_cell(r"$\left( x$"), "cannot be converted"),
         (
-            nbf.new_code_cell(
-                outputs=[
-                    nbf.new_output("display_data", {"text/html": '<script src="https://host.test/a.js">'})
-                ]
-            ),
+            displaying("text/html", '<script src="https://host.test/a.js">'),
             r"would load https://host\.test/a\.js",
         ),
-        (
-            nbf.new_code_cell(
-                outputs=[
-                    nbf.new_output(
-                        "display_data", {rendering.PLOTLY: {"data": [], "layout": {"title": {"text": "$a$"}}}}
-                    )
-                ]
-            ),
-            "Write it in Unicode",
-        ),
+        (displaying(rendering.PLOTLY, {"layout": {"title": {"text": "$a$"}}}), "Write it in Unicode"),
     ],
 )
 def test_page_refuses_what_it_cannot_show_offline(tmp_path, cell, message):
@@ -426,7 +369,7 @@ def test_page_refuses_what_it_cannot_show_offline(tmp_path, cell, message):
 
 
 def test_formulas_of_the_rules_convert():
-    for claim, entry in files.params("claims").items():
+    for claim, entry in claims.entries().items():
         for text in (entry["title"], *entry["statement"].values()):
             assert "$" not in rendering.rich_text(text, claim)
 
@@ -446,8 +389,7 @@ def test_page_shows_a_failed_run_as_failed(tmp_path):
 
 def test_page_escapes_what_could_end_its_scripts(tmp_path):
     spec = {"data": [{"name": "</script><b>"}], "layout": {}}
-    output = nbf.new_output("display_data", {rendering.PLOTLY: spec})
-    text = render(tmp_path, nbf.new_code_cell(outputs=[output]))
+    text = render(tmp_path, displaying(rendering.PLOTLY, spec))
     assert "</script><b>" not in text
     assert json.loads(re.search(r'newPlot\("figure-1", (.*)\);</script>', text)[1])["data"] == spec["data"]
 

@@ -25,9 +25,8 @@ SIGHT = {
         [-0.003882, -0.048116, 1.051998],
     ],
 }
-TO_XYZ = np.array(
-    [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
-)  # IEC 61966-2-1
+# linear RGB to XYZ: IEC 61966-2-1
+TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
 JUST_NOTICED = 2.3  # CIE76 distance; lines that are not side by side need several times that
 
 
@@ -75,7 +74,7 @@ def test_theme_is_the_default_of_all_figures():
 def test_small_multiples_have_a_panel_a_language_two_in_a_row(n):
     figure = theme.small_multiples([f"l{i}" for i in range(n)], "layer", "accuracy")
     assert [a.text for a in figure.layout.annotations] == [*(f"l{i}" for i in range(n)), "layer", "accuracy"]
-    places = [(theme.panel_place(i)["row"], theme.panel_place(i)["col"]) for i in range(n)]
+    places = [tuple(theme.panel_place(i).values()) for i in range(n)]
     assert places == [(1, 1), (1, 2), (2, 1), (2, 2), (3, 1)][:n]
     for row, col in places:
         assert figure.get_subplot(row, col) is not None

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from itertools import combinations
 
 import numpy as np
-from harness import Row, Skipped, compare
+from harness import Row, Skipped, compare, sizes
 from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.neighbors import NearestNeighbors
 from zspace.measures import alignment
@@ -57,7 +57,7 @@ def retrieval_against_neighbors(states: np.ndarray, pairs: int) -> Row:
 
     np.testing.assert_allclose(candidate(), nearest_neighbors())
     what = "scikit-learn's NearestNeighbors a layer and direction / retrieval accuracy, both directions"
-    return compare(what, candidate, nearest_neighbors, at_least=3.5, pairs=pairs, notes=notes(states))
+    return compare(what, candidate, nearest_neighbors, at_least=3.5, pairs=pairs, notes=sizes(states))
 
 
 def retrieval_against_cosine_similarity(states: np.ndarray, pairs: int) -> Row:
@@ -77,7 +77,7 @@ def retrieval_against_cosine_similarity(states: np.ndarray, pairs: int) -> Row:
 
     np.testing.assert_allclose(candidate(), cosines())
     what = "scikit-learn's cosine_similarity a layer and direction / retrieval accuracy, both directions"
-    return compare(what, candidate, cosines, at_least=2.5, pairs=pairs, notes=notes(states))
+    return compare(what, candidate, cosines, at_least=2.5, pairs=pairs, notes=sizes(states))
 
 
 def cka_against_matrices(states: np.ndarray, pairs: int, *, at_least: float) -> Row:
@@ -97,7 +97,7 @@ def cka_against_matrices(states: np.ndarray, pairs: int, *, at_least: float) -> 
 
     np.testing.assert_allclose(candidate(), centring_matrices(), atol=1e-10)
     what = f"CKA of each pair by n x n products / CKA of all pairs, {states.shape[2]} items"
-    return compare(what, candidate, centring_matrices, at_least=at_least, pairs=pairs, notes=notes(states))
+    return compare(what, candidate, centring_matrices, at_least=at_least, pairs=pairs, notes=sizes(states))
 
 
 def cka_against_ckatorch(states: np.ndarray, pairs: int) -> Row | Skipped:
@@ -121,9 +121,4 @@ def cka_against_ckatorch(states: np.ndarray, pairs: int) -> Row | Skipped:
         return found
 
     np.testing.assert_allclose(candidate(), ckatorch(), atol=1e-10)
-    return compare(what, candidate, ckatorch, at_least=8, pairs=pairs, notes=notes(states))
-
-
-def notes(states: np.ndarray) -> dict[str, int]:
-    """Sizes of a row."""
-    return dict(zip(("languages", "layers", "items", "dimensions"), states.shape, strict=True))
+    return compare(what, candidate, ckatorch, at_least=8, pairs=pairs, notes=sizes(states))

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import permutations
 
 import numpy as np
-from harness import Row, compare
+from harness import Row, compare, sizes
 from scipy import linalg
 from sklearn.linear_model import RidgeCV
 from sklearn.metrics import r2_score
@@ -94,5 +94,4 @@ def one_bridge_against_orthogonal_procrustes(states: np.ndarray, pairs: int) -> 
 
 def notes(states: np.ndarray) -> dict[str, int]:
     """Sizes of a row."""
-    names = ("languages", "layers", "items", "dimensions")
-    return {**dict(zip(names, states.shape, strict=True)), "training items": int(TRAIN.sum())}
+    return {**sizes(states), "training items": int(TRAIN.sum())}

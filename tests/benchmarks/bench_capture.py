@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from harness import Row, compare, extra_memory
+from harness import Row, compare, extra_memory, padded
 from zspace.sources import corpora, models
 from zspace.states import capture, pooling
 
@@ -37,11 +37,8 @@ def against_bare_trunk(model, texts: list[str], pairs: int) -> Row:
             for ids, _ in batches:
                 model.trunk(input_ids=ids, use_cache=False)
 
-    notes = {
-        "model": f"{model.name} {model.revision} {model.dtype}",
-        "tokens": sum(int(mask.sum()) for _, mask in batches),
-        **extra_memory(baseline=bare_trunk, candidate=candidate),
-    }
+    memory = extra_memory(baseline=bare_trunk, candidate=candidate)
+    notes = {**sizes(model, sum(int(mask.sum()) for _, mask in batches)), **memory}
     what = "capture (mean and last, all layers) / bare trunk, same batches"
     return compare(what, candidate, bare_trunk, at_most=1.05, pairs=pairs, notes=notes)
 
@@ -62,11 +59,8 @@ def against_output_hidden_states(model, texts: list[str], pairs: int) -> Row:
                 last = mask.sum(1) - 1
                 [((h * weights).sum(1), h[torch.arange(len(h)), last]) for h in hidden]
 
-    notes = {
-        "model": f"{model.name} {model.revision} {model.dtype}",
-        "tokens": sum(int(mask.sum()) for _, mask in batches),
-        **extra_memory(baseline=whole_model, candidate=candidate),
-    }
+    memory = extra_memory(baseline=whole_model, candidate=candidate)
+    notes = {**sizes(model, sum(int(mask.sum()) for _, mask in batches)), **memory}
     what = "whole model with output_hidden_states, pooled / capture, same batches"
     return compare(what, candidate, whole_model, at_least=2.8, pairs=pairs, notes=notes)
 
@@ -80,21 +74,22 @@ def against_file_order(model, texts: list[str], pairs: int) -> Row:
     def file_order():
         with torch.inference_mode():
             for start in range(0, len(tokens), 8):
-                ids, mask = pad(model, tokens[start : start + 8])
+                ((ids, mask),) = padded(tokens[start : start + 8])
                 reducers = pooling.reducers(mask.bool(), capture.POOLINGS)
                 with models.ReducingHooks(model, lambda _, h, r=reducers: [f(h) for f in r]) as hooks:
                     model.trunk(input_ids=ids, use_cache=False)
                     hooks.take()
 
     lengths = np.array([len(ids) for ids, _ in tokens])
-    notes = {
-        "model": f"{model.name} {model.revision} {model.dtype}",
-        "tokens": int(lengths.sum()),
-        "shortest": int(lengths.min()),
-        "longest": int(lengths.max()),
-    }
+    notes = sizes(model, int(lengths.sum()))
+    notes |= {"shortest": int(lengths.min()), "longest": int(lengths.max())}
     what = "file order, batches of 8 / length-sorted token budget, mixed lengths"
     return compare(what, candidate, file_order, at_least=1.7, pairs=pairs, notes=notes)
+
+
+def sizes(model, tokens: int) -> dict[str, object]:
+    """Model and number of tokens of a row."""
+    return {"model": f"{model.name} {model.revision} {model.dtype}", "tokens": tokens}
 
 
 def mixed_lengths(n: int = 20) -> list[str]:
@@ -106,15 +101,4 @@ def mixed_lengths(n: int = 20) -> list[str]:
 
 def padded_batches(model, texts: list[str]) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """Ids and mask (B, T) of the batches that capture forms of `texts`."""
-    tokens = models.tokenize(model, texts)
-    plan = capture.batches([len(ids) for ids, _ in tokens], TOKEN_BUDGET)
-    return [pad(model, [tokens[row] for row in rows]) for rows in plan]
-
-
-def pad(model, tokens: list) -> tuple[torch.Tensor, torch.Tensor]:
-    width = max(len(ids) for ids, _ in tokens)
-    ids = torch.full((len(tokens), width), model.tokenizer.pad_token_id)
-    mask = torch.zeros((len(tokens), width), dtype=torch.long)
-    for row, (text, _) in enumerate(tokens):
-        ids[row, : len(text)], mask[row, : len(text)] = torch.from_numpy(text), 1
-    return ids, mask
+    return padded(models.tokenize(model, texts), TOKEN_BUDGET)

@@ -12,24 +12,30 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
-from harness import Row, Skipped, compare, median_interval
+from harness import Row, Skipped, compare, median_interval, padded
 from zspace.sources import models
 from zspace.sources.models import blocks
 from zspace.states import capture
 
 SHAPE = {
-    "vocab_size": 151936,
-    "hidden_size": 4096,
-    "intermediate_size": 12288,
-    "num_hidden_layers": 36,
-    "num_attention_heads": 32,
-    "num_key_value_heads": 8,
-    "head_dim": 128,
-    "max_position_embeddings": 40960,
-}
+    "vocab_size": 151936, "hidden_size": 4096, "intermediate_size": 12288, "num_hidden_layers": 36,
+    "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 128, "max_position_embeddings": 40960,
+}  # fmt: skip
 # Shortest and longest text: stories as the built-in corpus has them, and paragraphs.
 LENGTHS = {"stories": (40, 80), "paragraphs": (384, 640)}
 TOKENS = 6 * capture.TOKEN_BUDGET["cuda"]
+
+
+def device_seconds(work: Callable[[], object]) -> float:
+    """Wall time of `work` from an idle device to an idle device."""
+    torch.cuda.synchronize()
+    before = time.perf_counter()
+    _result = work()  # freed after the clock has stopped: a caller keeps it
+    torch.cuda.synchronize()
+    return time.perf_counter() - before
+
+
+WALL_TIME = {"clock": device_seconds, "unit": "wall s"}
 
 
 def rows(pairs: int) -> Iterator[Row | Skipped]:
@@ -69,16 +75,7 @@ def against_masked_trunk(model, kind: str, texts: list[str], pairs: int) -> Row:
 
     notes = {**provenance(model, batches), **extra_memory(baseline=masked_trunk, candidate=candidate)}
     what = f"capture (mean and last, all layers) / bare trunk with a mask, same batches, GPU, {kind}"
-    return compare(
-        what,
-        candidate,
-        masked_trunk,
-        at_most=1.02,
-        pairs=pairs,
-        notes=notes,
-        clock=device_seconds,
-        unit="wall s",
-    )
+    return compare(what, candidate, masked_trunk, at_most=1.02, pairs=pairs, notes=notes, **WALL_TIME)
 
 
 def throughput(model, kind: str, texts: list[str], pairs: int) -> Row:
@@ -113,16 +110,7 @@ def against_output_hidden_states(model, texts: list[str], pairs: int) -> Row:
 
     notes = {**provenance(model, batches), **extra_memory(baseline=whole_model, candidate=candidate)}
     what = "whole model with output_hidden_states, to the CPU / capture, same batches, GPU, paragraphs"
-    return compare(
-        what,
-        candidate,
-        whole_model,
-        at_least=2.8,
-        pairs=pairs,
-        notes=notes,
-        clock=device_seconds,
-        unit="wall s",
-    )
+    return compare(what, candidate, whole_model, at_least=2.8, pairs=pairs, notes=notes, **WALL_TIME)
 
 
 def flops(model, lengths: list[int]) -> float:
@@ -175,24 +163,8 @@ def random_texts(shortest: int, longest: int, tokens: int, *, vocabulary: int = 
 
 def padded_batches(model, texts: list[str]) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """Ids and mask (B, T) on the model's device, of the batches that capture forms of `texts`."""
-    tokens = [ids for ids, _ in models.tokenize(model, texts)]
-    plan = capture.batches([len(ids) for ids in tokens], capture.TOKEN_BUDGET["cuda"])
-    result = []
-    for rows_ in plan:
-        ids = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(tokens[r]) for r in rows_], batch_first=True)
-        lengths = torch.tensor([len(tokens[r]) for r in rows_])
-        mask = (torch.arange(ids.shape[1]) < lengths[:, None]).long()
-        result.append((ids.to(model.device), mask.to(model.device)))
-    return result
-
-
-def device_seconds(work: Callable[[], object]) -> float:
-    """Wall time of `work` from an idle device to an idle device."""
-    torch.cuda.synchronize()
-    before = time.perf_counter()
-    _result = work()  # freed after the clock has stopped: a caller keeps it
-    torch.cuda.synchronize()
-    return time.perf_counter() - before
+    found = padded(models.tokenize(model, texts), capture.TOKEN_BUDGET["cuda"])
+    return [(ids.to(model.device), mask.to(model.device)) for ids, mask in found]
 
 
 def extra_memory(**works: Callable[[], object]) -> dict[str, float]:
@@ -222,7 +194,5 @@ def provenance(model, batches: list) -> dict[str, object]:
         "tokens": int(sum(mask.sum() for _, mask in batches)),
         "padded tokens": sum(mask.numel() for _, mask in batches),
         "batches": len(batches),
-        "largest batch": max(
-            (list(mask.shape) for _, mask in batches), key=lambda shape: shape[0] * shape[1]
-        ),
+        "largest batch": list(max((mask for _, mask in batches), key=torch.numel).shape),
     }

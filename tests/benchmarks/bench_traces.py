@@ -29,9 +29,8 @@ def against_generate(model, texts: list[str], pairs: int) -> Row:
     inputs = model.tokenizer(texts, return_tensors="pt", padding=True, padding_side="left")
 
     def candidate():
-        return generation.traces(
-            model, texts, rng=np.random.default_rng(0), n_steps=N_STEPS, temperature=TEMPERATURE
-        )
+        options = {"n_steps": N_STEPS, "temperature": TEMPERATURE}
+        return generation.traces(model, texts, rng=np.random.default_rng(0), **options)
 
     def bare_generate():
         with torch.inference_mode():

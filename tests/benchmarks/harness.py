@@ -7,6 +7,7 @@ of the median lies on the wrong side.
 """
 
 import ctypes
+import functools
 import gc
 import inspect
 import os
@@ -14,7 +15,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -136,6 +137,22 @@ def extra_memory(**works: Callable[[], object]) -> dict[str, float]:
         libc.malloc_trim(0)
         result[f"extra MB, {name}"] = _peak_above_start(work)
     return result
+
+
+def sizes(states: np.ndarray) -> dict[str, int]:
+    """Of states (K, layers, items, d), by name."""
+    return dict(zip(("languages", "layers", "items", "dimensions"), states.shape, strict=True))
+
+
+def padded(tokens: Sequence, budget: int | None = None) -> list:
+    """Ids and mask (B, T) of the batches that capture forms of tokenised texts; without a budget, of one."""
+    import torch
+    from zspace.states import capture
+
+    plan = capture.batches([len(ids) for ids, _ in tokens], budget) if budget else [range(len(tokens))]
+    pad = functools.partial(torch.nn.utils.rnn.pad_sequence, batch_first=True)
+    texts = [[torch.from_numpy(tokens[row][0]) for row in rows] for rows in plan]
+    return [(pad(batch), pad([torch.ones_like(ids) for ids in batch])) for batch in texts]
 
 
 def _peak_above_start(work: Callable[[], object]) -> float:

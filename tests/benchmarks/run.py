@@ -28,10 +28,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="JSON file to write (default: runs/bench/bench.json)")
     options = parser.parse_args(argv)
     modules = sorted(path.stem for path in HERE.glob("bench_*.py") if options.only in path.stem)
-    if not modules or options.pairs < 5:
-        parser.error(
-            f"no bench_*.py matches {options.only!r}" if not modules else "--pairs must be 5 or more"
-        )
+    if not modules:
+        parser.error(f"no bench_*.py matches {options.only!r}")
+    if options.pairs < 5:
+        parser.error("--pairs must be 5 or more")
     torch.set_num_threads(1)
     found, skipped = [], []
     for name in modules:
@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
     print(*(f"\nBaseline of: {row.what}\n{row.baseline_code}" for row in found), sep="")
     path = options.out or files.runs_root() / "bench" / "bench.json"
     with files.atomic_write(path) as stream:
-        rows = [_record(row) for row in found]
+        rows = [{**asdict(row), "median": row.median, "misses": row.misses} for row in found]
         skips = [asdict(row) for row in skipped]
         json.dump({"provenance": _provenance(), "rows": rows, "skipped": skips}, stream, indent=2)
     print(f"Written: {path}")
@@ -52,19 +52,12 @@ def _line(row: Row | Skipped) -> str:
     if isinstance(row, Skipped):
         return f"skipped  {row.what}: {row.reason}"
     low, high = row.interval
-    notes = ", ".join(
-        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
-        for name, value in row.notes.items()
-    )
+    shown = [f"{name} {v:.4g}" if isinstance(v, float) else f"{name} {v}" for name, v in row.notes.items()]
     verdict = "MISSED" if row.misses else "holds"
     return (
         f"{verdict:6}  {row.median:6.3f} [{low:.3f}, {high:.3f}]  {row.sense} {row.bound:g}  {row.what}\n"
-        f"        {notes}"
+        f"        {', '.join(shown)}"
     )
-
-
-def _record(row: Row) -> dict:
-    return {**asdict(row), "median": row.median, "misses": row.misses}
 
 
 def _provenance() -> dict:

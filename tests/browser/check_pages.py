@@ -34,15 +34,15 @@ from playwright.sync_api import Error as BrowserError
 from playwright.sync_api import Page, sync_playwright
 
 WIDTHS = (1200, 800)
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 SWITCHES = (
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
 )
+SWITCHES += ("--disable-component-update", "--disable-sync")
 # Texts whose boxes cross by less than this, or by less than this share of a line, only touch.
 TOUCH_PIXELS, TOUCH_SHARE = 2.5, 0.2
 
@@ -52,10 +52,9 @@ TEXT_BOXES = (Path(__file__).parent / "text_boxes.js").read_text(encoding="utf-8
 @contextlib.contextmanager
 def chromium() -> Iterator:
     """Headless Chromium found on the machine; raises FileNotFoundError where there is none."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    path = next(filter(None, map(shutil.which, names)), None)
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
     if path is None:
-        raise FileNotFoundError(f"no browser: install one of {', '.join(names)}")
+        raise FileNotFoundError(f"no browser: install one of {', '.join(BROWSERS)}")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=SWITCHES)
         try:
@@ -99,12 +98,8 @@ def cut_off(boxes: Sequence[dict]) -> Iterator[str]:
         if box.get("frame"):
             shape = np.array(box["corners"])
             left, top, right, bottom = box["frame"]
-            beyond = max(
-                left - shape[:, 0].min(),
-                top - shape[:, 1].min(),
-                shape[:, 0].max() - right,
-                shape[:, 1].max() - bottom,
-            )
+            (x, y), (x_end, y_end) = shape.min(0), shape.max(0)
+            beyond = max(left - x, top - y, x_end - right, y_end - bottom)
             if beyond > TOUCH_PIXELS:
                 yield f"{box['text'][:60]!r} is cut off by {beyond:.0f} px"
 
@@ -112,9 +107,8 @@ def cut_off(boxes: Sequence[dict]) -> Iterator[str]:
 def text_problems(page: Page) -> list[str]:
     """What is wrong with the texts of an open page."""
     boxes = page.evaluate(TEXT_BOXES)
-    dollars = [
-        f"raw $ in {b['text'][:60]!r}" for b in boxes if "$" in b["text"] and b["kind"] in ("prose", "svg")
-    ]
+    texts = [b["text"] for b in boxes if b["kind"] in ("prose", "svg")]
+    dollars = [f"raw $ in {text[:60]!r}" for text in texts if "$" in text]
     return [*overlaps(boxes), *cut_off(boxes), *dict.fromkeys(dollars)]
 
 
@@ -301,9 +295,8 @@ def _figure_problems(page: Page, shot: Path) -> list[str]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("--report", type=Path, help="folder of a report")
     parser.add_argument("--notebook", type=Path, help="notebook to run in JupyterLab")
     parser.add_argument("--shots", type=Path, required=True, help="folder for the pictures")

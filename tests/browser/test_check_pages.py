@@ -9,9 +9,8 @@ import pytest
 import sample_report
 from zspace.pages import report
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 needs_browser = pytest.mark.skipif(
-    not any(map(shutil.which, BROWSERS)), reason="no Chromium here to open the pages with"
+    not any(map(shutil.which, check_pages.BROWSERS)), reason="no Chromium here to open the pages with"
 )
 SQUARE = np.array([[0, 0], [10, 0], [10, 10], [0, 10]], dtype=float)
 TURNED = np.array([[5, 0], [10, 5], [5, 10], [0, 5]], dtype=float)

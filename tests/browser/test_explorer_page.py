@@ -10,10 +10,9 @@ from zspace.evidence import language_pairs
 from zspace.evidence.retrieval.explorer import explorer
 from zspace.sources import corpora
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 pytestmark = [
     pytest.mark.skipif(
-        not any(map(shutil.which, BROWSERS)), reason="no Chromium here to open the pages with"
+        not any(map(shutil.which, check_pages.BROWSERS)), reason="no Chromium here to open the pages with"
     ),
     pytest.mark.full,
 ]
@@ -104,11 +103,7 @@ def test_explorer_table_shows_query_neighbour_and_translation_as_text(shown, pag
     _, wrong = summary_by_hand(shown.data, "sw", 1)
     found = shown.data["found"]["sw"][0]
     texts = shown.data["texts"]
-    assert page.locator("th").all_inner_texts() == [
-        "query (en)",
-        "nearest in sw",
-        "its own translation (sw)",
-    ]
+    assert page.locator("th").all_inner_texts() == ["query (en)", "nearest in sw", "its own translation (sw)"]
     for row, item in zip(page.locator("tbody tr").all(), wrong, strict=True):
         cells = row.locator("td > span:not(.name)").all_text_contents()
         nearest = found["nearest"][1][item]

@@ -106,15 +106,15 @@ class OperatingCharacteristic:
 
 def rule(claim_id: str) -> dict:
     """The entry of `params/claims.yaml`; raises ClaimError where it is unknown or the file is malformed."""
-    known = _rules()
+    known = entries()
     if claim_id not in known:
         raise ClaimError(f"unknown claim {claim_id!r}; params/claims.yaml has {', '.join(sorted(known))}.")
     return known[claim_id]
 
 
 @functools.cache
-def _rules() -> dict:
-    # read once: an operating characteristic evaluates a rule many hundred times
+def entries() -> dict[str, dict]:
+    """All entries of `params/claims.yaml`, in its order, checked and read once."""
     found = params("claims")
     for claim_id, entry in found.items():
         validate(claim_id, entry)
@@ -127,12 +127,11 @@ def evaluate(claim_id: str, evidence: Evidence) -> Verdict:
     Raises ClaimError where the evidence lacks a statistic or a check that the rule needs, or has a statistic
     of another kind than the rule judges.
     """
-    entry = rule(claim_id)
-    verdicts, reasons = {}, {}
+    entry, said = rule(claim_id), {}
     for reading in READINGS:
-        verdicts[reading], reason = judge(claim_id, entry["rules"], reading, evidence)
-        reasons[reading] = f"{reason}. {evidence.remark}" if evidence.remark else reason
-    primary, bound = _primary(entry, "as_corrected")
+        said[reading], reason = judge(claim_id, entry["rules"], reading, evidence)
+        said[f"{reading}_reason"] = f"{reason}. {evidence.remark}" if evidence.remark else reason
+    primary, bound = _primary(entry)
     statistic = evidence.statistics.get(primary)
     # a number without its limits (a share of a fall that may not be one) is no estimate
     known = statistic is not None and statistics.is_defined(statistic)
@@ -140,16 +139,13 @@ def evaluate(claim_id: str, evidence: Evidence) -> Verdict:
     return Verdict(
         claim=claim_id,
         language=evidence.language,
-        as_stated=verdicts["as_stated"],
-        as_corrected=verdicts["as_corrected"],
-        as_stated_reason=reasons["as_stated"],
-        as_corrected_reason=reasons["as_corrected"],
+        **said,
+        **numbers,
         minimal_effect=bound,
         rule_pvalue=rule_pvalue(entry["rules"]["as_corrected"], evidence),
         n_items=evidence.n_items,
         n_scenarios=evidence.n_scenarios,
         controls=_control_rows(entry, primary, evidence),
-        **numbers,
     )
 
 
@@ -168,18 +164,13 @@ def evaluate_scope(claim_id: str, evidence: Sequence[Evidence]) -> list[Verdict]
     adjusted = holm([verdicts[i].rule_pvalue for i in testable]) if testable else []
     for i, p in zip(testable, adjusted, strict=True):
         verdicts[i] = _after_holm(verdicts[i], float(p))
-    overall = {r: _overall(verdicts, r) for r in READINGS}
-    head = Verdict(
-        claim=claim_id,
-        language=OVERALL,
-        as_stated=overall["as_stated"][0],
-        as_stated_reason=overall["as_stated"][1],
-        as_corrected=overall["as_corrected"][0],
-        as_corrected_reason=overall["as_corrected"][1],
-        minimal_effect=_primary(rule(claim_id), "as_corrected")[1],
-        n_items=max((v.n_items or 0 for v in verdicts), default=0) or None,
-        n_scenarios=max((v.n_scenarios or 0 for v in verdicts), default=0) or None,
-    )
+    said = {}
+    for reading in READINGS:
+        said[reading], said[f"{reading}_reason"] = _overall(verdicts, reading)
+    sizes = {
+        k: max((getattr(v, k) or 0 for v in verdicts), default=0) or None for k in ("n_items", "n_scenarios")
+    }
+    head = Verdict(claim_id, OVERALL, **said, minimal_effect=_primary(rule(claim_id))[1], **sizes)
     return [head, *verdicts]
 
 
@@ -223,7 +214,6 @@ def record(
     provenance: Mapping,
     operating: OperatingCharacteristic | None = None,
     scope: Mapping | None = None,
-    folder: Path | None = None,
 ) -> Path:
     """Write the verdicts of one claim on one model and corpus to the ledger; returns the file.
 
@@ -234,36 +224,33 @@ def record(
     rates = None if operating is None else asdict(operating)
     content = {
         "claim": claim_id,
-        "title": entry["title"],
-        "notebook": entry["notebook"],
-        "kind": entry["kind"],
+        **{k: entry[k] for k in ("title", "notebook", "kind")},
         "model": model,
         "corpus": corpus,
         "scope": {"text": entry["scope"], **(scope or {})},
         "provenance": dict(provenance),
         "statement": entry["statement"],
         "rule": {k: entry[k] for k in ("null_hypothesis", "multiplicity", "rules")},
-        "rows": [{**_plain(asdict(v)), "operating": rates} for v in verdicts],
+        "rows": [{**asdict(v), "operating": rates} for v in verdicts],
     }
-    path = _record_file(claim_id, model, corpus, folder)
+    path = _record_file(claim_id, model, corpus)
     with atomic_write(path) as stream:
         json.dump(_plain(content), stream, indent=1, ensure_ascii=False, allow_nan=False)
         stream.write("\n")
     return path
 
 
-def is_measured(claim_id: str, *, model: str, corpus: str, folder: Path | None = None) -> bool:
+def is_measured(claim_id: str, *, model: str, corpus: str) -> bool:
     """Whether the ledger's record of that claim, model and corpus rests on items, estimate or not."""
-    path = _record_file(claim_id, model, corpus, folder)
+    path = _record_file(claim_id, model, corpus)
     if not path.is_file():
         return False
-    rows = (row for record in read_records(path) for row in record["rows"])
-    return any(row.get(number) is not None for row in rows for number in ("estimate", "n_items"))
+    (found,) = read_records(path)
+    return any(row.get(number) is not None for row in found["rows"] for number in ("estimate", "n_items"))
 
 
-def _record_file(claim_id: str, model: str, corpus: str, folder: Path | None) -> Path:
-    name = "--".join(part.replace("/", "+") for part in (claim_id, model, corpus))
-    return (Path(folder) if folder else runs_root() / "ledger") / f"{name}.json"
+def _record_file(*about: str) -> Path:
+    return runs_root() / "ledger" / f"{'--'.join(about).replace('/', '+')}.json"
 
 
 def read_records(path: Path | str) -> list[dict]:
@@ -304,21 +291,19 @@ def _control_rows(entry: dict, primary: str | None, evidence: Evidence) -> tuple
     rows = []
     for control in evidence.controls:
         by_reading = {r: control_verdict(entry["rules"][r], control) for r in READINGS}
-        spoken = {r: v for r, v in by_reading.items() if v is not None}
-        if not spoken:
+        if not (spoken := {r: v for r, v in by_reading.items() if v is not None}):
             continue
         name = primary if primary in control.statistics else next(iter(control.statistics))
-        rows.append(
-            {
-                "name": control.name,
-                "kind": control.kind,
-                "statistic": name,
-                **statistics.numbers(control.statistics[name]),
-                "verdict": spoken.get("as_corrected", spoken.get("as_stated")),
-                "verdict_as_stated": spoken.get("as_stated"),
-                "passed": all(passed(control, v) for v in spoken.values()),
-            }
-        )
+        row = {
+            "name": control.name,
+            "kind": control.kind,
+            "statistic": name,
+            **statistics.numbers(control.statistics[name]),
+            "verdict": spoken.get("as_corrected", spoken.get("as_stated")),
+            "verdict_as_stated": spoken.get("as_stated"),
+            "passed": all(passed(control, v) for v in spoken.values()),
+        }
+        rows.append(row)
     return tuple(rows)
 
 
@@ -330,35 +315,28 @@ def _after_holm(verdict: Verdict, p_holm: float) -> Verdict:
     return replace(adjusted, as_corrected=INCONCLUSIVE, as_corrected_reason=reason)
 
 
-def _primary(entry: dict, reading: str) -> tuple[str | None, float | None]:
+def _primary(entry: dict) -> tuple[str | None, float | None]:
     """Name of the primary statistic, and its minimal effect where it is an interval."""
-    name = entry.get("primary")
-    if name is None:
+    if (name := entry.get("primary")) is None:
         return None, None
-    condition = entry["rules"][reading][name]
+    condition = entry["rules"]["as_corrected"][name]
     is_interval = condition_kind(name, condition) == statistics.INTERVAL
-    return name, bound_of(name, condition)[1] if is_interval else None
+    return name, bound_of(condition)[1] if is_interval else None
 
 
 def _overall(verdicts: Sequence[Verdict], reading: str) -> tuple[str, str]:
     """In general: two thirds of all languages agree. Supported ones have survived Holm by now."""
-    found = {v.language: getattr(v, reading) for v in verdicts}
-    n = len(found)
-    testable = [k for k, v in found.items() if v != NOT_TESTABLE]
+    n = len(verdicts)
+    testable = [v for v in verdicts if getattr(v, reading) != NOT_TESTABLE]
     if 3 * len(testable) < 2 * n:
-        reasons = sorted({getattr(v, f"{reading}_reason") for v in verdicts})
-        words = reasons[0] if len(reasons) == 1 else f"testable in {len(testable)} of {n} languages only"
-        return NOT_TESTABLE, words
-    holds = [k for k in testable if found[k] == SUPPORTED]
-    fails = [k for k in testable if found[k] == REFUTED]
-    counts = (
-        f"supported in {len(holds)} of {n} ({', '.join(holds) or 'none'}), "
-        f"refuted in {len(fails)} ({', '.join(fails) or 'none'})"
-    )
-    if 3 * len(holds) >= 2 * n:
-        return SUPPORTED, f"in general: {counts}"
-    if 3 * len(fails) >= 2 * n:
-        return REFUTED, f"in general: {counts}"
+        first, *others = {getattr(v, f"{reading}_reason") for v in verdicts}
+        return NOT_TESTABLE, f"testable in {len(testable)} of {n} languages only" if others else first
+    holds, fails = ([v.language for v in testable if getattr(v, reading) == w] for w in (SUPPORTED, REFUTED))
+    counts = f"supported in {len(holds)} of {n} ({', '.join(holds) or 'none'}), "
+    counts += f"refuted in {len(fails)} ({', '.join(fails) or 'none'})"
+    for verdict, languages in ((SUPPORTED, holds), (REFUTED, fails)):
+        if 3 * len(languages) >= 2 * n:
+            return verdict, f"in general: {counts}"
     return INCONCLUSIVE, f"{'in some languages' if holds else 'in no language'}: {counts}"
 
 

@@ -81,9 +81,8 @@ def rates(worlds: Worlds, *, rng: np.random.Generator, n_simulations: int = 200)
             return OperatingCharacteristic(**json.loads(path.read_text("utf-8")))
         making, drawing = rng.spawn(2)
         simulate = worlds.make(making)
-        found = claims.operating_characteristic(
-            worlds.claim, simulate, rng=drawing, n_simulations=n_simulations
-        )
+        options = {"rng": drawing, "n_simulations": n_simulations}
+        found = claims.operating_characteristic(worlds.claim, simulate, **options)
         with files.atomic_write(path) as stream:
             json.dump(asdict(found), stream)
     return found
@@ -104,7 +103,7 @@ def calibrated(
     its own scenario alone, so that the mean is linear in the share.
     """
     primary = claims.rule(claim)["primary"]
-    _, bound, _ = bound_of(primary, claims.rule(claim)["rules"]["as_corrected"][primary])
+    _, bound, _ = bound_of(claims.rule(claim)["rules"]["as_corrected"][primary])
 
     def make(rng: np.random.Generator) -> Simulate:
         none, full = (
@@ -128,13 +127,12 @@ def from_errors(
     run found, one per language. Baselines have no effect, planted subjects a large one, and a statistic that
     only a precondition asks for is there.
     """
-    measured_in = [e for e in evidence if e.unavailable is None]
-    if not measured_in:
+    n_scenarios = next((e.n_scenarios for e in evidence if e.unavailable is None), None)
+    if n_scenarios is None:
         return Worlds(study.claim, lambda rng: lambda world, rng: evidence[0], {"evidence": "none"})
-    n_scenarios = measured_in[0].n_scenarios
     conditions = claims.rule(study.claim)["rules"]["as_corrected"]
     judged = np.array([name in conditions for name in names])
-    effect = np.array([bound_of(n, conditions[n])[1] if n in conditions else 0.5 for n in names])
+    effect = np.array([bound_of(conditions[n])[1] if n in conditions else 0.5 for n in names])
     nothing = np.zeros((0, n_scenarios))
     draws = GroupDraws(np.arange(n_scenarios), nothing, nothing)
 

@@ -7,11 +7,12 @@ layer 0 the embedding output, layer L the last block's output. `open_pairs` open
 `simulated_pair` makes them from a world with a known answer.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
 from ..errors import AbsentStatesError, ParameterError
 from ..measures.resampling import stratified_permutations
@@ -64,12 +65,12 @@ class LanguagePair:
     @property
     def twins(self) -> tuple[str, ...]:
         """Names of the random-weight baselines."""
-        return tuple(name for name in self.subjects if kind_of(name) == "random")
+        return of_kind("random", self.subjects)
 
     @property
     def re_rounded(self) -> tuple[str, ...]:
         """Names of the model's re-roundings."""
-        return tuple(name for name in self.subjects if kind_of(name) == "re-rounded")
+        return of_kind("re-rounded", self.subjects)
 
     def means(self, subject: str) -> Pair:
         """Per-layer means (L+1, 1, d) of both languages over the discovery items."""
@@ -79,6 +80,11 @@ class LanguagePair:
     def lengths(self) -> Pair:
         """Number of tokens (n,) of every item in both languages."""
         return tuple((t >= 0).sum(1) for t in self.tokens)
+
+
+def of_kind(kind: str, names: Iterable[str]) -> tuple[str, ...]:
+    """Those of the names whose subject is of a kind, such as "random"."""
+    return tuple(name for name in names if kind_of(name) == kind)
 
 
 def variants(n_re_rounded: int = 0) -> tuple[Subject, ...]:
@@ -100,9 +106,9 @@ def open_pairs(
     """Every language of a corpus paired with its first one (the anchor).
 
     `pooling` and the poolings captured `together` with it, and which variants exist: see
-    `states.subjects.open_states`, whose errors are raised. `first_layer` drops the layers below it. Without
-    token ids there is nothing that is made with them. Raises ParameterError where the corpus has fewer than
-    two languages.
+    `states.subjects.open_states`, whose errors are raised. Layers below `first_layer` are left out: a last
+    token's embedding is often one and the same for all items, without a direction to compare. Without token
+    ids there is nothing that is made with them. Raises ParameterError where the corpus has one language.
     """
     anchor, *others = corpus.languages
     if not others:
@@ -113,22 +119,26 @@ def open_pairs(
         model, corpus, variants, poolings=[pooling], together=together, progress=progress
     )
     discovery, _ = corpus.split()
-    streams = dict(zip(others, rng.spawn(len(others)), strict=True))
-    panels = {}
-    for language in others:
-        pairs = {one.name: _pair(states, pooling, anchor, language) for one, states in found.items()}
+    states = {
+        one.name: data["states"].sel(pooling=pooling).isel(layer=slice(first_layer, None))
+        for one, data in found.items()
+    }
+    pairs = {}
+    for language, stream in zip(others, rng.spawn(len(others)), strict=True):
+        codes = (anchor, language)
+        ids = _both(found[VARIANTS[0]]["token_ids"], codes)
         pair = LanguagePair(
             language=language,
-            subjects=pairs,
+            subjects={name: _both(data, codes) for name, data in states.items()},
             scenario=corpus.items["scenario"].to_numpy(str),
             group=corpus.items["group"].to_numpy(str),
             discovery=np.asarray(discovery, bool),
-            tokens=_tokens(found[VARIANTS[0]], anchor, language),
+            tokens=ids if all((one >= 0).any() for one in ids) else None,
             has_scenarios=corpus.has_scenarios,
-            texts=tuple(corpus.texts[one] for one in (anchor, language)),
+            texts=tuple(corpus.texts[one] for one in codes),
         )
-        panels[language] = with_controls(from_layer(pair, first_layer), rng=streams[language])
-    return panels
+        pairs[language] = with_controls(pair, rng=stream)
+    return pairs
 
 
 def open_if_there(model: str, corpus: Corpus, **options) -> dict[str, LanguagePair]:
@@ -218,25 +228,14 @@ def own_overlap(pair: LanguagePair) -> np.ndarray:
     return np.array([len(a & b) / max(1, len(a | b)) for a, b in zip(*sets, strict=True)])
 
 
-def from_layer(panel: LanguagePair, first: int) -> LanguagePair:
-    """The pair without its layers below `first`.
-
-    The last token's embedding is often one and the same for all items (a question mark): such a layer
-    has no direction to compare.
-    """
-    return replace(panel, subjects={n: tuple(s[first:] for s in pair) for n, pair in panel.subjects.items()})
-
-
-def standardised(panel: LanguagePair) -> LanguagePair:
+def standardised(pair: LanguagePair) -> LanguagePair:
     """The pair with every dimension divided by its standard deviation over the discovery items.
 
     A few outlier dimensions can hold most of the variance of a residual stream, and with it of every
     cosine and distance; this measure gives all dimensions the same weight.
     """
-    subjects = {}
-    for name, pair in panel.subjects.items():
-        subjects[name] = tuple(standardise(s, panel.discovery) for s in pair)
-    return replace(panel, subjects=subjects)
+    subjects = {n: tuple(standardise(s, pair.discovery) for s in both) for n, both in pair.subjects.items()}
+    return replace(pair, subjects=subjects)
 
 
 def surface_table(pairs: Mapping[str, LanguagePair]) -> pd.DataFrame:
@@ -297,15 +296,13 @@ def simulated_pair(
     streams = zip(VARIANTS, walks.spawn(len(VARIANTS)), strict=True)
     made = {one.name: _noise_pair(n_layers, n, dim, stream) for one, stream in streams}
     pair = made[TRAINED]
-    planter = {"scenarios": plant_scenarios, "updates": plant_updates}[signal]
-    keywords = {"scenario": scenario} if signal == "scenarios" else {}
-    planted = planter(pair, rng=plant, **keywords)
+    by_scenario = signal == "scenarios"
+    planted = plant_scenarios(pair, scenario, rng=plant) if by_scenario else plant_updates(pair, rng=plant)
     aligned = choice.permutation(n_scenarios) < share * n_scenarios
     rows = aligned[scenario.astype(int)][:, None]
     made[TRAINED] = tuple(np.where(rows, a, b) for a, b in zip(planted, pair, strict=True))
-    discovery = np.zeros(n_scenarios, bool)
-    discovery[choice.permutation(n_scenarios)[: n_scenarios // 3]] = True
-    panel = LanguagePair(
+    discovery = np.isin(np.arange(n_scenarios), choice.permutation(n_scenarios)[: n_scenarios // 3])
+    pair = LanguagePair(
         language="simulated",
         subjects=made,
         scenario=scenario,
@@ -313,18 +310,11 @@ def simulated_pair(
         discovery=discovery[scenario.astype(int)],
         tokens=tuple(tokens.integers(0, 5000, (n, 12)) for _ in range(2)),
     )
-    return with_controls(panel, rng=controls)
+    return with_controls(pair, rng=controls)
 
 
-def _tokens(states, anchor: str, language: str) -> Pair | None:
-    """(n, T) token ids of both languages; None where the states came without them."""
-    ids = [states["token_ids"].sel(language=one).to_numpy() for one in (anchor, language)]
-    return tuple(ids) if all((one >= 0).any() for one in ids) else None
-
-
-def _pair(states, pooling: str, anchor: str, language: str) -> Pair:
-    chosen = states["states"].sel(pooling=pooling)
-    return tuple(chosen.sel(language=one).to_numpy() for one in (anchor, language))
+def _both(data: xr.DataArray, languages: Sequence[str]) -> Pair:
+    return tuple(data.sel(language=one).to_numpy() for one in languages)
 
 
 def _noise_pair(n_layers: int, n: int, dim: int, rng: np.random.Generator) -> Pair:

@@ -14,7 +14,7 @@ verdict is `not testable`.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -29,12 +29,17 @@ INCONCLUSIVE, NOT_TESTABLE = "inconclusive", "not testable"
 OVERALL = "*"
 _FIELDS = ("title", "notebook", "kind", "statement", "null_hypothesis", "multiplicity", "scope", "rules")
 _CHECKS = ("not_testable", "proof", "counterexample")
+_TYPES = {INTERVAL: Interval, TEST: TestResult, COUNT: Count}
 _KEYS = {
     INTERVAL: {"above", "below", "refuted_above", "refuted_below", "effect"},
     TEST: {"above", "below", "p_below", "p_above"},
     COUNT: {"equals", "at_least", "at_most"},
 }
-_TYPES = {INTERVAL: Interval, TEST: TestResult, COUNT: Count}
+_EXPECTED = {
+    INTERVAL: "`above` or `below`, with optional `refuted_below`, `refuted_above` and `effect`",
+    TEST: "one of `p_below` and `p_above` in (0, 1), with `p_below` optionally `above` or `below`",
+    COUNT: "one of `equals`, `at_least` and `at_most` with a whole number",
+}
 
 
 @dataclass(frozen=True)
@@ -90,28 +95,24 @@ def judge(claim_id: str, rules: Mapping, reading: str, evidence: Evidence) -> tu
 
 
 def _judge_once(claim_id: str, rules: Mapping, reading: str, evidence: Evidence) -> tuple[str, str]:
-    conditions = rules[reading]
+    conditions, preconditions = rules[reading], rules.get("preconditions", {})
     if evidence.unavailable:
         return NOT_TESTABLE, evidence.unavailable
     if "not_testable" in conditions:
         return NOT_TESTABLE, conditions["not_testable"]
     if "proof" in conditions or "counterexample" in conditions:
         return _judge_checks(claim_id, conditions, evidence)
-    preconditions = rules.get("preconditions", {})
-    for name, condition in {**preconditions, **conditions}.items():
-        _require_kind(claim_id, evidence, name, condition)
-    absent = _absent_controls(conditions, rules.get("required", ()), evidence.controls)
-    if absent:
+    _require_kinds(claim_id, evidence, {**preconditions, **conditions})
+    spoken = [(c, v) for c in evidence.controls if (v := control_verdict(conditions, c)) is not None]
+    absent = [f"no {k} control" for k in ("positive", "negative") if k not in {c.kind for c, _ in spoken}]
+    named = {c.name for c in evidence.controls}
+    if absent := absent + [name for name in rules.get("required", ()) if name not in named]:
         return NOT_TESTABLE, f"controls missing: {', '.join(absent)}"
-    failed = _failed_controls(conditions, evidence.controls)
     verdict, reason = _judge(conditions, evidence.statistics, evidence.n_scenarios)
-    if failed:
+    if failed := [words for control, said in spoken if (words := _failure(conditions, control, said))]:
         return NOT_TESTABLE, f"instrument failed: {'; '.join(failed)}. Ungated: {verdict}, {reason}"
-    if preconditions:
-        met, why = _judge(preconditions, evidence.statistics, evidence.n_scenarios)
-        if met != SUPPORTED:
-            return NOT_TESTABLE, f"precondition not met: {why}"
-    return verdict, reason
+    met, why = _judge(preconditions, evidence.statistics, evidence.n_scenarios)
+    return (verdict, reason) if met == SUPPORTED else (NOT_TESTABLE, f"precondition not met: {why}")
 
 
 def rule_pvalue(conditions: Mapping, evidence: Evidence) -> float | None:
@@ -126,7 +127,7 @@ def rule_pvalue(conditions: Mapping, evidence: Evidence) -> float | None:
         if statistic is None or not isinstance(condition, Mapping) or not is_defined(statistic):
             return None
         if isinstance(statistic, Interval):
-            side, limit, _ = bound_of(name, condition)
+            side, limit, _ = bound_of(condition)
             wrong = statistic.replicates <= limit if side == "above" else statistic.replicates >= limit
             values.append((1 + np.count_nonzero(wrong)) / (1 + len(statistic.replicates)))
         elif isinstance(statistic, TestResult) and "p_below" in condition:
@@ -152,86 +153,53 @@ def passed(control: Control, verdict: str) -> bool:
 
 def validate(claim_id: str, entry: Mapping) -> None:
     """Raises ClaimError where an entry of `params/claims.yaml` lacks a field or its rules are malformed."""
-    missing = [field for field in _FIELDS if field not in entry]
-    if missing:
-        raise ClaimError(f"params/claims.yaml, {claim_id}: it lacks {', '.join(missing)}.")
-    rules = entry["rules"]
-    unknown = set(rules) - {"required", "preconditions", "as_stated", "as_corrected"}
-    if unknown or not {"as_stated", "as_corrected"} <= set(rules):
+    where = f"params/claims.yaml, {claim_id}"
+    if missing := [field for field in _FIELDS if field not in entry]:
+        raise ClaimError(f"{where}: it lacks {', '.join(missing)}.")
+    rules, readings = entry["rules"], {"as_stated", "as_corrected"}
+    if not readings <= set(rules) <= readings | {"required", "preconditions"}:
         raise ClaimError(
-            f"params/claims.yaml, {claim_id}: its rules are {', '.join(rules)}; expected as_stated and "
-            "as_corrected, with optional `required` and `preconditions`."
+            f"{where}: its rules are {', '.join(rules)}; expected as_stated and as_corrected, with optional "
+            "`required` and `preconditions`."
         )
-    for part in ("preconditions", "as_stated", "as_corrected"):
-        conditions = rules.get(part, {})
-        if set(_CHECKS) & set(conditions):
-            if len(conditions) > 1:
-                raise ClaimError(
-                    f"params/claims.yaml, {claim_id}: {part} has {', '.join(conditions)}; expected one of "
-                    f"{', '.join(_CHECKS)} alone, or conditions on statistics."
-                )
+    for part, conditions in rules.items():
+        if part == "required":
             continue
-        for name, condition in conditions.items():
-            try:
-                condition_kind(name, condition)
-            except ClaimError as error:
-                raise ClaimError(f"params/claims.yaml, {claim_id}, {part}: {error}") from None
-    primary = entry.get("primary")
-    if primary is not None and primary not in rules["as_corrected"]:
-        raise ClaimError(
-            f"params/claims.yaml, {claim_id}: no condition in as_corrected is on its primary, {primary}."
-        )
+        if len(conditions) > 1 and set(_CHECKS) & set(conditions):
+            raise ClaimError(
+                f"{where}: {part} has {', '.join(conditions)}; expected one of {', '.join(_CHECKS)} alone, "
+                "or conditions on statistics."
+            )
+        try:
+            for name in (n for n in conditions if n not in _CHECKS):
+                condition_kind(name, conditions[name])
+        except ClaimError as error:
+            raise ClaimError(f"{where}, {part}: {error}") from None
+    if entry.get("primary") not in (None, *rules["as_corrected"]):
+        raise ClaimError(f"{where}: no condition in as_corrected is on its primary, {entry['primary']}.")
 
 
 def condition_kind(name: str, condition: Mapping) -> str:
     """Kind of statistic that a condition judges; raises ClaimError where it is malformed."""
     keys = set(condition) if isinstance(condition, Mapping) else set()
-    kind = TEST if keys & {"p_below", "p_above"} else COUNT if keys & _KEYS[COUNT] else INTERVAL
+    sides, levels = keys & {"above", "below"}, keys & {"p_below", "p_above"}
+    kind = TEST if levels else COUNT if keys & _KEYS[COUNT] else INTERVAL
     if kind == INTERVAL:
-        bound_of(name, condition)
-        return kind
-    values = list(condition.values())
-    if kind == TEST:
-        (level, *others) = [condition[k] for k in ("p_below", "p_above") if k in keys]
-        sides = keys & {"above", "below"}
-        fits = not others and 0 < level < 1 and len(sides) <= ("p_below" in keys)
+        fits = len(sides) == 1
+    elif kind == TEST:
+        one_level = len(levels) == 1 and all(0 < condition[k] < 1 for k in levels)
+        fits = one_level and len(sides) <= ("p_below" in keys)
     else:
-        fits = len(keys) == 1 and all(isinstance(v, int) and v >= 0 for v in values)
+        fits = len(keys) == 1 and all(isinstance(v, int) and v >= 0 for v in condition.values())
     if keys - _KEYS[kind] or not fits:
-        expected = {
-            TEST: "one of `p_below` and `p_above` in (0, 1), with `p_below` optionally `above` or `below`",
-            COUNT: "one of `equals`, `at_least` and `at_most` with a whole number",
-        }
-        raise ClaimError(f"the condition on {name} is {dict(condition)}; expected {expected[kind]}.")
+        raise ClaimError(f"the condition on {name} is {condition}; expected {_EXPECTED[kind]}.")
     return kind
 
 
-def bound_of(name: str, bound: Mapping) -> tuple[str, float, float]:
+def bound_of(condition: Mapping) -> tuple[str, float, float]:
     """Side ("above" or "below"), limit that supports and limit that refutes (mostly equal) an interval."""
-    keys = set(bound) if isinstance(bound, Mapping) else set()
-    sides = [s for s in ("above", "below") if s in keys]
-    if len(sides) != 1 or keys - _KEYS[INTERVAL]:
-        shown = dict(bound) if isinstance(bound, Mapping) else bound
-        raise ClaimError(
-            f"the bound of {name} is {shown}; expected `above` or `below`, with optional "
-            "`refuted_below`, `refuted_above` and `effect`."
-        )
-    (side,) = sides
-    other = "refuted_below" if side == "above" else "refuted_above"
-    return side, float(bound[side]), float(bound.get(other, bound[side]))
-
-
-def items_to_decide(interval: Interval, bound: float, n: int) -> int | None:
-    """Units (scenarios) at which the interval would clear the bound if the estimate stayed.
-
-    Its half-width shrinks as one over the square root of the number of units. None where the
-    estimate lies on the bound.
-    """
-    distance = abs(interval.estimate - bound)
-    if not distance > 0:
-        return None
-    half = (interval.high - interval.low) / 2
-    return max(n + 1, math.ceil(n * (half / distance) ** 2 - 1e-9))
+    side, other = ("above", "refuted_below") if "above" in condition else ("below", "refuted_above")
+    return side, float(condition[side]), float(condition.get(other, condition[side]))
 
 
 def _judge_checks(claim_id: str, conditions: Mapping, evidence: Evidence) -> tuple[str, str]:
@@ -241,13 +209,20 @@ def _judge_checks(claim_id: str, conditions: Mapping, evidence: Evidence) -> tup
         raise ClaimError(f"{claim_id}: the evidence lacks the checks {', '.join(missing)}.")
     held = [n for n in names if evidence.checks[n]]
     if "proof" in conditions:
-        failed = [n for n in names if n not in held]
-        if failed:
+        if failed := [n for n in names if n not in held]:
             return NOT_TESTABLE, f"instrument failed: {', '.join(failed)} did not hold"
         return PROVED, f"every check holds: {', '.join(n.replace('_', ' ') for n in names)}"
-    if held:
-        return REFUTED, f"by counterexample: {', '.join(n.replace('_', ' ') for n in held)}"
-    return INCONCLUSIVE, "no counterexample held"
+    words = ", ".join(held).replace("_", " ")
+    return (REFUTED, f"by counterexample: {words}") if held else (INCONCLUSIVE, "no counterexample held")
+
+
+def _failure(conditions: Mapping, control: Control, verdict: str) -> str:
+    """How a control fails a rule that says `verdict` of it; "" where it passes."""
+    if not all(is_defined(control.statistics[s]) for s in conditions):
+        verdict = "undefined"
+    elif passed(control, verdict):
+        return ""
+    return f"{control.kind} control {control.name!r} is {verdict}"
 
 
 def _judge(conditions: Mapping, found: Mapping[str, Statistic], n: int | None) -> tuple[str, str]:
@@ -263,47 +238,50 @@ def _judge_one(name: str, condition: Mapping, statistic: Statistic, n: int | Non
     if not is_defined(statistic):
         return INCONCLUSIVE, f"{called} is undefined"
     words = f"{called} {statistics.words(statistics.numbers(statistic))} against {condition_words(condition)}"
-    if isinstance(statistic, TestResult):
-        return _judge_test(condition, statistic), words
-    if isinstance(statistic, Count):
-        return _judge_count(condition, statistic), words
-    return _judge_interval(name, condition, statistic, n, words)
+    fits, breaks = _fits_or_breaks(condition, statistic)
+    verdict = REFUTED if breaks else SUPPORTED if fits else INCONCLUSIVE
+    if isinstance(statistic, Interval):
+        words += _aside(verdict, condition, statistic, n)
+    return verdict, words
 
 
-def _judge_interval(
-    name: str, bound: Mapping, interval: Interval, n: int | None, words: str
-) -> tuple[str, str]:
-    side, limit, refuting = bound_of(name, bound)
-    if interval.high < refuting if side == "above" else interval.low > refuting:
-        none = bound.get("effect", True) and -limit < interval.low <= 0 <= interval.high < limit
-        return REFUTED, f"{words}: equivalent to none" if none else words
-    if interval.low > limit if side == "above" else interval.high < limit:
-        return SUPPORTED, words
-    more = items_to_decide(interval, limit, n) if n else None
-    return INCONCLUSIVE, words + (f" (about {more} scenarios would decide)" if more else "")
+def _fits_or_breaks(condition: Mapping, found: Statistic) -> tuple[bool, bool]:
+    """Whether a statistic meets a condition, and whether it contradicts it."""
+    if isinstance(found, TestResult):
+        if "p_above" in condition:
+            return found.pvalue > condition["p_above"], found.pvalue < condition["p_above"]
+        significant, claimed = found.pvalue < condition["p_below"], _on_side(condition, found.statistic)
+        return significant and claimed, significant and not claimed
+    if isinstance(found, Count):
+        ((side, k),) = condition.items()
+        least = k if side in ("equals", "at_least") else -math.inf
+        most = k if side in ("equals", "at_most") else math.inf
+        return least <= found.low and found.high <= most, found.high < least or found.low > most
+    side, limit, refuting = bound_of(condition)
+    if side == "above":
+        return found.low > limit, found.high < refuting
+    return found.high < limit, found.low > refuting
 
 
-def _judge_test(condition: Mapping, test: TestResult) -> str:
-    if "p_above" in condition:
-        level = condition["p_above"]
-        return SUPPORTED if test.pvalue > level else REFUTED if test.pvalue < level else INCONCLUSIVE
-    if not test.pvalue < condition["p_below"]:
-        return INCONCLUSIVE
-    return SUPPORTED if _on_side(condition, test.statistic) else REFUTED
+def _aside(verdict: str, condition: Mapping, interval: Interval, n: int | None) -> str:
+    """What the limits say beyond the verdict: equivalent to none, or how many scenarios would decide.
+
+    The estimate staying, half the width shrinks as one over the square root of the number n of scenarios.
+    """
+    limit = bound_of(condition)[1]
+    if verdict == REFUTED:
+        none = condition.get("effect", True) and -limit < interval.low <= 0 <= interval.high < limit
+        return ": equivalent to none" if none else ""
+    distance = abs(interval.estimate - limit)
+    if verdict == SUPPORTED or not n or distance == 0:
+        return ""
+    ratio = (interval.high - interval.low) / 2 / distance
+    return f" (about {max(n + 1, math.ceil(n * ratio**2 - 1e-9))} scenarios would decide)"
 
 
 def _on_side(condition: Mapping, value: float) -> bool:
     """Whether a test's statistic lies on the side that the condition names (either, where it names none)."""
     return value > condition.get("above", -math.inf) and value < condition.get("below", math.inf)
-
-
-def _judge_count(condition: Mapping, count: Count) -> str:
-    ((side, k),) = condition.items()
-    least = k if side in ("equals", "at_least") else -math.inf
-    most = k if side in ("equals", "at_most") else math.inf
-    if count.low >= least and count.high <= most:
-        return SUPPORTED
-    return REFUTED if count.high < least or count.low > most else INCONCLUSIVE
 
 
 def condition_words(condition: Mapping) -> str:
@@ -312,52 +290,29 @@ def condition_words(condition: Mapping) -> str:
     >>> condition_words({"below": 0, "p_below": 0.05})
     'p below 0.05 and a statistic below 0'
     """
-    if "p_below" in condition or "p_above" in condition:
-        level = "; ".join(f"p {k[2:]} {condition[k]:g}" for k in ("p_below", "p_above") if k in condition)
-        sides = [f" and a statistic {k} {condition[k]:g}" for k in ("above", "below") if k in condition]
-        return level + "".join(sides)
+    levels = [f"p {k[2:]} {v:g}" for k, v in condition.items() if k.startswith("p_")]
+    if levels:
+        sides = [f" and a statistic {k} {v:g}" for k, v in condition.items() if k in ("above", "below")]
+        return "".join(levels + sides)
     if set(condition) & _KEYS[COUNT]:
-        return ", ".join(
-            f"{'' if k == 'equals' else k.replace('_', ' ') + ' '}{v}" for k, v in condition.items()
-        )
-    return f"{condition.get('above', condition.get('below')):g}"
+        ((side, k),) = condition.items()
+        return f"{side.replace('_', ' ')} {k}".removeprefix("equals ")
+    return f"{bound_of(condition)[1]:g}"
 
 
-def _require_kind(claim_id: str, evidence: Evidence, name: str, condition: Mapping) -> None:
-    """Raises ClaimError where the evidence or a control has no statistic of the condition's kind."""
-    if name not in evidence.statistics:
-        raise ClaimError(
-            f"{claim_id} ({evidence.language}): the rule needs the statistics {name}; the "
-            f"evidence has {', '.join(evidence.statistics) or 'none'}."
-        )
-    kind = condition_kind(name, condition)
-    holders = [
-        ("the evidence", evidence.statistics),
-        *((f"control {c.name!r}", c.statistics) for c in evidence.controls),
-    ]
-    for holder, found in holders:
-        if name in found and not isinstance(found[name], _TYPES[kind]):
-            raise ClaimError(
-                f"{claim_id} ({evidence.language}): {name} of {holder} is {type(found[name]).__name__}; the "
-                f"condition {dict(condition)} judges {statistics.NAMES[kind]} ({_TYPES[kind].__name__})."
-            )
-
-
-def _absent_controls(conditions: Mapping, required: Sequence[str], controls: Sequence[Control]) -> list[str]:
-    """Required controls that are not there, and the kinds of which none speaks on this rule."""
-    spoken = [c for c in controls if control_verdict(conditions, c) is not None]
-    kinds = [f"no {k} control" for k in ("positive", "negative") if k not in {c.kind for c in spoken}]
-    return kinds + [name for name in required if name not in {c.name for c in controls}]
-
-
-def _failed_controls(conditions: Mapping, controls: Sequence[Control]) -> list[str]:
-    failed = []
-    for control in controls:
-        verdict = control_verdict(conditions, control)
-        if verdict is None:
-            continue
-        if not all(is_defined(control.statistics[s]) for s in conditions):
-            failed.append(f"{control.kind} control {control.name!r} is undefined")
-        elif not passed(control, verdict):
-            failed.append(f"{control.kind} control {control.name!r} is {verdict}")
-    return failed
+def _require_kinds(claim_id: str, evidence: Evidence, conditions: Mapping) -> None:
+    """Raises ClaimError where the evidence lacks a statistic, or it or a control has one of another kind."""
+    holders = [("the evidence", evidence.statistics)]
+    holders += [(f"control {c.name!r}", c.statistics) for c in evidence.controls]
+    where = f"{claim_id} ({evidence.language})"
+    for name, condition in conditions.items():
+        if name not in evidence.statistics:
+            known = ", ".join(evidence.statistics) or "none"
+            raise ClaimError(f"{where}: the rule needs the statistics {name}; the evidence has {known}.")
+        kind = condition_kind(name, condition)
+        for holder, found in holders:
+            if name in found and not isinstance(found[name], _TYPES[kind]):
+                raise ClaimError(
+                    f"{where}: {name} of {holder} is {type(found[name]).__name__}; the condition "
+                    f"{condition} judges {kind}s ({_TYPES[kind].__name__})."
+                )

@@ -14,7 +14,6 @@ from ..measures.results import Count, TestResult
 
 INTERVAL, EXCESS, TEST, COUNT = "interval", "excess", "test", "count"
 Statistic = Interval | TestResult | Count
-NAMES = {INTERVAL: "an interval", EXCESS: "an interval", TEST: "a test result", COUNT: "a count"}
 
 
 def kind_of(statistic: Statistic) -> str:
@@ -42,21 +41,17 @@ def numbers(statistic: Statistic) -> dict:
     pvalue, n : of a test.  range_low, range_high, range_of : of a count, over subsets.
     """
     kind = kind_of(statistic)
-    found = {"statistic_kind": kind}
     if kind == TEST:
-        return {
-            **found,
-            "estimate": float(statistic.statistic),
-            "pvalue": float(statistic.pvalue),
-            "n": statistic.n,
-        }
-    if kind == COUNT:
-        ranged = {"range_low": statistic.low, "range_high": statistic.high, "range_of": statistic.range_of}
-        return {**found, "estimate": float(statistic.value), **(ranged if statistic.range_of else {})}
-    found |= {k: float(getattr(statistic, k)) for k in ("estimate", "low", "high")}
-    return found | (
-        {"low_over": statistic.low_over, "high_over": statistic.high_over} if kind == EXCESS else {}
-    )
+        kept = {"estimate": float(statistic.statistic), "pvalue": float(statistic.pvalue), "n": statistic.n}
+    elif kind == COUNT:
+        kept = {"estimate": float(statistic.value)}
+        if statistic.range_of:
+            kept |= {"range_low": statistic.low, "range_high": statistic.high, "range_of": statistic.range_of}
+    else:
+        kept = {k: float(getattr(statistic, k)) for k in ("estimate", "low", "high")}
+        if kind == EXCESS:
+            kept |= {"low_over": statistic.low_over, "high_over": statistic.high_over}
+    return {"statistic_kind": kind, **kept}
 
 
 def words(found: Mapping, number: Callable[[float], str] = "{:.3f}".format) -> str:
@@ -72,37 +67,32 @@ def words(found: Mapping, number: Callable[[float], str] = "{:.3f}".format) -> s
     '0.35 [0.20 over random-2, 0.41 over the mean]'
     """
     estimate, kind = found.get("estimate"), found.get("statistic_kind")
-    if not _finite(estimate):
+    if not is_number(estimate):
         return ""
     if kind == COUNT:
-        ranged = (
-            f"{_whole(found['range_low'])} to {_whole(found['range_high'])}" if found.get("range_of") else ""
-        )
-        return _whole(estimate) + (f" ({ranged}, range over {found['range_of']})" if ranged else "")
+        if not found.get("range_of"):
+            return f"{estimate:g}"
+        low, high, what = (found[k] for k in ("range_low", "range_high", "range_of"))
+        return f"{estimate:g} ({low:g} to {high:g}, range over {what})"
     if kind == TEST:
-        n = f" (n = {_whole(found['n'])})" if _finite(found.get("n")) else ""
+        n = f" (n = {found['n']:g})" if is_number(found.get("n")) else ""
         return f"{number(estimate)}, {p_words(found.get('pvalue')) or 'p not recorded'}{n}"
-    low, high = found.get("low"), found.get("high")
-    if not (_finite(low) and _finite(high)):
+    low, high, *over = (found.get(k) for k in ("low", "high", "low_over", "high_over"))
+    if not (is_number(low) and is_number(high)):
         return number(estimate)
-    low_over, high_over = (found.get(k) or "" for k in ("low_over", "high_over"))
+    low_over, high_over = (f" over {name}" if name else "" for name in over)
     if low_over == high_over:
-        return f"{number(estimate)} [{number(low)}, {number(high)}]" + (
-            f" over {low_over}" if low_over else ""
-        )
-    return f"{number(estimate)} [{number(low)} over {low_over}, {number(high)} over {high_over}]"
+        return f"{number(estimate)} [{number(low)}, {number(high)}]{low_over}"
+    return f"{number(estimate)} [{number(low)}{low_over}, {number(high)}{high_over}]"
 
 
 def p_words(pvalue: float | None) -> str:
     """A p-value to three decimals; "" where there is none."""
-    if not _finite(pvalue):
+    if not is_number(pvalue):
         return ""
     return "p < .001" if pvalue < 0.001 else f"p = {pvalue:.3f}".replace("0.", ".", 1)
 
 
-def _whole(value: float) -> str:
-    return f"{value:g}"
-
-
-def _finite(value: object) -> bool:
+def is_number(value: object) -> bool:
+    """Whether a value of the ledger is a finite number."""
     return isinstance(value, int | float) and math.isfinite(value)

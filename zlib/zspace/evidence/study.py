@@ -19,7 +19,7 @@ from ..errors import ParameterError
 from ..measures.resampling import GroupDraws, Interval, draw_groups, interval_of
 from ..sources.models import kind_of
 from . import claims
-from .language_pairs import PLANTED, SHUFFLED, TRAINED, VARIANTS, LanguagePair
+from .language_pairs import PLANTED, SHUFFLED, TRAINED, VARIANTS, LanguagePair, of_kind
 from .rules import Control, Evidence
 from .statistics import Statistic
 
@@ -136,8 +136,8 @@ def require_scenarios(pair: LanguagePair, least: int, why: str) -> None:
 
 def baselines(measured: Measured, subject: str, others: Sequence[str] = ()) -> list[str]:
     """Random-weight baselines, and the `others` that were measured, each but the subject itself."""
-    random = [n for n in measured if kind_of(n) == "random"]
-    return [n for n in (*random, *(o for o in others if o in measured)) if n != subject]
+    found = (*of_kind("random", measured), *(name for name in others if name in measured))
+    return [name for name in found if name != subject]
 
 
 def shifted(interval: Interval, controls: Mapping[str, float], *, over_mean: bool = False) -> Interval:
@@ -148,13 +148,11 @@ def shifted(interval: Interval, controls: Mapping[str, float], *, over_mean: boo
     same thing), so that chance among them refutes nothing.
     """
     highest = max(controls, key=controls.__getitem__)
-    top = controls[highest]
-    moved = {k: getattr(interval, k) - top for k in ("estimate", "low", "replicates")}
-    if not over_mean or len(controls) == 1:
-        return replace(interval, **moved, high=interval.high - top, low_over=highest, high_over=highest)
-    mean = np.mean(list(controls.values()))
-    names = f"the mean of {', '.join(controls)}"
-    return replace(interval, **moved, high=interval.high - mean, low_over=highest, high_over=names)
+    upper, high_over = controls[highest], highest
+    if over_mean and len(controls) > 1:
+        upper, high_over = np.mean(list(controls.values())), f"the mean of {', '.join(controls)}"
+    moved = {k: getattr(interval, k) - controls[highest] for k in ("estimate", "low", "replicates")}
+    return replace(interval, **moved, high=interval.high - upper, low_over=highest, high_over=high_over)
 
 
 def excess_over(drawn: Mapping[str, Values], name: str, others: Sequence[str], statistic: int) -> Interval:

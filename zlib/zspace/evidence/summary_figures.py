@@ -4,10 +4,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from .rules import INCONCLUSIVE, NOT_TESTABLE, OVERALL, PROVED, REFUTED, SUPPORTED
-from .theme import (
-    VERDICT_COLOURS,
-    titled,
-)
+from .theme import VERDICT_COLOURS, titled
 
 _SHORT = {PROVED: "◆", SUPPORTED: "✓", REFUTED: "✕", INCONCLUSIVE: "?", NOT_TESTABLE: "–"}
 

@@ -3,6 +3,7 @@
 Statements, rules and bounds are those of `params/claims.yaml`; no notebook repeats them.
 """
 
+import itertools
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -18,17 +19,10 @@ _READING = {"as_stated": "As stated", "as_corrected": "As corrected"}
 _FIELDS = {"null_hypothesis": "Null hypothesis", "multiplicity": "Multiplicity", "scope": "Scope"}
 # columns of a statistic, as the fields of a verdict or control, in the order shown
 _SHOWN = {
-    "estimate": "estimate",
-    "low": "low",
-    "high": "high",
-    "low_over": "low is over",
-    "high_over": "high is over",
-    "pvalue": "p",
-    "n": "n",
-    "range_low": "least",
-    "range_high": "most",
+    "estimate": "estimate", "low": "low", "high": "high", "low_over": "low is over",
+    "high_over": "high is over", "pvalue": "p", "n": "n", "range_low": "least", "range_high": "most",
     "range_of": "range over",
-}
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -63,16 +57,13 @@ def _statement(entry: Mapping) -> str:
 def rules(claim_ids: Sequence[str]) -> pd.DataFrame:
     """The decision rules of some claims: one row per claim and reading, in words."""
     rows = []
-    for claim in claim_ids:
+    for claim, reading in itertools.product(claim_ids, READINGS):
         entry = rule(claim)
         parts = entry["rules"]
         before = _conjunction(parts.get("preconditions", {})) or "–"
         required = ", ".join(parts.get("required", ())) or "–"
-        for reading in READINGS:
-            rows.append(
-                (claim, reading.replace("_", " "), _conjunction(parts[reading]), before, required,
-                 entry["null_hypothesis"], entry["multiplicity"])
-            )  # fmt: skip
+        words = (reading.replace("_", " "), _conjunction(parts[reading]), before, required)
+        rows.append((claim, *words, entry["null_hypothesis"], entry["multiplicity"]))
     columns = [
         "claim",
         "reading",
@@ -170,13 +161,8 @@ def measured(ledger: pd.DataFrame) -> pd.DataFrame:
 def counts(ledger: pd.DataFrame) -> pd.DataFrame:
     """How many claims, models, languages and verdicts a ledger has."""
     models, languages = (set(ledger[name]) for name in ("model", "language"))
-    row = {
-        "claims": ledger["claim"].nunique(),
-        "models": len(models - {"any"}),
-        "languages": len(languages - {OVERALL}),
-        "verdicts": len(ledger),
-    }
-    return pd.DataFrame([row], index=["ledger"])
+    sizes = [ledger["claim"].nunique(), len(models - {"any"}), len(languages - {OVERALL}), len(ledger)]
+    return pd.DataFrame([sizes], index=["ledger"], columns=["claims", "models", "languages", "verdicts"])
 
 
 def unmeasured(ledger: pd.DataFrame) -> pd.DataFrame:
@@ -196,7 +182,7 @@ def _condition(name: str, condition: Mapping | Sequence[str] | str) -> str:
         return f"{called}: {words}"
     kind = condition_kind(name, condition)
     if kind == INTERVAL:
-        side, limit, refuting = bound_of(name, condition)
+        side, limit, refuting = bound_of(condition)
         other = {"above": "below", "below": "above"}[side]
         apart = f", refuted {other} {refuting:g}" if refuting != limit else ""
         return f"95 % limits of {called} {side} {limit:g}{apart}"

@@ -16,7 +16,7 @@ import plotly.graph_objects as go
 import plotly.io as pio
 from plotly.subplots import make_subplots
 
-from .language_pairs import PERMUTED, RANDOM_BLOCKS, SHUFFLED
+from .language_pairs import PERMUTED, RANDOM_BLOCKS, SHUFFLED, of_kind
 from .rules import INCONCLUSIVE, NOT_TESTABLE, PROVED, REFUTED, SUPPORTED
 
 LANGUAGE_COLOURS = {
@@ -33,16 +33,8 @@ DASHES = {RANDOM_BLOCKS: "dash", PERMUTED: "dot", SHUFFLED: "dashdot"}
 pio.templates["zspace"] = go.layout.Template(
     layout={
         "font": {"family": "Helvetica, Arial, sans-serif", "size": 13, "color": INK},
-        "title": {
-            "x": 0,
-            "xref": "paper",
-            "xanchor": "left",
-            "font": {"size": 16},
-            "y": 1,
-            "yref": "container",
-            "yanchor": "top",
-            "pad": {"t": 20},
-        },
+        "title": {"x": 0, "xref": "paper", "xanchor": "left", "font": {"size": 16}}
+        | {"y": 1, "yref": "container", "yanchor": "top", "pad": {"t": 20}},
         "plot_bgcolor": "white",
         "paper_bgcolor": "white",
         "xaxis": {"showgrid": False, "zeroline": False, "linecolor": "#999", "ticks": "outside"},
@@ -53,7 +45,6 @@ pio.templates["zspace"] = go.layout.Template(
     }
 )
 pio.templates.default = "zspace"
-_CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
 def prepare_notebook() -> None:
@@ -64,7 +55,8 @@ def prepare_notebook() -> None:
     """
     pd.set_option("display.max_colwidth", None, "display.max_columns", None, "display.width", 200)
     pd.set_option("display.max_rows", 200)  # all controls of all languages
-    has_chromium = "ZSPACE_CELL" not in os.environ and any(shutil.which(name) for name in _CHROMIUM)
+    browsers = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    has_chromium = "ZSPACE_CELL" not in os.environ and any(map(shutil.which, browsers))
     pio.renderers["png"].width = 620
     pio.renderers.default = "plotly_mimetype+png" if has_chromium else "plotly_mimetype"
 
@@ -108,38 +100,19 @@ def twin_band(
     name: str = "random-weight baselines",
 ) -> None:
     """The range of the random-weight baselines' `value` by layer, as a grey band."""
-    twins = rows[rows["subject"].str.match(r"random-\d+$")]
+    twins = rows[rows["subject"].isin(of_kind("random", rows["subject"].unique()))]
     if twins.empty:
         return
     span = twins.groupby("layer")[value].agg(["min", "max"])
-    figure.add_scatter(
-        x=np.concatenate([span.index, span.index[::-1]]),
-        y=np.concatenate([span["max"], span["min"][::-1]]),
-        mode="lines",
-        fill="toself",
-        fillcolor=NULL_FILL,
-        line={"color": NULL_LINE, "width": 0.8},
-        name=name,
-        showlegend=legend,
-        hoverinfo="skip",
-        **place,
-    )
+    style = {"fillcolor": NULL_FILL, "line": {"color": NULL_LINE, "width": 0.8}, "name": name}
+    _band(figure, span.index, span["min"], span["max"], showlegend=legend, **style, **place)
 
 
 def interval_band(figure: go.Figure, rows: pd.DataFrame, language: str, place: dict) -> None:
     """The 95 % interval (columns low, high) by layer in a light tint of the language's colour."""
     red, green, blue = (int(language_colour(language)[i : i + 2], 16) for i in (1, 3, 5))
-    figure.add_scatter(
-        x=np.concatenate([rows["layer"], rows["layer"][::-1]]),
-        y=np.concatenate([rows["high"], rows["low"][::-1]]),
-        mode="lines",
-        fill="toself",
-        fillcolor=f"rgba({red},{green},{blue},0.15)",
-        line={"width": 0},
-        showlegend=False,
-        hoverinfo="skip",
-        **place,
-    )
+    style = {"fillcolor": f"rgba({red},{green},{blue},0.15)", "line": {"width": 0}, "showlegend": False}
+    _band(figure, rows["layer"], rows["low"], rows["high"], **style, **place)
 
 
 def line(
@@ -157,21 +130,12 @@ def line(
     if rows.empty:
         return
     name = name or rows["subject"].iloc[0]
-    width = 2.4 if colour != NULL_LINE else 1.3
-    figure.add_scatter(
-        x=rows["layer"],
-        y=rows[value],
-        mode="lines",
-        line={"color": colour, "dash": dash, "width": width},
-        name=name,
-        legendgroup=name,
-        showlegend=False,
-        **place,
-    )
+    pen = {"color": colour, "dash": dash, "width": 2.4 if colour != NULL_LINE else 1.3}
+    both = {"mode": "lines", "name": name, "legendgroup": name, **place}
+    figure.add_scatter(x=rows["layer"], y=rows[value], line=pen, showlegend=False, **both)
     if legend:
-        # one entry for all panels, so in no language's colour
-        ink = {"color": NULL_LINE if colour == NULL_LINE else INK, "dash": dash, "width": width}
-        figure.add_scatter(x=[None], y=[None], mode="lines", line=ink, name=name, legendgroup=name, **place)
+        ink = pen | {"color": NULL_LINE if colour == NULL_LINE else INK}
+        figure.add_scatter(x=[None], y=[None], line=ink, **both)
 
 
 def titled(figure: go.Figure, title: str, subtitle: str) -> go.Figure:
@@ -182,3 +146,9 @@ def titled(figure: go.Figure, title: str, subtitle: str) -> go.Figure:
         margin={"t": 76 + 22 * len(lines)},
     )
     return figure
+
+
+def _band(figure: go.Figure, x: pd.Series, low: pd.Series, high: pd.Series, **style) -> None:
+    """The area between two curves over x."""
+    around = {"x": np.concatenate([x, x[::-1]]), "y": np.concatenate([high, low[::-1]])}
+    figure.add_scatter(**around, mode="lines", fill="toself", hoverinfo="skip", **style)

@@ -35,13 +35,11 @@ _LOST_BATCH_CHECK = 0.5  # seconds between two looks at whether the batch that s
 
 def capture_command(capture: Capture) -> list[str]:
     """Command line of `zspace capture` that does one capture."""
-    options = [f"--{name.replace('_', '-')}={value}" for name, value in capture.corpus.items()]
-    return [
-        *_zspace("capture", capture.model),
-        *options,
-        f"--variants={','.join(capture.variants)}",
-        *([f"--poolings={capture.poolings}"] if capture.poolings else []),
-    ]
+    options = {**capture.corpus, "variants": ",".join(capture.variants)}
+    if capture.poolings:
+        options["poolings"] = capture.poolings
+    words = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+    return _zspace("capture", capture.model, *words)
 
 
 def notebook_command(cell: Cell, executed: Path | str, *, folder: Path | None = None) -> list[str]:
@@ -72,13 +70,8 @@ def job(key: str, log: Path | str, command: Sequence[str]) -> int:
     log.parent.mkdir(parents=True, exist_ok=True)
     print(f"  {key}: running", flush=True)
     with log.open("w", encoding="utf-8") as stream:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "ZSPACE_CELL": key},
-        )
+        streams = {"stdin": subprocess.DEVNULL, "stdout": stream, "stderr": subprocess.STDOUT}
+        process = subprocess.Popen(command, **streams, env={**os.environ, "ZSPACE_CELL": key})
         try:
             said = start
             while process.poll() is None:
@@ -121,7 +114,8 @@ def stamps(plan: Plan) -> dict[str, Path]:
     recaptures nothing.
     """
     library = [p.name for p in files.PACKAGE.iterdir() if p.name not in ("pages", "__pycache__")]
-    versions = [importlib.metadata.version(name) for name in ("torch", "transformers") if _installed(name)]
+    installed = [n for n in ("torch", "transformers") if any(importlib.metadata.distributions(name=n))]
+    versions = [importlib.metadata.version(name) for name in installed]
     content = {
         "captures": [files.source_fingerprint("sources", "states"), _params("models", "languages"), versions],
         "evidence": [files.source_fingerprint(*sorted(library)), _params("claims", "models", "languages")],
@@ -162,20 +156,14 @@ def run(
 
     runs, log = files.runs_root(), files.runs_root() / BATCH_LOG
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = [
-        "--snakefile",
-        files.PROJECT / "Snakefile",
-        "--profile",
-        _profile(profile),
-        "--directory",
-        runs,
-    ]
-    command += ["--nolock", *(["--cores", cores] if cores else []), "--config", f"grid={grid}"]
+    places = {"snakefile": files.PROJECT / "Snakefile", "profile": _profile(profile), "directory": runs}
+    command = [f"--{name}={place}" for name, place in places.items()]
+    command += ["--nolock", *([f"--cores={cores}"] if cores else []), "--config", f"grid={grid}"]
     command += [f"models={models}"] if models else []
     with _alone(), _running_batch(local=profile == "local") as interrupted:
         with log.open("w", encoding="utf-8") as stream, contextlib.redirect_stderr(stream):
             try:
-                snakemake([*map(str, command), "--", *targets])
+                snakemake([*command, "--", *targets])
                 status = 0
             except SystemExit as end:
                 status = int(end.code or 0)
@@ -195,7 +183,7 @@ def reachable_models(plan: Plan) -> str:
             reached.append(name)
         except WeightsUnavailableError as error:
             print(f"  {name}: left out, weights unavailable", flush=True)
-            _record_unavailable([c for c in plan.cells if c.parameters.get("model") == name], str(error))
+            _record_unavailable(name, plan.cells, str(error))
     if names and not reached:
         raise WeightsUnavailableError(f"no model of grid {plan.grid} can be reached: {', '.join(names)}.")
     return ",".join(reached)
@@ -206,21 +194,21 @@ def record_offered(plan: Plan) -> None:
     for name in dict.fromkeys(str(c.parameters["model"]) for c in plan.offered if "model" in c.parameters):
         source = weights.find(name)
         why = "not asked for in this grid" if weights.is_at_hand(source) else f"{source.location} is not here"
-        cells = [c for c in plan.offered if c.parameters.get("model") == name]
         command = f"python3 run.py report --models {name}"
-        _record_unavailable(cells, f"{why}. `{command}` fetches what is missing and fills this row")
+        _record_unavailable(
+            name, plan.offered, f"{why}. `{command}` fetches what is missing and fills this row"
+        )
 
 
-def _record_unavailable(cells: Sequence[Cell], reason: str) -> None:
-    """`not testable` on every claim that the cells would have judged, where nothing was measured before."""
+def _record_unavailable(model: str, cells: Sequence[Cell], reason: str) -> None:
+    """`not testable` on every claim that a model's cells would have judged, but for what was measured."""
     from ..evidence import claims, rules
 
-    for cell in cells:
-        model = str(cell.parameters["model"])
+    for cell in (one for one in cells if one.parameters.get("model") == model):
         place = [str(cell.parameters.get(k, "")) for k in ("corpus", "version", "padding")]
         corpus = corpora.label(*place) if place[0] else "any"
         evidence = rules.Evidence(unavailable=f"weights unavailable: {reason}")
-        for claim, entry in files.params("claims").items():
+        for claim, entry in claims.entries().items():
             # a claim without a measured statistic is about no model, and some others are not either
             about_none = "primary" not in entry or entry.get("model") == "any"
             if entry["notebook"] != cell.notebook or about_none:
@@ -279,10 +267,6 @@ def _sources(path: Path) -> list:
 def _params(*names: str) -> list[str]:
     paths = [files.PROJECT / "params" / f"{name}.yaml" for name in names]
     return [p.read_text("utf-8") for p in paths if p.is_file()]
-
-
-def _installed(distribution: str) -> bool:
-    return any(importlib.metadata.distributions(name=distribution))
 
 
 def _profile(name: str) -> Path:

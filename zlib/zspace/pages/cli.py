@@ -34,6 +34,7 @@ Grid = Annotated[str, typer.Option(help="Grid of params/grid.yaml, or a YAML fil
 Cores = Annotated[int | None, typer.Option(min=1, help="Processor cores to use; all by default.")]
 Profile = Annotated[str, typer.Option(help="Folder of params/profiles: local or slurm.")]
 Models = Annotated[str | None, typer.Option(help="Comma-separated models instead of the grid's own.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")]
 TRACES = Path("notebooks/data/generation_traces.npz")
 
 
@@ -86,7 +87,7 @@ def capture(
     poolings: Annotated[str, typer.Option(help="Some of mean, last, median, trimmed.")] = "mean,last",
     variants: Annotated[str, typer.Option(help="E.g. trained,random-0,random-blocks-0.")] = "trained",
     dtype: Annotated[str, typer.Option(help="float32 (reference) or bfloat16.")] = "float32",
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")] = "cpu",
+    device: Device = "cpu",
 ) -> None:
     """Record the hidden states of a model (and its baselines) on a corpus; what is there is not redone."""
     from ..sources.models import Subject
@@ -131,14 +132,10 @@ def run(
     if grid is not None:
         if parameter:
             raise ParameterError("give either --grid or -p: a grid sets all parameters itself.")
-        known = grids.plan(grid)
-        cells = [c for c in known.cells if c.notebook in notebooks]
-        absent = sorted(set(notebooks) - {c.notebook for c in cells})
-        if absent:
-            raise ParameterError(
-                f"grid {grid} does not execute {', '.join(absent)}. It has: {', '.join(known.notebooks)}."
-            )
-        targets = [f"notebooks/{c.key}.ipynb" for c in cells]
+        cells = grids.plan(grid).cells
+        known = dict.fromkeys(c.notebook for c in cells)
+        parameters.known_names("notebook", notebooks, known, f"grid {grid}")
+        targets = [f"notebooks/{c.key}.ipynb" for c in cells if c.notebook in notebooks]
         _finish(batch.run(grid, targets=targets, cores=cores), targets)
         return
     given = dict(_pair(text) for text in parameter or [])
@@ -148,10 +145,7 @@ def run(
 
 @app.command()
 def report(
-    grid: Grid = "quick",
-    models: Models = None,
-    cores: Cores = None,
-    profile: Profile = "local",
+    grid: Grid = "quick", models: Models = None, cores: Cores = None, profile: Profile = "local"
 ) -> None:
     """Capture, execute and judge what a grid asks for and is not there yet; prints the page's path."""
     from . import batch
@@ -184,7 +178,7 @@ def states() -> None:
 @app.command()
 def sweep(
     part: Annotated[list[str] | None, typer.Option(help="E.g. noise (repeatable); all by default.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")] = "cpu",
+    device: Device = "cpu",
     workers: Annotated[int, typer.Option(min=1, help="Processes that measure.")] = 1,
     seed: Annotated[int, typer.Option(help="Root seed of the items measured on.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder; by default that of the committed parts.")] = None,
@@ -192,12 +186,10 @@ def sweep(
 ) -> None:
     """Train and measure the parts of the blind sweep that notebooks read instead of training them."""
     from ..evidence.blind_sweep import grid
+    from .parameters import known_names
 
-    names = list(dict.fromkeys(part or grid.PARTS))
-    unknown = [name for name in names if name not in grid.PARTS]
-    if unknown:
-        raise ParameterError(f"the sweep has no part {', '.join(unknown)}. It has: {', '.join(grid.PARTS)}.")
-    for name in names:
+    known_names("part", part or (), grid.PARTS, "the sweep")
+    for name in dict.fromkeys(part or grid.PARTS):
         options = {"keep": keep, "device": device, "workers": workers, "progress": True}
         grid.run(name, seed=seed, folder=out, **options)
         typer.echo(f"{name}: written to {out or grid.FOLDER}")
@@ -216,15 +208,14 @@ def traces(
     n_steps: Annotated[int, typer.Option(min=64, help="Longest solution, in tokens.")] = 200,
     temperature: Annotated[float, typer.Option(help="Sampling temperature.")] = 0.5,
     seed: Annotated[int, typer.Option(help="Root seed.")] = 0,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")] = "cpu",
+    device: Device = "cpu",
 ) -> None:
     """Let a model write solutions of stories, and record every layer at every token, with controls."""
     from ..states.generation import recordings, solving
 
-    codes = [code.strip() for code in languages.split(",") if code.strip()]
     options = {"difficulty": difficulty, "n_draws": n_draws, "n_samples": n_samples, "n_kept": n_kept}
     options |= {"n_steps": n_steps, "temperature": temperature, "seed": seed, "device": device}
-    found = solving.ensure(model, codes, **options)
+    found = solving.ensure(model, _names(languages), **options)
     blocks = _blocks(layers, found.layers.tolist())
     recordings.save(recordings.select(found, layers=blocks), out)
     kept = found.series[found.series["condition"] == "reasoning"]
@@ -248,9 +239,8 @@ def verify(
     if full and quick:
         raise ParameterError("give either --full or --quick.")
     runs = {"ZSPACE_RUNS": os.environ.get("ZSPACE_RUNS") or str(files.PROJECT / "runs" / "suite")}
-    _forward(
-        _pytest(context.args, full=full, quick=quick), env={"OMP_NUM_THREADS": "1", **os.environ, **runs}
-    )
+    env = {"OMP_NUM_THREADS": "1", **os.environ, **runs}
+    _forward(_pytest(context.args, full=full, quick=quick), env=env)
 
 
 @app.command()
@@ -317,21 +307,17 @@ def _blocks(text: str, there: list[int]) -> list[int]:
 
 def _finish(status: int, written: list[str]) -> None:
     """Print where that is what was written; end with a non-zero status if not all of it was."""
-    for path in (files.runs_root() / name for name in written):
-        if path.is_file() and not status:
+    for path in (files.runs_root() / name for name in written if not status):
+        if path.is_file():
             typer.echo(str(path))
     if status:
-        _tell(status)
+        from . import batch
+
+        how = "interrupted" if status == batch.INTERRUPTED else "not finished"
+        log = files.runs_root() / batch.BATCH_LOG
+        words = f"zspace: {how}; the same command goes on from here. Snakemake's words are in {log}"
+        typer.echo(words, err=True)
         raise typer.Exit(status)
-
-
-def _tell(status: int) -> None:
-    """One line on stderr about a batch that did not finish."""
-    from . import batch
-
-    how = "interrupted" if status == batch.INTERRUPTED else "not finished"
-    log = files.runs_root() / batch.BATCH_LOG
-    typer.echo(f"zspace: {how}; the same command goes on from here. Snakemake's words are in {log}", err=True)
 
 
 def _pytest(words: list[str], *, full: bool, quick: bool) -> list[str]:
@@ -345,9 +331,7 @@ def _pytest(words: list[str], *, full: bool, quick: bool) -> list[str]:
     command += [] if full else ["-m", "not full and not slow" if quick else "not full"]
     if any((files.PROJECT / word.split("::")[0]).exists() for word in words if not word.startswith("-")):
         return [*command, *words]
-    notebooks = (
-        [] if quick else sorted(f"notebooks/{p.name}" for p in files.PROJECT.glob("notebooks/*.ipynb"))
-    )
+    notebooks = sorted(f"notebooks/{p.name}" for p in files.PROJECT.glob("notebooks/*.ipynb") if not quick)
     return [*command, *words, "tests", *notebooks]
 
 

@@ -5,9 +5,11 @@
 Everything that papermill would accept silently is refused here (`parameters`), before anything is started.
 """
 
+import itertools
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
@@ -20,28 +22,13 @@ from ..states.pooling import NAMES as POOLINGS
 from .parameters import check_parameters, known_names, listed, located, notebook_parameters
 
 ANCHOR = "en"  # of pairs, where the corpus has it; else its first language
-_CORPUS_FIELDS = {
-    "corpus": str,
-    "version": str,
-    "languages": str,
-    "n_items": int,
-    "n_scenarios": int,
-    "n_draws": int,
-    "difficulty": int,
-    "padding": str,
-    "block": int,
-    "seed": int,
-}
+_CORPUS_FIELDS = dict.fromkeys(("corpus", "version", "languages", "padding"), str)
+_CORPUS_FIELDS |= dict.fromkeys(("n_items", "n_scenarios", "n_draws", "difficulty", "block", "seed"), int)
 _CORPUS_OPTIONS = {"capture_only": False, "poolings": "", "only": [], "except": []}  # with their defaults
 _GRID_FIELDS = {
-    "folder": str,
-    "models": (list, str),
-    "offered": list,
-    "variants": dict,
-    "corpora": list,
-    "notebooks": dict,
+    "folder": str, "models": list, "offered": list, "variants": dict, "corpora": list, "notebooks": dict,
     "summary": str,
-}
+}  # fmt: skip
 _NOTEBOOK_FIELDS = ("parameters", "per_pair", "own_corpus", "only")
 
 
@@ -92,16 +79,19 @@ class Plan:
     lenient: bool = False
     offered: tuple[Cell, ...] = ()
 
+    @property
+    def every(self) -> tuple[Cell, ...]:
+        """All cells, and the summary where there is one."""
+        return (*self.cells, self.summary) if self.summary else self.cells
+
     def cell(self, key: str) -> Cell:
         """The cell (or summary) of that key."""
-        every = (*self.cells, self.summary) if self.summary else self.cells
-        return next(c for c in every if c.key == key)
+        return next(c for c in self.every if c.key == key)
 
     @property
     def notebooks(self) -> tuple[str, ...]:
         """Stems of all notebooks that the plan executes."""
-        every = (*self.cells, self.summary) if self.summary else self.cells
-        return tuple(sorted({c.notebook for c in every}))
+        return tuple(sorted({c.notebook for c in self.every}))
 
 
 def plan(grid: str, *, models: str | None = None) -> Plan:
@@ -116,18 +106,19 @@ def plan(grid: str, *, models: str | None = None) -> Plan:
     names = _models(models.split(",") if models else content.get("models") or [], Path() if models else base)
     variants = _subjects(content.get("variants") or {"trained": []})
     corpora = [_corpus(entry, variants, base) for entry in content.get("corpora") or []]
-    captures = _all_captures(names, corpora)
+    captures = tuple(_captures(names, corpora))
     notebooks = content.get("notebooks") or {}
-    cells = _all_cells(folder, notebooks, names, corpora)
-    offered = _models(content.get("offered") or [], base) if not models else []
-    for what, keys in {"captures": captures, "executions": cells}.items():
-        _refuse_twice(grid, what, [one.key for one in keys])
+    cells = tuple(_cells(folder, notebooks, names, corpora))
+    for what, ones in {"captures": captures, "executions": cells}.items():
+        if twice := [key for key, n in Counter(one.key for one in ones).items() if n > 1]:
+            raise ParameterError(f"grid {grid} has two {what} of the same name: {', '.join(sorted(twice))}.")
     summary = _summary(folder, content["summary"]) if "summary" in content else None
     lenient = content.get("models") == "all" and not models
     known = {cell.key for cell in cells}
-    extra = tuple(one for one in _all_cells(folder, notebooks, offered, corpora) if one.key not in known)
-    _check_versions([*extra, *(cells if lenient else ())])
-    return Plan(grid, folder, captures, cells, summary, lenient, extra)
+    others = _models(content.get("offered") or [], base) if not models else []
+    offered = tuple(one for one in _cells(folder, notebooks, others, corpora) if one.key not in known)
+    _check_versions([*offered, *(cells if lenient else ())])
+    return Plan(grid, folder, captures, cells, summary, lenient, offered)
 
 
 def cell(notebook: str, parameters: Mapping[str, object], *, folder: Path | None = None) -> Cell:
@@ -147,29 +138,25 @@ def cell(notebook: str, parameters: Mapping[str, object], *, folder: Path | None
 def _grid(grid: str) -> tuple[dict, Path]:
     """Content of a grid and the folder that its `folder` is relative to."""
     path = Path(grid)
-    if path.suffix not in (".yaml", ".yml"):
+    if path.suffix in (".yaml", ".yml"):
+        try:
+            content, base = yaml.safe_load(path.read_text("utf-8")), path.resolve().parent
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise ParameterError(f"cannot read the grid file {grid}: {error}") from error
+    else:
         known = files.params("grid")
         known_names("grid", [grid], known, "params/grid.yaml")
-        return _checked(known[grid], grid), files.PROJECT
-    try:
-        content = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ParameterError(f"cannot read the grid file {grid}: {error}") from error
-    return _checked(content, grid), path.resolve().parent
-
-
-def _checked(content: object, grid: str) -> dict:
+        content, base = known[grid], files.PROJECT
     if not isinstance(content, dict):
         raise ParameterError(f"grid {grid} is no mapping; expected the fields {listed(_GRID_FIELDS)}.")
     known_names("field", content, _GRID_FIELDS, f"grid {grid}")
     for name, value in content.items():
-        if not isinstance(value, _GRID_FIELDS[name]) or (
-            isinstance(value, str) and name == "models" and value != "all"
-        ):
+        all_models = name == "models" and value == "all"
+        if not (all_models or isinstance(value, _GRID_FIELDS[name])):
             raise ParameterError(
                 f"field {name} of grid {grid} is {value!r}; params/grid.yaml shows its form."
             )
-    return content
+    return content, base
 
 
 def _models(names: str | Sequence[str], base: Path) -> list[str]:
@@ -220,22 +207,13 @@ def _is_for(model: str, options: Mapping) -> bool:
     return (not options["only"] or model in options["only"]) and model not in options["except"]
 
 
-def _capture(model: str, corpus: Mapping, options: Mapping) -> Capture:
-    """One capture, of the variants that the model has."""
-    kept = tuple(one.name for one in possible(model, options["variants"]))
-    return Capture(_capture_key(model, corpus, options), model, corpus, kept, options["poolings"])
-
-
-def _all_captures(models: list, corpora: list) -> tuple[Capture, ...]:
+def _captures(models: list, corpora: list) -> Iterator[Capture]:
     """Captures of every model; none of a corpus that is there for variants alone that the model lacks."""
-    pairs = [(name, *corpus) for name in models for corpus in corpora]
-    found = [(_capture(name, corpus, used), used) for name, corpus, used in pairs if _is_for(name, used)]
-    return tuple(one for one, used in found if one.variants or not used["capture_only"])
-
-
-def _refuse_twice(grid: str, what: str, keys: list[str]) -> None:
-    if twice := sorted({key for key in keys if keys.count(key) > 1}):
-        raise ParameterError(f"grid {grid} has two {what} of the same name: {', '.join(twice)}.")
+    for model, (corpus, options) in itertools.product(models, corpora):
+        if _is_for(model, options):
+            kept = tuple(one.name for one in possible(model, options["variants"]))
+            if kept or not options["capture_only"]:
+                yield Capture(_capture_key(model, corpus, options), model, corpus, kept, options["poolings"])
 
 
 def _check_versions(cells: Sequence[Cell]) -> None:
@@ -249,17 +227,14 @@ def _check_versions(cells: Sequence[Cell]) -> None:
             )
 
 
-def _all_cells(folder: Path, notebooks: Mapping, models: list, corpora: list) -> tuple[Cell, ...]:
+def _cells(folder: Path, notebooks: Mapping, models: list, corpora: list) -> Iterator[Cell]:
     """Executions of every notebook over the models and the corpora that are evidence."""
     evidence = [(corpus, options) for corpus, options in corpora if not options["capture_only"]]
-    return tuple(
-        one
-        for notebook, options in notebooks.items()
-        for one in _cells(folder, notebook, options or {}, models, evidence)
-    )
+    for notebook, options in notebooks.items():
+        yield from _cells_of(folder, notebook, options or {}, models, evidence)
 
 
-def _cells(folder: Path, notebook: str, options: Mapping, models: list, corpora: list) -> Iterator[Cell]:
+def _cells_of(folder: Path, notebook: str, options: Mapping, models: list, corpora: list) -> Iterator[Cell]:
     """Executions of one notebook: once per model × corpus (and pair) if it takes a model, else once.
 
     One with a corpus of its own is executed once per model, and captures what it reads.
@@ -274,15 +249,14 @@ def _cells(folder: Path, notebook: str, options: Mapping, models: list, corpora:
     if options.get("own_corpus"):
         yield from (cell(notebook, {"model": model, **overrides}, folder=folder) for model in models)
         return
-    for model in models:
-        for corpus, used in corpora:
-            if not _is_for(model, used):
-                continue
-            parameters = {"model": model, **corpus, **overrides}
-            languages = str(parameters.get("languages", ""))
-            for pair, chosen in _language_sets(languages, options.get("per_pair", False)):
-                one = cell(notebook, {**parameters, **chosen}, folder=folder)
-                yield Cell(one.key + pair, notebook, one.parameters, _capture_key(model, corpus, used))
+    for model, (corpus, used) in itertools.product(models, corpora):
+        if not _is_for(model, used):
+            continue
+        parameters = {"model": model, **corpus, **overrides}
+        languages = str(parameters.get("languages", ""))
+        for pair, chosen in _language_sets(languages, options.get("per_pair", False)):
+            one = cell(notebook, {**parameters, **chosen}, folder=folder)
+            yield replace(one, key=one.key + pair, capture=_capture_key(model, corpus, used))
 
 
 def _language_sets(languages: str, per_pair: bool | str) -> list[tuple[str, dict[str, str]]]:

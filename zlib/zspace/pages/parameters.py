@@ -58,15 +58,13 @@ def check_parameters(notebook: str, parameters: Mapping[str, object], *, folder:
     """Parameters for a notebook, refused where papermill would silently accept them."""
     known = notebook_parameters(folder / f"{notebook}.ipynb")
     known_names("parameter", parameters, known, f"notebook {notebook}")
-    checked = {}
     for name, value in parameters.items():
         if not _same_type(value, known[name]):
             raise ParameterError(
                 f"parameter {name} of notebook {notebook} is {value!r} ({type(value).__name__}); "
                 f"expected {type(known[name]).__name__}, like its default {known[name]!r}."
             )
-        checked[name] = value
-    return checked
+    return dict(parameters)
 
 
 def located(name: str, base: Path) -> str:

@@ -44,10 +44,8 @@ def verdict_table(records: list[dict]) -> str:
 
     A claim of one row has its statistic instead of languages, or the reason why there is none.
     """
-    lines = [
-        "| claim | model, corpus | as stated | as corrected | languages, or the statistic |",
-        "|---|---|---|---|---|",
-    ]
+    head = ["claim", "model, corpus", "as stated", "as corrected", "languages, or the statistic"]
+    lines = [_line(head), "|---|---|---|---|---|"]
     waiting: dict[str, dict] = {}
     for record in records:
         overall, *languages = record["rows"]

@@ -8,10 +8,9 @@ Code is in the page, hidden until the reader asks for it.
 
 import ast
 import html
-import itertools
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,15 +25,9 @@ from ..errors import ZspaceError
 PLOTLY = "application/vnd.plotly.v1+json"
 # What a page can show without a network; scripts and widgets of other libraries are left out.
 SHOWN = (
-    PLOTLY,
-    "text/html",
-    "text/markdown",
-    "image/svg+xml",
-    "text/latex",
-    "image/png",
-    "image/jpeg",
+    PLOTLY, "text/html", "text/markdown", "image/svg+xml", "text/latex", "image/png", "image/jpeg",
     "text/plain",
-)
+)  # fmt: skip
 PROGRESS_BAR = re.compile(r"\d+%\||\d+(?:it|[a-z]+)? \[\d\d:\d\d|\[\d\d:\d\d(?::\d\d)?[<,]")
 FORMULA = re.compile(
     r"""
@@ -96,13 +89,12 @@ def page(notebook: Path, below: Path, out: Path) -> Page:
     exporter = HTMLExporter(template_name="basic", exclude_anchor_links=True)
     exporter.exclude_input_prompt = exporter.exclude_output_prompt = True
     body, _ = exporter.from_notebook_node(nb)
-    parameters = _parameters(nb)
     heading = next((m[1] for m in map(_first_heading, nb.cells) if m), notebook.stem)
     result = Page(
         file="-".join(notebook.with_suffix(".html").parts),
         title=tokens.resolve(html.escape(heading, quote=False)),
         source=notebook,
-        parameters=parameters,
+        parameters=_parameters(nb),
         failed=any(o.output_type == "error" for c in nb.cells for o in c.get("outputs", ())),
     )
     text = TEMPLATES.get_template("page.html.j2").render(
@@ -185,12 +177,8 @@ class _Tokens:
                 raise ZspaceError(f"{where}: figure text {text!r} holds a `$` formula. Write it in Unicode.")
         self.figures += 1
         layout = {k: v for k, v in spec.get("layout", {}).items() if k != "width"} | {"autosize": True}
-        figure = {
-            "data": spec.get("data", []),
-            "layout": layout,
-            "frames": spec.get("frames", []),
-            "config": {"responsive": True, "displaylogo": False},
-        }
+        figure = {k: spec.get(k, []) for k in ("data", "frames")} | {"layout": layout}
+        figure["config"] = {"responsive": True, "displaylogo": False}
         # "<" cannot end the script element when it is written as an escape.
         code = json.dumps(figure).replace("<", "\\u003c")
         name = f"figure-{self.figures}"
@@ -207,50 +195,36 @@ def _prepare(cell, tokens: _Tokens, where: str) -> None:
         cell.source = tokens.formulas(cell.source, where)
     if cell.cell_type != "code":
         return
-    kept = []
     for output in cell.outputs:
-        if output.output_type == "stream":
-            output.text = _without_progress(output.text) if output.name == "stderr" else output.text
-            if output.text.strip():
-                kept.append(output)
-        elif output.output_type == "error":
-            kept.append(output)
-        else:
+        if output.output_type == "stream" and output.name == "stderr":
+            output.text = _without_progress(output.text)
+        elif "data" in output:
             output.data = nbformat.from_dict(_shown(output.data, tokens, where))
-            if output.data:
-                kept.append(output)
-    cell.outputs = kept
+    cell.outputs = [o for o in cell.outputs if o.get("data") or o.get("text", "").strip() or "ename" in o]
 
 
 def _shown(data: dict, tokens: _Tokens, where: str) -> dict:
     """The one form of a displayed object that the page shows."""
     kind = next((kind for kind in SHOWN if kind in data), None)
-    content = data.get(kind)
-    convert: dict[str, Callable[[], dict]] = {
-        PLOTLY: lambda: {"text/html": tokens.figure(content, where)},
-        "text/html": lambda: {"text/html": _convert_html(content, tokens, where)},
-        "text/markdown": lambda: {"text/markdown": tokens.formulas(content, where)},
-        "text/latex": lambda: {"text/html": tokens.formulas(content, where)},
-    }
     if kind is None:
         return {}
-    return convert[kind]() if kind in convert else {kind: content}
-
-
-def _convert_html(content: str, tokens: _Tokens, where: str) -> str:
-    """HTML with the formulas in its running text replaced by tokens."""
-    parts, last = [], 0
-    for match in itertools.chain(HTML_TEXT.finditer(content), [None]):
-        parts.append(tokens.formulas(content[last : match.start() if match else None], where))
-        if match:
-            parts.append(match[0])
-            last = match.end()
-    return "".join(parts)
+    content = data[kind]
+    if kind == PLOTLY:
+        return {"text/html": tokens.figure(content, where)}
+    if kind == "text/html":
+        # formulas of its running text alone: what HTML_TEXT finds stays
+        parts = HTML_TEXT.split(content)
+        parts[::3] = [tokens.formulas(text, where) for text in parts[::3]]
+        del parts[2::3]  # names of elements, which stand in the parts before them
+        return {"text/html": "".join(parts)}
+    if kind in ("text/markdown", "text/latex"):
+        return {"text/html" if kind == "text/latex" else kind: tokens.formulas(content, where)}
+    return {kind: content}
 
 
 def _without_progress(text: str) -> str:
     """Standard error without progress bars: what a carriage return overwrote, and the last state."""
-    lines = (line for part in text.split("\n") for line in part.split("\r"))
+    lines = re.split(r"[\r\n]", text)
     return "\n".join(line for line in lines if not PROGRESS_BAR.search(line)).strip("\n")
 
 

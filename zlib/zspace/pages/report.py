@@ -5,9 +5,8 @@ folder of executed notebooks; it writes `index.html`, one page per notebook and 
 Every verdict, number, name and date on the index comes from a record or a notebook.
 """
 
-import math
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import markupsafe
@@ -16,6 +15,7 @@ import plotly.offline
 from .. import files
 from ..errors import ClaimError
 from ..evidence import claims, statistics
+from ..evidence.statistics import is_number
 from ..sources import corpora
 from . import rendering
 
@@ -50,20 +50,7 @@ RECORD_KEYS = {"claim", "title", "notebook", "model", "corpus", "provenance", "s
 ROW_KEYS = {"language", "as_stated", "as_corrected", "estimate", "low", "high", "controls", "operating"}
 # Most a rule may find in simulations where there is nothing (CLAIMS: operating characteristic).
 FALSE_ALARM_BOUND = 0.05
-
-
-@dataclass(frozen=True)
-class Scale:
-    """Horizontal scale of the interval bars of one claim: data values to pixels."""
-
-    low: float
-    high: float
-    width: int = 150
-    margin: int = 8
-
-    def __call__(self, value: float) -> float:
-        share = (value - self.low) / (self.high - self.low)
-        return round(self.margin + share * (self.width - 2 * self.margin), 1)
+BAR_WIDTH, BAR_MARGIN = 150, 8  # pixels of the bar of an interval
 
 
 def build(ledger: Path, notebooks: Path, out: Path) -> Path:
@@ -97,11 +84,9 @@ def read_records(ledger: Path) -> list[dict]:
     records = claims.read_records(ledger)
     for record in records:
         _check(record)
-    known = list(files.params("claims"))
-    place = {claim: number for number, claim in enumerate(known)}
-    return sorted(
-        records, key=lambda r: (place.get(r["claim"], len(known)), r["claim"], r["model"], r["corpus"])
-    )
+    place = {claim: number for number, claim in enumerate(claims.entries())}
+    last = len(place)
+    return sorted(records, key=lambda r: (place.get(r["claim"], last), r["claim"], r["model"], r["corpus"]))
 
 
 def page_of(record: dict, pages: list[rendering.Page]) -> rendering.Page | None:
@@ -113,16 +98,15 @@ def page_of(record: dict, pages: list[rendering.Page]) -> rendering.Page | None:
     """
 
     def agreement(page: rendering.Page) -> int:
-        stated = {k: str(page.parameters[k]) for k in ("model", "corpus") if page.parameters.get(k)}
         if not any(record["notebook"] in part for part in page.source.with_suffix("").parts):
             return 0
-        stated |= {k: corpus_of(page) for k in stated if k == "corpus"}
+        named = {"model": str(page.parameters.get("model")), "corpus": corpus_of(page)}
+        stated = {k: name for k, name in named.items() if page.parameters.get(k)}
         names = {k: (v, ANY, Path(v).stem) for k, v in stated.items()}
         fits = [record[k] in names[k] or record[k].startswith(f"{v}/") for k, v in stated.items()]
         return 1 + len(fits) if all(fits) else 0
 
-    best = max(pages, key=agreement, default=None)
-    return best if best is not None and agreement(best) else None
+    return max(filter(agreement, pages), key=agreement, default=None)
 
 
 def verdict_word(verdict: str) -> str:
@@ -237,12 +221,11 @@ def _group(record: dict, records: list[dict], page: rendering.Page | None) -> di
     }
 
 
-def _row(row: dict, scale: Scale, rich) -> dict:
+def _row(row: dict, scale: Callable[[float], float], rich) -> dict:
     """What the index shows of one language in one record."""
     controls = [
         {
             "name": rich(control["name"]),
-            "kind": control.get("kind", ""),
             "value": _shown(control),
             "verdict": control.get("verdict", ""),
             "passed": bool(control["passed"]),
@@ -277,53 +260,47 @@ def _row(row: dict, scale: Scale, rich) -> dict:
 def _operating(operating: dict) -> list[dict]:
     """How often the rule errs in simulations: label, rate in words, and whether it is out of bounds."""
     labels = {
-        "null_supported": "false alarms",
-        "power_modest": "power at 2 × bound",
-        "power": "power, planted",
+        "null_supported": "false alarms", "power_modest": "power at 2 × bound", "power": "power, planted",
         "false_refuted": "absence found",
-    }
-    shown = [
-        {
-            "label": label,
-            "rate": f"{100 * operating[key]:.3g} %",
-            "alarm": key == "null_supported" and operating[key] > FALSE_ALARM_BOUND,
-        }
-        for key, label in labels.items()
-        if _finite(operating.get(key))
-    ]
+    }  # fmt: skip
+    shown = []
+    for key in (key for key in labels if is_number(operating.get(key))):
+        alarm = key == "null_supported" and operating[key] > FALSE_ALARM_BOUND
+        shown.append({"label": labels[key], "rate": f"{100 * operating[key]:.3g} %", "alarm": alarm})
     if shown and operating.get("n_simulations"):
         shown.append({"label": "simulations", "rate": str(operating["n_simulations"]), "alarm": False})
     return shown
 
 
-def _scale(rows: list[dict]) -> Scale:
-    """Scale on which zero, the minimal effects and all intervals of a claim are seen."""
+def _scale(rows: list[dict]) -> Callable[[float], float]:
+    """Values to pixels, such that zero, the minimal effects and all intervals of a claim are seen."""
     keys = ("estimate", "low", "high", "minimal_effect")
-    drawn = [row for row in rows if _is_interval(row)]
-    values = [row[key] for row in drawn for key in keys if _finite(row.get(key))] + [0.0]
-    low, high = min(values), max(values)
-    return Scale(low, high if high > low else low + 1.0)
+    values = [row.get(key) for row in rows if _is_interval(row) for key in keys]
+    low, high = (bound([0.0, *filter(is_number, values)]) for bound in (min, max))
+    width = high - low or 1.0
+    return lambda value: round(BAR_MARGIN + (value - low) / width * (BAR_WIDTH - 2 * BAR_MARGIN), 1)
 
 
-def _bar(row: dict, scale: Scale, slug: str) -> str:
+def _bar(row: dict, scale: Callable[[float], float], slug: str) -> str:
     """Inline SVG of an interval's limits with zero (solid line) and the minimal effect (dashed line).
 
     Empty for tests and counts, which have no limits.
     """
-    if not (_is_interval(row) and _finite(row["estimate"])):
+    if not (_is_interval(row) and is_number(row["estimate"])):
         return ""
-    lines = [f'<line class="zero" x1="{scale(0)}" x2="{scale(0)}" y1="2" y2="22"/>']
-    if _finite(row.get("minimal_effect")):
-        at = scale(row["minimal_effect"])
-        lines.append(f'<line class="minimal" x1="{at}" x2="{at}" y1="2" y2="22"/>')
-    if _finite(row["low"]) and _finite(row["high"]):
-        low, high = scale(row["low"]), scale(row["high"])
-        lines.append(f'<line class="interval" x1="{low}" x2="{high}" y1="12" y2="12"/>')
-    lines.append(f'<circle cx="{scale(row["estimate"])}" cy="12" r="4"/>')
+    # class, values at both ends, heights of both ends
+    lines = [("zero", 0, 0, 2, 22), ("minimal", row.get("minimal_effect"), row.get("minimal_effect"), 2, 22)]
+    lines.append(("interval", row["low"], row["high"], 12, 12))
+    drawn = [
+        f'<line class="{name}" x1="{scale(start)}" x2="{scale(end)}" y1="{top}" y2="{bottom}"/>'
+        for name, start, end, top, bottom in lines
+        if is_number(start) and is_number(end)
+    ]
+    drawn.append(f'<circle cx="{scale(row["estimate"])}" cy="12" r="4"/>')
     label = f"{_shown(row)}; minimal effect {_number(row.get('minimal_effect'))}"
     return (
-        f'<svg class="bar {slug}" width="{scale.width}" height="24" viewBox="0 0 {scale.width} 24" '
-        f'role="img" aria-label="{label}"><title>{label}</title>{"".join(lines)}</svg>'
+        f'<svg class="bar {slug}" width="{BAR_WIDTH}" height="24" viewBox="0 0 {BAR_WIDTH} 24" '
+        f'role="img" aria-label="{label}"><title>{label}</title>{"".join(drawn)}</svg>'
     )
 
 
@@ -367,7 +344,7 @@ def _is_interval(row: dict) -> bool:
 
 def _number(value: float | None) -> str:
     """Two decimals, one significant digit below .01, three from 1000 on; a true minus sign."""
-    if not _finite(value):
+    if not is_number(value):
         return "–"
     tiny = 0 < abs(value) < 0.01
     text = f"{value:.1g}" if tiny else f"{value:.3g}" if abs(value) >= 1000 else f"{value:.2f}"
@@ -376,10 +353,6 @@ def _number(value: float | None) -> str:
 
 def _languages(page: rendering.Page) -> list[str]:
     return [code.strip() for code in str(page.parameters.get("languages", "")).split(",") if code.strip()]
-
-
-def _finite(value: object) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _distinct(values) -> list:

@@ -179,9 +179,7 @@ def depth_of(
 def _depths(pair: LanguagePair, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
     outcomes = by_layer.retrieval_outcomes(pair)
     subjects = [TRAINED, *pair.twins, *present(pair, PERMUTED), *present(pair, SHUFFLED)]
-    _, bound, _ = bound_of(
-        "aligned_excess", rule(by_layer.ALIGNED)["rules"]["as_corrected"]["aligned_excess"]
-    )
+    _, bound, _ = bound_of(rule(by_layer.ALIGNED)["rules"]["as_corrected"]["aligned_excess"])
     shuffles = _shuffles(pair, rng.spawn(1)[0])
     rows, curve = [], None
     draws = draw(pair, rng=rng.spawn(1)[0])
