@@ -4,8 +4,10 @@ import errno
 import multiprocessing
 import os
 import pickle
+import shutil
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +15,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from model_builders import CONFIGS, assert_close, forbid_loading, pooled_by_hand, sample_corpus, torch, words
+from zspace import files
 from zspace.errors import CorpusError, ModelError, ParameterError, StoreError, ZspaceError
 from zspace.sources import models
-from zspace.sources.models import Subject
+from zspace.sources.models import TRAINED, Subject
 from zspace.states import capture, pooling, store
 
 
@@ -330,6 +333,37 @@ def test_ensure_in_two_processes_captures_once(folders, runs):
         process.join()
     assert sorted((written, also_written)) == [0, 3]
     assert total == other
+
+
+def test_ensure_all_leaves_what_another_process_captures_to_the_end(folders, runs, monkeypatch):
+    subjects = [TRAINED, Subject("random", 0), Subject("random", 1)]
+    request = folders["llama"], sample_corpus()
+    capture.ensure(*request, progress=False)
+    (folder,) = (path for path in runs.glob("states/*") if path.is_dir())
+    shutil.rmtree(folder)
+    write, order = store.write, []
+    held, done = threading.Event(), threading.Event()
+
+    def capture_the_first_beside() -> None:
+        with files.lock(folder):
+            held.set()
+            done.wait(60)
+
+    def note(description, language, *rest) -> None:
+        order.append((description["model"]["variant"], description["model"]["seed"]))
+        if len(order) == 6:
+            done.set()
+        write(description, language, *rest)
+
+    monkeypatch.setattr(store, "write", note)
+    other = threading.Thread(target=capture_the_first_beside)
+    other.start()
+    assert held.wait(60)
+    found = capture.ensure_all(*request, subjects, progress=False)
+    other.join()
+    expected = [(one.kind, one.seed) for one in (*subjects[1:], subjects[0])]
+    assert list(dict.fromkeys(order)) == expected
+    assert list(found) == subjects
 
 
 def test_ensure_of_captured_states_loads_no_torch(llama, folders, runs):

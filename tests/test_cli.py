@@ -229,8 +229,8 @@ def test_verify_runs_tests_and_notebooks_on_one_thread_each_unless_told_otherwis
         return json.loads(zspace("verify", *options)[0])
 
     words, runs, threads = verify("-x", "-p", "no:randomly")
-    assert words[-2:] == ["tests", "notebooks/first.ipynb"]
-    assert {"--nbval", "loadfile", "not full", "-x", "no:randomly"} <= set(words)
+    assert words[-2:] == ["notebooks/first.ipynb", "tests"]
+    assert {"--nbval", "--no-loadscope-reorder", "not full", "-x", "no:randomly"} <= set(words)
     assert (runs, threads) == (str(project / "runs" / "suite"), "1")
     words, *_ = verify("--full", "tests")
     assert words[-1] == "tests"

@@ -121,13 +121,16 @@ def test_lock_excludes_a_second_process_and_is_freed_when_the_holder_is_killed(t
         fork.Process(target=hold, args=(tmp_path / "key", signal, seconds), daemon=True)
         for signal, seconds in zip(signals, (60, 0), strict=True)
     )
+    assert not files.is_locked(tmp_path / "key")
     holder.start()
     assert signals[0].wait(30)
+    assert files.is_locked(tmp_path / "key")
     waiter.start()
     assert not signals[1].wait(0.5)
     holder.kill()
     assert signals[1].wait(20)
     waiter.join()
+    assert not files.is_locked(tmp_path / "key")
 
 
 def test_lib_folder_does_not_shadow_the_standard_zlib():

@@ -138,6 +138,18 @@ def lock(path: Path | str) -> Iterator[None]:
         yield
 
 
+def is_locked(path: Path | str) -> bool:
+    """Whether another process holds the lock on `path` at this moment."""
+    path = Path(path)
+    if not path.with_name(f"{path.name}.lock").is_file():
+        return False
+    try:
+        with filelock.FileLock(f"{path}.lock", blocking=False):
+            return False
+    except filelock.Timeout:
+        return True
+
+
 def _commit() -> str:
     command = ["git", "-C", str(PROJECT), "rev-parse", "--short=12", "HEAD"]
     try:

@@ -128,17 +128,21 @@ def ensure_all(
     """`ensure` for several subjects of one model, in all languages of the corpus: subject -> Dataset.
 
     The trained weights are loaded once, and not at all where nothing is missing; a variant is freed before
-    the next one is made.
+    the next one is made. What another process is capturing comes last, so that two processes that ask for
+    the same share the work.
     """
 
     @functools.cache
     def load():
         return models.load(model_name, dtype=dtype, device=device)
 
-    return {
-        one: _serve(*_request(model_name, corpus, None, poolings, one, dtype), corpus, load, progress)
-        for one in subjects
-    }
+    requests = {one: _request(model_name, corpus, None, poolings, one, dtype) for one in subjects}
+    found = {}
+    while waiting := [one for one in requests if one not in found]:
+        free = (one for one in waiting if not files.is_locked(store.folder(requests[one][0])))
+        one = next(free, waiting[0])
+        found[one] = _serve(*requests[one], corpus, load, progress)
+    return {one: found[one] for one in subjects}
 
 
 def is_stored(model_name: str, corpus: "Corpus", *, poolings: Sequence[str]) -> bool:
