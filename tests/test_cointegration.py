@@ -141,7 +141,6 @@ def bootstrap_ranks(rng, n):
         y = walks(rng, 80, 3)
         y[:, 1] = y[:, 0] + rng.standard_normal(80)
         found = c.johansen(y, correction="bootstrap", n_bootstrap=99, rng=rng)
-        assert found.pvalues[0] <= 0.05
         assert np.isnan(found.critical_values).all()
         ranks.append(found.rank)
     return np.array(ranks)
@@ -162,7 +161,7 @@ def test_bootstrap_keeps_its_size_and_finds_the_rank_over_many_series(rng):
 
 
 def test_bootstrap_finds_a_planted_relation(rng):
-    assert np.mean(bootstrap_ranks(rng, 30) == 1) > 0.7
+    assert compatible(np.sum(bootstrap_ranks(rng, 30) == 1), 30, 0.9, "less")
 
 
 def test_johansen_does_not_depend_on_the_basis_of_the_series(rng):
@@ -244,16 +243,12 @@ def test_pooled_size_holds_under_heterogeneity(rng, scene, size):
 
 def test_each_correction_left_out_distorts(rng):
     table = {row["variant"]: row for row in c.recovery_table(n_simulations=40, rng=rng)}
-    assert compatible(40 * table["all corrections"]["size"], 40, 0.065, "greater")
-    assert compatible(40 * table["all corrections"]["recovery"], 40, 0.9, "less")
-    for variant, least in (
-        ("problems not scaled", 0.9),
-        ("layers not weighted", 0.15),
-        ("no mean removed", 0.9),
-        ("problem means removed", 0.9),
-    ):
-        assert table[variant]["size"] >= least, variant
-        assert table[variant]["recovery"] < table["all corrections"]["recovery"], variant
+    full = table.pop("all corrections")
+    assert compatible(40 * full["size"], 40, 0.065, "greater")
+    assert compatible(40 * full["recovery"], 40, 0.9, "less")
+    for variant, row in table.items():
+        assert row["size"] >= (0.15 if variant == "layers not weighted" else 0.9), variant
+        assert row["recovery"] < full["recovery"], variant
 
 
 @pytest.mark.parametrize(("specific", "m"), [("random_walk", 1), ("random_walk", 2), ("stationary", 1)])

@@ -117,42 +117,40 @@ def test_difficulty_slope_at_the_boundary_is_least_squares(rng):
     assert found.se == pytest.approx(line.stderr, rel=1e-4)
 
 
-@pytest.mark.parametrize("n", [60, pytest.param(1000, marks=pytest.mark.full)])
+@pytest.mark.parametrize("n", [40, pytest.param(1000, marks=pytest.mark.full)])
 def test_difficulty_slope_covers_and_finds_the_planted_slope(rng, n):
     truth = in_units(0.3)
     found = [margins.difficulty_slope(*corpus(rng, slope=0.3, n_groups=20)) for _ in range(n)]
     covered = sum(f.interval[0] <= truth <= f.interval[1] for f in found)
     assert compatible(covered, n, 0.95)
     slopes = np.array([f.slope for f in found])
-    assert slopes.mean() == pytest.approx(truth, abs=3 * slopes.std() / np.sqrt(n))
+    assert slopes.mean() == pytest.approx(truth, abs=max(0.015, 3 * slopes.std() / np.sqrt(n)))
     assert np.mean([f.pvalue < 0.05 for f in found]) >= 0.9  # power
 
 
-def test_difficulty_slope_needs_the_scenarios():
+def test_difficulty_slope_needs_the_scenarios(rng):
     """Negative control: difficulty that varies between scenarios only, with and without the intercepts."""
-    rng, false = np.random.default_rng(0), np.zeros(2)
-    for _ in range(60):
+    false = np.zeros(2)
+    for _ in range(30):
         area, _, groups = corpus(rng, slope=0, scenario=1.5)
         level = rng.integers(1, 6, 30)[groups].astype(float)
-        false += [
-            margins.difficulty_slope(area, level, groups).pvalue < 0.05,
-            stats.linregress(level, area).pvalue < 0.05,
-        ]
-    assert compatible(false[0], 60, 0.05, "greater")
-    assert false[1] > 15
+        fits = margins.difficulty_slope(area, level, groups), stats.linregress(level, area)
+        false += [fit.pvalue < 0.05 for fit in fits]
+    assert compatible(false[0], 30, 0.05, "greater")
+    assert not compatible(false[1], 30, 0.05, "greater")
 
 
 def test_difficulty_permutation_has_size_and_power_and_depends_on_the_seed_alone(rng):
     rejected = {0.0: 0, 0.3: 0}
     for slope in rejected:
-        for _ in range(40):
+        for _ in range(25):
             area, level, groups = corpus(rng, slope=slope, n_groups=20)
             length = rng.integers(2, size=level.size)
             given = (area, level, groups, length)
             test = margins.difficulty_permutation(*given, covariates=length, n_shuffles=99, rng=rng)
             rejected[slope] += test.pvalue <= 0.05
-    assert compatible(rejected[0.0], 40, 0.05, "greater")
-    assert rejected[0.3] >= 34
+    assert compatible(rejected[0.0], 25, 0.05, "greater")
+    assert compatible(rejected[0.3], 25, 0.85, "less")
     again = [margins.difficulty_permutation(*given, rng=np.random.default_rng(s)).pvalue for s in (1, 1)]
     assert again[0] == again[1]
 
@@ -168,18 +166,18 @@ def test_difficulty_permutation_statistic_is_near_the_slope_of_the_model():
     assert "exchangeable" in test.null
 
 
-def test_difficulty_permutation_within_strata_ignores_what_strata_explain():
+def test_difficulty_permutation_within_strata_ignores_what_strata_explain(rng):
     """Areas follow the stratum, and so does the level: a full shuffle is fooled, one within strata is not."""
-    rng, false = np.random.default_rng(0), np.zeros(2)
-    for _ in range(40):
+    false = np.zeros(2)
+    for _ in range(25):
         groups, strata = np.repeat(np.arange(20), 6), np.tile([0, 1, 2], 40)
         level = strata + rng.integers(1, 4, 120).astype(float)
         area = strata + rng.standard_normal(20)[groups] + rng.standard_normal(120)
         for k, classes in enumerate((strata, np.zeros(120))):
             test = margins.difficulty_permutation(area, level, groups, classes, n_shuffles=99, rng=rng)
             false[k] += test.pvalue <= 0.05
-    assert compatible(false[0], 40, 0.05, "greater")
-    assert false[1] > 33
+    assert compatible(false[0], 25, 0.05, "greater")
+    assert compatible(false[1], 25, 0.85, "less")
 
 
 def test_a_fit_that_fails_says_why_instead_of_falling_back(monkeypatch):

@@ -239,7 +239,7 @@ class LinearGaussian(StochasticVolatility):
     """The same state observed with Gaussian noise of variance .5: the Kalman filter knows it exactly."""
 
     def log_weight(self, x, observation):
-        return stats.norm.logpdf(observation, x, np.sqrt(0.5))
+        return -((observation - x) ** 2) - np.log(np.pi) / 2
 
 
 @pytest.mark.parametrize("phi", [0.5, 0.95])

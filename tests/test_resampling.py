@@ -5,10 +5,8 @@ import pytest
 from scipy import stats
 from zspace.measures import resampling
 
-SEEDS = (0, 1, 2)
 
-
-@pytest.fixture(params=SEEDS)
+@pytest.fixture(params=(0, 1, 2))
 def rng(request):
     return np.random.default_rng(request.param)
 

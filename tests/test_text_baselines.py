@@ -4,10 +4,8 @@ import numpy as np
 import pytest
 from zspace.measures import text_baselines
 
-SEEDS = (0, 1, 2)
 
-
-@pytest.fixture(params=SEEDS)
+@pytest.fixture(params=(0, 1, 2))
 def rng(request):
     return np.random.default_rng(request.param)
 

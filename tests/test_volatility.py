@@ -126,7 +126,7 @@ def test_fit_mem_recovers_the_published_estimates_within_their_standard_errors(r
 
 
 def test_fit_mem_keeps_the_best_start(rng):
-    y = rng.exponential(size=256)
+    y = clustered(rng)
     assert volatility.fit_mem(y, n_starts=7).loglik >= volatility.fit_mem(y, n_starts=1).loglik
 
 
@@ -180,9 +180,9 @@ def test_sup_score_equals_the_derivative_of_the_likelihood_at_no_clustering(rng)
 
 
 @pytest.mark.parametrize("innovations", ["exponential", "lognormal"])
-def test_sup_score_test_has_its_size_without_order(innovations):
-    options = {"innovations": innovations, "n_simulations": 300, "n_shuffles": 99}
-    found = planted.power_curve([128], garch_alpha=0, garch_beta=0, **options, rng=np.random.default_rng(3))
+def test_sup_score_test_has_its_size_without_order(innovations, rng):
+    options = {"innovations": innovations, "n_simulations": 300, "n_shuffles": 99, "rng": rng}
+    found = planted.power_curve([128], garch_alpha=0, garch_beta=0, **options)
     assert compatible(round(300 * found.sup_score[0]), 300, 0.05)
 
 
@@ -254,21 +254,21 @@ def iaaft(y, rng, rounds=30):
 
 def test_surrogates_with_the_spectrum_of_y_have_the_clustering_that_is_tested(rng):
     found, means = np.zeros(2), np.zeros(3)
-    for y in clustered(rng, (40, 256)):
+    for y in clustered(rng, (20, 256)):
         by_shuffle = volatility.sup_score_test(y, n_shuffles=99, rng=rng)
         rows = np.vstack([y, [iaaft(y, rng) for _ in range(39)], [rng.permutation(y) for _ in range(39)]])
         scores = mem._sup_scores(rows / y.mean() - 1)
         found += by_shuffle.pvalue <= 0.05, (1 + (scores[1:40] >= scores[0]).sum()) / 40 <= 0.05
         means += scores[0], scores[1:40].mean(), scores[40:].mean()
-    assert found[0] >= 26
-    assert found[1] <= 13
+    assert compatible(found[0], 20, 0.7)
+    assert not compatible(found[1], 20, 0.7)
     assert means[1] > 0.8 * means[0]
     assert means[2] < 0.4 * means[0]
 
 
-def test_t_statistic_of_beta_is_significant_without_any_order():
-    found = planted.beta_tstat_size(256, rng=np.random.default_rng(7))
-    assert found > 0.45  # nominal: .025
+def test_t_statistic_of_beta_is_significant_without_any_order(rng):
+    found = planted.beta_tstat_size(256, n_simulations=30, rng=rng)
+    assert compatible(round(30 * found), 30, 0.65)  # nominal: .025
 
 
 @pytest.mark.full
