@@ -12,7 +12,7 @@ def rotation(rng, d):
 
 def compatible(count, n, rate, alternative="two-sided"):
     """Whether `count` of n trials can have the probability `rate`, by a binomial test at the 1 % level."""
-    return stats.binomtest(int(count), n, rate, alternative=alternative).pvalue > 0.01
+    return stats.binomtest(int(np.rint(count)), n, rate, alternative=alternative).pvalue > 0.01
 
 
 three_seeds = pytest.mark.parametrize("rng", range(3), indirect=True)  # three generators, one test each

@@ -122,7 +122,8 @@ def test_difficulty_slope_covers_and_finds_the_planted_slope(rng, n):
     truth = in_units(0.3)
     found = [margins.difficulty_slope(*corpus(rng, slope=0.3, n_groups=20)) for _ in range(n)]
     covered = sum(f.interval[0] <= truth <= f.interval[1] for f in found)
-    assert compatible(covered, n, 0.95)
+    assert compatible(covered, n, 0.93, "less")
+    assert compatible(covered, n, 0.98, "greater")
     slopes = np.array([f.slope for f in found])
     assert slopes.mean() == pytest.approx(truth, abs=max(0.015, 3 * slopes.std() / np.sqrt(n)))
     assert np.mean([f.pvalue < 0.05 for f in found]) >= 0.9  # power
