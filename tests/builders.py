@@ -1,8 +1,33 @@
 """Small random objects that several test files draw."""
 
 import numpy as np
+import pytest
+from scipy import stats
 
 
 def rotation(rng, d):
     """An orthogonal matrix (d, d)."""
     return np.linalg.qr(rng.standard_normal((d, d)))[0]
+
+
+def compatible(count, n, rate, alternative="two-sided"):
+    """Whether `count` of n trials can have the probability `rate`, by a binomial test at the 1 % level."""
+    return stats.binomtest(int(np.rint(count)), n, rate, alternative=alternative).pvalue > 0.01
+
+
+three_seeds = pytest.mark.parametrize("rng", range(3), indirect=True)  # three generators, one test each
+SHAPES = ((0, 5, 12, 7), (1, 2, 9, 30), (2, 7, 25, 3))  # seed, L+1, n, d
+
+
+def related_languages(seed, n_states, n, d):
+    """States (L+1, n, d) of two languages that share a part of every contribution, with offsets."""
+    rng = np.random.default_rng(seed)
+    shared, own = rng.standard_normal((n_states, n, d)), rng.standard_normal((2, n_states, n, d))
+    return tuple(np.cumsum(shared + 0.7 * own, axis=1) + 3 * rng.standard_normal((2, 1, 1, d)))
+
+
+def put(states, where, value):
+    """A copy of the states with a value put somewhere."""
+    states = states.copy()
+    states[where] = value
+    return states

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from builders import rotation
+from builders import put, rotation, three_seeds
 from scipy import linalg
 from sklearn.linear_model import LinearRegression, Ridge, RidgeCV
 from sklearn.metrics import r2_score
 from zspace.measures import bridges
-from zspace.measures.bridges import fitting
+from zspace.measures.bridges import fitting, ladders
 
 KINDS = ("procrustes", "scaled_procrustes", "ridge", "affine")
 
@@ -98,6 +98,7 @@ def test_r2_equals_scikit_learn_weighted_by_variance(rng, kind):
     score = found.r2(x[80:], y[80:])
     expected = r2_score(y[80:], found.predict(x[80:]), multioutput="variance_weighted")
     assert isinstance(score, float)
+    assert np.isnan(found.penalty) == (kind != "ridge")
     assert score == pytest.approx(expected, abs=1e-12)
 
 
@@ -110,10 +111,9 @@ def test_in_sample_r2_of_procrustes_follows_the_nuclear_norm(rng, n):
     assert scaled.r2(x, y) == pytest.approx(norm**2 / (size_x * size_y))
 
 
-@pytest.mark.parametrize("seed", range(3))
+@three_seeds
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_recovers_a_rotation(rng, kind, seed):
-    rng = rng.spawn(3)[seed]
+def test_every_kind_recovers_a_rotation(rng, kind):
     x, turn = rng.standard_normal((200, 10)), rotation(rng, 10)
     y = x @ turn + 7
     found = bridges.fit(x[:100], y[:100], kind=kind)
@@ -133,9 +133,8 @@ def test_scaled_procrustes_recovers_a_scale_that_procrustes_cannot(rng):
     assert bridges.fit(x, y).r2(x, y) == pytest.approx(-15)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_affine_recovers_an_ill_conditioned_map_that_procrustes_misses(rng, seed):
-    rng = rng.spawn(3)[seed]
+@three_seeds
+def test_affine_recovers_an_ill_conditioned_map_that_procrustes_misses(rng):
     x, weight = rng.standard_normal((400, 10)), ill_conditioned(rng, 10, 50)
     y = x @ weight + 1e-3 * rng.standard_normal((400, 10))
     scores = {kind: bridges.fit(x[:200], y[:200], kind=kind).r2(x[200:], y[200:]) for kind in KINDS}
@@ -145,16 +144,10 @@ def test_affine_recovers_an_ill_conditioned_map_that_procrustes_misses(rng, seed
         assert bridges.fit(x, y, kind=kind).condition_number == pytest.approx(50, rel=0.01)
 
 
-def test_condition_number_grows_with_noise_alone(rng):
-    """What its null is for: unrelated states have one far above the 1 of a rotation."""
-    x, y = rng.standard_normal((2, 60, 20))
-    assert bridges.fit(x, y, kind="affine").condition_number > 5
-
-
-@pytest.mark.parametrize("seed", range(3))
+@three_seeds
 @pytest.mark.parametrize("kind", KINDS)
-def test_r2_of_unrelated_states_is_not_positive_held_out(rng, kind, seed):
-    x, y = rng.spawn(3)[seed].standard_normal((2, 400, 10))
+def test_r2_of_unrelated_states_is_not_positive_held_out(rng, kind):
+    x, y = rng.standard_normal((2, 400, 10))
     found = bridges.fit(x[:200], y[:200], kind=kind)
     assert found.r2(x[200:], y[200:]) < 0.01
     assert found.r2(x[:200], y[:200]) > found.r2(x[200:], y[200:])
@@ -216,39 +209,27 @@ def test_a_bridge_without_leading_axes_reads_stacks(rng):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_fit_is_deterministic_and_leaves_its_input_alone(rng, kind):
-    x, y = pair(rng)
-    kept = x.copy(), y.copy()
-    first, second = (bridges.fit(x, y, kind=kind) for _ in range(2))
-    np.testing.assert_array_equal(first.weight, second.weight)
-    np.testing.assert_equal(first.penalty, second.penalty)
-    np.testing.assert_array_equal(x, kept[0])
-    np.testing.assert_array_equal(y, kept[1])
+def test_fit_takes_float32_at_float64_precision_and_leaves_it_alone(rng, kind):
+    x, y = kept = [s.astype(np.float32) for s in pair(rng)]
+    exact = [s.astype(float) for s in kept]
+    np.testing.assert_array_equal(bridges.fit(x, y, kind=kind).weight, bridges.fit(*exact, kind=kind).weight)
+    np.testing.assert_array_equal(kept, exact)
 
 
-def test_penalty_is_nan_but_for_ridge(rng):
-    x, y = pair(rng)
-    assert [kind for kind in KINDS if np.isfinite(bridges.fit(x, y, kind=kind).penalty)] == ["ridge"]
-
-
-def test_fit_takes_float32_at_float64_precision(rng):
-    x, y = (s.astype(np.float32) for s in pair(rng))
-    found, expected = (bridges.fit(*pair).weight for pair in ((x, y), (x.astype(float), y.astype(float))))
-    np.testing.assert_array_equal(found, expected)
-
-
-def test_affine_refuses_fewer_items_than_twice_the_dimensions(rng):
-    x, y = pair(rng, 16, 8)
-    bridges.fit(x, y, kind="affine")
-    with pytest.raises(ValueError, match=r"at least 16 items are needed.*at most 7 principal comp.*ridge"):
-        bridges.fit(x[1:], y[1:], kind="affine")
-
-
-def test_affine_refuses_states_that_vary_in_fewer_dimensions(rng):
-    x, y = pair(rng)
-    x[:, -1] = x[:, 0] - x[:, 1]
-    with pytest.raises(ValueError, match=r"varies in 7 of its 8 dimensions.*principal components"):
-        bridges.fit(x, y, kind="affine")
+@pytest.mark.parametrize("n", [40, 12])
+def test_ladder_equals_its_bridges_one_by_one(rng, n):
+    x, y = pair(rng, n + 80, noise=2.0, leading=(3,))
+    parts = x[:, :n], y[:, :n], x[:, n:], y[:, n:]
+    found = ladders.compare_maps(*parts)
+    for layer, (x, y, *test) in enumerate(zip(*parts, strict=True)):
+        for kind in ladders.LADDER:
+            expected = bridges.fit(x, y, kind=kind).r2(*test)
+            assert found.r2[kind][layer] == pytest.approx(expected, abs=1e-10)
+        # fewer items than twice the dimensions have no kappa
+        kappa = bridges.fit(x, y, kind="affine").condition_number if n == 40 else np.nan
+        assert found.log_kappa[layer] == pytest.approx(np.log(kappa), abs=1e-10, nan_ok=True)
+    gap = (found.errors[0] - found.errors[1]).sum(-1) / found.spread.sum(-1)
+    np.testing.assert_allclose(found.gap, gap, atol=1e-12)
 
 
 def test_condition_number_refuses_ridge_on_few_items(rng):
@@ -260,50 +241,45 @@ def test_condition_number_refuses_ridge_on_few_items(rng):
     assert bridges.fit(x, y).condition_number == 1.0
 
 
-def test_fit_refuses_an_unknown_kind(rng):
-    with pytest.raises(ValueError, match="unknown kind 'cca'; choose one of 'procrustes'"):
-        bridges.fit(*pair(rng), kind="cca")
+@pytest.mark.parametrize(
+    ("kind", "change", "words"),
+    [
+        ("affine", lambda x, y: (x[:15], y[:15]), r"at least 16 items.*at most 7 principal comp.*ridge"),
+        (
+            "affine",
+            lambda x, y: (np.c_[x[:, 1:], x[:, 1] - x[:, 2]], y),
+            r"varies in 7 of its 8 dim.*components",
+        ),
+        ("cca", lambda x, y: (x, y), "unknown kind 'cca'; choose one of 'procrustes'"),
+        ("procrustes", lambda x, y: (x, y[:, :5]), "as many dimensions on both sides, found 8 and 5"),
+        ("scaled_procrustes", lambda x, y: (x, y[:, :5]), "as many dimensions on both sides, found 8 and 5"),
+        ("ridge", lambda x, y: (x[1:], y), "row i of both being the same item"),
+        ("ridge", lambda x, y: (x[None, None], y[None]), "row i of both being the same item"),
+        ("ridge", lambda x, y: (x[0], y[0]), "row i of both being the same item"),
+        ("ridge", lambda x, y: (x[:1], y[:1]), "row i of both being the same item"),
+        ("ridge", lambda x, y: (x[:, :0], y), "row i of both being the same item"),
+        ("ridge", lambda x, y: (x, put(y, (3, 2), np.nan)), r"y_train holds 1 NaN or inf.*index \(3, 2\)"),
+        ("ridge", lambda x, y: (x, put(y, ..., 0.1)), "y_train is the same for all its 120 items: there"),
+        ("ridge", lambda x, y: [put(np.stack([s] * 3), 2, 0.1) for s in (x, y)], r"x_train is.*index \(2,\)"),
+    ],
+)
+def test_fit_refuses_what_it_cannot_fit(rng, kind, change, words):
+    x, y = pair(rng)
+    with pytest.raises(ValueError, match=words):
+        bridges.fit(*change(x, y), kind=kind)
 
 
-@pytest.mark.parametrize("kind", ["procrustes", "scaled_procrustes"])
-def test_procrustes_refuses_unequal_dimensions(rng, kind):
-    with pytest.raises(ValueError, match=r"as many dimensions on both sides, found 8 and 5"):
-        bridges.fit(*pair(rng, d_y=5), kind=kind)
-
-
-def test_fit_refuses_items_that_do_not_match(rng):
-    x, y = pair(rng, leading=(2,))
-    for bad in [(x[:, 1:], y), (x[:1], y), (x[0, 0], y[0, 0]), (x[:, :1], y[:, :1]), (x[..., :0], y)]:
-        with pytest.raises(ValueError, match="row i of both being the same item"):
-            bridges.fit(*bad)
-
-
-def test_fit_refuses_values_that_are_not_finite(rng):
-    x, y = pair(rng, leading=(2,))
-    y[1, 3, 2] = np.nan
-    with pytest.raises(ValueError, match=r"y_train holds 1 NaN or infinite.*first at index \(1, 3, 2\)"):
-        bridges.fit(x, y)
-
-
-def test_fit_refuses_constant_states_and_names_the_layer(rng):
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda x, y: (x[..., :7], y), r"x has shape \(3, 120, 7\).*like \(3, m, 8\)"),
+        (lambda x, y: (x[:2], y), r"x has shape \(2, 120, 8\).*same layers"),
+        (lambda x, y: (x[:, :5], y), r"row i of both must be the same item"),
+        (lambda x, y: (x * np.inf, y), "x holds 2880 NaN"),
+        (lambda x, y: (x[:, :1], y[:, :1]), "y is the same for all its 1 items"),
+    ],
+)
+def test_r2_refuses_what_does_not_fit_the_bridge(rng, change, words):
     x, y = pair(rng, leading=(3,))
-    x[2] = 0.1
-    with pytest.raises(ValueError, match=r"x_train is the same for all its 120 items.*index \(2,\)"):
-        bridges.fit(x, y, kind="ridge")
-    with pytest.raises(ValueError, match="y_train is the same for all its 120 items: there"):
-        bridges.fit(y[0], x[2])
-
-
-def test_r2_refuses_what_does_not_fit_the_bridge(rng):
-    x, y = pair(rng, leading=(3,))
-    found = bridges.fit(x, y)
-    with pytest.raises(ValueError, match=r"x has shape \(3, 120, 7\).*like \(3, m, 8\)"):
-        found.r2(x[..., :7], y)
-    with pytest.raises(ValueError, match=r"x has shape \(2, 120, 8\).*same layers"):
-        found.predict(x[:2])
-    with pytest.raises(ValueError, match=r"row i of both must be the same item"):
-        found.r2(x[:, :5], y)
-    with pytest.raises(ValueError, match="x holds 2880 NaN"):
-        found.predict(x * np.inf)
-    with pytest.raises(ValueError, match=r"y is the same for all its 1 items"):
-        found.r2(x[:, :1], y[:, :1])
+    with pytest.raises(ValueError, match=words):
+        bridges.fit(x, y).r2(*change(x, y))

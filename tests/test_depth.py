@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+from builders import compatible, three_seeds
 from scipy import stats
 from zspace.measures import depth
 from zspace.measures.resampling import Interval
@@ -31,15 +32,8 @@ def planted(rng, accuracy, n_groups, *, size=4, within=0.7, between_layers=0.95)
 
 def measured(rng, accuracy, n_groups, *, threshold=0.5, chance=0.02, size=4, **options):
     correct = planted(rng, accuracy, n_groups, size=size, **options)
-    groups = labels(n_groups, size)
-    return depth.alignment_depth(
-        correct, threshold=threshold, chance=chance, groups=groups, n_resamples=400, rng=rng
-    )
-
-
-def at_most(count, n, rate):
-    """Whether `count` of n is compatible with at most `rate`, at the 1 % level."""
-    return stats.binomtest(int(count), n, rate, alternative="greater").pvalue > 0.01
+    options = {"groups": labels(n_groups, size), "n_resamples": 400, "rng": rng}
+    return depth.alignment_depth(correct, threshold=threshold, chance=chance, **options)
 
 
 def inside(value, limits):
@@ -60,13 +54,12 @@ def test_runs_equal_brute_force_over_all_patterns():
             assert depth.last_run_end(above, run) == (None if end == len(above) else end)
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_alignment_depth_finds_a_clear_step_and_a_clear_fall(seed):
-    rng = np.random.default_rng(seed)
+@three_seeds
+def test_alignment_depth_finds_a_clear_step_and_a_clear_fall(rng):
     step = measured(rng, STEP, 30, within=0.3)
     assert (step.layer, step.interval, step.exit_layer) == (12, (12, 12), None)
     fall = measured(rng, np.r_[np.full(8, 0.03), np.full(12, 0.97), np.full(8, 0.03)], 30, within=0.3)
-    assert (fall.layer, fall.exit_layer, fall.exit_interval) == (8, 20, (20, 20))
+    assert (fall.layer, fall.exit_layer) == (8, 20)
     assert not fall.censored
     assert fall.reason is None
     assert (fall.lower_band <= fall.accuracy).all()
@@ -83,108 +76,95 @@ def test_alignment_depth_needs_a_run_not_a_peak():
 
 
 @pytest.mark.parametrize("n_groups", [20, 30])
-def test_alignment_depth_covers_the_planted_integer_depth(n_groups):
-    rng = np.random.default_rng(n_groups)
+def test_alignment_depth_covers_the_planted_integer_depth(rng, n_groups):
     truth, leave = brute_force_runs(RAMP > 0.5, 3)
-    found = [measured(rng, RAMP, n_groups) for _ in range(200)]
+    found = [measured(rng, RAMP, n_groups) for _ in range(100)]
     assert np.mean([inside(truth, d.interval) for d in found]) >= 0.9
     aligned = [d for d in found if not d.censored]
-    assert len(aligned) >= 190
-    assert np.mean([inside(leave, d.exit_interval) for d in aligned]) >= 0.9
+    assert len(aligned) >= 95
     # conservative: hardly ever before the truth, and soon after it
-    assert at_most(sum(d.layer < truth for d in aligned), len(aligned), 0.05)
+    assert compatible(sum(d.layer < truth for d in aligned), len(aligned), 0.05, "greater")
+    falls = [d.exit_layer for d in aligned if d.exit_layer is not None]
+    assert compatible(sum(fall < leave for fall in falls), len(falls), 0.05, "greater")
     assert np.median([d.layer for d in aligned]) <= truth + 2
 
 
-def test_alignment_depth_covers_at_a_shallow_step_where_the_layer_is_uncertain():
-    rng = np.random.default_rng(4)
+def test_alignment_depth_covers_at_a_shallow_step_where_the_layer_is_uncertain(rng):
     close = np.r_[np.full(12, 0.44), np.full(16, 0.6)]
-    found = [measured(rng, close, 30, size=8, within=0.2) for _ in range(200)]
+    found = [measured(rng, close, 30, size=8, within=0.2) for _ in range(100)]
     assert np.mean([inside(12, d.interval) for d in found]) >= 0.9
     assert 0.05 < np.mean([d.censored for d in found]) < 0.95
     assert np.mean([d.layer == 12 for d in found]) < 0.9  # negative control: the point alone would not do
 
 
 @pytest.mark.parametrize(("profile", "n_groups"), [("ramp", 20), ("ramp", 30), ("step", 30)])
-def test_restricted_mean_interval_covers_the_planted_value(profile, n_groups):
-    rng = np.random.default_rng(n_groups)
+def test_restricted_mean_interval_covers_the_planted_value(rng, profile, n_groups):
     accuracy = {"ramp": RAMP, "step": STEP}[profile]
     truth, inside = np.mean(1 - (accuracy - 0.02) / 0.98), 0
-    for _ in range(300):
-        interval = depth.restricted_mean_interval(
-            planted(rng, accuracy, n_groups), chance=0.02, groups=labels(n_groups), n_resamples=400, rng=rng
-        )
+    options = {"chance": 0.02, "groups": labels(n_groups), "n_resamples": 400, "rng": rng}
+    for _ in range(150):
+        interval = depth.restricted_mean_interval(planted(rng, accuracy, n_groups), **options)
         inside += interval.low <= truth <= interval.high
-    assert 0.9 <= inside / 300 <= 0.98
+    assert compatible(inside, 150, 0.95)
 
 
-def test_restricted_mean_interval_ignoring_scenarios_is_too_short():
+def test_restricted_mean_interval_ignoring_scenarios_is_too_short(rng):
     """Negative control: the coverage above can see a fault."""
-    rng = np.random.default_rng(0)
     truth, inside = np.mean(1 - (RAMP - 0.02) / 0.98), 0
-    for _ in range(200):
-        interval = depth.restricted_mean_interval(
-            planted(rng, RAMP, 30), chance=0.02, n_resamples=200, rng=rng
-        )
+    for _ in range(100):
+        correct = planted(rng, RAMP, 30)
+        interval = depth.restricted_mean_interval(correct, chance=0.02, n_resamples=200, rng=rng)
         inside += interval.low <= truth <= interval.high
-    assert inside / 200 < 0.88
+    assert not compatible(inside, 100, 0.95, "less")
 
 
 @pytest.mark.parametrize("n_groups", [20, 30])
 @pytest.mark.parametrize("threshold", [0.1, 0.5, 0.9])
-def test_alignment_depth_is_not_found_where_the_accuracy_equals_the_threshold(n_groups, threshold):
-    rng = np.random.default_rng(n_groups)
-    n = 250
-    flat = np.full(L, threshold)
+def test_alignment_depth_is_not_found_where_the_accuracy_equals_the_threshold(rng, n_groups, threshold):
+    flat, n = np.full(L, threshold), 120
     found = sum(not measured(rng, flat, n_groups, threshold=threshold, within=0.9).censored for _ in range(n))
-    assert at_most(found, n, 0.05), found / n
+    assert compatible(found, n, 0.05, "greater"), found / n
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("n_groups", [10, 20, 30])
 @pytest.mark.parametrize("within", [0.1, 0.5, 0.9, 0.99])
 @pytest.mark.parametrize("size", [4, 20])
-def test_alignment_depth_keeps_its_error_over_a_grid_of_designs(n_groups, within, size):
-    rng = np.random.default_rng(n_groups)
+def test_alignment_depth_keeps_its_error_over_a_grid_of_designs(rng, n_groups, within, size):
     for threshold, layers in itertools.product((0.1, 0.3, 0.5, 0.7, 0.9), (0.95, 0.99)):
         options = {"threshold": threshold, "within": within, "size": size, "between_layers": layers}
-        found = sum(
-            not measured(rng, np.full(L, threshold), n_groups, **options).censored for _ in range(400)
-        )
-        assert at_most(found, 400, 0.05), (threshold, layers, found / 400)
+        many = (measured(rng, np.full(L, threshold), n_groups, **options) for _ in range(400))
+        found = sum(not one.censored for one in many)
+        assert compatible(found, 400, 0.05, "greater"), (threshold, layers, found / 400)
 
 
 def false_depths(rng, n, n_groups, *, size=4, **options):
     """Share of runs in which each definition finds a depth, the accuracy being .5 = threshold everywhere."""
-    found = []
+    found, given = [], {"threshold": 0.5, "groups": labels(n_groups, size), "n_resamples": 200, "rng": rng}
     for _ in range(n):
         correct = planted(rng, np.full(L, 0.5), n_groups, size=size, **options)
-        table = depth.definitions(
-            correct, threshold=0.5, groups=labels(n_groups, size), n_resamples=200, rng=rng
-        )
+        table = depth.definitions(correct, **given)
         found.append(~table.set_index("definition")["censored"])
     return sum(f.astype(float) for f in found) / n
 
 
 def test_definitions_that_are_invalid_find_depths_where_there_are_none():
     """Negative control of the error rate: the simulation sees the faults of other definitions."""
-    rate = false_depths(np.random.default_rng(1), 200, 30, within=0.5)
-    assert at_most(200 * rate["half the own peak excess, simultaneous band"], 200, 0.05)
+    rate = false_depths(np.random.default_rng(1), 100, 30, within=0.5)
+    assert compatible(100 * rate["half the own peak excess, simultaneous band"], 100, 0.05, "greater")
     assert rate["first crossing of the estimate"] > 0.85
-    assert 0.2 <= rate["Wilson limit of single items"] <= 0.36
-    unrelated = false_depths(np.random.default_rng(2), 100, 30, size=1, between_layers=0.0)
-    assert unrelated["first crossing of the estimate"] > 0.98
+    assert compatible(100 * rate["Wilson limit of single items"], 100, 0.28)
+    unrelated = false_depths(np.random.default_rng(2), 40, 30, size=1, between_layers=0.0)
+    assert unrelated["first crossing of the estimate"] == 1
 
 
-def test_alignment_depth_has_power_with_a_gap_of_two_tenths():
-    rng = np.random.default_rng(0)
+def test_alignment_depth_has_power_with_a_gap_of_two_tenths(rng):
     above = np.r_[np.full(8, 0.1), np.full(20, 0.7)]
     found = [measured(rng, above, 30, size=8, within=0.3) for _ in range(100)]
     assert np.mean([not d.censored for d in found]) >= 0.9
 
 
-def test_lower_band_holds_at_all_layers_together_and_a_pointwise_one_does_not():
-    rng = np.random.default_rng(0)
+def test_lower_band_holds_at_all_layers_together_and_a_pointwise_one_does_not(rng):
     accuracy, held, alone = np.full(L, 0.5), 0, 0
     for _ in range(200):
         correct = planted(rng, accuracy, 30, between_layers=0.5)
@@ -213,8 +193,7 @@ def test_lower_band_of_independent_items_is_near_the_exact_limit():
     assert low[0] == pytest.approx(stats.beta.ppf(0.05, 120, 81), abs=0.004)
 
 
-def test_alignment_depth_is_blind_to_order_and_names_of_groups_and_follows_the_seed():
-    rng = np.random.default_rng(0)
+def test_alignment_depth_is_blind_to_order_and_names_of_groups_and_follows_the_seed(rng):
     correct, groups = planted(rng, RAMP, 20), labels(20)
     order = rng.permutation(80)
 
@@ -228,16 +207,6 @@ def test_alignment_depth_is_blind_to_order_and_names_of_groups_and_follows_the_s
     assert (bands(correct, groups, seed=2) != plain).any()
     # negative control: items that do not belong together
     assert np.abs(bands(correct, rng.permutation(groups)) - plain).max() > 0.01
-
-
-def test_alignment_depth_widens_with_items_of_a_scenario_that_agree():
-    correct = np.repeat(planted(np.random.default_rng(0), np.full(6, 0.5), 20, size=1), 6, axis=1)
-    width = {
-        name: np.ptp([d.lower_band, d.upper_band], axis=0).mean()
-        for name, groups in (("grouped", labels(20, 6)), ("ignored", None))
-        for d in [depth.alignment_depth(correct, threshold=0.5, groups=groups, rng=np.random.default_rng(1))]
-    }
-    assert width["grouped"] > 2 * width["ignored"]
 
 
 def test_a_flat_profile_at_chance_is_censored_and_not_the_shallowest():
@@ -259,10 +228,8 @@ def test_a_flat_profile_at_chance_is_censored_and_not_the_shallowest():
 
 def test_definitions_label_what_may_not_be_reported():
     correct = planted(np.random.default_rng(0), STEP, 20)
-    table = depth.definitions(
-        correct, threshold=0.5, groups=labels(20), fixed=(0.3,), rng=np.random.default_rng(1)
-    )
-    assert table["use"].tolist() == ["primary", "sensitivity", "sensitivity", *[INVALID] * 4]
+    table = depth.definitions(correct, threshold=0.5, groups=labels(20), rng=np.random.default_rng(1))
+    assert table["use"].tolist() == ["primary", *["sensitivity"] * 4, *[INVALID] * 4]
     assert (table["valid"] == (table["use"] != INVALID)).all()
     assert ((table["why_not"] == "") == table["valid"]).all()
     shares = table.set_index("definition")["depth"]
@@ -270,8 +237,6 @@ def test_definitions_label_what_may_not_be_reported():
     assert shares["mean of 1 - A / max A"] == pytest.approx(np.mean(1 - accuracy / accuracy.max()))
     assert shares["restricted mean"] == pytest.approx(np.mean(1 - accuracy))
     assert shares["first crossing of the estimate"] == np.flatnonzero(accuracy > 0.5)[0]
-    with pytest.raises(ValueError, match="chance-corrected"):
-        depth.definitions(correct, threshold=0.5, fixed=(1.2,), rng=np.random.default_rng(1))
 
 
 @pytest.mark.parametrize(
@@ -281,7 +246,7 @@ def test_definitions_label_what_may_not_be_reported():
 def test_censored_is_a_value_with_a_reason(accuracy, words):
     correct = np.repeat([np.arange(80) < 80 * accuracy], 6, axis=0)
     found = depth.alignment_depth(correct, threshold=0.5, chance=0.1, rng=np.random.default_rng(0))
-    assert found.layer is found.exit_layer is found.exit_interval is None
+    assert found.layer is found.exit_layer is None
     assert found.censored
     assert words in found.reason
     assert found.interval[0] == (0 if accuracy > 0.5 else None)
@@ -321,11 +286,6 @@ def test_half_peak_threshold_by_hand():
     ],
 )
 def test_alignment_depth_says_what_is_wrong(change, words):
-    arguments = {
-        "correct": np.zeros((5, 8)),
-        "threshold": 0.5,
-        "chance": 0.1,
-        "rng": np.random.default_rng(0),
-    }
+    arguments = {"correct": np.zeros((5, 8)), "threshold": 0.5, "chance": 0.1} | change
     with pytest.raises(ValueError, match=words):
-        depth.alignment_depth(**(arguments | change))
+        depth.alignment_depth(**arguments, rng=np.random.default_rng(0))

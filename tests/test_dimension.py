@@ -1,5 +1,6 @@
 """Shared dimensions: SAS, statsmodels and scipy as oracles, planted worlds, size by scenario, wrong ways."""
 
+import itertools
 import warnings
 from dataclasses import fields
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from builders import compatible, three_seeds
 from scipy import linalg
 from scipy.stats import chi2
 from statsmodels.multivariate.cancorr import CanCorr
@@ -18,9 +20,7 @@ from zspace.sources.worlds import World, replicate
 ORACLE = yaml.safe_load((Path(__file__).parent / "oracles" / "dimension.yaml").read_text())["fitness"]
 FITNESS = np.array(ORACLE["items"], float)
 SCENARIOS = np.repeat(np.arange(20), 8)
-FEW_GROUPS = pytest.mark.filterwarnings(
-    "ignore:20 groups for:UserWarning", "ignore:10 groups for:UserWarning"
-)
+pytestmark = pytest.mark.filterwarnings("ignore:\\d+ groups for:UserWarning")
 
 
 def linked(rng, n=120, p=5, q=5, shared=2, strength=0.9, leading=()):
@@ -104,16 +104,15 @@ def test_bartlett_lawley_follows_its_formula(rng):
         assert found[k] == pytest.approx(chi2.sf(statistic, (p - k) * (q - k)), rel=1e-8)
 
 
-@pytest.mark.filterwarnings("ignore:12 groups for:UserWarning")
 @pytest.mark.parametrize(("p", "q"), [(4, 4), (3, 5), (5, 3)])
 @pytest.mark.parametrize("grouped", [True, False])
 def test_permutation_pvalues_equal_a_loop_over_permutations_and_blocks(rng, p, q, grouped):
     """Canonical variates left over, permuted and analysed anew, one at a time."""
     x, y = linked(rng, n=60, p=p, q=q, shared=1, strength=0.7)
     groups = np.repeat(np.arange(12), 5) if grouped else None
-    design = dimension._design_of(60, groups, False, 39, 0.05, np.random.default_rng(5))
-    options = {"groups": groups, "n_permutations": 39, "rng": np.random.default_rng(5)}
-    found = dimension.shared_dimension(x, y, **options)
+    options = {"groups": groups, "n_permutations": 39}
+    design = dimension._design_of(60, **options, rng=np.random.default_rng(5))
+    found = dimension.shared_dimension(x, y, **options, rng=np.random.default_rng(5))
     narrow, wide = sorted([x, y], key=lambda s: s.shape[1])
     expected = by_hand(narrow, wide, design.permutations)
     assert found.permutation == np.cumprod(expected <= 0.05).sum()
@@ -126,7 +125,7 @@ def test_permutation_pvalues_equal_a_loop_over_permutations_and_blocks(rng, p, q
 
 def test_held_out_correlations_are_of_directions_fitted_to_the_other_half(rng):
     x, y = linked(rng, n=80, p=3, q=4)
-    design = dimension._design_of(80, None, False, 19, 0.05, np.random.default_rng(5))
+    design = dimension._design_of(80, n_permutations=19, rng=np.random.default_rng(5))
     expected = 0
     for train, test in (design.halves, design.halves[::-1]):
         a, b = (np.linalg.inv(np.linalg.cholesky(np.cov(s[train].T))).T for s in (x, y))
@@ -138,16 +137,13 @@ def test_held_out_correlations_are_of_directions_fitted_to_the_other_half(rng):
     assert sorted(np.concatenate(design.halves)) == list(range(80))
 
 
-@FEW_GROUPS
-@pytest.mark.parametrize("seed", range(3))
-def test_result_is_invariant_to_linear_maps_and_shifts_of_either_side(rng, seed):
-    rng = rng.spawn(3)[seed]
+@three_seeds
+def test_result_is_invariant_to_linear_maps_and_shifts_of_either_side(rng):
     x, y = linked(rng, n=160, p=6, q=6)
 
-    def results(x, y, **options):
-        found = dimension.shared_dimension(
-            x, y, rng=np.random.default_rng(seed), groups=SCENARIOS, n_permutations=39, **options
-        )
+    def results(x, y):
+        options = {"rng": np.random.default_rng(0), "groups": SCENARIOS, "n_permutations": 39}
+        found = dimension.shared_dimension(x, y, **options)
         return np.hstack([np.ravel(getattr(found, f.name)) for f in fields(found) if f.name != "bartlett"])
 
     plain = results(x, y)
@@ -189,29 +185,26 @@ def recovered(transform, shared, n_worlds, **options):
     hits = np.zeros(2)
     for seed in range(n_worlds):
         rng = np.random.default_rng([seed, shared])
-        found = dimension.shared_dimension(
-            *replicate(base, seed).sample(250, rng=rng).inputs, rng=rng, n_permutations=99
-        )
+        states = replicate(base, seed).sample(250, rng=rng).inputs
+        found = dimension.shared_dimension(*states, rng=rng, n_permutations=99)
         assert found.dimension == found.bartlett
         hits += [found.dimension == shared, found.permutation == shared]
     return hits / n_worlds
 
 
+KINDS = [{"transform": "orthogonal"}, *({"transform": "invertible", "condition_number": k} for k in (6, 12))]
+
+
 @pytest.mark.parametrize("shared", [0, 4, 8, 12, 16])
-@pytest.mark.parametrize(
-    "kind", [{"transform": "orthogonal"}, {"transform": "invertible", "condition_number": 6}]
-)
+@pytest.mark.parametrize("kind", KINDS[:2])
 def test_shared_coordinates_of_a_world_are_counted(kind, shared):
-    """By either test, on 20 worlds; one in twenty may have one too many."""
-    assert recovered(**kind, shared=shared, n_worlds=20).min() >= 0.8
+    """By either test, on 10 worlds."""
+    assert compatible(10 * recovered(**kind, shared=shared, n_worlds=10).min(), 10, 0.9, "less")
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("shared", [0, 4, 8, 12, 16])
-@pytest.mark.parametrize(
-    "kind",
-    [{"transform": "orthogonal"}, *({"transform": "invertible", "condition_number": k} for k in (6, 12))],
-)
+@pytest.mark.parametrize("kind", KINDS)
 def test_shared_coordinates_of_a_world_are_counted_in_nine_of_ten(kind, shared):
     assert recovered(**kind, shared=shared, n_worlds=200)[0] >= 0.9
 
@@ -238,19 +231,18 @@ def false_rates(rng, n_runs, *, shared=0, n_permutations=39, **options):
 
 def test_unrelated_languages_share_nothing_where_items_are_independent(rng):
     false = np.zeros(2)
-    for _ in range(400):
+    for _ in range(200):
         x, y = rng.standard_normal((2, 120, 8))
         found = dimension.shared_dimension(x, y, rng=rng, n_permutations=39)
         false += [found.bartlett > 0, found.permutation > 0]
-    assert ((false / 400 >= 0.02) & (false / 400 <= 0.09)).all()
+    assert all(compatible(count, 200, 0.05) for count in false)
 
 
-@FEW_GROUPS
 def test_items_of_scenarios_mislead_bartlett_but_not_the_permutation_of_groups(rng):
-    bartlett, permuted, held_out = false_rates(rng, 400)
-    assert bartlett > 0.5
-    assert 0.02 <= permuted <= 0.09
-    assert held_out <= 0.09
+    bartlett, permuted, held_out = 150 * false_rates(rng, 150)
+    assert bartlett > 75
+    assert compatible(permuted, 150, 0.05)
+    assert compatible(held_out, 150, 0.05, "greater")
 
 
 @pytest.mark.full
@@ -268,18 +260,17 @@ def test_permuted_groups_keep_their_size_over_the_grid(rng, icc, n_groups, share
 def test_shared_dimensions_of_scenarios_are_found(rng):
     """Power: three dimensions of canonical correlation .8 among five."""
     found = []
-    for _ in range(60):
+    for _ in range(40):
         x, y = scenarios(rng, p=5, shared=3, strength=0.8)
         found.append(dimension.shared_dimension(x, y, rng=rng, groups=SCENARIOS, n_permutations=99).dimension)
     assert np.mean(np.equal(found, 3)) >= 0.85
 
 
-@FEW_GROUPS
 def test_within_scenarios_only_what_is_beyond_them_counts(rng):
     """Scenarios that are alike in both languages, items that are not: shared as wholes, nothing within."""
     options = {"rng": rng, "groups": SCENARIOS, "n_permutations": 39}
     whole, within, beyond = [], [], []
-    for _ in range(60):
+    for _ in range(40):
         x, y = rng.standard_normal((2, 160, 6))
         scenario = np.repeat(2 * rng.standard_normal((20, 2)), 8, axis=0)
         item = 2 * rng.standard_normal((160, 3))
@@ -291,11 +282,10 @@ def test_within_scenarios_only_what_is_beyond_them_counts(rng):
         y[:, 3:] += item
         beyond.append(dimension.shared_dimension(x, y, within=True, **options).dimension)
     assert np.mean(np.equal(whole, 2)) >= 0.85
-    assert np.mean(np.greater(within, 0)) <= 0.12
+    assert compatible(np.sum(np.greater(within, 0)), 40, 0.05, "greater")
     assert np.mean(np.equal(beyond, 3)) >= 0.85
 
 
-@FEW_GROUPS
 def test_halves_of_the_groups_cover_the_dimension(rng):
     covered = []
     for _ in range(20):
@@ -311,12 +301,11 @@ def test_halves_of_the_groups_cover_the_dimension(rng):
 def test_a_bootstrap_finds_dimensions_in_unrelated_languages_where_halves_find_none(rng):
     """Why the interval does not resample with replacement: repeated items agree in both languages."""
     resampled, halved = [], []
-    for _ in range(20):
+    for _ in range(10):
         x, y = rng.standard_normal((2, 160, 8))
         again = rng.integers(160, size=(20, 160))
-        for items in again:
-            r = canonical.canonical_correlations(x[items], y[items])
-            resampled.append(canonical.bartlett_lawley(r, 159, 8)[0] <= 0.05)
+        r = canonical.canonical_correlations(x[again], y[again])
+        resampled.extend(canonical.bartlett_lawley(r, 159, 8)[:, 0] <= 0.05)
         found = dimension.subsample_dimensions(x, y, rng=rng, n_permutations=19, n_subsamples=20)
         halved.extend(found.dimensions > 0)
     assert np.mean(resampled) > 0.5
@@ -334,32 +323,22 @@ def test_equal_groups_keep_most_items(rng, sizes, size, n_groups):
     assert np.unique(kept, return_counts=True)[1].tolist() == [size] * n_groups
 
 
-def test_whole_groups_move_and_keep_their_items_in_order(rng):
-    groups = np.array(list("abcabcaabbccdddd") + list("eeeeffff"))
+def test_whole_groups_change_places_with_their_like_and_keep_their_items_in_order(rng):
+    groups = rng.permutation(np.repeat(np.arange(9), [3] * 4 + [5] * 4 + [7]))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         orders = whole_group_permutations(groups, n_shuffles=50, rng=rng)
     assert (np.sort(orders, 1) == np.arange(len(groups))).all()
-    for order in orders:
-        moved = groups[order]
-        for group in np.unique(groups):
-            places = np.flatnonzero(groups == group)
-            assert len(set(moved[places])) == 1
-            assert (np.diff(order[places]) > 0).all()
+    for order, group in itertools.product(orders, range(9)):
+        moved = order[groups == group]
+        assert len(set(groups[moved])) == 1
+        assert (np.diff(moved) > 0).all()
+        assert group < 8 or (groups[moved] == 8).all()
     assert len(np.unique(orders, axis=0)) > 40
-
-
-def test_groups_of_unequal_sizes_only_change_places_with_their_like(rng):
-    groups = np.repeat(np.arange(9), [3, 3, 3, 3, 5, 5, 5, 5, 7])
-    orders = whole_group_permutations(groups, n_shuffles=50, rng=rng)
-    sizes = np.bincount(groups)[groups]
-    assert (sizes[orders] == sizes).all()
-    assert (orders[:, groups == 8] == np.flatnonzero(groups == 8)).all()
     with pytest.raises(ValueError, match="fewer than 20 arrangements"):
         whole_group_permutations(np.repeat(np.arange(8), np.arange(1, 9)), n_shuffles=9, rng=rng)
 
 
-@FEW_GROUPS
 def test_permuted_variates_are_to_be_orthogonal_to_the_removed_ones(rng, monkeypatch):
     """Negative control: permuted as they are, they have more degrees of freedom and too much is found."""
 
@@ -371,14 +350,14 @@ def test_permuted_variates_are_to_be_orthogonal_to_the_removed_ones(rng, monkeyp
         return found
 
     false = np.zeros(2)
-    for seed in range(150):
+    for seed in range(80):
         x, y = scenarios(rng, icc=0.8, shared=3)
         for i, statistic in enumerate((canonical.remaining, as_permuted)):
             with monkeypatch.context() as patch:
                 patch.setattr(canonical, "remaining", statistic)
                 options = {"rng": np.random.default_rng(seed), "groups": SCENARIOS, "n_permutations": 39}
                 false[i] += dimension.shared_dimension(x, y, **options).dimension > 3
-    assert false[0] / 150 <= 0.2
+    assert false[0] / 80 <= 0.2
     assert false[1] >= 1.5 * false[0]
 
 
@@ -428,12 +407,7 @@ def states(n=60, p=3, **change):
         (states(), np.where(np.eye(60, 3), np.nan, 1), {}, r"y holds 3 NaN"),
         (states(c1=4.0), states(), {}, "half of x.* varies in 2 of its 3 columns"),
         (states(c1=states()[:, 0] * (1 + 1e-12)), states(), {}, "n_components to at most 2"),
-        (
-            states(60, 16),
-            states(60, 16),
-            {},
-            "29 degrees of freedom for 16 \\+ 16.*n_components to at most 14",
-        ),
+        (states(60, 16), states(60, 16), {}, r"29 degrees of freedom for 16 \+ 16.*components to at most 14"),
         (states(), states(), {"n_components": 4}, "n_components=4"),
         (states(), states(), {"groups": np.repeat(np.arange(6), 10)}, "6 groups; at least 8"),
         (states(), states(), {"groups": np.arange(59)}, "one label per item"),
@@ -454,14 +428,5 @@ def test_bad_stacks_are_refused(rng):
         dimension.dimension_profile(states(), states(), rng=rng)
     with pytest.raises(ValueError, match="at least two languages"):
         dimension.pairwise_dimensions(states()[None, None], rng=rng)
-    with pytest.raises(ValueError, match=r"expected twice \(n, d\)"):
-        dimension.subsample_dimensions(states()[None], states()[None], rng=rng)
     with pytest.raises(ValueError, match="correlations are 1 whatever"):
         canonical.canonical_correlations(states(6), states(6))
-
-
-def test_perfectly_shared_states_are_counted_whole(rng):
-    x = rng.standard_normal((80, 4))
-    found = dimension.shared_dimension(x, x @ rng.standard_normal((4, 4)), rng=rng)
-    assert found.dimension == found.permutation == found.held_out_dimension == 4
-    np.testing.assert_allclose(found.held_out, 1, atol=1e-8)

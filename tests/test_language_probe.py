@@ -121,21 +121,17 @@ def test_language_probe_takes_stored_precision(dtype, rng):
         np.testing.assert_allclose(found, language_probe(exact, split(60, 20), center=center), atol=2 / 80)
 
 
-def test_language_probe_refuses_states_that_do_not_match(rng):
-    x = rng.normal(size=(3, 10, 4))
-    train = split(10, 5)
-    with pytest.raises(ValueError, match=r"shapes \[\(3, 10, 4\)\]; expected at least two arrays"):
-        language_probe([x], train)
-    with pytest.raises(ValueError, match=r"\(3, 10, 4\), \(3, 9, 4\)\]; expected at least two .* of one"):
-        language_probe([x, x[:, :9]], train)
-    with pytest.raises(ValueError, match=r"\(10, 4\), \(10, 4\)\]; expected .* \(layers, items, hidden\)"):
-        language_probe([x[0], x[0]], train)
-
-
-def test_language_probe_refuses_a_split_without_two_sides(rng):
-    x, y = rng.normal(size=(2, 3, 10, 4))
-    for n_train in (0, 10):
-        with pytest.raises(ValueError, match=f"train marks {n_train} of 10 items; expected some of 10"):
-            language_probe([x, y], split(10, n_train))
-    with pytest.raises(ValueError, match="train marks 5 of 12 items; expected some of 10"):
-        language_probe([x, y], split(12, 5))
+@pytest.mark.parametrize(
+    ("change", "n_train", "n", "words"),
+    [
+        (lambda x: [x], 5, 10, r"shapes \[\(3, 10, 4\)\]; expected at least two arrays"),
+        (lambda x: [x, x[:, :9]], 5, 10, r"\(3, 10, 4\), \(3, 9, 4\)\]; expected at least two .* of one"),
+        (lambda x: [x[0], x[0]], 5, 10, r"\(10, 4\)\]; expected .* \(layers, items, hidden\)"),
+        (lambda x: [x, x], 0, 10, "train marks 0 of 10 items; expected some of 10"),
+        (lambda x: [x, x], 10, 10, "train marks 10 of 10 items; expected some of 10"),
+        (lambda x: [x, x], 5, 12, "train marks 5 of 12 items; expected some of 10"),
+    ],
+)
+def test_language_probe_refuses_what_it_cannot_be_fitted_on(rng, change, n_train, n, words):
+    with pytest.raises(ValueError, match=words):
+        language_probe(change(rng.normal(size=(3, 10, 4))), split(n, n_train))

@@ -1,36 +1,32 @@
 """Regimes: exact filter against enumeration and statsmodels, particles against both, sizes and powers."""
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
+from builders import compatible, three_seeds
 from scipy import signal, special, stats
 from statsmodels.tsa.regime_switching.markov_regression import MarkovRegression
 from statsmodels.tsa.statespace.structural import UnobservedComponents
 from zspace.errors import ConvergenceError
-from zspace.series.regimes import (
-    LinearGaussian,
-    RegimeModel,
-    RegimeParams,
-    StochasticVolatility,
-    change_points,
-    event_test,
-    filtered_probabilities,
-    fit_stochastic_volatility,
-    fit_switching,
-    hamilton,
-    number_of_regimes,
-    particle_filter,
-    simulate_regimes,
-    switching,
-)
+from zspace.series.regimes import RegimeModel, RegimeParams, StochasticVolatility, switching
+from zspace.series.regimes.changes import change_points, event_test
+from zspace.series.regimes.hamilton import filtered_probabilities, simulate_regimes, smoothed_probabilities
+from zspace.series.regimes.particles import fit_stochastic_volatility, particle_filter
+from zspace.series.regimes.switching import fit_switching, number_of_regimes
 
 ORACLE = yaml.safe_load((Path(__file__).parent / "oracles" / "regimes.yaml").read_text())["fedfunds"]
 FEDFUNDS = np.array(ORACLE["series"])
+STAYS = np.array([ORACLE["stay_low"], ORACLE["leave_high"]])
+PUBLISHED = RegimeParams(
+    [ORACLE["low"], ORACLE["high"]], [ORACLE["sigma"] ** 2] * 2, np.column_stack([STAYS, 1 - STAYS])
+)
 PLANTED = RegimeParams([1.0, 3.0], [0.3, 1.2], [[0.95, 0.05], [0.1, 0.9]])
 SWITCH = [[0.97, 0.03], [0.05, 0.95]]
+NARROW, UNIT = RegimeParams([0.0, 1.0], [1e-300, 1e-300], SWITCH), StochasticVolatility(0.0, 0.5, 1.0)
 THREE = RegimeParams(
     [-1.0, 0.5, 4.0],
     [0.5, 1.0, 2.0],
@@ -40,13 +36,10 @@ THREE = RegimeParams(
 
 
 def autoregression(n, phi, rng):
-    state = StochasticVolatility(0.0, phi, 1 - phi**2)
-    x = state.initial(1, rng)
-    out = np.empty(n)
-    for t in range(n):
-        out[t] = x[0]
-        x = state.move(x, rng)
-    return out
+    """A stationary Gaussian series of unit variance."""
+    noise = rng.standard_normal(n)
+    noise[1:] *= np.sqrt(1 - phi**2)
+    return signal.lfilter([1], [1, -phi], noise)
 
 
 def enumerated(log_y, params):
@@ -87,37 +80,28 @@ def test_filter_and_smoother_equal_the_sum_over_all_paths(n, params, rng):
     found = filtered_probabilities(log_y, params)
     np.testing.assert_allclose(found.probabilities, filtered, atol=1e-13)
     assert found.loglik == pytest.approx(loglik, abs=1e-12)
-    again = hamilton.smoothed_probabilities(log_y, params)
+    again = smoothed_probabilities(log_y, params)
     np.testing.assert_allclose(again.probabilities, smoothed, atol=1e-13)
     assert again.loglik == found.loglik
 
 
-@pytest.mark.parametrize("series", ["fedfunds", "two", "three"])
-def test_filter_and_smoother_equal_statsmodels(series, rng):
-    params = RegimeParams(THREE.means, THREE.variances, THREE.transition) if series == "three" else PLANTED
-    if series == "fedfunds":
-        params = RegimeParams(
-            [ORACLE["low"], ORACLE["high"]],
-            [ORACLE["sigma"] ** 2] * 2,
-            [
-                [ORACLE["stay_low"], 1 - ORACLE["stay_low"]],
-                [ORACLE["leave_high"], 1 - ORACLE["leave_high"]],
-            ],
-        )
-    log_y = FEDFUNDS if series == "fedfunds" else simulate_regimes(400, params, rng=rng)[0]
-    theirs = statsmodels_of(log_y, params)
-    ours = filtered_probabilities(log_y, params)
+@pytest.mark.parametrize("params", [PUBLISHED, PLANTED, replace(THREE, initial=None)])
+def test_filter_and_smoother_equal_statsmodels(params, rng):
+    log_y = FEDFUNDS if params is PUBLISHED else simulate_regimes(400, params, rng=rng)[0]
+    theirs, ours = statsmodels_of(log_y, params), filtered_probabilities(log_y, params)
     np.testing.assert_allclose(ours.probabilities, theirs.filtered_marginal_probabilities, atol=1e-10)
     assert ours.loglik == pytest.approx(theirs.llf, abs=1e-10 * abs(theirs.llf))
-    smoothed = hamilton.smoothed_probabilities(log_y, params).probabilities
+    smoothed = smoothed_probabilities(log_y, params).probabilities
     np.testing.assert_allclose(smoothed, theirs.smoothed_marginal_probabilities, atol=1e-10)
-    if series == "fedfunds":
-        assert ours.loglik == pytest.approx(ORACLE["loglik"], abs=5e-6)
-        return
     # negative control: the transposed transition, statsmodels' convention taken for ours, is another model
     wrong = params.transition.T / params.transition.T.sum(1, keepdims=True)
     other = filtered_probabilities(log_y, RegimeParams(params.means, params.variances, wrong))
     assert np.abs(other.probabilities - ours.probabilities).max() > 1e-3
+
+
+def test_filter_reproduces_the_published_likelihood():
+    found = filtered_probabilities(FEDFUNDS, PUBLISHED)
+    assert found.loglik == pytest.approx(ORACLE["loglik"], abs=5e-6)
 
 
 def test_filter_survives_what_underflows():
@@ -154,55 +138,52 @@ def test_simulated_regimes_have_the_planted_moments(rng):
 def test_fit_reproduces_the_published_federal_funds_rate():
     found = fit_switching(FEDFUNDS, switching_variance=False, rng=np.random.default_rng(0))
     assert found.loglik == pytest.approx(ORACLE["loglik"], abs=5e-6)
-    assert found.params.means == pytest.approx([ORACLE["low"], ORACLE["high"]], abs=1e-4)
-    assert np.sqrt(found.params.variances) == pytest.approx([ORACLE["sigma"]] * 2, abs=1e-4)
-    assert found.params.transition[:, 0] == pytest.approx(
-        [ORACLE["stay_low"], ORACLE["leave_high"]], abs=1e-4
-    )
-    assert (found.converged, found.degenerate, found.n_starts) == (True, None, 8)
+    assert found.params.means == pytest.approx(PUBLISHED.means, abs=1e-4)
+    assert np.sqrt(found.params.variances) == pytest.approx(np.sqrt(PUBLISHED.variances), abs=1e-4)
+    assert found.params.transition == pytest.approx(PUBLISHED.transition, abs=1e-4)
+    assert (found.converged, found.degenerate) == (True, None)
     assert found.shares.sum() == pytest.approx(1)
     # two variances cannot fit worse
     assert fit_switching(FEDFUNDS, n_starts=2, rng=np.random.default_rng(0)).loglik > found.loglik + 5
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_fit_recovers_planted_parameters_ordered_by_mean(seed):
-    rng = np.random.default_rng(seed)
+@three_seeds
+def test_fit_recovers_planted_parameters_ordered_by_mean(rng):
     log_y, truth = simulate_regimes(1500, PLANTED, rng=rng)
     found = fit_switching(log_y, n_starts=3, rng=rng)
     assert found.params.means == pytest.approx(PLANTED.means, abs=0.25)
     assert found.params.variances == pytest.approx(PLANTED.variances, rel=0.3)
     assert found.params.transition == pytest.approx(PLANTED.transition, abs=0.06)
     assert found.loglik > filtered_probabilities(log_y, PLANTED).loglik
-    smoothed = hamilton.smoothed_probabilities(log_y, found.params).probabilities
+    smoothed = smoothed_probabilities(log_y, found.params).probabilities
     assert (smoothed.argmax(1) == truth).mean() > 0.93
 
 
-@pytest.mark.parametrize("slope", [0.01, 30.0, -2.0])
-def test_fit_moves_with_an_affine_change_of_log_y(slope):
+@pytest.fixture(scope="module")
+def fitted():
+    """A series and its fit."""
     log_y, _ = simulate_regimes(200, PLANTED, rng=np.random.default_rng(4))
-    plain = fit_switching(log_y, n_starts=3, rng=np.random.default_rng(0))
-    moved = fit_switching(5 + slope * log_y, n_starts=3, rng=np.random.default_rng(0))
+    return log_y, fit_switching(log_y, n_starts=2, rng=np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("slope", [0.01, 30.0, -2.0])
+def test_fit_moves_with_an_affine_change_of_log_y(fitted, slope):
+    log_y, plain = fitted
+    moved = fit_switching(5 + slope * log_y, n_starts=2, rng=np.random.default_rng(0))
     order = slice(None, None, int(np.sign(slope)))
     assert moved.params.means == pytest.approx(5 + slope * plain.params.means[order], rel=1e-3)
     assert moved.params.variances == pytest.approx(slope**2 * plain.params.variances[order], rel=2e-3)
     assert moved.params.transition == pytest.approx(plain.params.transition[order, order], abs=1e-3)
     assert moved.loglik == pytest.approx(plain.loglik - 200 * np.log(abs(slope)), abs=1e-4)
-    # negative control: a change that is not affine is another model
-    bent = fit_switching(np.exp(log_y), n_starts=3, rng=np.random.default_rng(0))
+
+
+def test_fit_does_not_move_with_another_change_of_log_y(fitted):
+    log_y, plain = fitted
+    bent = fit_switching(np.exp(log_y), n_starts=2, rng=np.random.default_rng(0))
     assert bent.loglik != pytest.approx(plain.loglik - log_y.sum(), abs=1)
 
 
-def test_fit_of_three_regimes_finds_them():
-    far = RegimeParams([-5.0, 0.0, 5.0], [1.0, 1.0, 1.0], np.full((3, 3), 0.05) + 0.85 * np.eye(3))
-    log_y, truth = simulate_regimes(400, far, rng=np.random.default_rng(0))
-    found = fit_switching(log_y, n_regimes=3, n_starts=2, rng=np.random.default_rng(0))
-    assert found.params.means == pytest.approx(far.means, abs=0.3)
-    assert (filtered_probabilities(log_y, found.params).probabilities.argmax(1) == truth).mean() > 0.98
-
-
-def test_fit_says_that_a_collapsed_regime_is_an_artefact():
-    rng = np.random.default_rng(0)
+def test_fit_says_that_a_collapsed_regime_is_an_artefact(rng):
     spikes = rng.standard_normal(100)
     spikes[[20, 60, 61]] = [38, 40, 43]
     found = fit_switching(spikes, n_starts=4, rng=rng)
@@ -216,28 +197,25 @@ def test_fit_says_that_a_collapsed_regime_is_an_artefact():
         fit_switching(spikes, n_starts=2, rng=rng)
 
 
-def test_fit_that_reaches_no_maximum_is_an_error(monkeypatch):
+@pytest.mark.parametrize("broken", [False, True])
+def test_fit_that_reaches_no_maximum_is_an_error(monkeypatch, rng, broken):
     plain = MarkovRegression.fit
 
     def stopped(self, *args, **options):
+        if broken:
+            raise np.linalg.LinAlgError("SVD did not converge")
         return plain(self, *args, **(options | {"maxiter": 1, "em_iter": 0}))
 
-    def broken(self, *args, **options):
-        raise np.linalg.LinAlgError("SVD did not converge")
-
-    log_y, _ = simulate_regimes(100, PLANTED, rng=np.random.default_rng(0))
-    for fit in (stopped, broken):
-        monkeypatch.setattr(MarkovRegression, "fit", fit)
-        with pytest.raises(ConvergenceError, match="none of 2 starts of 2 regimes on 100 steps"):
-            fit_switching(log_y, n_starts=2, rng=np.random.default_rng(0))
+    monkeypatch.setattr(MarkovRegression, "fit", stopped)
+    with pytest.raises(ConvergenceError, match="none of 2 starts of two regimes on 100 steps"):
+        fit_switching(simulate_regimes(100, PLANTED, rng=rng)[0], n_starts=2, rng=rng)
 
 
 # Particles
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_particles_agree_with_the_exact_filter(seed):
-    rng = np.random.default_rng(seed)
+@three_seeds
+def test_particles_agree_with_the_exact_filter(rng):
     log_y, _ = simulate_regimes(256, PLANTED, rng=rng)
     exact = filtered_probabilities(log_y, PLANTED)
     found = particle_filter(log_y, RegimeModel(PLANTED), n_particles=10_000, rng=rng)
@@ -257,9 +235,16 @@ def test_particles_of_three_regimes_start_as_told(rng):
     np.testing.assert_allclose(found.probabilities, exact.probabilities, atol=0.015)
 
 
+class LinearGaussian(StochasticVolatility):
+    """The same state observed with Gaussian noise of variance .5: the Kalman filter knows it exactly."""
+
+    def log_weight(self, x, observation):
+        return -((observation - x) ** 2) - np.log(np.pi) / 2
+
+
 @pytest.mark.parametrize("phi", [0.5, 0.95])
 def test_particles_agree_with_the_kalman_filter(phi, rng):
-    model = LinearGaussian(2.0, phi, 0.3, 0.5)
+    model = LinearGaussian(2.0, phi, 0.3)
     state = autoregression(200, phi, rng) * np.sqrt(0.3 / (1 - phi**2)) + 2
     seen = state + rng.normal(0, np.sqrt(0.5), 200)
     kalman = UnobservedComponents(seen - 2, irregular=True, autoregressive=1).filter([0.5, 0.3, phi])
@@ -272,7 +257,7 @@ def test_particles_agree_with_the_kalman_filter(phi, rng):
     assert abs(stats.ttest_1samp([np.exp(f.loglik - kalman.llf) for f in found], 1).statistic) < 3
     assert found[0].probabilities is None
     # negative control: a memory that is off by a tenth
-    off = LinearGaussian(2.0, phi - 0.1, 0.3, 0.5)
+    off = LinearGaussian(2.0, phi - 0.1, 0.3)
     other = [particle_filter(seen, off, n_particles=2000, rng=rng).means for _ in range(20)]
     assert np.mean(stats.ttest_1samp(other, kalman.filtered_state[0] + 2)[0] ** 2) > 3
 
@@ -281,12 +266,8 @@ def test_particles_agree_with_the_kalman_filter(phi, rng):
 def test_particles_estimate_the_likelihood_without_bias(n, rng):
     log_y, _ = simulate_regimes(30, PLANTED, rng=rng)
     exact = filtered_probabilities(log_y, PLANTED).loglik
-    ratios = np.array(
-        [
-            np.exp(particle_filter(log_y, RegimeModel(PLANTED), n_particles=50, rng=rng).loglik - exact)
-            for _ in range(n)
-        ]
-    )
+    found = [particle_filter(log_y, RegimeModel(PLANTED), n_particles=50, rng=rng).loglik for _ in range(n)]
+    ratios = np.exp(np.array(found) - exact)
     assert abs(stats.ttest_1samp(ratios, 1).statistic) < 3
     assert np.log(ratios).mean() < -0.01  # the logarithm is biased, so the check above can fail
 
@@ -316,10 +297,8 @@ def test_volatility_fit_recovers_and_its_filter_tracks_the_state(degrees, rng):
     short = log_y[:300]
     filtered = particle_filter(short, found.model, n_particles=1000, rng=rng)
     error = np.mean((filtered.means - state[:300]) ** 2)
-    assert error < 0.9 * np.mean(
-        (short - special.digamma(degrees / 2) + np.log(degrees / 2) - state[:300]) ** 2
-    )
-    assert error < 0.9 * state[:300].var()
+    raw = short - special.digamma(degrees / 2) + np.log(degrees / 2)
+    assert error < 0.9 * min(np.mean((raw - state[:300]) ** 2), state[:300].var())
     best = particle_filter(short, truth, n_particles=1000, rng=rng)
     assert error < 1.3 * np.mean((best.means - state[:300]) ** 2)
     given = fit_stochastic_volatility(log_y, degrees=degrees)
@@ -363,7 +342,7 @@ def test_likelihood_of_the_fast_recursion_is_exact(rng):
     z = log_y[:, None, None]
     loglik, smoothed, moved, chances = switching._forward_backward(z, np.zeros_like(z), state)
     assert loglik[0, 0] == pytest.approx(filtered_probabilities(log_y, PLANTED).loglik, abs=1e-9)
-    exact = hamilton.smoothed_probabilities(log_y, PLANTED).probabilities
+    exact = smoothed_probabilities(log_y, PLANTED).probabilities
     np.testing.assert_allclose(smoothed[:, 0, 0], exact[:, 1], atol=1e-12)
     assert sum(m[0, 0] for m in moved) == pytest.approx(exact[1:, 1].sum())
     assert [c[0, 0] for c in chances] == pytest.approx(exact[:-1].sum(0))
@@ -391,47 +370,43 @@ WORLDS = {
 
 
 def rejections(world, lags, n, rng):
-    return sum(
-        number_of_regimes(WORLDS[world](rng), lags=lags, n_bootstrap=99, rng=rng).pvalue <= 0.05
-        for _ in range(n)
-    )
+    tests = (number_of_regimes(WORLDS[world](rng), lags=lags, n_bootstrap=99, rng=rng) for _ in range(n))
+    return sum(test.pvalue <= 0.05 for test in tests)
 
 
 @pytest.mark.parametrize(("world", "lags"), [("white", 0), ("white", 1), ("autoregression", 1)])
-@pytest.mark.parametrize("n", [30, pytest.param(1000, marks=pytest.mark.full)])
+@pytest.mark.parametrize("n", [20, pytest.param(1000, marks=pytest.mark.full)])
 def test_number_of_regimes_holds_its_size(world, lags, n, rng):
     count = rejections(world, lags, n, rng)
-    assert stats.binomtest(count, n, 0.05, alternative="greater").pvalue > 0.01
+    assert compatible(count, n, 0.05, "greater")
     if n == 1000:
         assert 0.02 <= count / n <= 0.08
 
 
 @pytest.mark.parametrize("world", ["levels", "variances"])
-@pytest.mark.parametrize("n", [20, pytest.param(300, marks=pytest.mark.full)])
+@pytest.mark.parametrize("n", [10, pytest.param(300, marks=pytest.mark.full)])
 def test_number_of_regimes_finds_planted_regimes(world, n, rng):
     assert rejections(world, 1, n, rng) >= 0.75 * n
 
 
 def test_number_of_regimes_takes_dependence_for_regimes_without_lags(rng):
     """Negative control: one regime that is an autoregression, tested against white noise."""
-    assert rejections("autoregression", 0, 15, rng) >= 14
+    assert compatible(rejections("autoregression", 0, 8, rng), 8, 0.97)
 
 
 def test_number_of_regimes_takes_longer_memory_for_regimes(rng):
     """The limit that the docstring states: one regime with two lags."""
-    noise = rng.standard_normal((15, 456))
+    noise = rng.standard_normal((10, 456))
     series = signal.lfilter([1], [1, -0.3, -0.3], noise, axis=1)[:, 200:]
     found = [number_of_regimes(y, n_bootstrap=39, rng=rng).pvalue <= 0.05 for y in series]
-    assert sum(found) >= 8
+    assert not compatible(sum(found), 10, 0.05, "greater")
 
 
 @pytest.mark.parametrize("lags", [0, 1])
 def test_ratio_is_not_chi_square(lags, rng):
     """Two regimes have four parameters more than one; a chi-square with four degrees rejects too often."""
-    ratios = switching.likelihood_ratios(rng.standard_normal((128, 600)), lags=lags, n_iterations=200)
-    for degrees in (2, 3, 4):
-        false = int((stats.chi2.sf(ratios, degrees) <= 0.05).sum())
-        assert stats.binomtest(false, 600, 0.05, alternative="greater").pvalue < 0.01
+    ratios = switching.likelihood_ratios(rng.standard_normal((128, 300)), lags=lags, n_iterations=100)
+    assert not compatible((stats.chi2.sf(ratios, 4) <= 0.05).sum(), 300, 0.05, "greater")
 
 
 # Change points and events
@@ -452,7 +427,7 @@ def test_change_points_of_a_planted_series_are_near_the_truth(rng):
     slow = RegimeParams([0.0, 3.0], [1.0, 1.0], [[0.99, 0.01], [0.01, 0.99]])
     log_y, truth = simulate_regimes(1000, slow, rng=rng)
     planted = change_points(truth.astype(float))
-    smoothed = hamilton.smoothed_probabilities(log_y, slow).probabilities[:, 1]
+    smoothed = smoothed_probabilities(log_y, slow).probabilities[:, 1]
     found = change_points(smoothed)
     assert planted.size >= 4
     assert np.mean([np.abs(found - c).min() <= 2 for c in planted]) >= 0.9
@@ -477,26 +452,24 @@ def problems(rng, n, *, clustered, planted=0.0, steps=200):
 
 
 @pytest.mark.parametrize("clustered", [False, True])
-@pytest.mark.parametrize("n", [200, pytest.param(2000, marks=pytest.mark.full)])
+@pytest.mark.parametrize("n", [100, pytest.param(2000, marks=pytest.mark.full)])
 def test_event_test_holds_its_size(clustered, n, rng):
-    found = [
-        event_test(*problems(rng, 10, clustered=clustered), n_shifts=199, rng=rng).pvalue <= 0.05
-        for _ in range(n)
-    ]
+    drawn = (problems(rng, 10, clustered=clustered) for _ in range(n))
+    found = sum(event_test(*one, n_shifts=199, rng=rng).pvalue <= 0.05 for one in drawn)
     # a count of few change points has ties, which only make the test conservative
-    assert stats.binomtest(sum(found), n, 0.05, alternative="greater").pvalue > 0.01
-    assert sum(found) >= 0.02 * n or n < 2000
+    assert compatible(found, n, 0.05, "greater")
+    assert found >= 0.02 * n or n < 2000
 
 
 def test_event_test_of_clusters_is_fooled_if_change_points_move_singly(rng):
     """Negative control of the null: change points that are shuffled one by one reject far too often."""
     false = 0
-    for _ in range(150):
+    for _ in range(80):
         steps, events = problems(rng, 10, clustered=True)
         singly = [np.array([c]) for problem in steps for c in problem]
         theirs = [e for problem, e in zip(steps, events, strict=True) for _ in problem]
         false += event_test(singly, theirs, n_shifts=199, rng=rng).pvalue <= 0.05
-    assert stats.binomtest(false, 150, 0.05, alternative="greater").pvalue < 0.01
+    assert not compatible(false, 80, 0.05, "greater")
 
 
 def test_event_test_takes_a_common_place_for_coincidence(rng):
@@ -508,11 +481,8 @@ def test_event_test_takes_a_common_place_for_coincidence(rng):
 
 @pytest.mark.parametrize("clustered", [False, True])
 def test_event_test_has_power(clustered, rng):
-    found = [
-        event_test(*problems(rng, 20, clustered=clustered, planted=0.5), n_shifts=199, rng=rng)
-        for _ in range(60)
-    ]
-    assert np.mean([t.pvalue <= 0.05 for t in found]) >= 0.8
+    drawn = (problems(rng, 20, clustered=clustered, planted=0.5) for _ in range(60))
+    assert np.mean([event_test(*one, n_shifts=199, rng=rng).pvalue <= 0.05 for one in drawn]) >= 0.8
 
 
 def test_event_test_counts_and_enumerates():
@@ -521,21 +491,11 @@ def test_event_test_counts_and_enumerates():
     found = event_test(np.array([6, 15, 2, 30]), events, window=4, rng=np.random.default_rng(0))
     assert found.statistic == 0.5  # 6 is four before 10; 2 is three after 49, around the circle
     # one change point beside the one event of fifty steps: 9 of the 50 shifts do as well
-    alone = np.arange(50) == 10
-    one = event_test(np.array([12]), alone, window=4, n_shifts=20_000, rng=np.random.default_rng(0))
-    assert one.pvalue == pytest.approx(9 / 50, abs=0.01)
-    pooled = event_test(
-        [np.array([12])] * 2, [alone] * 2, window=4, n_shifts=20_000, rng=np.random.default_rng(0)
-    )
-    assert pooled.pvalue == pytest.approx((9 / 50) ** 2, abs=0.005)
-    empty = event_test(
-        [np.array([12]), np.array([], int)],
-        [alone] * 2,
-        window=4,
-        n_shifts=20_000,
-        rng=np.random.default_rng(0),
-    )
-    assert empty.pvalue == pytest.approx(one.pvalue, abs=0.01)
+    alone, one, none = np.arange(50) == 10, np.array([12]), np.array([], int)
+    for changes, pvalue in (([one], 9 / 50), ([one, one], (9 / 50) ** 2), ([one, none], 9 / 50)):
+        many = [alone] * len(changes)
+        found = event_test(changes, many, window=4, n_shifts=20_000, rng=np.random.default_rng(0))
+        assert found.pvalue == pytest.approx(pvalue, abs=0.01 if pvalue > 0.1 else 0.005)
 
 
 # Refusals
@@ -567,48 +527,46 @@ def test_params_say_what_is_wrong(change, words):
     [
         (np.zeros(63) + np.arange(63), "63 steps; at least 64"),
         (np.full(100, 3.0), "constant"),
-        (np.r_[np.arange(99.0), np.nan], "NaN or infinity, first at step 99"),
+        (np.r_[np.arange(99.0), np.nan], "1 NaN or infinite values, first at index .99"),
         (np.zeros((100, 2)), r"shape \(100, 2\)"),
     ],
 )
-def test_estimates_refuse_a_series_that_cannot_carry_them(series, words):
-    rng = np.random.default_rng(0)
-    for estimate in (fit_switching, number_of_regimes):
-        with pytest.raises(ValueError, match=words):
-            estimate(series, rng=rng)
+@pytest.mark.parametrize(
+    ("estimate", "options"),
+    [(fit_switching, {"rng": 0}), (number_of_regimes, {"rng": 0}), (fit_stochastic_volatility, {})],
+)
+def test_estimates_refuse_a_series_that_cannot_carry_them(series, words, estimate, options):
     with pytest.raises(ValueError, match=words):
-        fit_stochastic_volatility(series)
+        estimate(series, **options)
 
 
-def test_other_functions_say_what_is_wrong():
-    rng = np.random.default_rng(0)
-    series = rng.standard_normal(100)
-    far = RegimeParams([0.0, 1.0], [1e-300, 1e-300], SWITCH)
-    events = np.arange(20) == 3
-    refused = {
-        "NaN or infinity": lambda: filtered_probabilities([0.0, np.nan], PLANTED),
-        "expected .T,": lambda: filtered_probabilities([], PLANTED),
-        "density zero under every regime": lambda: filtered_probabilities([1e10], far),
-        "at least one step": lambda: simulate_regimes(0, PLANTED, rng=rng),
-        "n_regimes 1": lambda: fit_switching(series, n_regimes=1, rng=rng),
-        "lags is 2": lambda: number_of_regimes(series, lags=2, rng=rng),
-        "n_bootstrap 5": lambda: number_of_regimes(series, n_bootstrap=5, rng=rng),
-        "n_particles is 1": lambda: particle_filter(series, RegimeModel(PLANTED), n_particles=1, rng=rng),
-        "no particle explains step 1": lambda: particle_filter(
-            [0.0, 1e9], StochasticVolatility(0.0, 0.5, 1.0), n_particles=10, rng=rng
-        ),
-        "phi 1.0": lambda: LinearGaussian(0.0, 1.0, 1.0, 1.0),
-        "noise_variance": lambda: LinearGaussian(0.0, 0.5, 1.0, 0.0),
-        "degrees -1": lambda: StochasticVolatility(0.0, 0.5, 1.0, -1.0),
-        "degrees 0": lambda: fit_stochastic_volatility(series, degrees=0),
-        "those of one regime": lambda: change_points(np.full((9, 2), 0.5)),
-        "minimum_run is 0": lambda: change_points([0.5], minimum_run=0),
-        "expected bool": lambda: event_test(np.array([1]), np.arange(20), rng=rng),
-        "width of the window": lambda: event_test(np.array([1]), events, window=10, rng=rng),
-        "integer steps": lambda: event_test(np.array([20]), events, rng=rng),
-        "found 0 and 1": lambda: event_test(np.array([], int), events, rng=rng),
-        "1 lists of change points for 2": lambda: event_test([np.array([1])], [events] * 2, rng=rng),
-    }
-    for words, call in refused.items():
-        with pytest.raises(ValueError, match=words):
-            call()
+SERIES, EVENTS, RNG = np.sin(np.arange(100.0) ** 2), np.arange(20) == 3, np.random.default_rng(0)
+
+
+@pytest.mark.parametrize(
+    ("words", "call"),
+    [
+        ("NaN or infinite", lambda: filtered_probabilities([0.0, np.nan], PLANTED)),
+        ("expected .T,", lambda: filtered_probabilities([], PLANTED)),
+        ("density zero under every regime", lambda: filtered_probabilities([1e10], NARROW)),
+        ("at least one step", lambda: simulate_regimes(0, PLANTED, rng=RNG)),
+        ("n_starts 0", lambda: fit_switching(SERIES, n_starts=0, rng=RNG)),
+        ("lags is 2", lambda: number_of_regimes(SERIES, lags=2, rng=RNG)),
+        ("n_bootstrap 5", lambda: number_of_regimes(SERIES, n_bootstrap=5, rng=RNG)),
+        ("n_particles is 1", lambda: particle_filter(SERIES, RegimeModel(PLANTED), n_particles=1, rng=RNG)),
+        ("no particle explains step 1", lambda: particle_filter([0.0, 1e9], UNIT, n_particles=10, rng=RNG)),
+        ("phi 1.0", lambda: StochasticVolatility(0.0, 1.0, 1.0)),
+        (r"degrees \(1.0, -1.0\)", lambda: StochasticVolatility(0.0, 0.5, 1.0, -1.0)),
+        ("degrees 0", lambda: fit_stochastic_volatility(SERIES, degrees=0)),
+        ("those of one regime", lambda: change_points(np.full((9, 2), 0.5))),
+        ("minimum_run is 0", lambda: change_points([0.5], minimum_run=0)),
+        ("expected bool", lambda: event_test(np.array([1]), np.arange(20), rng=RNG)),
+        ("width of the window", lambda: event_test(np.array([1]), EVENTS, window=10, rng=RNG)),
+        ("integer steps", lambda: event_test(np.array([20]), EVENTS, rng=RNG)),
+        ("found 0 and 1", lambda: event_test(np.array([], int), EVENTS, rng=RNG)),
+        ("1 lists of change points for 2", lambda: event_test([np.array([1])], [EVENTS] * 2, rng=RNG)),
+    ],
+)
+def test_other_functions_say_what_is_wrong(words, call):
+    with pytest.raises(ValueError, match=words):
+        call()

@@ -28,10 +28,9 @@ class AccumulationShares:
         q_k = q_0, with C_s = C_d = 0, with both. NaN where a distance would have to be negative,
         which only a frozen q beside actual cross-terms can ask for.
     fall : (...) log snr_0 - log snr_L.
-    contributions : (..., 3) parts of the fall in the order of `PARTS`; they sum to it.
+    contributions : (..., 3) parts of the fall in the order of `PARTS`; they sum to it. NaN where the frozen
+        path does not exist.
     shares : (..., 3) contributions / fall, NaN where snr does not fall.
-    n_impossible : number of leading entries whose frozen path does not exist (contributions NaN).
-    n_rising : number of leading entries whose snr does not fall (shares NaN).
     """
 
     log_snr: np.ndarray
@@ -41,8 +40,6 @@ class AccumulationShares:
     fall: np.ndarray
     contributions: np.ndarray
     shares: np.ndarray
-    n_impossible: int
-    n_rising: int
 
 
 def accumulation_shares(profile: SnrProfile) -> AccumulationShares:
@@ -65,19 +62,9 @@ def accumulation_shares(profile: SnrProfile) -> AccumulationShares:
     changed = ((fall_uncrossed - fall_neither) + (fall - fall_frozen)) / 2
     crossed = ((fall_frozen - fall_neither) + (fall - fall_uncrossed)) / 2
     contributions = np.stack([fall_neither, changed, crossed], -1)
-    impossible = np.isnan(contributions).any(-1)
-    contributions[impossible] = np.nan
-    return AccumulationShares(
-        log_snr=actual,
-        frozen_q=frozen,
-        without_cross=uncrossed,
-        accumulation=neither,
-        fall=fall,
-        contributions=contributions,
-        shares=contributions / np.where(fall > 0, fall, np.nan)[..., None],
-        n_impossible=int(impossible.sum()),
-        n_rising=int((fall <= 0).sum()),
-    )
+    contributions[np.isnan(contributions).any(-1)] = np.nan
+    shares = contributions / np.where(fall > 0, fall, np.nan)[..., None]
+    return AccumulationShares(actual, frozen, uncrossed, neither, fall, contributions, shares)
 
 
 def _log_path(distance: np.ndarray, added: np.ndarray) -> np.ndarray:

@@ -44,7 +44,7 @@ class CkaProfile:
 
 
 def retrieval_outcomes(
-    x, y, *, score: Score = "cosine", center=True, groups=None, level: Level = "item", k=10, reference=None
+    x, y, *, score: Score = "cosine", center=True, groups=None, level: Level = "item", k=10
 ) -> np.ndarray:
     """Whether each query finds what it should: (..., 2, n) bool, per direction and item.
 
@@ -61,21 +61,18 @@ def retrieval_outcomes(
         broadcastable to (..., 1, d), subtracts those (of a discovery split), False nothing.
     groups : (n,) labels; needed by the levels "between" and "within".
     k : number of neighbours of CSLS.
-    reference : pair (x_ref, y_ref) of states (..., m, d) in which CSLS seeks its neighbours (a
-        discovery split), centred like x and y; None takes x and y themselves.
 
     Raises
     ------
     ValueError : shapes differ; a state is NaN or infinite (the layer is named); an item has no
         direction (zero norm); the groups leave nothing to compare at this level.
     """
-    scores = similarity(x, y, score=score, center=center, k=k, reference=reference)
-    return outcomes_of_scores(scores, groups=groups, level=level)
+    return outcomes_of_scores(similarity(x, y, score=score, center=center, k=k), groups=groups, level=level)
 
 
 def outcomes_of_scores(scores: np.ndarray, *, groups=None, level: Level = "item") -> np.ndarray:
     """`retrieval_outcomes` of any scores (..., n, n), rows items of x, columns of y: (..., 2, n) bool."""
-    codes = _level_codes(groups, level, scores.shape[-1])
+    codes = level_codes(groups, level, scores.shape[-1])
     labels = codes if level == "between" else np.arange(len(codes))
     both = (scores, scores.swapaxes(-1, -2))
     return np.stack([_hits(_nearest(s, codes, level), labels, labels, s.shape[:-1]) for s in both], axis=-2)
@@ -107,7 +104,7 @@ def shuffled_accuracy(x, y, permutations, *, groups=None, level: Level = "item",
     """
     scores = similarity(x, y, **options)
     n = scores.shape[-1]
-    codes = _level_codes(groups, level, n)
+    codes = level_codes(groups, level, n)
     permutations = np.asarray(permutations)
     if permutations.ndim != 2 or not (np.sort(permutations, 1) == np.arange(n)).all():
         raise ValueError(f"permutations must have shape (B, {n}) and hold every item once a row.")
@@ -135,9 +132,8 @@ def retrieval_auc(x, y, *, center=True, groups=None, level: Level = "item") -> n
     """
     scores = similarity(x, y, center=center)
     n = scores.shape[-1]
-    codes = _level_codes(groups, level, n)
-    same = codes[:, None] == codes
-    wrong = {"item": ~np.eye(n, dtype=bool), "between": ~same, "within": same & ~np.eye(n, dtype=bool)}[level]
+    codes = level_codes(groups, level, n)
+    wrong = wrong_candidates(codes, level)
     count = wrong.sum(1)
     auc = np.empty((*scores.shape[:-2], 2, n))
     for index in np.ndindex(scores.shape[:-2]):
@@ -160,7 +156,7 @@ def chance_level(groups, level: Level, n: int | None = None) -> float:
     0.3333333333333333
     """
     n = len(groups) if n is None else n
-    codes = _level_codes(groups, level, n)
+    codes = level_codes(groups, level, n)
     sizes = np.bincount(codes)[codes]
     return float({"item": 1 / n, "between": np.mean(sizes / n), "within": np.mean(1 / sizes)}[level])
 
@@ -270,7 +266,7 @@ def cka_by_layer(x, y, *, groups=None, n_permutations: int = 199, rng: np.random
     return CkaProfile(rows[0], rows[1:], pvalues, test)
 
 
-def similarity(x, y, *, score: Score = "cosine", center=True, k: int = 10, reference=None) -> np.ndarray:
+def similarity(x, y, *, score: Score = "cosine", center=True, k: int = 10) -> np.ndarray:
     """Scores of all pairs of items, (..., n, n): rows are items of x, columns items of y.
 
     Parameters and errors as in `retrieval_outcomes`.
@@ -279,21 +275,14 @@ def similarity(x, y, *, score: Score = "cosine", center=True, k: int = 10, refer
         raise ValueError(f'unknown score {score!r}; choose "cosine" or "csls".')
     x, y = paired(x, y)
     means = _means(x, y, center)
-    pool = x if reference is None else paired(*reference)[0]
-    if pool.shape[:-2] + pool.shape[-1:] != x.shape[:-2] + x.shape[-1:]:
-        raise ValueError(f"reference has shape {pool.shape}, needs the layers and dimensions of {x.shape}.")
-    if score == "csls" and not 1 <= k <= pool.shape[-2]:
-        raise ValueError(f"CSLS with k={k} needs 1 <= k <= {pool.shape[-2]} items; choose a smaller k.")
+    if score == "csls" and not 1 <= k <= x.shape[-2]:
+        raise ValueError(f"CSLS with k={k} needs 1 <= k <= {x.shape[-2]} items; choose a smaller k.")
     scores = np.empty((*x.shape[:-1], x.shape[-2]))
     for index in np.ndindex(x.shape[:-2]):
         unit_x, unit_y = _units((x, y), means, index)
         np.matmul(unit_x, unit_y.T, out=scores[index])
         if score == "csls":
-            near_x, near_y = scores[index], scores[index].T
-            if reference is not None:
-                ref_x, ref_y = _units([np.asarray(r) for r in reference], means, index)
-                near_x, near_y = unit_x @ ref_y.T, unit_y @ ref_x.T
-            hubs = _nearest_mean(near_x, k)[:, None] + _nearest_mean(near_y, k)
+            hubs = _nearest_mean(scores[index], k)[:, None] + _nearest_mean(scores[index].T, k)
             scores[index] = 2 * scores[index] - hubs
     return scores
 
@@ -319,7 +308,14 @@ def _hits(nearest, query_labels: np.ndarray, candidate_labels: np.ndarray, shape
     return hits.reshape(shape)
 
 
-def _level_codes(groups, level: Level, n: int) -> np.ndarray:
+def wrong_candidates(codes: np.ndarray, level: Level) -> np.ndarray:
+    """Which candidates a query must not find, (n, n) bool, at a level with `level_codes` (n,)."""
+    same = codes[:, None] == codes
+    return same & ~np.eye(len(codes), dtype=bool) if level == "within" else ~same
+
+
+def level_codes(groups, level: Level, n: int) -> np.ndarray:
+    """Group of each item (n,) int, each item its own at level "item"; errors as in `retrieval_outcomes`."""
     if level not in ("item", "between", "within"):
         raise ValueError(f'unknown level {level!r}; choose "item", "between" or "within".')
     if level == "item":

@@ -13,7 +13,6 @@ multipliers); Clopper & Pearson (1934), Biometrika 26 (the adverse outcome added
 Royston & Parmar (2013), BMC Medical Research Methodology 13 (restricted mean); Wilson (1927), JASA 22.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,6 +24,7 @@ from .alignment import chance_corrected
 from .paired import group_codes
 from .resampling import Interval, group_sums, group_weights, interval_of
 
+RUN = 3  # consecutive layers that must pass
 COMPARISON = "comparison only"
 WHY_NOT = {
     "pointwise": "each limit holds at a layer chosen beforehand, but the earliest of all layers is taken",
@@ -53,11 +53,8 @@ class Depth:
     exit_layer : first layer after the last run of layers whose *upper* band exceeds the threshold, so that
         the accuracy is shown to be at or below it from there on; None if it is never shown to fall for
         good, or is censored.
-    exit_interval : (earliest, latest) such layers for the true accuracy, the earliest from the lower band;
-        None within it stands for no fall. None where censored. Holds together with `interval`.
-    threshold, confidence : those asked for; the confidence is one-sided for each band.
+    threshold : that asked for.
     reason : why it is censored, in words; None where it is not.
-    n_groups : number of groups behind the bands.
     """
 
     layer: int | None
@@ -69,11 +66,8 @@ class Depth:
     interval: tuple[int | None, int | None]
     restricted_mean_interval: Interval
     exit_layer: int | None
-    exit_interval: tuple[int | None, int | None] | None
     threshold: float
-    confidence: float
     reason: str | None
-    n_groups: int
 
 
 def alignment_depth(
@@ -83,7 +77,7 @@ def alignment_depth(
     chance: float = 0.0,
     groups=None,
     confidence: float = 0.95,
-    run: int = 3,
+    run: int = RUN,
     n_resamples: int = 2000,
     rng: np.random.Generator,
 ) -> Depth:
@@ -118,7 +112,6 @@ def alignment_depth(
     upper = 1 - lower_band(1 - correct, **options)
     accuracy = correct.mean(1)
     layer = first_run(lower > threshold, run)
-    leave, leave_earliest = last_run_end(upper > threshold, run), last_run_end(lower > threshold, run)
     spread = restricted_mean_interval(correct, chance=chance, **options)
     return Depth(
         layer=layer,
@@ -129,12 +122,9 @@ def alignment_depth(
         accuracy=accuracy,
         interval=(first_run(upper > threshold, run), layer),
         restricted_mean_interval=spread,
-        exit_layer=None if layer is None else leave,
-        exit_interval=None if layer is None else (leave_earliest, leave),
+        exit_layer=None if layer is None else last_run_end(upper > threshold, run),
         threshold=float(threshold),
-        confidence=float(confidence),
         reason=_reason(accuracy, lower, threshold, run) if layer is None else None,
-        n_groups=spread.n_groups,
     )
 
 
@@ -280,9 +270,6 @@ def definitions(
     threshold: float,
     chance: float = 0.0,
     groups=None,
-    fixed: Sequence[float] = (0.25, 0.5, 0.75),
-    confidence: float = 0.95,
-    run: int = 3,
     n_resamples: int = 2000,
     rng: np.random.Generator,
 ) -> pd.DataFrame:
@@ -290,9 +277,8 @@ def definitions(
 
     Parameters
     ----------
-    threshold : the language's own, half its peak excess (`depth.half_peak_threshold`).
-    fixed : further thresholds, as chance-corrected accuracies in (0, 1).
-    Others, and errors, as in `depth.alignment_depth`.
+    threshold : the language's own, half its peak excess (`half_peak_threshold`).
+    Others, and errors, as in `alignment_depth`.
 
     Returns
     -------
@@ -300,22 +286,23 @@ def definitions(
     censored); unit, "layer" (from 0, the embeddings) or "share of layers"; censored; valid; use, "primary",
     "sensitivity" or "comparison only"; why_not, the reason where it is not valid.
     """
-    common = {"groups": groups, "confidence": confidence, "n_resamples": n_resamples, "rng": rng}
-    own = alignment_depth(correct, threshold=threshold, chance=chance, run=run, **common)
+    common = {"groups": groups, "n_resamples": n_resamples, "rng": rng}
+    own = alignment_depth(correct, threshold=threshold, chance=chance, **common)
     rows = [_row("half the own peak excess, simultaneous band", own.layer, threshold, "primary")]
-    for level in fixed:
-        if not 0 < level < 1:
-            raise ValueError(f"fixed thresholds are chance-corrected, in (0, 1); found {level}.")
+    for level in (0.25, 0.5, 0.75):
         accuracy = chance + level * (1 - chance)
-        layer = first_run(own.lower_band > accuracy, run)
+        layer = first_run(own.lower_band > accuracy, RUN)
         name = f"{level:g} of the way from chance to 1, simultaneous band"
         rows.append(_row(name, layer, accuracy, "sensitivity"))
     share = {"unit": "share of layers"}
     rows.append(_row("restricted mean", own.restricted_mean, np.nan, "sensitivity", **share))
 
-    pointwise = first_run(lower_band(correct, simultaneous=False, **common) > threshold, run)
+    pointwise = first_run(lower_band(correct, simultaneous=False, **common) > threshold, RUN)
     crossing = first_run(own.accuracy > threshold, 1)
-    wilson = first_run(_wilson_limit(own.accuracy, np.shape(correct)[1], confidence) > threshold, run)
+    n = np.shape(correct)[1]
+    # a two-sided interval that leaves 5 % on either side
+    limit = proportion_confint(own.accuracy * n, n, alpha=2 * (1 - 0.95), method="wilson")[0]
+    wilson = first_run(limit > threshold, RUN)
     peak = own.accuracy.max()
     of_peak = (1 - own.accuracy / peak).mean() if peak > 0 else None
     rows += [
@@ -388,8 +375,3 @@ def _row(definition, depth, threshold, use=COMPARISON, *, unit="layer", why_not=
         "use": use,
         "why_not": why_not,
     }
-
-
-def _wilson_limit(accuracy: np.ndarray, n: int, confidence: float) -> np.ndarray:
-    # a two-sided interval that leaves 1 - confidence on either side
-    return proportion_confint(accuracy * n, n, alpha=2 * (1 - confidence), method="wilson")[0]

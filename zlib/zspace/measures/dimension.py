@@ -10,7 +10,7 @@ languages. With `groups` the primary test permutes whole groups of one language 
 What is shared *beyond* the scenario is asked for by `within`: means of scenarios are subtracted and items are
 permuted within them, which is exact for items that are exchangeable within their scenario.
 
-Sources: `canonical`; Horn (1965), Psychometrika 30, for parallel analysis; Winkler, Renaud, Smith & Nichols
+Sources: `canonical`; Horn (1965), Psychometrika 30, for `null_band`; Winkler, Renaud, Smith & Nichols
 (2020), NeuroImage 220:117065, algorithm 1, for the sequential permutation test; Winkler, Webster, Vidaurre,
 Nichols & Smith (2015), NeuroImage 123, for permuting whole groups.
 """
@@ -19,6 +19,7 @@ import warnings
 from dataclasses import dataclass, fields
 
 import numpy as np
+import pandas as pd
 
 from . import canonical
 from .bridges.pairs import principal_axes
@@ -26,61 +27,50 @@ from .paired import finite, group_codes, paired
 from .resampling import stratified_permutations, whole_group_permutations
 
 MIN_GROUPS = 8  # so that either half of them has 4! = 24 orders
-
-
-@dataclass(frozen=True)
-class DimensionProfile:
-    """Numbers of shared dimensions; leading axes (...) are (layers,) or (pairs, layers).
-
-    Attributes
-    ----------
-    dimension : (...) int, the primary estimate: `bartlett` for independent items, `permutation` for groups.
-        A lower confidence bound: P(dimension > dim Z) <= level, while weak shared dimensions may be missed.
-    canonical_correlations : (..., p) in the sample, descending; biased upwards.
-    pvalues : (..., p) of the primary sequential test; number k is of at most k dimensions; running maximum.
-    bartlett : (...) int by Bartlett and Lawley's test; None for groups, where it is wrong.
-    permutation : (...) int by the sequential permutation test.
-    parallel : (...) int, leading correlations above `null_band` of their rank; too many where any is shared.
-    null_band : (..., p) quantile 1 - level of the correlation of that rank under no association.
-    held_out : (..., p) correlations of the directions fitted to one half of the groups on the other half,
-        both ways averaged; in the order of the fit, so not always descending, and may be negative.
-    held_out_band : (..., p) quantile 1 - level of `held_out` under no association.
-    held_out_dimension : (...) int, leading directions with `held_out` above its band.
-    n_items, n_groups : n, and the number of groups (n where items are independent).
-    pairs : (pairs, 2) int, the languages of each row; None where there is one pair.
-    """
-
-    dimension: np.ndarray
-    canonical_correlations: np.ndarray
-    pvalues: np.ndarray
-    bartlett: np.ndarray | None
-    permutation: np.ndarray
-    parallel: np.ndarray
-    null_band: np.ndarray
-    held_out: np.ndarray
-    held_out_band: np.ndarray
-    held_out_dimension: np.ndarray
-    n_items: int
-    n_groups: int
-    pairs: np.ndarray | None = None
+_RANGE = ((1 - 0.95) / 2, (1 + 0.95) / 2)  # quantiles of the estimates on halves
 
 
 @dataclass(frozen=True)
 class SharedDimension:
-    """Number of shared dimensions of one pair of languages at one layer; fields as in `DimensionProfile`."""
+    """Number of shared dimensions of one pair of languages at one layer: numbers, and arrays (p,).
 
-    dimension: int
+    Attributes
+    ----------
+    dimension : the primary estimate: `bartlett` for independent items, `permutation` for groups. A lower
+        confidence bound: P(dimension > dim Z) <= level, while weak shared dimensions may be missed.
+    canonical_correlations : in the sample, descending; biased upwards.
+    pvalues : of the primary sequential test; number k is of at most k dimensions; running maximum.
+    bartlett : by Bartlett and Lawley's test; None for groups, where it is wrong.
+    permutation : by the sequential permutation test.
+    null_band : quantile 1 - level of the correlation of that rank under no association.
+    held_out : correlations of the directions fitted to one half of the groups on the other half, both ways
+        averaged; in the order of the fit, so not always descending, and may be negative.
+    held_out_band : quantile 1 - level of `held_out` under no association.
+    held_out_dimension : leading directions with `held_out` above its band.
+    n_items, n_groups : n, and the number of groups (n where items are independent).
+    """
+
+    dimension: int | np.ndarray
     canonical_correlations: np.ndarray
     pvalues: np.ndarray
-    bartlett: int | None
-    permutation: int
-    parallel: int
+    bartlett: int | np.ndarray | None
+    permutation: int | np.ndarray
     null_band: np.ndarray
     held_out: np.ndarray
     held_out_band: np.ndarray
-    held_out_dimension: int
+    held_out_dimension: int | np.ndarray
     n_items: int
     n_groups: int
+
+
+@dataclass(frozen=True)
+class DimensionProfile(SharedDimension):
+    """The same with leading axes (layers,) or (pairs, layers) on all numbers but `n_items` and `n_groups`.
+
+    pairs : (pairs, 2) int, the languages of each row; None where there is one pair.
+    """
+
+    pairs: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -89,7 +79,7 @@ class SubsampledDimensions:
 
     Attributes
     ----------
-    dimensions : (R,) int. low, high : their quantiles (1 -+ confidence) / 2, int.
+    dimensions : (R,) int. low, high : their quantiles .025 and .975, int.
     n_groups : groups that were halved.
     """
 
@@ -122,9 +112,8 @@ def shared_dimension(
     12 and 20 groups of 8 and 40 of 4, intraclass correlation .3 to .8, p = 10, where Bartlett's test says .89
     to 1. Too many where 3 of correlation .8 are shared, intraclass correlation .8: .03 for p = 10 and 40
     groups, .04 for p = 5 and 20 groups, but .10 for p = 10 and 20 groups (.14 at a correlation of .9), hence
-    the warning. `parallel` compares number k + 1 with that rank under no association at all, and
-    `held_out_dimension` counts directions into which imprecise estimates spread what is shared: where there
-    is any, they said too much in .45 to 1 and in .03 to .25 of such worlds. Neither is a bound.
+    the warning. `held_out_dimension` is no bound: it counts directions into which imprecise estimates spread
+    what is shared, and said too much in .03 to .25 of the worlds in which there was any.
 
     Parameters
     ----------
@@ -147,8 +136,8 @@ def shared_dimension(
         level out of (0, 1); too few permutations.
     """
     x, y = paired(finite("x", x), finite("y", y), "(n, d)", same_width=False)
-    options = {"groups": groups, "within": within, "n_components": n_components, "level": level}
-    profile = dimension_profile(x[None], y[None], rng=rng, n_permutations=n_permutations, **options)
+    options = {"groups": groups, "within": within, "level": level, "n_permutations": n_permutations}
+    profile = dimension_profile(x[None], y[None], rng=rng, n_components=n_components, **options)
     values = {f.name: getattr(profile, f.name) for f in fields(SharedDimension)}
     for name, value in values.items():
         if isinstance(value, np.ndarray):
@@ -156,24 +145,14 @@ def shared_dimension(
     return SharedDimension(**values)
 
 
-def dimension_profile(
-    x,
-    y,
-    *,
-    rng: np.random.Generator,
-    groups=None,
-    within: bool = False,
-    n_components: int | None = None,
-    level: float = 0.05,
-    n_permutations: int = 199,
-) -> DimensionProfile:
+def dimension_profile(x, y, *, n_components: int | None = None, **options) -> DimensionProfile:
     """`shared_dimension` of every layer of x (L, n, p) and y (L, n, q), with the same permutations in all.
 
-    Parameters, errors and null hypotheses as in `shared_dimension`, which each layer equals, given a
-    generator in the same state.
+    Options, errors and null hypotheses as in `shared_dimension`, which each layer equals, given a generator
+    in the same state.
     """
     x, y = paired(finite("x", x), finite("y", y), "(layers, n, d)", same_width=False)
-    design = _design_of(x.shape[1], groups, within, n_permutations, level, rng)
+    design = _design_of(x.shape[1], **options)
     reductions = [_reduced(s, design, n_components) for s in (x, y)]
     design.require_freedom(*(s.shape[-1] for s in reductions))
     sides = [_side_of(name, s, design) for name, s in zip("xy", reductions, strict=True)]
@@ -183,28 +162,19 @@ def dimension_profile(
     return _profile(found, design, wide.basis.shape[-1])
 
 
-def pairwise_dimensions(
-    states,
-    *,
-    rng: np.random.Generator,
-    groups=None,
-    within: bool = False,
-    n_components: int | None = None,
-    level: float = 0.05,
-    n_permutations: int = 199,
-) -> DimensionProfile:
+def pairwise_dimensions(states, *, n_components: int | None = None, **options) -> DimensionProfile:
     """`dimension_profile` of all pairs of K languages, states (K, L, n, p): leading axes (pairs, layers).
 
     Pairs are in the order (0, 1), (0, 2), ..., (K - 2, K - 1). One decomposition per language and layer, and
     the same permutations in all pairs and layers, whose comparison then has less noise. Each pair equals
-    `dimension_profile` of it, given a generator in the same state. Errors as there.
+    `dimension_profile` of it, given a generator in the same state. Options and errors as there.
     """
     stacks = [np.asarray(s) for s in states]
     if len(stacks) < 2 or stacks[0].ndim != 3 or len({s.shape for s in stacks}) > 1:
         raise ValueError(
             f"states have shapes {[s.shape for s in stacks]}; expected at least two languages (layers, n, p)."
         )
-    design = _design_of(stacks[0].shape[1], groups, within, n_permutations, level, rng)
+    design = _design_of(stacks[0].shape[1], **options)
     reductions = [_reduced(s, design, n_components) for s in stacks]
     design.require_freedom(*(s.shape[-1] for s in reductions[:2]))
     sides = [_side_of(f"language {k}", s, design) for k, s in enumerate(reductions)]
@@ -218,13 +188,10 @@ def subsample_dimensions(
     y,
     *,
     rng: np.random.Generator,
-    groups=None,
-    within: bool = False,
     n_components: int | None = None,
-    level: float = 0.05,
     n_permutations: int = 199,
     n_subsamples: int = 100,
-    confidence: float = 0.95,
+    **options,
 ) -> SubsampledDimensions:
     """How far the dimension depends on which scenarios were asked: its range over halves of the groups.
 
@@ -234,19 +201,21 @@ def subsample_dimensions(
     8 items, p = 5 and 3 shared dimensions, it held 3 in all 100 worlds for correlations of .8 and .9 (mean
     range 3.0 to 3.7), and in .91 for .5 (.6 to 3.2), where the whole sample says 3 in half.
 
-    Parameters as in `shared_dimension`; x, y (n, d). n_subsamples : R halves. Errors as there.
+    Options and errors as in `shared_dimension`; x, y (n, d). n_subsamples : R halves.
     """
     x, y = paired(finite("x", x), finite("y", y), "(n, d)", same_width=False)
-    design = _design_of(len(x), groups, within, n_permutations, level, rng)
+    design = _design_of(len(x), rng=rng, n_permutations=n_permutations, **options)
     x, y = sorted((_reduced(s[None], design, n_components)[0] for s in (x, y)), key=lambda s: s.shape[-1])
     design.require_freedom(x.shape[-1], y.shape[-1], design.n_groups // 2)
     found = []
     for _ in range(n_subsamples):
         items = _halves_of(design.codes, rng)[0]
         qx, qy = (_basis_of("the states of a half", s, items, design)[0] for s in (x, y))
-        tested = _in_sample(qx, qy[None], _permutations_of(design, items, n_permutations, rng))
+        tested = _in_sample(
+            qx, qy[None], _permutations_of(design.codes[items], design.within, n_permutations, rng)
+        )
         found.append(int(_primary(tested, design, design.freedom(items), qy.shape[-1])[0][0]))
-    low, high = np.quantile(found, [(1 - confidence) / 2, (1 + confidence) / 2], method="inverted_cdf")
+    low, high = np.quantile(found, _RANGE, method="inverted_cdf")
     return SubsampledDimensions(np.array(found), int(low), int(high), design.n_groups)
 
 
@@ -260,9 +229,7 @@ def equal_groups(groups) -> np.ndarray:
     sizes = np.bincount(codes)
     counts = {int(s): int((sizes >= s).sum()) for s in sizes}
     size = max(counts, key=lambda s: (counts[s] >= MIN_GROUPS, s * counts[s]))
-    order = np.argsort(codes, kind="stable")
-    place = np.empty_like(codes)
-    place[order] = np.arange(codes.size) - (np.cumsum(sizes) - sizes)[codes[order]]
+    place = pd.Series(codes).groupby(codes).cumcount().to_numpy()
     return (place < size) & (sizes[codes] >= size)
 
 
@@ -315,7 +282,9 @@ class _Side:
     scored: tuple[np.ndarray, ...]
 
 
-def _design_of(n: int, groups, within: bool, n_permutations: int, level: float, rng) -> _Design:
+def _design_of(
+    n: int, *, rng, groups=None, within: bool = False, level: float = 0.05, n_permutations: int = 199
+) -> _Design:
     codes = group_codes(groups, n)
     if within and groups is None:
         raise ValueError("within=True subtracts the means of groups, but groups is None; give the scenarios.")
@@ -332,21 +301,19 @@ def _design_of(n: int, groups, within: bool, n_permutations: int, level: float, 
         _warn_of_unmovable(codes)
     halves = _halves_of(codes, rng)
     blocks = codes if within else np.zeros(n, int)
-    settled = _Design(codes, blocks, groups is None, within, level, np.empty(0), halves, ())
-    # items as they are come first
     shuffled = [
-        np.vstack([np.arange(len(half)), _permutations_of(settled, half, n_permutations, rng)])
+        # items as they are come first
+        np.vstack([np.arange(len(half)), _permutations_of(codes[half], within, n_permutations, rng)])
         for half in halves
     ]
-    everything = _permutations_of(settled, np.arange(n), n_permutations, rng)
+    everything = _permutations_of(codes, within, n_permutations, rng)
     return _Design(codes, blocks, groups is None, within, level, everything, halves, tuple(shuffled))
 
 
-def _permutations_of(design: _Design, items: np.ndarray, n_shuffles: int, rng) -> np.ndarray:
-    """Permutations (B, m) of m of the items: of whole groups, or within groups."""
-    if design.within:
-        return stratified_permutations(design.codes[items], n_shuffles=n_shuffles, rng=rng)
-    return whole_group_permutations(design.codes[items], n_shuffles=n_shuffles, rng=rng)
+def _permutations_of(codes: np.ndarray, within: bool, n_shuffles: int, rng) -> np.ndarray:
+    """Permutations (B, n) of whole groups, or within groups, codes (n,)."""
+    permute = stratified_permutations if within else whole_group_permutations
+    return permute(codes, n_shuffles=n_shuffles, rng=rng)
 
 
 def _side_of(name: str, states: np.ndarray, design: _Design) -> _Side:
@@ -442,14 +409,13 @@ def _primary(found: dict[str, np.ndarray], design: _Design, freedom: int, q: int
 def _profile(found: dict[str, np.ndarray], design: _Design, q: int, pairs=None) -> DimensionProfile:
     n = len(design.codes)
     dimension, pvalues, bartlett, permutation = _primary(found, design, design.freedom(np.arange(n)), q)
-    r, held_out = found["r"], found["held_out"]
+    held_out = found["held_out"]
     return DimensionProfile(
         dimension=dimension,
-        canonical_correlations=r,
+        canonical_correlations=found["r"],
         pvalues=pvalues,
         bartlett=bartlett,
         permutation=permutation,
-        parallel=_count(r > found["null_band"]),
         null_band=found["null_band"],
         held_out=held_out,
         held_out_band=found["held_out_band"],

@@ -18,7 +18,7 @@ import numpy as np
 from scipy import stats
 
 from ..errors import ConvergenceError
-from .alignment import Level
+from .alignment import Level, level_codes, wrong_candidates
 from .paired import finite, group_codes
 from .resampling import TestResult, permutation_max, stratified_permutations
 
@@ -30,13 +30,12 @@ class DifficultySlope:
     Attributes
     ----------
     slope, se : standard deviations per level, with standard error; negative where harder items align later.
-    interval : (low, high) from Student's t with S - 2 degrees of freedom.
+    interval : (low, high) of 95 %, from Student's t with S - 2 degrees of freedom.
     pvalue : two-sided, of slope 0.
     n_items, n_groups : numbers behind it.
     unit : the standard deviation in the units of the area, pooled within scenarios.
     group_share : estimated share of the scenarios in the variance not explained; 0 is the boundary, where
         the model is least squares without scenarios.
-    converged : True; a fit that is not raises `ConvergenceError`.
     """
 
     slope: float
@@ -47,7 +46,6 @@ class DifficultySlope:
     n_groups: int
     unit: float
     group_share: float
-    converged: bool
 
 
 def margins(scores, *, groups=None, level: Level = "item") -> np.ndarray:
@@ -74,13 +72,18 @@ def margins(scores, *, groups=None, level: Level = "item") -> np.ndarray:
     scores = np.asarray(scores, np.float64)
     if scores.ndim < 2 or scores.shape[-1] != scores.shape[-2] or not np.isfinite(scores).all():
         raise ValueError(f"scores have shape {scores.shape}; expected finite values (..., n, n).")
-    wrong = _wrong_candidates(groups, level, scores.shape[-1])
+    wrong = wrong_candidates(level_codes(groups, level, scores.shape[-1]), level)
+    if not wrong.any(1).all():
+        raise ValueError(
+            f'item {int((~wrong.any(1)).argmax())} has no wrong candidate at level "{level}"; leave it out, '
+            "or use another level."
+        )
     others = np.where(wrong, scores, -np.inf)
     own = np.diagonal(scores, axis1=-2, axis2=-1)
     return own - (others.max(-1) + others.max(-2)) / 2
 
 
-def difficulty_slope(area, level, groups, *, covariates=None, confidence=0.95) -> DifficultySlope:
+def difficulty_slope(area, level, groups, *, covariates=None) -> DifficultySlope:
     """Slope of the margin area on difficulty, with a random intercept per scenario (REML).
 
     Null hypothesis of the p-value: given scenario and covariates, the expected area does not depend
@@ -100,14 +103,12 @@ def difficulty_slope(area, level, groups, *, covariates=None, confidence=0.95) -
     ConvergenceError : the design is singular, or the optimiser fails or reaches no maximum.
     """
     area, level, codes, covariates = _items(area, level, groups, covariates)
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence {confidence} must lie in (0, 1).")
     unit = _spread_within(area, codes)
     design = np.column_stack([np.ones(area.size), level - level.mean(), covariates])
     fit = _fit_mixed_model((area - area.mean()) / unit, design, codes)
     slope, se = float(fit.fe_params[1]), float(fit.bse_fe[1])
     n_groups = int(codes.max()) + 1
-    half = float(stats.t.isf((1 - confidence) / 2, n_groups - 2)) * se
+    half = float(stats.t.isf((1 - 0.95) / 2, n_groups - 2)) * se
     between = float(fit.cov_re[0, 0])
     return DifficultySlope(
         slope=slope,
@@ -118,7 +119,6 @@ def difficulty_slope(area, level, groups, *, covariates=None, confidence=0.95) -
         n_groups=n_groups,
         unit=unit,
         group_share=between / (between + float(fit.scale)),
-        converged=True,
     )
 
 
@@ -166,24 +166,8 @@ def difficulty_permutation(
     rows = rows - (rows @ basis) @ basis.T
     slopes = (rows @ left) / (rows**2).sum(1)
     words = "within strata, the levels of difficulty are exchangeable between items"
-    result = permutation_max(slopes[:1], slopes[1:], alternative="two-sided", hypothesis=words)
+    result = permutation_max(slopes[:1], slopes[1:, None], alternative="two-sided", hypothesis=words)
     return replace(result, statistic=float(slopes[0]))
-
-
-def _wrong_candidates(groups, level: Level, n: int) -> np.ndarray:
-    if level not in ("item", "between", "within"):
-        raise ValueError(f'unknown level {level!r}; choose "item", "between" or "within".')
-    labels = np.arange(n) if level == "item" else np.asarray(groups)
-    if labels.shape != (n,):
-        raise ValueError(f'level "{level}" needs groups of shape ({n},), one label per item.')
-    same = labels[:, None] == labels
-    wrong = same & ~np.eye(n, dtype=bool) if level == "within" else ~same
-    if not wrong.any(1).all():
-        raise ValueError(
-            f'item {int((~wrong.any(1)).argmax())} has no wrong candidate at level "{level}"; leave it out, '
-            "or use another level."
-        )
-    return wrong
 
 
 def _items(area, level, groups, covariates):

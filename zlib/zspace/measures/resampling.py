@@ -13,7 +13,6 @@ Holm (1979), Scandinavian Journal of Statistics 6, for the step-down adjustment.
 """
 
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,7 +21,7 @@ from scipy import special, stats
 from statsmodels.stats.multitest import multipletests
 
 from .association import mantel as mantel
-from .paired import group_codes
+from .paired import finite, group_codes
 from .results import Count as Count
 from .results import TestResult as TestResult
 
@@ -82,8 +81,14 @@ class GroupDraws:
         self, values, *, bounds: tuple[float, float] | None = None, confidence: float = 0.95
     ) -> Interval:
         """Interval of the mean of `values` (..., n); see `bootstrap` for the method and for `bounds`."""
-        values = np.asarray(values, np.float64)
-        _require_values(values, bounds, confidence, len(self.weights))
+        values = finite("values", values)
+        if bounds is not None and not (values.min() >= bounds[0] and values.max() <= bounds[1]):
+            raise ValueError(
+                f"values span [{values.min():.4g}, {values.max():.4g}], outside bounds {bounds}; "
+                "differences of outcomes need (-1, 1), unbounded values None."
+            )
+        if not 0 < confidence < 1:
+            raise ValueError(f"confidence {confidence} must lie in (0, 1).")
         sums, counts = group_sums(values, self.codes)
         estimate = sums.sum(-1) / counts.sum()
         replicates = _ratio(self.weights, sums, counts)
@@ -99,7 +104,7 @@ class GroupDraws:
 
 
 def draw_groups(groups, n_resamples: int, *, rng: np.random.Generator) -> GroupDraws:
-    """Draw whole groups (n,) with replacement. Raises ValueError with fewer than 2 groups."""
+    """Draw whole groups (n,) with replacement. Errors as in `group_weights`."""
     weights = group_weights(groups, n_resamples, rng=rng)
     codes = group_codes(groups, len(groups))
     return GroupDraws(codes, weights, _multinomial(weights.shape[1] + 2, n_resamples, rng))
@@ -112,10 +117,9 @@ def bootstrap(
     n_resamples: int = 2000,
     confidence: float = 0.95,
     rng: np.random.Generator,
-    statistic: Literal["mean"] | Callable = "mean",
     bounds: tuple[float, float] | Literal["auto"] | None = "auto",
 ) -> Interval:
-    r"""Interval of a statistic over items, by drawing whole groups with replacement.
+    r"""Interval of the mean over items, by drawing whole groups with replacement.
 
     The percentile interval of the resampled ratio :math:`\sum w_s v_s / \sum w_s n_s` (sums and
     counts of group s, multinomial weights w) is widened about its centre by
@@ -133,33 +137,19 @@ def bootstrap(
     values : (..., n) one value per item.
     groups : (n,) labels; None takes every item as its own group.
     n_resamples, confidence : size B and nominal two-sided coverage.
-    statistic : "mean", or a function of (values (..., n), weights (n,)) giving (...), called once
-        per resample; for a function the bounds are not used.
     bounds : smallest and largest possible value, (0, 1) for outcomes, (-1, 1) for their
         differences, None for values that do not pile up at a bound (an AUC, say). "auto" is (0, 1)
         for booleans, else None.
 
     Raises
     ------
-    ValueError : shapes differ, values are not finite or out of bounds, fewer than 2 groups.
+    ValueError : shapes differ, values are not finite or out of bounds, fewer than 2 groups or resamples.
     """
     values = np.asarray(values)
-    if callable(statistic):
-        bounds = None  # those of the values say nothing about a function of them
-    elif isinstance(bounds, str):
+    if isinstance(bounds, str):
         bounds = (0.0, 1.0) if values.dtype == bool else None
-    values = values.astype(np.float64)
-    codes = group_codes(groups, values.shape[-1])
-    if not callable(statistic):
-        _require_values(values, bounds, confidence, n_resamples)
-        return draw_groups(codes, n_resamples, rng=rng).mean(values, bounds=bounds, confidence=confidence)
-    _require_values(values, None, confidence, n_resamples)
-    weights = group_weights(codes, n_resamples, rng=rng)
-    estimate = np.asarray(statistic(values, np.ones(codes.size)), dtype=np.float64)
-    replicates = np.stack([np.asarray(statistic(values, w[codes])) for w in weights])
-    low, high = _widened_percentiles(estimate, replicates, confidence, weights.shape[1])
-    low, high = np.minimum(low, estimate), np.maximum(high, estimate)
-    return Interval(estimate, low, high, replicates, confidence, weights.shape[1])
+    draws = draw_groups(group_codes(groups, values.shape[-1]), n_resamples, rng=rng)
+    return draws.mean(values, bounds=bounds, confidence=confidence)
 
 
 def interval_of(estimate, replicates, n_groups: int, *, confidence: float = 0.95) -> Interval:
@@ -173,10 +163,10 @@ def interval_of(estimate, replicates, n_groups: int, *, confidence: float = 0.95
     estimate : float. replicates : (B,) from resampling `n_groups` groups.
     """
     replicates = np.asarray(replicates, np.float64)
-    estimate = np.float64(estimate)
+    estimate, nan = np.float64(estimate), np.float64("nan")
     defined = replicates[np.isfinite(replicates)]
     if not np.isfinite(estimate) or defined.size < 0.95 * replicates.size:
-        return Interval(estimate, np.float64("nan"), np.float64("nan"), replicates, confidence, n_groups)
+        return Interval(estimate, nan, nan, replicates, confidence, n_groups)
     low, high = _widened_percentiles(estimate, defined, confidence, n_groups)
     return Interval(estimate, min(low, estimate), max(high, estimate), defined, confidence, n_groups)
 
@@ -188,9 +178,11 @@ def group_weights(groups, n_resamples: int, *, rng: np.random.Generator) -> np.n
 
     Raises
     ------
-    ValueError : fewer than 2 groups.
+    ValueError : fewer than 2 groups or resamples.
     """
     codes = group_codes(groups, len(groups), least=2)
+    if n_resamples < 2:
+        raise ValueError(f"n_resamples {n_resamples} must be >= 2.")
     return _multinomial(int(codes.max()) + 1, n_resamples, rng)
 
 
@@ -308,13 +300,9 @@ def permutation_max(
     ValueError : shapes differ or values are not finite.
     """
     observed, null = np.atleast_1d(np.asarray(observed, np.float64)), np.asarray(null, np.float64)
-    if null.ndim == 1:
-        null = null[:, None]
     if null.ndim != 2 or null.shape[1:] != observed.shape or null.shape[0] < 1:
         raise ValueError(f"observed has shape {observed.shape}, null {null.shape}; expected (m,) and (B, m).")
-    rows = np.vstack([observed, null])
-    if not np.isfinite(rows).all():
-        raise ValueError("observed or null statistics hold NaN or infinite values; drop those components.")
+    rows = finite("the observed row and those of the null", np.vstack([observed, null]))
     if standardise or alternative == "two-sided":
         rows = rows - rows.mean(0)
     if standardise:
@@ -348,19 +336,6 @@ def holm(pvalues) -> np.ndarray:
     if not ((pvalues >= 0) & (pvalues <= 1)).all():
         raise ValueError(f"p-values must lie in [0, 1], found {pvalues.tolist()}; leave out untested ones.")
     return multipletests(pvalues, method="holm")[1]
-
-
-def _require_values(values, bounds, confidence, n_resamples):
-    if not np.isfinite(values).all():
-        where = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
-        raise ValueError(f"values hold NaN or infinity, first at index {where}; leave those items out.")
-    if bounds is not None and not (values.min() >= bounds[0] and values.max() <= bounds[1]):
-        raise ValueError(
-            f"values span [{values.min():.4g}, {values.max():.4g}], outside bounds {bounds}; "
-            "differences of outcomes need (-1, 1), unbounded values None."
-        )
-    if not 0 < confidence < 1 or n_resamples < 2:
-        raise ValueError(f"confidence {confidence} must lie in (0, 1), n_resamples {n_resamples} be >= 2.")
 
 
 def _multinomial(n_groups: int, n_resamples: int, rng: np.random.Generator) -> np.ndarray:

@@ -76,14 +76,11 @@ def fertility(texts: Sequence[str], n_tokens, n_reference, *, spaced: bool = Tru
     )
 
 
-def token_overlap(ids_x, ids_y, *, idf: bool = True) -> np.ndarray:
-    """Cosine of the token counts of all pairs of texts, (n, n) in [0, 1].
+def token_overlap(ids_x, ids_y) -> np.ndarray:
+    """Cosine of the weighted token counts of all pairs of texts, (n, n) in [0, 1].
 
-    Parameters
-    ----------
-    ids_x, ids_y : (n, T) integer token ids of one tokenizer, padded with -1; lengths T may differ.
-    idf : weight a token by log((1 + 2n) / (1 + texts that hold it)) over both languages, so that
-        what every text holds (a full stop) counts for nothing.
+    The weight of a token is log((1 + 2n) / (1 + texts that hold it)) over both languages, so that what every
+    text holds (a full stop) counts for nothing.
 
     Raises
     ------
@@ -94,42 +91,31 @@ def token_overlap(ids_x, ids_y, *, idf: bool = True) -> np.ndarray:
         raise ValueError(f"token ids have shapes {ids_x.shape} and {ids_y.shape}; expected (n, T) for one n.")
     width = int(max(ids_x.max(initial=0), ids_y.max(initial=0))) + 1
     bags = sparse.vstack([_bag(ids_x, width), _bag(ids_y, width)]).tocsr()
-    if idf:
-        holding = np.bincount(bags.indices, minlength=width)
-        bags = bags @ sparse.diags_array(np.log((1 + bags.shape[0]) / (1 + holding)))
+    holding = np.bincount(bags.indices, minlength=width)
+    bags = bags @ sparse.diags_array(np.log((1 + bags.shape[0]) / (1 + holding)))
     norms = np.sqrt(np.asarray(bags.multiply(bags).sum(1)).ravel())
     bags = sparse.diags_array(1 / np.where(norms > 0, norms, 1.0)) @ bags
     return np.clip((bags[: len(ids_x)] @ bags[len(ids_x) :].T).toarray(), 0.0, 1.0)
 
 
-def mean_token_overlap(ids_x, ids_y, *, idf: bool = True) -> TokenOverlap:
+def mean_token_overlap(ids_x, ids_y) -> TokenOverlap:
     """Mean `token_overlap` of translations, beside that of unrelated items."""
-    overlap = token_overlap(ids_x, ids_y, idf=idf)
+    overlap = token_overlap(ids_x, ids_y)
     matched, n = np.trace(overlap), len(overlap)
     return TokenOverlap(float(matched / n), float((overlap.sum() - matched) / max(n * (n - 1), 1)))
 
 
-def lexical_outcomes(
-    ids_x, ids_y, *, lengths_x=None, lengths_y=None, groups=None, level: Level = "item"
-) -> np.ndarray:
+def lexical_outcomes(ids_x, ids_y, *, groups=None, level: Level = "item") -> np.ndarray:
     """Retrieval by surface alone, the baseline of every claim: (2, n) bool, per direction and item.
 
     The score of a pair of texts is its IDF-weighted token overlap minus the difference of its token
     counts (standardised in each language), both brought to unit variance over all pairs; a part that
     does not vary drops out.
 
-    Parameters
-    ----------
-    ids_x, ids_y : (n, T) integer token ids, padded with -1.
-    lengths_x, lengths_y : (n,) token counts; None counts the ids that are not padding.
-    groups, level : as in `alignment.retrieval_outcomes`.
+    `groups`, `level` as in `alignment.retrieval_outcomes`.
     """
     overlap = token_overlap(ids_x, ids_y)
-    lengths = [
-        np.asarray((np.asarray(ids) >= 0).sum(1) if given is None else given, np.float64)
-        for ids, given in ((ids_x, lengths_x), (ids_y, lengths_y))
-    ]
-    length_x, length_y = (_standardised(length) for length in lengths)
+    length_x, length_y = (_standardised((np.asarray(ids) >= 0).sum(1)) for ids in (ids_x, ids_y))
     scores = _standardised(overlap) - _standardised(np.abs(length_x[:, None] - length_y))
     return outcomes_of_scores(scores, groups=groups, level=level)
 
@@ -140,11 +126,8 @@ def ngram_outcomes(
     """Retrieval by shared spelling alone: (2, n) bool, per direction and item.
 
     Cosine of the TF-IDF weights of character trigrams within words, accents stripped: what cognates and
-    names give away that subword tokens of two languages hide. It finds nothing across scripts.
-
-    Parameters
-    ----------
-    texts_x, texts_y : n texts each. groups, level : as in `alignment.retrieval_outcomes`.
+    names give away that subword tokens of two languages hide. It finds nothing across scripts. `groups`,
+    `level` as in `alignment.retrieval_outcomes`.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
 

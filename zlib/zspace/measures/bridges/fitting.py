@@ -233,14 +233,10 @@ def _plain(values: np.ndarray) -> float | np.ndarray:
     return values if np.ndim(values) else float(values)
 
 
-def require_kind(kind: str) -> None:
-    if kind not in get_args(Kind):
-        raise ValueError(f"unknown kind {kind!r}; choose one of {', '.join(map(repr, get_args(Kind)))}.")
-
-
 def _require_fit(x, y, kind: Kind) -> tuple[np.ndarray, np.ndarray]:
     """Both as float64, of shapes that the kind can be fitted to."""
-    require_kind(kind)
+    if kind not in get_args(Kind):
+        raise ValueError(f"unknown kind {kind!r}; choose one of {', '.join(map(repr, get_args(Kind)))}.")
     names = ("x_train", "y_train")
     x, y = paired(*map(finite, names, (x, y)), names=names, same_width=False)
     n, width = x.shape[-2:]

@@ -3,8 +3,8 @@ r"""Held-out R² of the maps between all pairs of languages, from one decomposit
 Symbols: K languages; A (n, r) training states and B (m, r) held-out states in a basis of r dimensions, means
 of the training items subtracted. With n <= d items the basis spans the n - 1 dimensions in which a
 language's training items vary, which is all that a bridge reads or writes; what a held-out state has outside
-of it is an error of every map alike. r is d where n > d, and p after PCA. Results [..., i, j] are of the map
-from language i to language j.
+of it is an error of every map alike. r is d where n > d. Results [..., i, j] are of the map from language i
+to language j.
 
 Source of the leave-one-out error: as in `fitting`. With M the residual-making matrix of one penalty and
 w_i = 1 / (1 - H_ii)², it is the inner product of M diag(w) M, which only x decides, with the Gram of y.
@@ -16,16 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..paired import finite
-from .fitting import (
-    RELATIVE_PENALTIES,
-    Kind,
-    centred_states,
-    energy,
-    least_squares,
-    leave_one_out,
-    require_kind,
-    span_of,
-)
+from .fitting import RELATIVE_PENALTIES, Kind, centred_states, energy, leave_one_out, span_of
+
+KINDS = ("procrustes", "scaled_procrustes", "ridge")
 
 
 @dataclass(frozen=True)
@@ -35,86 +28,47 @@ class PairScores:
     Attributes
     ----------
     languages : K names, the order of the last two axes.
-    r2 : by kind, (..., K, K) held-out R² of the map from language i to language j, as `Bridge.r2`; mean over
-        the folds.
-    condition_number : (..., K, K) kappa of the affine maps, geometric mean over the folds; None without
-        kind "affine".
-    n_train : training items of the smallest fold.
-    n_components : principal components that all languages were reduced to, or None.
+    r2 : by kind, (..., K, K) held-out R² of the map from language i to language j, as `Bridge.r2`.
     """
 
     languages: tuple[str, ...]
     r2: dict[str, np.ndarray]
-    condition_number: np.ndarray | None
-    n_train: int
-    n_components: int | None
-
-    @property
-    def gap(self) -> np.ndarray:
-        """R² of ridge minus R² of scaled Procrustes, (..., K, K).
-
-        Raises
-        ------
-        ValueError : one of the two kinds was not scored.
-        """
-        if missing := {"ridge", "scaled_procrustes"} - set(self.r2):
-            raise ValueError(f"the gap needs kind {sorted(missing)} too; add it to `kinds`.")
-        return self.r2["ridge"] - self.r2["scaled_procrustes"]
 
 
 def all_pairs(
-    states: Mapping[str, np.ndarray] | Sequence,
-    train,
-    *,
-    kinds: Sequence[Kind] = ("procrustes", "scaled_procrustes", "ridge"),
-    n_components: int | None = None,
-    cross_fit: bool = False,
+    states: Mapping[str, np.ndarray] | Sequence, train, *, kinds: Sequence[Kind] = KINDS
 ) -> PairScores:
     r"""Held-out R² of every kind of map between all pairs of K languages, layer by layer.
 
     Equal to `fit(x[train], y[train], kind=kind).r2(x[~train], y[~train])` pair by pair, but what belongs to
-    one language is computed once. Kinds differ in what they may do only in the same space: with
-    `n_components` all languages are first reduced to that many principal components of their own training
-    items (`principal_components`), which also allows "affine" and its condition number.
+    one language is computed once.
 
     Parameters
     ----------
     states : language -> (..., n, d), or K arrays (..., n, d) of one shape, arbitrary units; row i is the
         same item in all. Leading axes (layers) are independent.
-    train : (n,) bool, the items to fit on; the others are scored. Several folds: (F, n), results averaged.
-    kinds : as in `fit`.
-    n_components : p, at most n_train - 1 and d; None compares states in all their dimensions.
-    cross_fit : score each fold with training and held-out items exchanged as well, and average.
+    train : (n,) bool, the items to fit on; the others are scored.
+    kinds : of `KINDS`, as in `fit`.
 
     Raises
     ------
-    ValueError : shapes differ; values are not finite; fewer than 2 items on either side of a fold; states
-        of a language that are constant; more components than the items or dimensions allow; "affine" with
-        fewer training items than twice the dimensions.
+    ValueError : shapes differ; values are not finite; fewer than 2 items to fit on or to score; states of a
+        language that are constant; an unknown kind.
     """
     languages, stacks = _named(states)
-    folds = _folds(train, stacks[0].shape[-2], cross_fit)
-    n_train = int(folds.sum(1).min())
-    for kind in kinds:
-        require_kind(kind)
-    _require_items(kinds, n_train, n_components, stacks[0].shape[-1])
+    train = _split(train, stacks[0].shape[-2])
+    if unknown := set(kinds) - set(KINDS):
+        raise ValueError(f"unknown kinds {sorted(unknown)}; choose of {', '.join(KINDS)}.")
     leading, k = stacks[0].shape[:-2], len(languages)
-    r2 = {kind: np.zeros((*leading, k, k)) for kind in kinds}
-    log_kappa = np.zeros((*leading, k, k))
+    r2 = {kind: np.full((*leading, k, k), np.nan) for kind in kinds}
+    others = ~np.eye(k, dtype=bool)
     for index in np.ndindex(leading):
         where = f" at layer {', '.join(map(str, index))}" if index else ""
-        layer = [finite(f"{name}{where}", s[index]) for name, s in zip(languages, stacks, strict=True)]
-        for fold in folds:
-            sides = [
-                _side(name + where, s[fold], s[~fold], n_components)
-                for name, s in zip(languages, layer, strict=True)
-            ]
-            for kind, scores in _scores(sides, kinds, log_kappa[index]).items():
-                r2[kind][index] += scores / len(folds)
-    kappa = np.exp(log_kappa / len(folds)) if "affine" in kinds else None
-    for table in (*r2.values(), *([] if kappa is None else [kappa])):
-        table[..., np.arange(k), np.arange(k)] = np.nan
-    return PairScores(languages, r2, kappa, n_train, n_components)
+        layer = {f"{name}{where}": s[index] for name, s in zip(languages, stacks, strict=True)}
+        sides = [_side(name, finite(name, s), train) for name, s in layer.items()]
+        for kind, scores in _scores(sides, kinds).items():
+            r2[kind][index][others] = scores[others]
+    return PairScores(languages, r2)
 
 
 def principal_components(states, train, n_components: int) -> np.ndarray:
@@ -132,7 +86,7 @@ def principal_components(states, train, n_components: int) -> np.ndarray:
     states = finite("states", states)
     if states.ndim < 2:
         raise ValueError(f"states have shape {states.shape}; expected (..., n, d).")
-    (train,) = _folds(train, states.shape[-2], False)
+    train = _split(train, states.shape[-2])
     centred, mean = centred_states("states", states[..., train, :])
     return (states - mean[..., None, :]) @ principal_axes("states", centred, n_components)
 
@@ -158,12 +112,9 @@ class _Side:
     variation: float
 
 
-def _side(name: str, train: np.ndarray, test: np.ndarray, n_components: int | None) -> _Side:
-    centred, mean = centred_states(name, train)
-    held_out = test - mean
-    if n_components is not None:
-        axes = principal_axes(name, centred, n_components)
-        centred, held_out = centred @ axes, held_out @ axes
+def _side(name: str, states: np.ndarray, train: np.ndarray) -> _Side:
+    centred, mean = centred_states(name, states[train])
+    held_out = states[~train] - mean
     variation = energy(centred_states(name, held_out)[0])
     if centred.shape[0] > centred.shape[1]:
         return _Side(centred, held_out, 0.0, variation)
@@ -172,50 +123,30 @@ def _side(name: str, train: np.ndarray, test: np.ndarray, n_components: int | No
     return _Side(coordinates, inside, energy(held_out) - energy(inside), variation)
 
 
-def _scores(sides: list[_Side], kinds: Sequence[Kind], log_kappa: np.ndarray) -> dict[str, np.ndarray]:
-    """R² (K, K) by kind; adds the logarithms of kappa to `log_kappa` (K, K)."""
-    scores = _rotation_scores(sides, [kind for kind in kinds if "procrustes" in kind])
+def _scores(sides: list[_Side], kinds: Sequence[Kind]) -> dict[str, np.ndarray]:
+    """R² (K, K) by kind."""
+    errors = _rotation_errors(sides, [kind for kind in kinds if kind != "ridge"])
     if "ridge" in kinds:
-        scores["ridge"] = np.array([_from_one(i, sides, _ridge_errors(i, sides)) for i in range(len(sides))])
-    if "affine" in kinds:
-        rows = [_affine(i, sides) for i in range(len(sides))]
-        scores["affine"] = np.array([_from_one(i, sides, error) for i, (error, _) in enumerate(rows)])
-        log_kappa += np.log([kappa for _, kappa in rows])
-    return scores
-
-
-def _from_one(i: int, sides: list[_Side], errors: np.ndarray) -> np.ndarray:
-    """R² (K,) of the maps from language i, given their squared errors (K,) inside the spans."""
+        errors["ridge"] = np.array([_ridge_errors(i, sides) for i in range(len(sides))])
     outside, variation = (np.array([getattr(s, name) for s in sides]) for name in ("outside", "variation"))
-    return 1 - (errors + outside) / variation
+    return {kind: 1 - (inside + outside) / variation for kind, inside in errors.items()}
 
 
-def _rotation_scores(sides: list[_Side], kinds: list[str]) -> dict[str, np.ndarray]:
-    """Both directions of a pair from one decomposition: the rotation back is the transpose."""
-    scores = {kind: np.zeros((len(sides), len(sides))) for kind in kinds}
+def _rotation_errors(sides: list[_Side], kinds: list[str]) -> dict[str, np.ndarray]:
+    """Squared held-out errors (K, K) by kind; both directions of a pair from one decomposition."""
     if not kinds:
-        return scores
+        return {}
     train, test = (np.array([getattr(s, name) for s in sides]) for name in ("train", "test"))
     fitted, scored = energy(train), energy(test)
-    # along a rotation R: what A R has in common with the other A, and B R with the other B
+    # along a rotation R, back along R': what A R has in common with the other A, and B R with the other B
     nuclear, common = np.zeros((2, len(sides), len(sides)))
     for i in range(len(sides) - 1):
         u, s, vt = np.linalg.svd(train[i].T @ train[i + 1 :])
         nuclear[i, i + 1 :] = s.sum(-1)
         common[i, i + 1 :] = np.einsum("kij,kij->k", test[i].T @ test[i + 1 :], u @ vt)
     nuclear, common = nuclear + nuclear.T, common + common.T
-    for kind in kinds:
-        scale = nuclear / fitted[:, None] if kind == "scaled_procrustes" else 1.0
-        errors = scored[None, :] - 2 * scale * common + scale**2 * scored[:, None]
-        scores[kind] = np.array([_from_one(i, sides, error) for i, error in enumerate(errors)])
-    return scores
-
-
-def _affine(i: int, sides: list[_Side]) -> tuple[np.ndarray, np.ndarray]:
-    """Squared held-out errors (K,) and kappa (K,) of least squares from language i."""
-    weight = least_squares(sides[i].train, np.array([s.train for s in sides]))
-    errors = energy(np.array([s.test for s in sides]) - sides[i].test @ weight)
-    return errors, np.linalg.cond(weight)
+    scales = {"procrustes": 1.0, "scaled_procrustes": nuclear / fitted[:, None]}
+    return {k: scored - 2 * scales[k] * common + scales[k] ** 2 * scored[:, None] for k in kinds}
 
 
 def _ridge_errors(i: int, sides: list[_Side]) -> np.ndarray:
@@ -260,23 +191,12 @@ def _named(states) -> tuple[tuple[str, ...], list[np.ndarray]]:
     return tuple(map(str, states)), stacks
 
 
-def _folds(train, n: int, cross_fit: bool) -> np.ndarray:
-    """Training items of all folds, (F, n) bool."""
-    folds = np.atleast_2d(np.asarray(train))
-    sizes = folds.sum(1) if folds.dtype == bool else np.zeros(1)
-    if folds.shape[1:] != (n,) or folds.dtype != bool or not ((sizes >= 2) & (n - sizes >= 2)).all():
+def _split(train, n: int) -> np.ndarray:
+    """Training items (n,) bool."""
+    train = np.asarray(train)
+    if train.shape != (n,) or train.dtype != bool or not 2 <= train.sum() <= n - 2:
         raise ValueError(
-            f"train has shape {np.shape(train)} and dtype {folds.dtype}; expected bool of shape ({n},), or "
-            f"(folds, {n}), with at least 2 items to fit on and 2 to score in each fold."
+            f"train has shape {train.shape} and dtype {train.dtype}; expected bool of shape ({n},) with at "
+            "least 2 items to fit on and 2 to score."
         )
-    return np.concatenate([folds, ~folds]) if cross_fit else folds
-
-
-def _require_items(kinds: Sequence[str], n_train: int, n_components: int | None, d: int) -> None:
-    width = d if n_components is None else n_components
-    if "affine" in kinds and n_train < 2 * width:
-        raise ValueError(
-            f"affine maps and their condition number in {width} dimensions need at least {2 * width} "
-            f"training items, found {n_train}, or they follow the noise. Set n_components to at most "
-            f'{n_train // 2}, or leave "affine" out of kinds.'
-        )
+    return train

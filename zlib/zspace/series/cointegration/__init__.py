@@ -6,22 +6,8 @@ ratio is mechanical); `simulate_shared_trends`, `size_table` and `recovery_table
 (problems, layers, p) a language; symbols and sources stand in each module.
 """
 
+# ruff: noqa: F401
 from .pooled import PooledRank, pooled_johansen
 from .recovery import recovery_table, simulate_shared_trends, size_table
 from .speeds import Adjustment, ShuffledAdjustment, adjustment, shuffled_adjustment
 from .trace_test import JohansenRank, johansen, size_distortion
-
-__all__ = [
-    "Adjustment",
-    "JohansenRank",
-    "PooledRank",
-    "ShuffledAdjustment",
-    "adjustment",
-    "johansen",
-    "pooled_johansen",
-    "recovery_table",
-    "shuffled_adjustment",
-    "simulate_shared_trends",
-    "size_distortion",
-    "size_table",
-]

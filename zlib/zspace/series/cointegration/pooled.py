@@ -21,19 +21,9 @@ import numpy as np
 from ...errors import ParameterError
 from ...measures.paired import finite, group_codes, paired
 from ...measures.results import TestResult
-from .reduced_rank import (
-    Rows,
-    canonical,
-    constancy,
-    drift,
-    likelihood_ratios,
-    residuals,
-    robust_ranks,
-    without_lags,
-)
+from . import reduced_rank
 
 DEMEAN = ("layer", "problem", "none")
-CLUSTER = ("cell", "group")
 
 
 @dataclass(frozen=True)
@@ -50,8 +40,6 @@ class PooledRank:
     constancy : of Pi over layers; `constancy.pvalue` below the level says that there is no one rank.
     drift : of problems; `drift.pvalue` below the level says that some drift each their own way, or keep a
         distance of their own between the languages, which is no cointegration but passes for it.
-    n_problems, n_groups : problems, and groups (None where problems were taken as independent).
-    n_rows : effective number of rows behind the statistics.
     problem_scales : (N,) rms of the steps, 1 where not asked for. layer_scales : (S,) likewise, mean 1.
     remarks : what a reader of the rank has to know.
     """
@@ -65,9 +53,6 @@ class PooledRank:
     pi: np.ndarray
     constancy: TestResult
     drift: TestResult
-    n_problems: int
-    n_groups: int | None
-    n_rows: int
     problem_scales: np.ndarray
     layer_scales: np.ndarray
     remarks: tuple[str, ...]
@@ -79,12 +64,10 @@ def pooled_johansen(
     *,
     k_ar_diff: int = 1,
     groups=None,
-    cluster: str = "cell",
     scale_problems: bool = True,
     weight_layers: bool = True,
     demean: str = "layer",
     level: float = 0.05,
-    n_parts: int = 2,
     allow_distorted: bool = False,
 ) -> PooledRank:
     r"""Rank of the common Pi of two languages over many problems.
@@ -92,15 +75,13 @@ def pooled_johansen(
     Null hypotheses, in sequence: rank Pi <= r. Independent problems: :math:`-\nu\sum_{i>r}\log(1-\lambda_i)`
     with nu effective rows, chi-squared with (n-r)^2 degrees of freedom. With `groups` (problems of one
     scenario depend on one another, which that statistic takes for information: 5 to a scenario with half of
-    the variance in common make its size .90): Kleibergen and Paap's rk, its covariance from sums over groups,
-    in an F law (`reduced_rank.robust_ranks`). `cluster="cell"` sums over a group at one layer, so that G S
-    cells stand against (n-r)^2 numbers: e is unpredictable from the layers before, as the test without groups
-    also asks. Measured sizes at 28 layers, n = 2, 4, 6: .06 to .09 with G = 5n groups, fewer than which are
-    refused; up to .12 with 4n and .16 with 2n. `cluster="group"` sums over all layers and allows errors that
-    repeat through depth, but needs G >= n^2 + 2 at all, 2 n^2 to find anything, and keeps a size of .10 to
-    .15 even then: sums of e y over layers are skewed. `groups=np.arange(N)` asks for robustness where Cov(e)
-    is not of the form above: where scales differ between problems in one language more than in the other
-    (log sd .7) the size is .12 without and .09 with it.
+    the variance in common make its size .90): Kleibergen and Paap's rk, its covariance from sums over a group
+    at one layer, in an F law (`reduced_rank.robust_ranks`). G S such cells stand against (n-r)^2 numbers: e
+    is unpredictable from the layers before, as the test without groups also asks. Measured sizes at 28
+    layers, n = 2, 4, 6: .06 to .09 with G = 5n groups, fewer than which are refused; up to .12 with 4n and
+    .16 with 2n. `groups=np.arange(N)` asks for robustness where Cov(e) is not of the form above: where scales
+    differ between problems in one language more than in the other (log sd .7) the size is .12 without and .09
+    with it.
 
     Not corrected: a drift of each problem's own (slope .3 of a step's deviation: every walk is rejected;
     `drift` tests for it) and errors that a lag does not catch (moving average of .5: size .14 to .17 at
@@ -112,13 +93,10 @@ def pooled_johansen(
 
     Parameters
     ----------
-    h1, h2 : (N, T, p). groups : (N,) labels. cluster : "cell" or "group". n_parts : contiguous parts of
-        the layers between which Pi may differ in the test of its constancy (chi-squared with (n_parts-1) n^2
-        degrees of freedom, or F; Gamma is free in each).
+    h1, h2 : (N, T, p). groups : (N,) labels.
     demean : "layer"; "none"; "problem" also removes each problem's own mean, which makes false relations
         out of short walks (Nickell's bias), and is refused with the measured rate of it.
-    allow_distorted : go on, with a warning, under demean="problem" or with fewer groups than
-        5n (cells) or 2 n^2 (groups).
+    allow_distorted : go on, with a warning, under demean="problem" or with fewer groups than 5n.
 
     Raises
     ------
@@ -126,26 +104,24 @@ def pooled_johansen(
         few, states are nearly singular, or what `allow_distorted` allows. ParameterError : unknown options.
     """
     y, codes = require_pairs(h1, h2, groups)
-    _require_options(y, k_ar_diff, demean, cluster, level, n_parts)
-    remarks = _remarks(y, codes, cluster, k_ar_diff, demean, allow_distorted)
+    _require_options(y, k_ar_diff, demean, level)
+    remarks = _remarks(y, codes, k_ar_diff, demean, allow_distorted)
     rows = _rows(y, k_ar_diff, scale_problems, weight_layers, demean)
-    now, levels = without_lags(rows, 1)
-    correlations, _, right, moments = canonical(now, levels)
+    now, levels = reduced_rank.without_lags(rows, 1)
+    correlations, _, right, moments = reduced_rank.canonical(now, levels)
     if codes is None:
-        statistics, pvalues = likelihood_ratios(correlations, rows.free)
+        statistics, pvalues = reduced_rank.likelihood_ratios(correlations, rows.free)
     else:
-        statistics, pvalues = robust_ranks(now, levels, codes, cluster)
+        statistics, pvalues = reduced_rank.robust_ranks(now, levels, codes)
     rank = _first_kept(pvalues, level)
     beta = right[:, :rank]
     alpha = moments @ beta
-    steady, drifting = constancy(rows, codes, n_parts, cluster), drift(now, levels, codes)
+    steady, drifting = reduced_rank.constancy(rows, codes), reduced_rank.drift(now, levels, codes)
     remarks += _doubts(rank, y.shape[2] // 2, steady.pvalue < level, drifting.pvalue < level)
     for remark in remarks:
         warnings.warn(remark, UserWarning, stacklevel=2)
-    n_groups = None if codes is None else int(codes.max()) + 1
     found = (rank, correlations**2, statistics, pvalues, beta, alpha, alpha @ beta.T, steady, drifting)
-    data = (len(y), n_groups, rows.free, rows.problem_scales, rows.layer_scales)
-    return PooledRank(*found, *data, tuple(remarks))
+    return PooledRank(*found, rows.problem_scales, rows.layer_scales, tuple(remarks))
 
 
 def pooled_rank(
@@ -153,8 +129,8 @@ def pooled_rank(
 ) -> int:
     """The rank alone, of stacked states (N, T, n) at 5 %, unguarded: what simulations repeat."""
     rows = _rows(y, k_ar_diff, scale_problems, weight_layers, demean)
-    correlations = canonical(*without_lags(rows, 1))[0]
-    return _first_kept(likelihood_ratios(correlations, rows.free)[1], 0.05)
+    correlations = reduced_rank.canonical(*reduced_rank.without_lags(rows, 1))[0]
+    return _first_kept(reduced_rank.likelihood_ratios(correlations, rows.free)[1], 0.05)
 
 
 def require_pairs(h1, h2, groups) -> tuple[np.ndarray, np.ndarray | None]:
@@ -165,7 +141,7 @@ def require_pairs(h1, h2, groups) -> tuple[np.ndarray, np.ndarray | None]:
     return y, None if groups is None else group_codes(groups, len(y))
 
 
-def _rows(y, k, scale_problems, weight_layers, demean) -> Rows:
+def _rows(y, k, scale_problems, weight_layers, demean) -> reduced_rank.Rows:
     steps = np.diff(y, axis=1)
     end = steps.shape[1]
     n = y.shape[2]
@@ -184,17 +160,11 @@ def _rows(y, k, scale_problems, weight_layers, demean) -> Rows:
     if weight_layers:
         for _ in range(2):
             weighted = table / layers[:, None]
-            left = residuals(weighted[..., :n], weighted[..., n:]) * layers[:, None]
+            left = reduced_rank.residuals(weighted[..., :n], weighted[..., n:]) * layers[:, None]
             layers = np.sqrt((left**2).mean((0, 2)))
         table = table / layers[:, None]
-    return Rows(
-        table[..., :n],
-        table[..., n : 2 * n],
-        table[..., 2 * n :],
-        free - n * k,
-        scales,
-        layers / layers.mean(),
-    )
+    now, level, lags = np.split(table, [n, 2 * n], axis=2)
+    return reduced_rank.Rows(now, level, lags, free - n * k, scales, layers / layers.mean())
 
 
 def _problem_scales(steps: np.ndarray, demean: str) -> np.ndarray:
@@ -222,7 +192,7 @@ def _first_kept(pvalues: np.ndarray, level: float) -> int:
     return int(np.argmax(kept)) if kept.any() else len(pvalues)
 
 
-def _remarks(y, codes, cluster, k, demean, allow) -> list[str]:
+def _remarks(y, codes, k, demean, allow) -> list[str]:
     """What is doubtful about the question itself; refused unless allowed."""
     n_problems, n_steps, n = y.shape
     remarks = []
@@ -233,17 +203,14 @@ def _remarks(y, codes, cluster, k, demean, allow) -> list[str]:
             f"rejects rank 0 for {rate:.0%} of independent walks (simulated, {min(n_problems, 100)} "
             "problems; Nickell's bias), expected 5 %. Take demean='layer'."
         )
-    n_groups = np.inf if codes is None else int(codes.max()) + 1
-    expected = 5 * n if cluster == "cell" else 2 * n**2
-    possible = cluster == "cell" or n_groups >= n**2 + 2
-    if n_groups < expected:
+    if codes is not None and codes.max() + 1 < 5 * n:
         remarks.append(
-            f"found {n_groups} groups for the {n**2} numbers of Pi; expected {expected} or more with "
-            f"cluster={cluster!r}, or the covariance over groups is too rough (false rejections of 12 to "
-            "16 % at a nominal 5 %). Reduce the dimensions, or split groups that are independent."
+            f"found {codes.max() + 1} groups for the {n**2} numbers of Pi; expected {5 * n} or more, or the "
+            "covariance over groups is too rough (false rejections of 12 to 16 % at a nominal 5 %). Reduce "
+            "the dimensions, or split groups that are independent."
         )
-    if remarks and not (allow and possible):
-        raise ValueError(" ".join(remarks) + " allow_distorted=True goes on where a test can be done at all.")
+    if remarks and not allow:
+        raise ValueError(" ".join(remarks) + " allow_distorted=True goes on regardless.")
     return remarks
 
 
@@ -269,19 +236,15 @@ def _fixed_effects_size(n_problems: int, n_steps: int, n: int, k: int) -> float:
     return float(np.mean([pooled_rank(w, k_ar_diff=k, demean="problem") > 0 for w in walks]))
 
 
-def _require_options(y, k, demean, cluster, level, n_parts):
-    if demean not in DEMEAN or cluster not in CLUSTER:
+def _require_options(y, k, demean, level):
+    if demean not in DEMEAN or k < 0 or not 0 < level < 1:
         raise ParameterError(
-            f"demean is {demean!r}, cluster is {cluster!r}; expected one of {DEMEAN} and one of {CLUSTER}."
-        )
-    if k < 0 or not 0 < level < 1 or n_parts < 2:
-        raise ParameterError(
-            f"k_ar_diff is {k}, level {level}, n_parts {n_parts}; expected k_ar_diff >= 0, level in (0, 1) "
-            "and two parts or more."
+            f"demean is {demean!r}, k_ar_diff {k}, level {level}; expected one of {DEMEAN}, k_ar_diff >= 0 "
+            "and level in (0, 1)."
         )
     n_problems, n_steps, n = y.shape
-    if n_steps < k + 1 + 2 * n_parts or n_problems < max(10, n * (k + 2)):
+    if n_steps < k + 5 or n_problems < max(10, n * (k + 2)):
         raise ValueError(
             f"found {n_problems} problems of {n_steps} layers in 2 x {n // 2} dimensions; expected at least "
-            f"{max(10, n * (k + 2))} problems and {k + 1 + 2 * n_parts} layers. Reduce the dimensions."
+            f"{max(10, n * (k + 2))} problems and {k + 5} layers. Reduce the dimensions."
         )

@@ -77,34 +77,15 @@ def simulate_shared_trends(
     return h[:, :, 0].copy(), h[:, :, 1].copy()
 
 
-def size_table(
-    *,
-    steps=(28, 50, 100, 200),
-    series=(2, 3, 4, 6),
-    corrections=("none", "reinsel-ahn"),
-    k_ar_diff: int = 1,
-    det_order: int = -1,
-    n_simulations: int = 1000,
-    rng: np.random.Generator,
-) -> list[dict]:
+def size_table(*, steps, series, n_simulations: int = 1000, rng: np.random.Generator) -> list[dict]:
     """False rejections of a nominal 5 % trace test of rank 0 on single series: one row per shape.
 
-    Rows: `n_steps`, `n_series`, and the rate for each correction, under its name.
+    Rows: `n_steps`, `n_series`, and the rates `none` and `reinsel-ahn` without and with that correction.
     """
+    options = {"n_simulations": n_simulations, "rng": rng}
     return [
         {"n_steps": t, "n_series": n}
-        | {
-            c: size_distortion(
-                t,
-                n,
-                k_ar_diff=k_ar_diff,
-                det_order=det_order,
-                correction=c,
-                n_simulations=n_simulations,
-                rng=rng,
-            )
-            for c in corrections
-        }
+        | {c: size_distortion(t, n, correction=c, **options) for c in ("none", "reinsel-ahn")}
         for t in steps
         for n in series
     ]
@@ -112,29 +93,25 @@ def size_table(
 
 def recovery_table(
     *,
-    n_problems: int = 100,
     n_steps: int = 28,
     dim: int = 3,
     n_shared: int = 1,
     specific: str = "random_walk",
-    problem_scale: float = 1.0,
-    layer_growth: float = 10.0,
-    common: float = 1.0,
     n_simulations: int = 100,
     rng: np.random.Generator,
 ) -> list[dict]:
     """The pooled test with all corrections and with each left out, on the same planted worlds.
 
     Rows: `variant`; `size`, the rate of rank > 0 where nothing is shared (random walks); `recovery`, the rate
-    of the true rank; `mean_rank`; `true_rank`. Both worlds have scales of problems, growth over layers and
-    common steps as given.
+    of the true rank; `mean_rank`; `true_rank`. Both worlds have 100 problems, log scales of problems of
+    deviation 1, variances that grow tenfold over the layers, and common steps of deviation 1.
     """
     true_rank = n_shared if specific == "random_walk" else 2 * dim - n_shared
-    scene = {"problem_scale": problem_scale, "layer_growth": layer_growth, "common": common, "rng": rng}
+    scene = {"problem_scale": 1.0, "layer_growth": 10.0, "common": 1.0, "rng": rng}
     ranks = {name: ([], []) for name in _VARIANTS}
     for _ in range(n_simulations):
         for which, (m, kind) in enumerate(((0, "random_walk"), (n_shared, specific))):
-            pair = simulate_shared_trends(n_problems, n_steps, dim, m, specific=kind, **scene)
+            pair = simulate_shared_trends(100, n_steps, dim, m, specific=kind, **scene)
             y = np.concatenate(pair, axis=2)
             for name, options in _VARIANTS.items():
                 ranks[name][which].append(pooled_rank(y, **options))
@@ -165,11 +142,11 @@ def _follow(shocks: np.ndarray, m: int, specific: str, speeds: np.ndarray) -> np
 
 
 def _require_world(n_problems, n_steps, dim, n_shared, specific, adjustment, group_size):
-    counts = (
-        f"{n_problems} problems, {n_steps} steps, {dim} dimensions, {n_shared} shared, groups of {group_size}"
-    )
     if min(n_problems, n_steps, dim, group_size) < 1 or not 0 <= n_shared <= dim:
-        raise ParameterError(f"{counts}; expected positive counts and 0 to {dim} shared.")
+        raise ParameterError(
+            f"{n_problems} problems, {n_steps} steps, {dim} dimensions, {n_shared} shared, groups of "
+            f"{group_size}; expected positive counts and 0 to {dim} shared."
+        )
     if specific not in SPECIFIC:
         raise ParameterError(f"specific is {specific!r}; expected one of {SPECIFIC}.")
     if min(adjustment) < 0 or not 0 < sum(adjustment) < 2:

@@ -63,24 +63,20 @@ def likelihood_ratios(correlations: np.ndarray, free: int) -> tuple[np.ndarray, 
     return statistics, stats.chi2.sf(statistics, (n - np.arange(n)) ** 2)
 
 
-def robust_ranks(
-    now: np.ndarray, level: np.ndarray, codes: np.ndarray, cluster: str = "cell"
-) -> tuple[np.ndarray, np.ndarray]:
+def robust_ranks(now: np.ndarray, level: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     r"""Statistics and p-values (n,) of "rank <= r", r = 0 .. n-1, for rows that depend within groups.
 
     The smallest canonical correlations as a matrix, :math:`\Lambda_r = L_{>r}^\top S_{01} R_{>r}`, against
-    the covariance of its sums over clusters: Kleibergen and Paap's rk, with canonical vectors L, R as the
-    orthogonal complements. Two departures for few clusters. Residuals are those of rank r, for which
-    :math:`L_{>r}^\top e = L_{>r}^\top \mathrm{now}` (unrestricted ones are smallest where levels are large,
-    and reject too often). And Lambda_r is then C times a mean of C vectors, one per cluster, whose Wald
+    the covariance of its sums over cells, a group at a layer: Kleibergen and Paap's rk, with canonical
+    vectors L, R as the orthogonal complements. Two departures for few cells. Residuals are those of rank r,
+    for which :math:`L_{>r}^\top e = L_{>r}^\top \mathrm{now}` (unrestricted ones are smallest where levels
+    are large, and reject too often). And Lambda_r is then C times a mean of C = G S vectors, whose Wald
     statistic W is Hotelling's: W (C-q)/(q(C-1)) is referred to F(q, C-q), q = (n-r)^2; NaN where q >= C - 1.
-    Clusters are the cells of a group at a layer, C = G S, or whole groups, C = G; sums over layers of e y are
-    skewed, so that with the latter the test rejects too often at any G that was tried.
     """
     correlations, left, right, _ = canonical(now, level)
     e, x = now @ left, level @ right
     n, count = len(correlations), now.shape[0] * now.shape[1]
-    scores = _summed(e, x, codes, cluster) / count
+    scores = _summed(e, x, codes) / count
     statistics, pvalues = np.full(n, np.nan), np.full(n, np.nan)
     for r in range(n):
         block = np.diag(correlations[r:]).ravel()
@@ -89,7 +85,7 @@ def robust_ranks(
 
 
 def wald(estimate: np.ndarray, scores: np.ndarray) -> tuple[float, float]:
-    """Wald statistic of `estimate` (q,) = 0 and its p-value, from influences (C, q) of clusters on it."""
+    """Wald statistic of `estimate` (q,) = 0 and its p-value, from influences (C, q) of cells on it."""
     count, q = scores.shape
     if q >= count - 1:
         return np.nan, np.nan
@@ -100,28 +96,26 @@ def wald(estimate: np.ndarray, scores: np.ndarray) -> tuple[float, float]:
     return statistic, float(stats.f.sf(scaled, q, count - q))
 
 
-def constancy(rows: Rows, codes: np.ndarray | None, n_parts: int, cluster: str = "cell") -> TestResult:
-    """Test that Pi is the same in `n_parts` contiguous parts of the layers.
+def constancy(rows: Rows, codes: np.ndarray | None) -> TestResult:
+    """Test that Pi is the same in both halves of the layers.
 
-    Null hypothesis: one Pi for all layers (Gamma may differ between the parts). Likelihood ratio with
-    (n_parts - 1) n^2 degrees of freedom; with groups a Wald test as in `robust_ranks`, NaN with too few.
+    Null hypothesis: one Pi for all layers (Gamma may differ between the halves). Likelihood ratio with n^2
+    degrees of freedom; with groups a Wald test as in `robust_ranks`, NaN with too few.
     """
-    now, level = without_lags(rows, n_parts)
+    now, level = without_lags(rows, 2)
     n, n_steps = now.shape[2], now.shape[1]
-    part = np.arange(n_steps) * n_parts // n_steps
-    others = [level * (part == j)[:, None] for j in range(1, n_parts)]
-    extra = residuals(np.concatenate(others, axis=2), level)
+    later = np.arange(n_steps) * 2 // n_steps == 1
+    extra = residuals(level * later[:, None], level)
     common = residuals(now, level)
     free = residuals(common, extra)
-    null = f"Pi is the same in {n_parts} parts of the layers"
+    null = "Pi is the same in 2 parts of the layers"
     if codes is None:
         logdets = [np.linalg.slogdet(np.einsum("isa,isb->ab", e, e))[1] for e in (common, free)]
-        statistic = (rows.free - n * (n_parts - 1)) * (logdets[0] - logdets[1])
-        return TestResult(float(statistic), float(stats.chi2.sf(statistic, (n_parts - 1) * n**2)), null)
-    gram = np.einsum("isa,isb->ab", extra, extra)
-    inverse = np.linalg.inv(gram)
+        statistic = (rows.free - n) * (logdets[0] - logdets[1])
+        return TestResult(float(statistic), float(stats.chi2.sf(statistic, n**2)), null)
+    inverse = np.linalg.inv(np.einsum("isa,isb->ab", extra, extra))
     estimate = inverse @ np.einsum("isa,isb->ab", extra, common)
-    scores = inverse @ _summed(extra, common, codes, cluster)
+    scores = inverse @ _summed(extra, common, codes)
     statistic, pvalue = wald(estimate.ravel(), scores.reshape(len(scores), -1))
     return TestResult(statistic, pvalue, null)
 
@@ -140,17 +134,12 @@ def drift(now: np.ndarray, level: np.ndarray, codes: np.ndarray | None) -> TestR
     if codes is not None:
         ratios = grouped(ratios, codes) / np.bincount(codes)
     statistic = (ratios.mean() - 1) / (ratios.std(ddof=1) / np.sqrt(len(ratios)))
-    return TestResult(
-        float(statistic),
-        float(stats.t.sf(statistic, len(ratios) - 1)),
-        "no problem has a drift of its own",
-    )
+    pvalue = float(stats.t.sf(statistic, len(ratios) - 1))
+    return TestResult(float(statistic), pvalue, "no problem has a drift of its own")
 
 
-def _summed(a: np.ndarray, b: np.ndarray, codes: np.ndarray, cluster: str) -> np.ndarray:
-    """Products a b^T summed over the rows of each cluster: (C, width of a, width of b)."""
-    if cluster == "group":
-        return grouped(np.einsum("isa,isb->iab", a, b), codes)
+def _summed(a: np.ndarray, b: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Products a b^T summed over the problems of each group at each layer: (C, width of a, width of b)."""
     cells = grouped(np.einsum("isa,isb->isab", a, b), codes)
     return cells.reshape(-1, *cells.shape[2:])
 

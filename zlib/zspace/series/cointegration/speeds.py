@@ -26,6 +26,7 @@ from .reduced_rank import grouped
 
 MIN_GROUPS = 6  # nominal 95 % intervals cover .91 to .98 with 6 to 8 groups of 4 (300 simulations each)
 FEW_GROUPS = 20  # below, intervals from sums over groups are rough
+_QUANTILE = 0.975  # of Student's t, for intervals of 95 %
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,10 @@ class Adjustment:
     speeds : (2,) a_1, a_2 per layer; signed for one gap (h1 closes it with a_1 < 0, h2 with a_2 > 0);
         Frobenius norms of A_l D^{1/2} over sqrt(rows), rms predicted steps, where `beta` is given.
     ratio : |speed 1| / |speed 2|, dimensionless.
-    low, high : interval of the ratio. unbounded : the data exclude no large ratio, since speed 2 may be 0;
+    low, high : 95 % interval of the ratio. unbounded : no large ratio is excluded, since speed 2 may be 0;
         then high is inf and low the smallest ratio in Fieller's set (0 where the set is the whole line).
     coefficients : (2, p, m) A_1 and A_2; (2, 1, 1) for one gap.
-    confidence : nominal coverage. n_groups : groups, or problems where none are given.
+    n_groups : groups, or problems where none are given.
     method : "fieller" or "jackknife".
     """
 
@@ -50,7 +51,6 @@ class Adjustment:
     high: float
     unbounded: bool
     coefficients: np.ndarray
-    confidence: float
     n_groups: int
     method: str
 
@@ -64,9 +64,9 @@ class ShuffledAdjustment:
     ratio : of the true pairing. shuffled : (n_shuffles,) ratios with every group paired to another one.
     mechanical : exp of the mean log of `shuffled`.
     log_ratio_excess : log(ratio) - log(mechanical); 0 where the pair has nothing to do with the speeds.
-    low, high : interval of `log_ratio_excess`, from leaving out one group at a time.
+    low, high : 95 % interval of `log_ratio_excess`, from leaving out one group at a time.
     unbounded : a speed of the pair or of the shuffled pairs may be 0: low = -inf, high = inf.
-    confidence, n_groups : as in `Adjustment`.
+    n_groups : as in `Adjustment`.
     """
 
     ratio: float
@@ -76,7 +76,6 @@ class ShuffledAdjustment:
     low: float
     high: float
     unbounded: bool
-    confidence: float
     n_groups: int
 
 
@@ -89,10 +88,8 @@ class _Sums:
     rows: int
 
 
-def adjustment(
-    h1, h2, *, beta=None, groups=None, demean: bool = True, confidence: float = 0.95
-) -> Adjustment:
-    r"""Pooled speeds of two languages and the interval of their ratio.
+def adjustment(h1, h2, *, beta=None, groups=None) -> Adjustment:
+    r"""Pooled speeds of two languages and the interval of their ratio, less the mean over problems by layer.
 
     One gap (beta None): :math:`a_l = \sum\langle\Delta h_l, \mathrm{ec}\rangle / \sum\|\mathrm{ec}\|^2`, one
     speed for all coordinates, over all problems and layers: never a mean of ratios. The interval is
@@ -108,19 +105,18 @@ def adjustment(
     Parameters
     ----------
     h1, h2 : (N, T, p). beta : (2p, m) or None. groups : (N,) labels; None takes problems as independent.
-    demean : remove the mean over problems at each layer, which is the same for every problem.
 
     Raises
     ------
-    ValueError : shapes, non-finite values, fewer than 6 groups, no gap. ParameterError : confidence.
+    ValueError : shapes, non-finite values, fewer than 6 groups, no gap.
     """
-    y, codes, beta = _prepared(h1, h2, beta, groups, demean, confidence)
+    y, codes, beta = _prepared(h1, h2, beta, groups)
     sums = _diagonal(y, codes, beta)
     total, gap = sums.moments.sum(1), sums.gaps.sum(0)
     n_groups = sums.moments.shape[1]
     coefficients = total @ np.linalg.pinv(gap)
     norms = _norms(total, gap)
-    quantile = stats.t.ppf((1 + confidence) / 2, n_groups - 1)
+    quantile = stats.t.ppf(_QUANTILE, n_groups - 1)
     if beta is None:
         low, high = _fieller(*sums.moments[:, :, 0, 0], quantile)
         speeds, method = coefficients[:, 0, 0], "fieller"
@@ -130,29 +126,12 @@ def adjustment(
         middle = np.log(norms[0] / norms[1])
         low, high = np.exp(middle - half), np.exp(middle + half)
         speeds, method = norms / np.sqrt(sums.rows), "jackknife"
-    return Adjustment(
-        speeds,
-        float(norms[0] / norms[1]),
-        float(low),
-        float(high),
-        bool(np.isinf(high)),
-        coefficients,
-        confidence,
-        n_groups,
-        method,
-    )
+    ratio, unbounded = float(norms[0] / norms[1]), bool(np.isinf(high))
+    return Adjustment(speeds, ratio, float(low), float(high), unbounded, coefficients, n_groups, method)
 
 
 def shuffled_adjustment(
-    h1,
-    h2,
-    *,
-    beta=None,
-    groups=None,
-    demean: bool = True,
-    confidence: float = 0.95,
-    n_shuffles: int = 199,
-    rng: np.random.Generator,
+    h1, h2, *, beta=None, groups=None, n_shuffles: int = 199, rng: np.random.Generator
 ) -> ShuffledAdjustment:
     r"""The ratio of speeds in excess of that between strangers.
 
@@ -167,8 +146,8 @@ def shuffled_adjustment(
     """
     if n_shuffles < 19:
         raise ParameterError(f"n_shuffles is {n_shuffles}; expected 19 or more.")
-    y, codes, beta_ = _prepared(h1, h2, beta, groups, demean, confidence)
-    sums = _all_pairs(y, codes, beta_)
+    y, codes, beta = _prepared(h1, h2, beta, groups)
+    sums = _all_pairs(y, codes, beta)
     n_groups = sums.moments.shape[1]
     index = np.arange(n_groups)
     own = sums.moments[:, index, index], sums.gaps[index, index]
@@ -178,11 +157,10 @@ def shuffled_adjustment(
         partner = _cycle(n_groups, rng)
         shuffled[s] = _log_ratio(sums.moments[:, index, partner].sum(1), sums.gaps[index, partner].sum(0))
     excess = ratio - shuffled.mean()
-    left_out = _left_out(sums, own)
-    half = stats.t.ppf((1 + confidence) / 2, n_groups - 1) * _jackknife(left_out[0])
-    unbounded = beta is None and left_out[1] < stats.t.ppf((1 + confidence) / 2, n_groups - 1)
-    if unbounded:
-        half = np.inf
+    left_out, least = _left_out(sums, own)
+    quantile = stats.t.ppf(_QUANTILE, n_groups - 1)
+    unbounded = bool(beta is None and least < quantile)
+    half = np.inf if unbounded else quantile * _jackknife(left_out)
     return ShuffledAdjustment(
         float(np.exp(ratio)),
         np.exp(shuffled),
@@ -190,16 +168,13 @@ def shuffled_adjustment(
         float(excess),
         float(excess - half),
         float(excess + half),
-        bool(unbounded),
-        confidence,
+        unbounded,
         n_groups,
     )
 
 
-def _prepared(h1, h2, beta, groups, demean, confidence):
+def _prepared(h1, h2, beta, groups):
     """Stacked states, centred by layer, (N, T, 2p); group codes (N,); beta (2p, m) or None."""
-    if not 0 < confidence < 1:
-        raise ParameterError(f"confidence is {confidence}; expected a number in (0, 1).")
     y, codes = require_pairs(h1, h2, groups)
     codes = np.arange(len(y)) if codes is None else codes
     n_groups = int(codes.max()) + 1
@@ -217,7 +192,7 @@ def _prepared(h1, h2, beta, groups, demean, confidence):
                 f"beta has shape {beta.shape}, expected ({y.shape[2]}, m) finite with m >= 1. A rank of 0 "
                 "has no speeds."
             )
-    y = y - y.mean(0) if demean else y
+    y = y - y.mean(0)
     p = y.shape[2] // 2
     gap = y[..., :p] - y[..., p:] if beta is None else y @ beta
     if not np.abs(gap).max() > 1e-12 * np.abs(y).max():
@@ -270,8 +245,7 @@ def _all_pairs(y, codes, beta) -> _Sums:
 
 def _equal_pairs(steps: np.ndarray, parts: np.ndarray) -> _Sums:
     """As `_all_pairs` for (2, G, size, R, .) groups of one size, crossed products by matmul."""
-    flat_steps = steps.reshape(*steps.shape[:2], -1, steps.shape[-1])
-    flat_parts = parts.reshape(*parts.shape[:2], -1, parts.shape[-1])
+    (s1, s2), (g1, g2) = (x.reshape(*x.shape[:2], -1, x.shape[-1]) for x in (steps, parts))
 
     def product(a, b):  # (G, K, a), (H, K, b) -> (G, H, a, b)
         return np.tensordot(a, b, axes=(1, 1)).transpose(0, 2, 1, 3)
@@ -279,7 +253,6 @@ def _equal_pairs(steps: np.ndarray, parts: np.ndarray) -> _Sums:
     def alone(a, b):
         return np.einsum("gka,gkb->gab", a, b)
 
-    (s1, s2), (g1, g2) = flat_steps, flat_parts
     moments = np.stack(
         [alone(s1, g1)[:, None] + product(s1, g2), alone(s2, g2)[None] + product(g1, s2).swapaxes(2, 3)]
     )

@@ -19,26 +19,26 @@ from statsmodels.tsa.coint_tables import c_sjt
 from statsmodels.tsa.vector_ar.vecm import coint_johansen
 
 from ...errors import ParameterError
+from ...measures.paired import finite
 
 CORRECTIONS = ("none", "reinsel-ahn", "bootstrap")
 WARN_SIZE, REFUSE_SIZE = 0.10, 0.20  # false rejections of a nominal 5 % test from which nobody is silent
-_LEVELS = {0.10: 0, 0.05: 1, 0.01: 2}  # columns of the tables
+_LEVEL, _COLUMN = 0.05, 1  # of all tests, and where the tables have it
 _CONDITION = 1e8
 
 
 @dataclass(frozen=True)
 class JohansenRank:
-    """Sequential trace test of one series.
+    """Sequential trace test of one series at 5 %.
 
     Attributes
     ----------
     rank : number of stationary relations: the first r whose null "rank <= r" is not rejected.
     eigenvalues : (n,) squared canonical correlations, descending. vectors : (n, n) the relations as columns.
     trace : (n,) statistic of "rank <= r" for r = 0 .. n-1, as statsmodels has it, uncorrected.
-    critical_values : (n,) for `trace` at `level`, the correction applied to them; NaN under the bootstrap.
+    critical_values : (n,) for `trace`, the correction applied to them; NaN under the bootstrap.
     pvalues : (n,) bootstrap p-values; NaN without it, and beyond the first r that is not rejected.
     size : measured rejection rate of a nominal 5 % test of rank 0 for independent walks of this shape.
-    level : nominal level. correction : as asked for.
     """
 
     rank: int
@@ -48,8 +48,6 @@ class JohansenRank:
     critical_values: np.ndarray
     pvalues: np.ndarray
     size: float
-    level: float
-    correction: str
 
 
 def johansen(
@@ -60,8 +58,6 @@ def johansen(
     correction: str = "none",
     rng: np.random.Generator | None = None,
     n_bootstrap: int = 199,
-    wild: bool = False,
-    level: float = 0.05,
     allow_distorted: bool = False,
 ) -> JohansenRank:
     r"""Rank of one series by the trace test, refused where the test is known not to hold its level.
@@ -73,18 +69,16 @@ def johansen(
 
     Parameters
     ----------
-    y : (T, n), 2 <= n <= 12, in any units. rng, n_bootstrap, wild : of the bootstrap; `wild` flips signs
-        of whole residuals instead of drawing them, which keeps changes of variance.
-    level : .10, .05 or .01 (the tables'); any for the bootstrap.
+    y : (T, n), 2 <= n <= 12, in any units. rng, n_bootstrap : of the bootstrap.
     allow_distorted : go on, with a warning, where the measured size is above .20.
 
     Raises
     ------
     ValueError : y is not finite, too short, (nearly) singular, or of a shape at which independent walks are
         called cointegrated in more than 20 % of the cases; the message has the rate that was measured.
-    ParameterError : unknown correction, det_order, level; no generator for the bootstrap.
+    ParameterError : unknown correction or det_order; no generator for the bootstrap.
     """
-    _require_options(k_ar_diff, det_order, correction, level, n_bootstrap)
+    _require_options(k_ar_diff, det_order, correction, n_bootstrap)
     if correction == "bootstrap" and rng is None:
         raise ParameterError("correction='bootstrap' draws; give rng=np.random.default_rng(seed).")
     y = _require_steps(y, k_ar_diff, det_order)
@@ -96,15 +90,15 @@ def johansen(
     if correction == "bootstrap":
         rank = n
         for r in range(n):
-            pvalues[r] = _bootstrap_pvalue(y, r, fit, k_ar_diff, det_order, n_bootstrap, wild, rng)
-            if pvalues[r] > level:
+            pvalues[r] = _bootstrap_pvalue(y, r, fit, k_ar_diff, det_order, n_bootstrap, rng)
+            if pvalues[r] > _LEVEL:
                 rank = r
                 break
     else:
-        critical = fit.cvt[:, _LEVELS[level]] / _factor(len(y), n, k_ar_diff, correction)
+        critical = fit.cvt[:, _COLUMN] / _factor(len(y), n, k_ar_diff, correction)
         kept = trace <= critical
         rank = int(np.argmax(kept)) if kept.any() else n
-    return JohansenRank(rank, fit.eig, fit.evec, trace, critical, pvalues, size, level, correction)
+    return JohansenRank(rank, fit.eig, fit.evec, trace, critical, pvalues, size)
 
 
 def size_distortion(
@@ -129,18 +123,15 @@ def size_distortion(
 
     Errors: ValueError and ParameterError for shapes and options as in `johansen`.
     """
-    _require_options(k_ar_diff, det_order, correction, 0.05, n_bootstrap)
+    _require_options(k_ar_diff, det_order, correction, n_bootstrap)
     _require_shape(n_steps, n_series, k_ar_diff, det_order)
     walks = rng.standard_normal((n_simulations, n_steps, n_series)).cumsum(axis=1)
     if correction == "bootstrap":
-        hits = [
-            _bootstrap_pvalue(w, 0, None, k_ar_diff, det_order, n_bootstrap, False, rng) <= 0.05
-            for w in walks
-        ]
-        return float(np.mean(hits))
+        pvalues = [_bootstrap_pvalue(w, 0, None, k_ar_diff, det_order, n_bootstrap, rng) for w in walks]
+        return float(np.mean(np.array(pvalues) <= _LEVEL))
     statistics = traces(walks, k_ar_diff=k_ar_diff, det_order=det_order)[:, 0]
     factor = _factor(n_steps, n_series, k_ar_diff, correction)
-    return float((statistics * factor > c_sjt(n_series, det_order)[1]).mean())
+    return float((statistics * factor > c_sjt(n_series, det_order)[_COLUMN]).mean())
 
 
 def traces(y: np.ndarray, *, k_ar_diff: int = 1, det_order: int = -1) -> np.ndarray:
@@ -163,17 +154,15 @@ def traces(y: np.ndarray, *, k_ar_diff: int = 1, det_order: int = -1) -> np.ndar
     return now.shape[-2] * terms[..., ::-1].cumsum(-1)[..., ::-1]
 
 
-def _bootstrap_pvalue(y, rank, fit, k, det_order, n_bootstrap, wild, rng) -> float:
-    if fit is None and rank:
-        raise ParameterError("a fit is needed for the relations of a rank above 0.")
+def _bootstrap_pvalue(y, rank, fit, k, det_order, n_bootstrap, rng) -> float:
     relations = np.zeros((y.shape[1], 0)) if rank == 0 else fit.evec[:, :rank]
-    draws = _simulated(y, relations, k, det_order, n_bootstrap, wild, rng)
+    draws = _simulated(y, relations, k, det_order, n_bootstrap, rng)
     observed = traces(y, k_ar_diff=k, det_order=det_order)[rank]
     drawn = traces(draws, k_ar_diff=k, det_order=det_order)[:, rank]
     return float((1 + (drawn >= observed).sum()) / (1 + n_bootstrap))
 
 
-def _simulated(y, relations, k, det_order, n_draws, wild, rng) -> np.ndarray:
+def _simulated(y, relations, k, det_order, n_draws, rng) -> np.ndarray:
     """Series (n_draws, T, n) of the fit restricted to the relations, started as y starts."""
     steps = np.diff(y, axis=0)
     rows = len(steps) - k
@@ -183,10 +172,7 @@ def _simulated(y, relations, k, det_order, n_draws, wild, rng) -> np.ndarray:
     coefficients = np.linalg.lstsq(design, steps[k:], rcond=None)[0]
     residuals = steps[k:] - design @ coefficients
     residuals = residuals - residuals.mean(0)
-    if wild:
-        shocks = residuals * rng.choice([-1.0, 1.0], (n_draws, rows, 1))
-    else:
-        shocks = residuals[rng.integers(0, rows, (n_draws, rows))]
+    shocks = residuals[rng.integers(0, rows, (n_draws, rows))]
     drawn = np.empty((n_draws, *y.shape))
     drawn[:, : k + 1] = y[: k + 1]
     for t in range(rows):
@@ -251,7 +237,7 @@ def _cached_size(n_steps, n, k, det_order, correction) -> float:
     )
 
 
-def _require_options(k_ar_diff, det_order, correction, level, n_bootstrap):
+def _require_options(k_ar_diff, det_order, correction, n_bootstrap):
     if correction not in CORRECTIONS:
         raise ParameterError(f"correction is {correction!r}; expected one of {CORRECTIONS}.")
     if det_order not in (-1, 0, 1) or k_ar_diff < 1:
@@ -264,8 +250,6 @@ def _require_options(k_ar_diff, det_order, correction, level, n_bootstrap):
             f"n_bootstrap is {n_bootstrap}, det_order is {det_order}; the bootstrap takes at least 19 draws "
             "and no linear trend. Take det_order -1 or 0."
         )
-    if level not in _LEVELS and (correction != "bootstrap" or not 0 < level < 1):
-        raise ParameterError(f"level is {level}; the tables have {tuple(_LEVELS)}. The bootstrap takes any.")
 
 
 def _require_shape(n_steps, n, k, det_order):
@@ -280,14 +264,11 @@ def _require_shape(n_steps, n, k, det_order):
 
 
 def _require_steps(y, k, det_order) -> np.ndarray:
-    y = np.asarray(y, np.float64)
+    y = finite("y", y)
     if y.ndim != 2:
         raise ValueError(
             f"y has shape {y.shape}, expected (T, n): one series. Pool many with pooled_johansen."
         )
-    if not np.isfinite(y).all():
-        t, i = np.argwhere(~np.isfinite(y))[0]
-        raise ValueError(f"y is {y[t, i]} at step {t} of series {i}; expected finite values. Cut or drop it.")
     _require_shape(*y.shape, k, det_order)
     return y
 
@@ -299,9 +280,8 @@ def _require_regular(y: np.ndarray):
     if flat.any():
         raise ValueError(f"series {int(flat.argmax())} is constant; expected series that move. Drop it.")
     steps = np.diff(y, axis=0)
-    condition = max(
-        np.linalg.cond(centred / spread), np.linalg.cond(steps / np.maximum(steps.std(0), 1e-300))
-    )
+    units = ((centred, spread), (steps, np.maximum(steps.std(0), 1e-300)))
+    condition = max(np.linalg.cond(moved / unit) for moved, unit in units)
     if not condition <= _CONDITION:
         raise ValueError(
             f"the series are nearly singular: condition number {condition:.1e}, expected <= "

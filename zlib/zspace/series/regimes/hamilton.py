@@ -18,6 +18,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...measures.paired import finite
+
 SHORTEST = 64  # steps below which no regime or volatility is estimated
 
 
@@ -52,11 +54,7 @@ class RegimeParams:
                 f"means, variances and transition have shapes {shapes}; expected (k,), (k,), (k, k) with k "
                 "at least 2."
             )
-        if (
-            not np.isfinite(self.means).all()
-            or not (self.variances > 0).all()
-            or np.isinf(self.variances).any()
-        ):
+        if not (np.isfinite(self.means) & (self.variances > 0) & (self.variances < np.inf)).all():
             raise ValueError(
                 f"means {self.means.tolist()} must be finite, variances {self.variances.tolist()} positive."
             )
@@ -156,14 +154,9 @@ def log_densities(log_y: np.ndarray, params: RegimeParams) -> np.ndarray:
 
 def require_series(values, *, shortest: int = 1) -> np.ndarray:
     """The series as float64 (T,), refused if it is not finite, too short, or (to estimate on) constant."""
-    series = np.asarray(values, np.float64)
+    series = finite("log y", values)
     if series.ndim != 1 or series.size == 0:
         raise ValueError(f"the series has shape {series.shape}, expected (T,), one number per step.")
-    if not np.isfinite(series).all():
-        where = int((~np.isfinite(series)).argmax())
-        raise ValueError(
-            f"the series holds NaN or infinity, first at step {where}; log y needs y > 0 at every step."
-        )
     if series.size < shortest:
         raise ValueError(
             f"the series has {series.size} steps; at least {shortest} are needed. Generate longer."

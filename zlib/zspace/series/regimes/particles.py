@@ -18,7 +18,7 @@ import numpy as np
 from scipy import optimize, special
 
 from ...errors import ConvergenceError
-from .hamilton import SHORTEST, RegimeParams, require_series
+from .hamilton import SHORTEST, RegimeParams, log_densities, require_series
 
 
 class StateModel(Protocol):
@@ -49,58 +49,11 @@ class RegimeModel:
         return (rng.random(x.size)[:, None] >= bounds[x]).sum(1)
 
     def log_weight(self, x, observation):
-        means, variances = self.params.means, self.params.variances
-        densities = -0.5 * ((observation - means) ** 2 / variances + np.log(2 * np.pi * variances))
-        return densities[x]
+        return log_densities(np.array([observation]), self.params)[0, x]
 
 
 @dataclass(frozen=True)
-class _Autoregression:
-    """A stationary Gaussian AR(1) state: x_t = mean + phi (x_{t-1} - mean) + N(0, innovation_variance)."""
-
-    mean: float
-    phi: float
-    innovation_variance: float
-
-    def __post_init__(self):
-        if not np.isfinite(self.mean) or not abs(self.phi) < 1 or not 0 < self.innovation_variance < np.inf:
-            raise ValueError(
-                f"mean {self.mean} must be finite, phi {self.phi} in (-1, 1), innovation_variance "
-                f"{self.innovation_variance} positive."
-            )
-
-    def initial(self, n, rng):
-        return rng.normal(self.mean, np.sqrt(self.innovation_variance / (1 - self.phi**2)), n)
-
-    def move(self, x, rng):
-        return (
-            self.mean + self.phi * (x - self.mean) + rng.normal(0, np.sqrt(self.innovation_variance), x.size)
-        )
-
-
-@dataclass(frozen=True)
-class LinearGaussian(_Autoregression):
-    """AR(1) state observed with Gaussian noise; the Kalman filter knows it exactly.
-
-    Attributes
-    ----------
-    mean, phi, innovation_variance : of the state, as x_t = mean + phi (x_{t-1} - mean) + innovation.
-    noise_variance : of the observation given the state.
-    """
-
-    noise_variance: float
-
-    def __post_init__(self):
-        super().__post_init__()
-        if not 0 < self.noise_variance < np.inf:
-            raise ValueError(f"noise_variance {self.noise_variance} must be positive.")
-
-    def log_weight(self, x, observation):
-        return -0.5 * ((observation - x) ** 2 / self.noise_variance + np.log(2 * np.pi * self.noise_variance))
-
-
-@dataclass(frozen=True)
-class StochasticVolatility(_Autoregression):
+class StochasticVolatility:
     r"""AR(1) log variance x_t behind :math:`y_t = e^{x_t} \chi^2_\nu / \nu`, observed as log y_t.
 
     Attributes
@@ -108,14 +61,31 @@ class StochasticVolatility(_Autoregression):
     mean, phi, innovation_variance : of the state, as x_t = mean + phi (x_{t-1} - mean) + innovation.
     degrees : degrees of freedom nu > 0 of the noise: 1 the square of one Gaussian (log chi^2_1), 2
         exponential; a squared norm of many coordinates has more.
+
+    Raises
+    ------
+    ValueError : the mean is not finite, phi not in (-1, 1), or a variance or degrees not positive.
     """
 
+    mean: float
+    phi: float
+    innovation_variance: float
     degrees: float = 1.0
 
     def __post_init__(self):
-        super().__post_init__()
-        if not 0 < self.degrees < np.inf:
-            raise ValueError(f"degrees {self.degrees} must be positive.")
+        positive = (self.innovation_variance, self.degrees)
+        if not np.isfinite(self.mean) or not abs(self.phi) < 1 or not all(0 < v < np.inf for v in positive):
+            raise ValueError(
+                f"mean {self.mean} must be finite, phi {self.phi} in (-1, 1), innovation_variance and "
+                f"degrees {positive} positive."
+            )
+
+    def initial(self, n, rng):
+        return rng.normal(self.mean, np.sqrt(self.innovation_variance / (1 - self.phi**2)), n)
+
+    def move(self, x, rng):
+        noise = rng.normal(0, np.sqrt(self.innovation_variance), x.size)
+        return self.mean + self.phi * (x - self.mean) + noise
 
     def log_weight(self, x, observation):
         half, noise = self.degrees / 2, observation - x

@@ -37,7 +37,7 @@ _STARTS = np.array(
 
 @dataclass(frozen=True)
 class RegimeFit:
-    """Markov regimes fitted by maximum likelihood.
+    """Two Markov regimes fitted by maximum likelihood.
 
     Attributes
     ----------
@@ -46,8 +46,7 @@ class RegimeFit:
     converged : whether the likelihood is flat there; False only for a degenerate fit, whose likelihood may
         rise without bound. Any other fit that is not raises `ConvergenceError`.
     degenerate : None, or in words why a regime is an artefact (variance near 0, hardly any step).
-    shares : (k,) mean smoothed probability of each regime.
-    n_converged, n_starts : how many of the starts reached a maximum.
+    shares : (2,) mean smoothed probability of each regime.
     """
 
     params: RegimeParams
@@ -55,14 +54,12 @@ class RegimeFit:
     converged: bool
     degenerate: str | None
     shares: np.ndarray
-    n_converged: int
-    n_starts: int
 
 
 def fit_switching(
-    log_y, *, n_regimes: int = 2, switching_variance: bool = True, n_starts: int = 8, rng: np.random.Generator
+    log_y, *, switching_variance: bool = True, n_starts: int = 8, rng: np.random.Generator
 ) -> RegimeFit:
-    """Gaussian Markov switching by maximum likelihood (statsmodels), best of several starts.
+    """Gaussian Markov switching of two regimes by maximum likelihood (statsmodels), best of several starts.
 
     The series is standardised before and the result converted after, so that an affine change of log y
     changes the parameters accordingly and nothing else. The likelihood with switching variances is unbounded
@@ -72,21 +69,21 @@ def fit_switching(
     Parameters
     ----------
     log_y : (T,) with T >= 64.
-    switching_variance : False takes one variance for all regimes.
+    switching_variance : False takes one variance for both regimes.
     n_starts : the first is at quantiles of the series, the others are random.
 
     Raises
     ------
-    ValueError : a series too short, constant, not finite; fewer than 2 regimes or 1 start.
+    ValueError : a series too short, constant, not finite; fewer than 1 start.
     ConvergenceError : no start reaches a maximum, nor a collapsed regime that can be reported.
     """
     log_y = require_series(log_y, shortest=SHORTEST)
-    if n_regimes < 2 or n_starts < 1:
-        raise ValueError(f"n_regimes {n_regimes} must be at least 2, n_starts {n_starts} at least 1.")
+    if n_starts < 1:
+        raise ValueError(f"n_starts {n_starts} must be at least 1.")
     mean, scale = log_y.mean(), log_y.std()
-    fits = []
-    for start in _random_starts(n_starts, n_regimes, (log_y - mean) / scale, rng):
-        params, settled = _maximise((log_y - mean) / scale, start, switching_variance)
+    standard, fits = (log_y - mean) / scale, []
+    for start in _random_starts(n_starts, standard, rng):
+        params, settled = _maximise(standard, start, switching_variance)
         if params is not None:
             params = RegimeParams(mean + scale * params.means, scale**2 * params.variances, params.transition)
             smoothed = smoothed_probabilities(log_y, params)
@@ -94,19 +91,11 @@ def fit_switching(
     usable = [fit for fit in fits if fit[3] or fit[2] is not None]
     if not usable:
         raise ConvergenceError(
-            f"none of {n_starts} starts of {n_regimes} regimes on {log_y.size} steps reached a maximum; take "
-            "more starts, fewer regimes or a longer series. Steps of equal value make it unbounded."
+            f"none of {n_starts} starts of two regimes on {log_y.size} steps reached a maximum; take more "
+            "starts or a longer series. Steps of equal value make it unbounded."
         )
     params, smoothed, words, settled = max(usable, key=lambda fit: (fit[2] is None, fit[1].loglik))
-    return RegimeFit(
-        params=params,
-        loglik=smoothed.loglik,
-        converged=settled,
-        degenerate=words,
-        shares=smoothed.probabilities.mean(0),
-        n_converged=sum(fit[3] for fit in fits),
-        n_starts=n_starts,
-    )
+    return RegimeFit(params, smoothed.loglik, settled, words, smoothed.probabilities.mean(0))
 
 
 def number_of_regimes(
@@ -152,10 +141,10 @@ def number_of_regimes(
         raise ValueError(f"lags is {lags}; choose 0 (white noise) or 1 (autoregression) for one regime.")
     if n_bootstrap < 19 or n_iterations < 3:
         raise ValueError(f"n_bootstrap {n_bootstrap} must be >= 19 and n_iterations {n_iterations} >= 3.")
-    series = (log_y - log_y.mean()) / log_y.std()
-    phi = (
-        2 * series[1:] @ series[:-1] / (series[1:] @ series[1:] + series[:-1] @ series[:-1]) if lags else 0.0
-    )
+    series, phi = (log_y - log_y.mean()) / log_y.std(), 0.0
+    if lags:
+        now, before = series[1:], series[:-1]
+        phi = 2 * now @ before / (now @ now + before @ before)
     drawn = _autoregressions(phi, (series.size, n_bootstrap), rng)
     ratios = likelihood_ratios(np.column_stack([series, drawn]), lags=lags, n_iterations=n_iterations)
     extreme = int((ratios[1:] >= ratios[0]).sum())
@@ -191,15 +180,8 @@ def _start(z: np.ndarray, x: np.ndarray, slope: np.ndarray) -> tuple[np.ndarray,
     slope = keep * slope
     left = z - slope * x
     centre, spread = left.mean(0), left.std(0)
-    values = (
-        centre + low * spread,
-        centre + high * spread,
-        small * spread**2,
-        large * spread**2,
-        1 - stay_low,
-        stay_high,
-        slope,
-    )
+    means, variances = (centre + low * spread, centre + high * spread), (small * spread**2, large * spread**2)
+    values = (*means, *variances, 1 - stay_low, stay_high, slope)
     return tuple(np.broadcast_to(v, slope.shape).copy() for v in values)
 
 
@@ -280,28 +262,23 @@ def _autoregressions(phi: float, shape: tuple[int, int], rng: np.random.Generato
     return lfilter([1.0], [1.0, -phi], noise, axis=0)
 
 
-def _random_starts(n_starts: int, k: int, standard: np.ndarray, rng: np.random.Generator):
+def _random_starts(n_starts: int, standard: np.ndarray, rng: np.random.Generator):
     """Starts in standard units: levels at quantiles first, then random levels, spreads and persistence."""
-    levels = np.quantile(standard, (np.arange(k) + 0.5) / k)
-    stay = np.full(k, 0.9)
-    variances = np.full(k, 0.5)
+    levels, stay, variances = np.quantile(standard, (0.25, 0.75)), np.full(2, 0.9), np.full(2, 0.5)
     for _ in range(n_starts):
-        transition = np.tile(((1 - stay) / (k - 1))[:, None], (1, k))
-        np.fill_diagonal(transition, stay)
-        yield RegimeParams(levels, variances, transition)
-        levels = np.quantile(standard, np.sort(rng.uniform(0.02, 0.98, k)))
-        stay = rng.uniform(0.5, 0.98, k)
-        variances = np.exp(rng.uniform(np.log(0.1), 0, k))
+        yield RegimeParams(levels, variances, [[stay[0], 1 - stay[0]], [1 - stay[1], stay[1]]])
+        levels = np.quantile(standard, np.sort(rng.uniform(0.02, 0.98, 2)))
+        stay = rng.uniform(0.5, 0.98, 2)
+        variances = np.exp(rng.uniform(np.log(0.1), 0, 2))
 
 
 def _maximise(standard: np.ndarray, start: RegimeParams, switching_variance: bool):
     """Parameters in standard units, and whether the likelihood is flat there; (None, False) if it fails."""
     from statsmodels.tsa.regime_switching.markov_regression import MarkovRegression
 
-    k = start.n_regimes
-    model = MarkovRegression(standard, k_regimes=k, switching_variance=switching_variance)
+    model = MarkovRegression(standard, k_regimes=2, switching_variance=switching_variance)
     values = np.empty(model.k_params)
-    for i in range(k):
+    for i in range(2):
         values[model.parameters[i, "regime_transition"]] = start.transition[i, :-1]
         values[model.parameters[i, "exog"]] = start.means[i]
     values[model.parameters["variance"]] = start.variances if switching_variance else start.variances.mean()
@@ -312,8 +289,8 @@ def _maximise(standard: np.ndarray, start: RegimeParams, switching_variance: boo
         except (np.linalg.LinAlgError, RuntimeError, ValueError):  # a regime collapsed; others may not
             return None, False
     settled = fit.mle_retvals["converged"] or np.abs(fit.mle_retvals["gopt"]).max() < _FLAT
-    means = np.array([fit.params[model.parameters[i, "exog"]][0] for i in range(k)])
-    variances = np.broadcast_to(fit.params[model.parameters["variance"]], k)
+    means = np.array([fit.params[model.parameters[i, "exog"]][0] for i in range(2)])
+    variances = np.broadcast_to(fit.params[model.parameters["variance"]], 2)
     if not np.isfinite(fit.llf) or not np.isfinite(fit.params).all() or not (variances > 0).all():
         return None, False
     order = np.argsort(means, kind="stable")

@@ -35,7 +35,7 @@ _CONSTANT = 1e-6  # relative spread below which states in float32 show nothing b
 
 @dataclass(frozen=True)
 class MemFit:
-    """MEM(1,1) fitted to one series.
+    """MEM(1,1) fitted to one series, converged.
 
     Attributes
     ----------
@@ -46,8 +46,6 @@ class MemFit:
         weighted mean of the first 75 steps that arch takes as the past.
     beta_tstat : garch_beta over its robust standard error; evidence of nothing, as `planted.beta_tstat_size`
         shows.
-    converged : True; a fit that is not raises `ConvergenceError`.
-    n_starts : starting values tried.
     """
 
     omega: float
@@ -56,8 +54,6 @@ class MemFit:
     loglik: float
     conditional_mean: np.ndarray
     beta_tstat: float
-    converged: bool
-    n_starts: int
 
 
 def fit_mem(y, *, n_starts: int = 5) -> MemFit:
@@ -99,8 +95,6 @@ def fit_mem(y, *, n_starts: int = 5) -> MemFit:
         float(best.loglikelihood - y.size / 2 * np.log(unit)),
         np.asarray(best.conditional_volatility) ** 2 * unit,
         float(best.tvalues.iloc[2]),
-        True,
-        n_starts,
     )
 
 
@@ -130,12 +124,8 @@ def sup_score_test(y, *, classes=None, n_shuffles: int = 999, rng: np.random.Gen
     """
     y = require_series(y)
     statistics = _sup_scores(_shuffled(y, classes, n_shuffles, rng))
-    return TestResult(
-        float(statistics[0]),
-        _pvalue(statistics),
-        "updates of one token class are exchangeable over the steps of a problem",
-        n_resamples=n_shuffles,
-    )
+    null = "updates of one token class are exchangeable over the steps of a problem"
+    return TestResult(float(statistics[0]), _pvalue(statistics), null, n_resamples=n_shuffles)
 
 
 def momentum(y, *, classes=None, n_shuffles: int = 199, rng: np.random.Generator) -> float:
@@ -180,12 +170,8 @@ def pooled_test(
         labels = None if classes is None else classes[i]
         y = require_series(y, f"series {i}")
         total += _sup_scores(_shuffled(y, labels, n_shuffles, rng, f"series {i}"))
-    return TestResult(
-        float(total[0] / len(series)),
-        _pvalue(total),
-        "within each problem, updates of one token class are exchangeable over steps",
-        n_resamples=n_shuffles,
-    )
+    null = "within each problem, updates of one token class are exchangeable over steps"
+    return TestResult(float(total[0] / len(series)), _pvalue(total), null, n_resamples=n_shuffles)
 
 
 def ljung_box_test(y, *, lags: int = 10) -> TestResult:
@@ -197,11 +183,8 @@ def ljung_box_test(y, *, lags: int = 10) -> TestResult:
     y = require_series(y)
     _require_lags(lags, y.size)
     table = acorr_ljungbox(y, lags=[lags])
-    return TestResult(
-        float(table["lb_stat"].iloc[0]),
-        float(table["lb_pvalue"].iloc[0]),
-        f"y is uncorrelated up to lag {lags}",
-    )
+    statistic, pvalue = map(float, table.iloc[0])
+    return TestResult(statistic, pvalue, f"y is uncorrelated up to lag {lags}")
 
 
 def arch_lm_test(y, *, lags: int = 10) -> TestResult:
@@ -215,9 +198,8 @@ def arch_lm_test(y, *, lags: int = 10) -> TestResult:
     with warnings.catch_warnings():  # statsmodels 0.15 announces another type of the result in its own call
         warnings.filterwarnings("ignore", "acorr_lm currently returns", FutureWarning)
         statistic, pvalue = het_arch(np.sqrt(y), nlags=lags)[:2]
-    return TestResult(
-        float(statistic), float(pvalue), f"y does not depend linearly on its last {lags} values"
-    )
+    null = f"y does not depend linearly on its last {lags} values"
+    return TestResult(float(statistic), float(pvalue), null)
 
 
 def require_series(y, name: str = "y") -> np.ndarray:

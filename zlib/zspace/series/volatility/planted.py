@@ -28,7 +28,7 @@ class PowerCurve:
     ----------
     lengths : (K,) steps per series.
     sup_score, ljung_box : (K,) rejection rates of `sup_score_test` and of `ljung_box_test` with ten lags.
-    garch_alpha, garch_beta, level, n_simulations : what was simulated, and how often.
+    garch_alpha, garch_beta, n_simulations : what was simulated, and how often.
     """
 
     lengths: np.ndarray
@@ -36,7 +36,6 @@ class PowerCurve:
     ljung_box: np.ndarray
     garch_alpha: float
     garch_beta: float
-    level: float
     n_simulations: int
 
 
@@ -84,41 +83,23 @@ def power_curve(
     innovations: Innovations = "exponential",
     n_simulations: int = 200,
     n_shuffles: int = 199,
-    level: float = 0.05,
     rng: np.random.Generator,
 ) -> PowerCurve:
-    """Rejection rates of the sup-score and the Ljung-Box test in simulated MEM series, by length.
+    """Rejection rates at 5 % of the sup-score and the Ljung-Box test in simulated MEM series, by length.
 
     With garch_alpha = 0 they are sizes. Each length has a random stream of its own. Errors as `simulate_mem`.
     """
     rates = np.zeros((len(lengths), 2))
+    world = {"omega": 1 - garch_alpha - garch_beta, "garch_alpha": garch_alpha, "garch_beta": garch_beta}
     for row, steps, stream in zip(rates, lengths, rng.spawn(len(lengths)), strict=True):
-        many = simulate_mem(
-            (n_simulations, steps),
-            omega=1 - garch_alpha - garch_beta,
-            garch_alpha=garch_alpha,
-            garch_beta=garch_beta,
-            innovations=innovations,
-            rng=stream,
-        )
-        for y in many:
-            row += (
-                sup_score_test(y, n_shuffles=n_shuffles, rng=stream).pvalue <= level,
-                ljung_box_test(y).pvalue <= level,
-            )
-    sup_score, ljung_box = rates.T / n_simulations
-    return PowerCurve(
-        np.asarray(lengths), sup_score, ljung_box, garch_alpha, garch_beta, level, n_simulations
-    )
+        for y in simulate_mem((n_simulations, steps), **world, innovations=innovations, rng=stream):
+            tests = sup_score_test(y, n_shuffles=n_shuffles, rng=stream), ljung_box_test(y)
+            row += [test.pvalue <= 0.05 for test in tests]
+    return PowerCurve(np.asarray(lengths), *rates.T / n_simulations, garch_alpha, garch_beta, n_simulations)
 
 
 def beta_tstat_size(
-    steps: int = 256,
-    *,
-    n_simulations: int = 60,
-    innovations: Innovations = "exponential",
-    n_starts: int = 1,
-    rng: np.random.Generator,
+    steps: int = 256, *, n_simulations: int = 60, n_starts: int = 1, rng: np.random.Generator
 ) -> float:
     """Share of series *without any order* in which the t-statistic of garch_beta exceeds 1.96.
 
@@ -126,15 +107,16 @@ def beta_tstat_size(
     garch_beta is, so that the data do not determine it and its standard error means nothing: a "significant
     beta" is never evidence of clustering. Errors as `fit_mem`.
     """
-    many = _draw(innovations, (n_simulations, steps), rng)
+    many = _draw("exponential", (n_simulations, steps), rng)
     return float(np.mean([fit_mem(y, n_starts=n_starts).beta_tstat > 1.96 for y in many]))
 
 
 def _draw(innovations: Innovations, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    if innovations == "exponential":
-        return rng.exponential(size=shape)
-    if innovations == "chi2":
-        return rng.chisquare(1, shape)
-    if innovations == "lognormal":
-        return rng.lognormal(-0.5, 1.0, shape)
+    match innovations:
+        case "exponential":
+            return rng.exponential(size=shape)
+        case "chi2":
+            return rng.chisquare(1, shape)
+        case "lognormal":
+            return rng.lognormal(-0.5, 1.0, shape)
     raise ParameterError(f'innovations {innovations!r}; expected "exponential", "chi2" or "lognormal".')

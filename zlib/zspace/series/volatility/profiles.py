@@ -34,7 +34,7 @@ def remove_position_profile(series: Sequence) -> list[np.ndarray]:
 
     Raises
     ------
-    ValueError : fewer than ten series; one is not positive, or fails `volatility.require_series`.
+    ValueError : fewer than ten series; one is not positive, or fails `mem.require_series`.
     ConvergenceError : levels and profile do not settle in 1000 rounds.
     """
     series = _require_positive(series)
@@ -83,15 +83,10 @@ def residualise(series: Sequence, classes: Sequence, surprisal: Sequence) -> lis
     dummies = np.unique(labels, return_inverse=True)[1][:, None] == np.arange(1, np.unique(labels).size)
     design = np.column_stack([dummies, surprise, position, np.log(position)])
     # within each problem, all columns about their mean: the same as an intercept per problem (Frisch-Waugh)
-    about_mean = [
-        block - block.mean(0)
-        for block in np.split(
-            np.column_stack([np.log(np.concatenate(series)), design]), np.cumsum(lengths)[:-1]
-        )
-    ]
-    stacked = np.vstack(about_mean)
-    left = np.exp(sm.OLS(stacked[:, 0], stacked[:, 1:]).fit().resid)
-    return [block / block.mean() for block in np.split(left, np.cumsum(lengths)[:-1])]
+    table, ends = np.column_stack([np.log(np.concatenate(series)), design]), np.cumsum(lengths)[:-1]
+    about_mean = np.vstack([block - block.mean(0) for block in np.split(table, ends)])
+    left = np.exp(sm.OLS(about_mean[:, 0], about_mean[:, 1:]).fit().resid)
+    return [block / block.mean() for block in np.split(left, ends)]
 
 
 def _position_bins(lengths: np.ndarray) -> np.ndarray:
@@ -117,9 +112,8 @@ def _require_positive(series: Sequence) -> list[np.ndarray]:
     series = [require_series(y, f"series {i}") for i, y in enumerate(series)]
     for i, y in enumerate(series):
         if not y.all():
-            raise ValueError(
-                f"series {i} is 0 at step {int(np.argmin(y))}; a multiplicative profile needs y > 0."
-            )
+            step = int(np.argmin(y))
+            raise ValueError(f"series {i} is 0 at step {step}; a multiplicative profile needs y > 0.")
     return series
 
 
