@@ -327,10 +327,7 @@ def _levels(panel: LanguagePair, levels: np.ndarray) -> pd.DataFrame:
             profile = residual.snr_profile(*pair, groups=panel.scenario[rows & panel.confirmation])
             quality, weight = residual.mixing(profile)
             columns = {"layer": np.arange(len(weight)), "snr": profile.snr[:-1], "q~": quality, "w~": weight}
-            columns |= {
-                "activity": profile.sigma_sq,
-                "q": profile.delta_sq / profile.sigma_sq,
-            }
+            columns |= {"activity": profile.sigma_sq, "q": profile.delta_sq / profile.sigma_sq}
             place = {"language": panel.language, "subject": name, "level": int(level)}
             tables.append(pd.DataFrame({**place, **columns}))
     return pd.concat(tables, ignore_index=True)

@@ -117,10 +117,7 @@ def level_slopes(
     rows = pair.confirmation
     permuting, *streams = rng.spawn(2 + len(measured))
     read = {name: (m, levels[rows]) for name, m in measured.items()}
-    read[PERMUTED_LEVELS] = (
-        measured[TRAINED],
-        permuted_levels(pair.scenario[rows], levels[rows], permuting),
-    )
+    read[PERMUTED_LEVELS] = (measured[TRAINED], permuted_levels(pair.scenario[rows], levels[rows], permuting))
     return {
         name: slope_interval(m.mean(0)[rows], of_item, pair.scenario[rows], rng=stream)
         for (name, (m, of_item)), stream in zip(read.items(), streams, strict=True)

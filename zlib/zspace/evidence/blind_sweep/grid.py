@@ -90,12 +90,7 @@ def run(name: str, *, seed: int = 0, folder: Path | None = None, **options) -> N
     write(name, compute(PARTS[name], rng=stream, **options), folder)
 
 
-def compute(
-    part: Part,
-    *,
-    rng: np.random.Generator,
-    **options,
-) -> Measured:
+def compute(part: Part, *, rng: np.random.Generator, **options) -> Measured:
     """One part trained and measured, with a column `setting`; options are those of `evaluate`."""
     found = []
     for (setting, changes), stream in zip(
@@ -103,13 +98,7 @@ def compute(
     ):
         size, world = _varied(SIZES[part.size], changes)
         measured = evaluate(
-            part.configurations,
-            size,
-            part.seeds,
-            rng=stream,
-            subjects=part.subjects,
-            **options,
-            **world,
+            part.configurations, size, part.seeds, rng=stream, subjects=part.subjects, **options, **world
         )
         found.append(
             Measured(measured.layers.assign(setting=setting), measured.tasks.assign(setting=setting))

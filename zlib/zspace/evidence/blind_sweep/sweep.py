@@ -60,10 +60,7 @@ class Size:
     recipe: networks.Recipe
 
 
-SIZES = {
-    "fast": Size(16, 6.0, networks.Recipe(width=64)),
-    "main": Size(32, 12.0, networks.Recipe(width=96)),
-}
+SIZES = {"fast": Size(16, 6.0, networks.Recipe(width=64)), "main": Size(32, 12.0, networks.Recipe(width=96))}
 
 
 @dataclass(frozen=True)

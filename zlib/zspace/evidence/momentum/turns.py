@@ -51,12 +51,7 @@ class OneTrace:
 
 
 def regime_turns(
-    recordings: Recordings,
-    layer: int,
-    *,
-    rng: np.random.Generator,
-    n_series: int = 6,
-    n_bootstrap: int = 99,
+    recordings: Recordings, layer: int, *, rng: np.random.Generator, n_series: int = 6, n_bootstrap: int = 99
 ) -> TurnsResult:
     """Number of regimes, and whether their changes lie near events; `n_series` of each language."""
     counts, events = {}, []

@@ -166,10 +166,7 @@ def rises_statistics(
     controls = {"layer 0": float(measured[subject].first.mean())}
     controls |= {name: float(measured[name].peak.mean()) for name in others}
     own = draws.mean(measured[subject].peak, bounds=(0, 1))
-    return {
-        "rise_excess": shifted(own, controls),
-        "largest_drop": draws.mean(measured[subject].drop),
-    }
+    return {"rise_excess": shifted(own, controls), "largest_drop": draws.mean(measured[subject].drop)}
 
 
 _UNJUDGED = (RANDOM_BLOCKS, SURFACE, SPELLING)

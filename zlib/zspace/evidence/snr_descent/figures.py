@@ -5,16 +5,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from ..language_pairs import SHUFFLED, TRAINED
-from ..theme import (
-    DASHES,
-    NULL_LINE,
-    language_colour,
-    line,
-    panel_place,
-    small_multiples,
-    titled,
-    twin_band,
-)
+from ..theme import DASHES, NULL_LINE, language_colour, line, panel_place, small_multiples, titled, twin_band
 
 
 def descent_title(criteria: pd.DataFrame) -> str:
