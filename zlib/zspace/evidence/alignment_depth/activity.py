@@ -143,7 +143,7 @@ def by_generation_length(
     where they differ. Rows (language, slope) with estimate, low, high and the number of confirmation
     scenarios; no language with fewer than `_FEWEST` of them.
     """
-    rows = {}
+    rows, columns = {}, ["estimate", "low", "high", "scenarios"]
     for language, (pair, lengths) in read.items():
         ranks = _ranks(lengths, pair.scenario)
         chosen = pair.confirmation & (ranks == 0)
@@ -157,8 +157,9 @@ def by_generation_length(
         )
         for i, name in enumerate(SLOPES):
             interval = interval_of(one[i], many[i], found[0].n_groups)
-            rows[language, name] = (interval.estimate, interval.low, interval.high, int(chosen.sum()))
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["estimate", "low", "high", "scenarios"])
+            numbers = (interval.estimate, interval.low, interval.high, int(chosen.sum()))
+            rows[language, name] = dict(zip(columns, numbers, strict=True))
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 
 def _ranks(lengths: np.ndarray, scenario: np.ndarray) -> np.ndarray:
