@@ -148,10 +148,8 @@ def test_theorem_evidence_rests_on_numbers_that_could_fail(rng):
     evidence, numbers = descent.theorem_evidence(rng=rng)
     assert all(evidence.checks.values())
     values = numbers["value"]
-    as_stated, near, exact, error = values.iloc[:4]
+    as_stated, near = values.iloc[:2]
     assert max(as_stated, near) < 0.8  # not even where its premise holds
-    assert exact == 1.0
-    assert error < 1e-9
     assert values["its snr after"] < values["counterexample (c = 1/2, 40 items): snr before"]
 
 
@@ -452,14 +450,6 @@ def test_every_claim_has_the_controls_that_its_rule_requires(pair, rng):
         # resampled by scenario: 8 groups, not 40 items
         intervals = [*evidence.statistics.values(), *(c.statistics[primary] for c in required)]
         assert {v.n_groups for v in intervals} == {8}, claim
-
-
-def test_draws_resample_scenarios(pair):
-    """Outcomes that agree within a scenario are eight observations, not forty."""
-    values = np.isin(pair.scenario, np.unique(pair.scenario[pair.confirmation])[:4])[pair.confirmation]
-    found = study.draw(pair, rng=np.random.default_rng(0)).mean(values, bounds=(0, 1))
-    deviation = found.replicates.std()
-    assert deviation == pytest.approx(np.sqrt(0.25 / 8), rel=0.1)  # sqrt(.25 / 40) by item
 
 
 @pytest.mark.parametrize("claim", [c for c in EMPIRICAL if c != "theorem_2_accumulation"])

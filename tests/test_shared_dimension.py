@@ -93,14 +93,6 @@ def test_all_pairs_are_those_of_the_single_pair(rng):
     assert max(by["z", "b"], by["a", "b"]) < 0.5
 
 
-def test_missing_controls_are_said(rng):
-    one = pair_with(rng)
-    bare = replace(one, subjects={k: v for k, v in one.subjects.items() if k not in (SHUFFLED, PLANTED)})
-    verdict, _ = judged(bare, rng)
-    assert verdict.as_corrected == "not testable"
-    assert "controls missing" in verdict.as_corrected_reason
-
-
 def test_sensitivity_takes_what_there_is(rng):
     """Without a shuffled pairing, and with too few items for five components."""
     one = pair_with(rng, n_scenarios=15, n_draws=2)

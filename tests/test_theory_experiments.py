@@ -226,14 +226,6 @@ def test_sensitivity_starts_from_the_primary_numbers(rng):
         assert rows["trained"].nunique() == len(rows) == 4
 
 
-def test_imported_states_without_controls_are_not_testable(rng):
-    pair = known_pair(2.0, rng)
-    bare = dataclasses.replace(pair, subjects={TRAINED: pair.subjects[TRAINED]}, tokens=None)
-    found, _ = judged(bare, rng)
-    assert found.as_corrected == NOT_TESTABLE
-    assert "controls missing: random-0" in found.as_corrected_reason
-
-
 def test_operating_characteristic_of_the_rule_for_models(rng):
     simulate = models.worlds(error_rates.Size(30, 4, 2)).make(rng)
     found = claims.operating_characteristic(models.CLAIM, simulate, rng=rng, n_simulations=20)
