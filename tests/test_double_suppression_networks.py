@@ -41,7 +41,7 @@ def planted_gaps(shift: dict[str, float], rng, n=10, noise=0.05) -> pd.DataFrame
     return pd.DataFrame(rows)
 
 
-@pytest.mark.parametrize("noise", [0.1, 1.0])
+@pytest.mark.parametrize("noise", [0.1, pytest.param(1.0, marks=pytest.mark.full)])
 def test_known_agreement_is_that_of_many_sampled_inputs(noise, rng):
     world = sweep.world_of(nets.CONFIGURATION, sweep.SIZES["fast"], noise=noise)
     inputs = world.sample(100_000, rng=rng).inputs[[0, 3]]

@@ -10,7 +10,7 @@ from zspace.evidence.language_pairs import TRAINED
 
 N_SCENARIOS, N_DRAWS, LAYERS, WIDTH = 32, 4, 10, 16
 SCENARIO = np.repeat(np.arange(N_SCENARIOS), N_DRAWS)
-NAMES = tuple("abcd")
+NAMES = tuple("abc")
 
 
 def walk(rng, width=10):
@@ -56,7 +56,7 @@ def test_every_pair_has_both_measures_from_both_halves(strangers):
     options = {"rng": np.random.default_rng(1), "n_shuffles": 19}
     found = thickness.wrapper_thickness(pairs_of(strangers), "z", **options)
     pairs = found.pairs
-    assert len(pairs) == 10
+    assert len(pairs) == 6
     assert not pairs.isna().any().any()
     assert (pairs["low"] <= pairs["log_ratio_excess"]).all()
     assert (pairs["log_ratio_size"] == pairs["log_ratio_excess"].abs()).all()
@@ -74,7 +74,7 @@ def test_every_pair_has_both_measures_from_both_halves(strangers):
 
 
 def test_languages_without_contact_have_no_excess(rng):
-    strangers = {name: walk(rng) for name in ("z", *NAMES)}
+    strangers = {name: walk(rng) for name in "zabcd"}
     half = np.isin(SCENARIO, np.arange(16))
     table = thickness.adjustment_table(strangers, (half, ~half), SCENARIO.astype(str), rng=rng)
     covered = (table["low"] <= 0) & (table["high"] >= 0)

@@ -245,8 +245,9 @@ def _with_error(x: np.ndarray, y: np.ndarray, critical: float, rng: np.random.Ge
     if np.ptp(ranks) == 0 or not np.isfinite(critical):
         return 0.0
     moved = x + ERROR * rng.standard_normal((_N_DRAWS, len(x)))
-    order = np.argsort(np.argsort(moved, axis=1), axis=1) + 1.0
-    rho = [np.corrcoef(one, ranks)[0, 1] for one in order]
+    order = np.argsort(np.argsort(moved, axis=1), axis=1)
+    a, b = order - order.mean(1, keepdims=True), ranks - ranks.mean()
+    rho = a @ b / np.sqrt((a**2).sum(1) * (b**2).sum())
     return float(np.mean(np.abs(rho) >= critical - 1e-9))
 
 
