@@ -31,3 +31,16 @@ def put(states, where, value):
     states = states.copy()
     states[where] = value
     return states
+
+
+def title(figure):
+    """The title of a figure on one line."""
+    return figure.layout.title.text.replace("<br>", " ")
+
+
+def language_pair(subjects, scenario, discovery, *, language="simulated", tokens=None, **others):
+    """A pair of items that compare within their scenario (n,)."""
+    from zspace.evidence.language_pairs import LanguagePair
+
+    names = scenario.astype(str)
+    return LanguagePair(language, subjects, names, names, discovery, tokens, **others)

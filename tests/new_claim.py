@@ -10,21 +10,12 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from zspace.evidence import study
 from zspace.evidence.error_rates import Worlds, from_errors
 from zspace.evidence.language_pairs import PERMUTED, SHUFFLED, TRAINED, standardised
 from zspace.evidence.retrieval.figures import excess_by_subject
 from zspace.evidence.rules import Evidence
-from zspace.evidence.study import (
-    STANDARDISED,
-    Study,
-    Values,
-    baselines,
-    compare_choices,
-    draw,
-    excesses,
-    judge,
-    standard_errors,
-)
+from zspace.evidence.study import STANDARDISED, Study, Values, draw
 from zspace.measures.resampling import GroupDraws, Interval
 
 CLAIM = "similar_distances"
@@ -74,8 +65,8 @@ def similarity(pair, states: tuple, draws: GroupDraws) -> Values:
 
 def statistics(measured: Mapping[str, Values], subject: str, draws: GroupDraws) -> dict[str, Interval]:
     """Similarity beyond that of every baseline."""
-    over = baselines(measured, subject, (PERMUTED, SHUFFLED))
-    return excesses(measured, subject, over, ("similarity",))
+    over = study.baselines(measured, subject, (PERMUTED, SHUFFLED))
+    return study.excesses(measured, subject, over, ("similarity",))
 
 
 STUDY = Study(CLAIM, statistics)
@@ -91,8 +82,8 @@ def similar_distances(pairs: Mapping, *, rng: np.random.Generator) -> tuple[list
             for one in (pair, standardised(pair))
         )
         measured.append(raw)
-        evidence.append(judge(STUDY, pair, raw, draws, {STANDARDISED: scaled}))
-    return evidence, from_errors(STUDY, standard_errors(measured), ["similarity_excess"], evidence)
+        evidence.append(study.judge(STUDY, pair, raw, draws, {STANDARDISED: scaled}))
+    return evidence, from_errors(STUDY, study.standard_errors(measured), ["similarity_excess"], evidence)
 
 
 def sensitivity(pairs: Mapping) -> pd.DataFrame:
@@ -103,7 +94,8 @@ def sensitivity(pairs: Mapping) -> pd.DataFrame:
         return {name: float(similarity(pair, s, draws).estimate[0]) for name, s in pair.subjects.items()}
 
     scaled = {language: standardised(pair) for language, pair in pairs.items()}
-    return compare_choices({"primary": (pairs, numbers), STANDARDISED: (scaled, numbers)}, "highest control")
+    choices = {"primary": (pairs, numbers), STANDARDISED: (scaled, numbers)}
+    return study.compare_choices(choices, "highest control")
 
 
 def figure(evidence: list[Evidence]):

@@ -25,27 +25,16 @@ def planted_recordings(
         lengths = np.random.default_rng(n_scenarios).integers(100, 150, n_scenarios)
         for language in languages:
             for i, steps in enumerate(lengths):
-                place = (condition, language, f"s{i}", f"s{i}-5-000")
-                rows.append((*place, 0, i < correct * n_scenarios, False, "text", steps))
+                about = (condition, language, f"s{i}", f"s{i}-5-000", 0, i < correct * n_scenarios)
+                rows.append((*about, False, "text", steps))
                 kind = ORDER if condition in clustering else NONE
-                energies.append(
-                    simulate_mem((len(layers), int(steps)), rng=rng, innovations="lognormal", **kind)
-                )
+                shape = (len(layers), int(steps))
+                energy = simulate_mem(shape, rng=rng, innovations="lognormal", **kind)
                 # a class of its own level every ninth step
-                of = (np.arange(steps) % 9 == 0).astype(np.int8)
-                energies[-1] *= np.where(of, 4.0, 1.0) * rng.lognormal()
-                classes.append(of)
-    columns = [
-        "condition",
-        "language",
-        "scenario",
-        "item",
-        "sample",
-        "correct",
-        "looping",
-        "stopped",
-        "n_steps",
-    ]
+                classes.append((np.arange(steps) % 9 == 0).astype(np.int8))
+                energies.append(energy * np.where(classes[-1], 4.0, 1.0) * rng.lognormal())
+    columns = ["condition", "language", "scenario", "item", "sample", "correct"]
+    columns += ["looping", "stopped", "n_steps"]
     series = pd.DataFrame(rows, columns=columns)
     series["start"] = series["n_steps"].cumsum() - series["n_steps"]
     energy, of = np.concatenate(energies, axis=1), np.concatenate(classes)

@@ -1,5 +1,7 @@
 """Conjecture 5: slopes a level on planted stacks, the closed form's checks, and the rule's errors."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from zspace.errors import ParameterError
@@ -11,10 +13,9 @@ N_SCENARIOS, N_LEVELS = 24, 3
 
 
 @pytest.fixture(scope="module")
-def panel():
-    return simulated_pair(
-        "scenarios", 1.0, rng=np.random.default_rng(1), n_scenarios=N_SCENARIOS, n_draws=N_LEVELS
-    )
+def pair():
+    draws = {"n_scenarios": N_SCENARIOS, "n_draws": N_LEVELS}
+    return simulated_pair("scenarios", 1.0, rng=np.random.default_rng(1), **draws)
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +24,8 @@ def levels():
 
 
 @pytest.fixture(scope="module")
-def result(panel, levels):
-    return activity.activity_by_difficulty({"simulated": panel}, levels, rng=np.random.default_rng(2))
+def result(pair, levels):
+    return activity.activity_by_difficulty({"simulated": pair}, levels, rng=np.random.default_rng(2))
 
 
 def test_checks_of_the_closed_form_hold_and_the_conjecture_falls(rng):
@@ -35,17 +36,17 @@ def test_checks_of_the_closed_form_hold_and_the_conjecture_falls(rng):
     assert (verdict.as_stated, verdict.as_corrected) == ("refuted", "proved")
 
 
-def test_planted_slopes_are_found(panel, levels, rng):
-    pair = activity.plant_difficulty(panel, levels, rng=rng, gain=0.2, noise=0.0)
-    draws = study.draw(panel, rng=rng)
-    (gained, conflict, _), many, n = activity.level_slopes(panel, pair, levels, draws)
-    assert n == len(np.unique(panel.scenario[panel.confirmation]))
+def test_planted_slopes_are_found(pair, levels, rng):
+    states = activity.plant_difficulty(pair, levels, rng=rng, gain=0.2, noise=0.0)
+    draws = study.draw(pair, rng=rng)
+    (gained, conflict, _), many, n = activity.level_slopes(pair, states, levels, draws)
+    assert n == len(np.unique(pair.scenario[pair.confirmation]))
     assert many.shape == (3, 2000)
     # contributions scaled by exp(.2 level): log sigma^2 rises by .4, up to the sampling of items
     assert gained == pytest.approx(0.4, abs=0.1)
     assert abs(conflict) < 0.06  # 16 scenarios: its sampling error is about .03
-    pair = activity.plant_difficulty(panel, levels, rng=rng, gain=0.0, noise=0.35)
-    (gained, conflict, snr), *_ = activity.level_slopes(panel, pair, levels, draws)
+    states = activity.plant_difficulty(pair, levels, rng=rng, gain=0.0, noise=0.35)
+    (gained, conflict, snr), *_ = activity.level_slopes(pair, states, levels, draws)
     assert 0 < gained < 0.3  # noise is energy that one language of the two adds
     assert conflict > 0.1
     assert snr > 0.1
@@ -61,11 +62,8 @@ def test_nothing_but_the_planted_signal_is_supported(result):
     (evidence,) = result.evidence
     verdict = claims.evaluate(activity.IN_MODELS, evidence)
     assert verdict.as_corrected in ("refuted", "inconclusive")
-    assert {c["name"] for c in verdict.controls} >= {
-        PLANTED,
-        activity.ACTIVITY_ALONE,
-        activity.PERMUTED_LEVELS,
-    }
+    names = {PLANTED, activity.ACTIVITY_ALONE, activity.PERMUTED_LEVELS}
+    assert {c["name"] for c in verdict.controls} >= names
     assert all(c["passed"] for c in verdict.controls)
 
 
@@ -76,8 +74,8 @@ def test_activity_alone_is_activity_without_conflict(result):
     assert abs(slopes.loc[activity.PERMUTED_LEVELS, "activity"]) < 0.1
 
 
-def test_tables_have_every_level_and_layer(result, panel):
-    n_layers = len(panel.subjects[TRAINED][0]) - 1
+def test_tables_have_every_level_and_layer(result, pair):
+    n_layers = len(pair.subjects[TRAINED][0]) - 1
     counts = result.levels.groupby(["subject", "level"]).size()
     assert (counts == n_layers).all()
     assert set(result.levels["level"]) == {1, 2, 3}
@@ -89,17 +87,17 @@ def test_tables_have_every_level_and_layer(result, panel):
 
 
 @pytest.mark.parametrize("wrong", ["one level", "level missing"])
-def test_levels_that_do_not_cross_scenarios_are_refused(panel, levels, wrong, rng):
-    bad = np.ones_like(levels) if wrong == "one level" else np.where(panel.scenario == "3", 1, levels)
+def test_levels_that_do_not_cross_scenarios_are_refused(pair, levels, wrong, rng):
+    bad = np.ones_like(levels) if wrong == "one level" else np.where(pair.scenario == "3", 1, levels)
     with pytest.raises(ParameterError, match="every scenario at each"):
-        activity.activity_by_difficulty({"simulated": panel}, bad, rng=rng)
+        activity.activity_by_difficulty({"simulated": pair}, bad, rng=rng)
 
 
 def test_slopes_between_shorter_and_longer_solutions_find_planted_difficulty(rng):
-    panel = simulated_pair("scenarios", 1.0, rng=rng, n_scenarios=24, n_draws=3)
+    pair = simulated_pair("scenarios", 1.0, rng=rng, n_scenarios=24, n_draws=3)
     order = np.tile([0, 1, 2], 24)
-    planted = activity.plant_difficulty(panel, order, rng=rng)
-    harder = type(panel)(**{**vars(panel), "subjects": {**panel.subjects, TRAINED: planted}})
+    planted = activity.plant_difficulty(pair, order, rng=rng)
+    harder = replace(pair, subjects={**pair.subjects, TRAINED: planted})
     lengths = 60.0 + 10 * order
     lengths[order == 1] = np.nan
     found = activity.by_generation_length({"de": (harder, lengths)}, rng=rng)
@@ -107,7 +105,7 @@ def test_slopes_between_shorter_and_longer_solutions_find_planted_difficulty(rng
     # two levels lie between the shortest and the longest
     assert found.loc[("de", "activity"), "low"] > 0.3
     assert found.loc[("de", "conflict"), "low"] > 0
-    assert (found["scenarios"] == panel.confirmation.sum() / 3).all()
+    assert (found["scenarios"] == pair.confirmation.sum() / 3).all()
     same = activity.by_generation_length({"de": (harder, np.full(len(order), 60.0))}, rng=rng)
     assert same.empty
     back = activity.by_generation_length({"de": (harder, 100 - lengths)}, rng=rng)

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from builders import title
 from zspace.evidence.cointegration import figures
 from zspace.evidence.cointegration.thickness import KAPPA_ITSELF, SPEEDS_THEMSELVES
 from zspace.evidence.language_pairs import PLANTED, TRAINED
@@ -10,27 +11,16 @@ from zspace.evidence.rules import INCONCLUSIVE, SUPPORTED
 from zspace.evidence.shared_subspace import figures as subspace_figures
 
 
-def title(figure):
-    return figure.layout.title.text.replace("<br>", " ")
-
-
 def subtitle(figure):
     return figure.layout.title.subtitle.text
 
 
 def test_size_curves_name_the_worst_case():
-    sizes = pd.DataFrame(
-        {
-            "n_steps": [28, 100] * 2,
-            "n_series": [2, 2, 6, 6],
-            "none": [0.1, 0.06, 0.93, 0.2],
-            "reinsel-ahn": 0.04,
-        }
-    )
+    columns = {"n_steps": [28, 100] * 2, "n_series": [2, 2, 6, 6], "none": [0.1, 0.06, 0.93, 0.2]}
+    sizes = pd.DataFrame(columns | {"reinsel-ahn": 0.04})
     figure = figures.size_curves(sizes)
-    assert title(figure) == (
-        "With 28 layers and 6 series, one problem shows relations of nothing in 93% of cases"
-    )
+    said = "With 28 layers and 6 series, one problem shows relations of nothing in 93% of cases"
+    assert title(figure) == said
     by_name = {trace.name: list(trace.y) for trace in figure.data}
     assert by_name["6 series, as tabulated"] == [0.93, 0.2]
     assert len(by_name) == 4
@@ -41,13 +31,10 @@ def test_recovery_bars_show_both_worlds_and_the_worst_omission():
     rows = {"variant": variants * 2, "size": [0.05, 1.0] * 2, "mean_rank": 1.0}
     kinds = {"specific": np.repeat(["random_walk", "stationary"], 2), "true_rank": [1, 1, 5, 5]}
     figure = figures.recovery_bars(pd.DataFrame({**rows, **kinds, "recovery": [0.95, 0.0, 0.97, 0.4]}))
-    assert (
-        title(figure) == "All corrections find the rank in 95%; with one left out, up to 100% false relations"
-    )
-    assert [t.name for t in figure.data[1:]] == [
-        "specific parts wander: rank 1",
-        "specific parts stationary: rank 5",
-    ]
+    said = "All corrections find the rank in 95%; with one left out, up to 100% false relations"
+    assert title(figure) == said
+    names = ["specific parts wander: rank 1", "specific parts stationary: rank 5"]
+    assert [t.name for t in figure.data[1:]] == names
     assert list(figure.data[0].y) == variants[::-1]
     assert list(figure.data[0].x) == [1.0, 0.05]
 
@@ -72,19 +59,11 @@ def test_dimension_curves_state_the_verdicts(curves):
 
 
 def test_network_dimensions_give_the_range_over_layers():
-    table = pd.DataFrame(
-        {
-            "shared": 4,
-            "seed": [1, 1, 2, 2],
-            "subject": "trained",
-            "layer": [0, 1] * 2,
-            "dimension": [4, 5, 4, 4],
-        }
-    )
+    columns = {"seed": [1, 1, 2, 2], "layer": [0, 1] * 2, "dimension": [4, 5, 4, 4]}
+    table = pd.DataFrame({"shared": 4, "subject": "trained", **columns})
     figure = subspace_figures.network_dimensions(table)
-    assert title(figure) == (
-        "Dimensions found over all layers of trained networks: 4.0 to 4.5 where 4 are shared"
-    )
+    said = "Dimensions found over all layers of trained networks: 4.0 to 4.5 where 4 are shared"
+    assert title(figure) == said
     assert list(figure.data[0].y) == [4.0, 4.5]
 
 

@@ -3,15 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+from builders import title
 from zspace.evidence import theme
 from zspace.evidence.language_pairs import TRAINED
 from zspace.evidence.retrieval import control_figures
 
 LAYERS = 4
-
-
-def title(figure):
-    return figure.layout.title.text.replace("<br>", " ")
 
 
 def shown(figure):
@@ -87,12 +84,8 @@ def test_subject_map_title_names_the_languages_above_each_control(subjects):
     assert title(control_figures.subject_map(subjects)).endswith("controls in zh, fr")
     subjects.loc[[0, 3], "estimate"] = 0.0
     assert title(control_figures.subject_map(subjects)).endswith("controls in no language")
-
-
-def test_subject_map_without_controls_does_not_speak_of_any(subjects):
-    found = title(control_figures.subject_map(subjects[subjects["subject"] == TRAINED]))
-    assert "without any control" in found
-    assert "above" not in found
+    alone = title(control_figures.subject_map(subjects[subjects["subject"] == TRAINED]))
+    assert alone == "The trained model without any control beside it"
 
 
 def identity(lowest):
@@ -120,12 +113,16 @@ def test_identity_curves_draw_every_line_in_its_languages_colour():
     assert [t.name for t in bands] == ["probe, random-weight baselines"] * 2
 
 
-def test_identity_curves_title_says_whether_the_language_can_be_told():
-    told = title(control_figures.identity_curves(identity(0.9)))
-    assert told == "The language can be told at every layer: probe at least 0.90 (sw)"
-    not_told = title(control_figures.identity_curves(identity(0.5)))
-    assert not_told == "The language cannot be told at every layer: probe at least 0.50 (sw)"
-    assert title(control_figures.identity_curves(identity(1.0))).endswith("at least 0.97 (zh)")
+@pytest.mark.parametrize(
+    ("lowest", "said"),
+    [
+        (0.9, "can be told at every layer: probe at least 0.90 (sw)"),
+        (0.5, "cannot be told at every layer: probe at least 0.50 (sw)"),
+        (1.0, "can be told at every layer: probe at least 0.97 (zh)"),
+    ],
+)
+def test_identity_curves_title_says_whether_the_language_can_be_told(lowest, said):
+    assert title(control_figures.identity_curves(identity(lowest))) == f"The language {said}"
 
 
 def sinks(moved, poolings=("mean", "median", "trimmed")):
@@ -149,17 +146,18 @@ def test_sink_curves_draw_every_pooling():
     assert [t.name for t in figure.data if t.showlegend is not False] == ["mean", "median", "trimmed"]
 
 
-@pytest.mark.parametrize("sign", [1, -1])
-def test_sink_curves_title_names_the_largest_move_up_or_down(sign):
-    found = title(control_figures.sink_curves(sinks(sign * 0.2)))
-    assert found == "Best accuracy moves by at most 0.20 (sw, median)"
-    found = title(control_figures.sink_curves(sinks(sign * 0.01)))
-    assert found == "Best accuracy moves by at most 0.05 (zh, trimmed)"
-
-
-def test_sink_curves_without_other_poolings_say_so():
-    found = title(control_figures.sink_curves(sinks(0.3, ["mean"])))
-    assert found == "Other poolings were not captured in this run"
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        (sinks(0.2), "Best accuracy moves by at most 0.20 (sw, median)"),
+        (sinks(-0.2), "Best accuracy moves by at most 0.20 (sw, median)"),
+        (sinks(0.01), "Best accuracy moves by at most 0.05 (zh, trimmed)"),
+        (sinks(0.3, ["mean"]), "Other poolings were not captured in this run"),
+    ],
+    ids=["down", "up", "little", "no other pooling"],
+)
+def test_sink_curves_title_names_the_largest_move_up_or_down(table, said):
+    assert title(control_figures.sink_curves(table)) == said
 
 
 def test_colours_stay_with_their_language_whatever_is_drawn_beside_it():

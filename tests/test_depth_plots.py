@@ -3,14 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from builders import title
 from zspace.evidence.alignment_depth import activity, figures
 from zspace.evidence.bridges import figures as bridge_figures
 from zspace.evidence.language_pairs import TRAINED
 from zspace.evidence.rules import REFUTED, SUPPORTED
-
-
-def title(figure):
-    return figure.layout.title.text.replace("<br>", " ")
 
 
 @pytest.fixture
@@ -69,17 +66,15 @@ def test_curves_by_level_say_where_the_verdict_holds(value, words):
     table = pd.concat([table, table.assign(subject="random-0")], ignore_index=True)
     draw = {"snr": figures.snr_by_level, "margin": figures.margin_by_level}[value]
     figure = draw(table, {"zh": SUPPORTED, "sw": REFUTED})
-    assert f"{words} zh; {'does not stay higher' if value == 'snr' else 'is not smaller'} in sw" in title(
-        figure
-    )
+    refuted = {"snr": "does not stay higher", "margin": "is not smaller"}[value]
+    assert f"{words} zh; {refuted} in sw" in title(figure)
     assert "cannot be told" in title(draw(table, {}))
     named = {trace.name for trace in figure.data}
     assert {"level 1", "level 2", "random-weight baselines"} <= named
 
 
-def test_pace_curves_give_the_depths_of_the_table(rng):
-    _, table = activity.pace_evidence(rng=rng)
-    figure = figures.pace_curves(table)
+def test_pace_curves_give_the_depths_of_the_table():
+    figure = figures.pace_curves(pd.DataFrame({"closed form": [17, 8, 5, 20]}))
     assert title(figure) == "Contributions × 2: depth 5 instead of 17"
     assert len(figure.data) == len(activity.GAINS) + 1
     below = [int(np.argmax(np.array(trace.y) < activity.THRESHOLD)) for trace in figure.data]
@@ -87,17 +82,9 @@ def test_pace_curves_give_the_depths_of_the_table(rng):
 
 
 def test_ladder_curves_name_the_best_bridge_and_cut_the_axis():
-    table = pd.DataFrame(
-        {
-            "language": "zh",
-            "subject": TRAINED,
-            "layer": range(3),
-            "r2 ridge": [-4.0, 0.2, 0.31],
-            "r2 scaled_procrustes": [-5.0, 0.1, 0.3],
-            "gap": [1.0, 0.1, 0.01],
-            "gap, null": [0.0, 0.05, 0.0],
-        }
-    )
+    columns = {"r2 ridge": [-4.0, 0.2, 0.31], "r2 scaled_procrustes": [-5.0, 0.1, 0.3]}
+    columns |= {"gap": [1.0, 0.1, 0.01], "gap, null": [0.0, 0.05, 0.0], "layer": range(3)}
+    table = pd.DataFrame({"language": "zh", "subject": TRAINED, **columns})
     figure = bridge_figures.ladder_curves(table)
     assert title(figure) == "Best held-out R² of a bridge: zh 0.31"
     drawn = {trace.name: trace.y for trace in figure.data if len(trace.y) == 3}

@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from zspace.evidence import language_pairs
+from zspace.evidence.language_pairs import TRAINED, simulated_pair
 from zspace.evidence.retrieval.explorer import Explorer, explorer
 from zspace.sources import corpora
 
 LANGUAGES = ("en", "zh", "sw")
 SIZE = {"n_scenarios": 15, "n_draws": 2}
+SHARES = {"zh": 1.0, "sw": 0.0}
 
 
 @pytest.fixture(scope="module")
@@ -24,15 +25,13 @@ def pairs():
     """zh shares its stories with en, sw does not."""
     rng = np.random.default_rng(5)
     size = {**SIZE, "n_layers": 3, "dim": 16}
-    return {
-        code: replace(language_pairs.simulated_pair("scenarios", share, rng=rng, **size), language=code)
-        for code, share in (("zh", 1.0), ("sw", 0.0))
-    }
+    made = {code: simulated_pair("scenarios", share, rng=rng, **size) for code, share in SHARES.items()}
+    return {code: replace(pair, language=code) for code, pair in made.items()}
 
 
 def cosines(pair, layer, center):
     """(n, n) cosines of all items of both languages at a layer, in loops."""
-    x, y = (s[layer] for s in pair.subjects[language_pairs.TRAINED])
+    x, y = (s[layer] for s in pair.subjects[TRAINED])
     if center:
         x, y = (s - s[pair.discovery].mean(0) for s in (x, y))
     return np.array([[a @ b / np.sqrt((a @ a) * (b @ b)) for b in y] for a in x])

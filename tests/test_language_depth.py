@@ -1,5 +1,7 @@
 """Prediction 3 and conjecture 4 on simulated languages: planted order is found, ties and noise are not."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -84,7 +86,7 @@ def measured():
     rng = np.random.default_rng(1)
     share = {"es": 1.0, "de": 1.0, "zh": 1.0, "sw": 0.0}
     pairs = {k: simulated_pair("scenarios", v, rng=rng, n_scenarios=24, n_draws=3) for k, v in share.items()}
-    pairs = {k: type(p)(**{**vars(p), "language": k}) for k, p in pairs.items()}
+    pairs = {k: replace(p, language=k) for k, p in pairs.items()}
     return pairs, depths.language_depth(pairs, "en", rng=rng)
 
 

@@ -6,7 +6,6 @@ from zspace.evidence import claims
 from zspace.evidence.blind_sweep.sweep import TRAINED, UNTRAINED
 from zspace.evidence.cointegration import rank_meaning
 from zspace.evidence.shared_subspace import known_dimension
-from zspace.series import cointegration
 from zspace.states.networks import Recipe
 
 
@@ -41,14 +40,6 @@ def test_without_the_corrections_nothing_would_be_proved(meaning, monkeypatch):
     monkeypatch.setattr(rank_meaning.cointegration, "recovery_table", broken)
     found = rank_meaning.rank_meaning(rng=np.random.default_rng(2), n_simulations=20)
     assert claims.evaluate(rank_meaning.CLAIM, found.evidence).as_corrected == "not testable"
-
-
-def test_one_problem_of_the_note_is_refused_with_the_rate(rng):
-    """28 layers, six series, a constant as is usual: more than nine in ten walks look cointegrated."""
-    rate = cointegration.size_distortion(28, 6, det_order=0, rng=rng, n_simulations=2000)
-    assert rate > 0.9
-    with pytest.raises(ValueError, match="independent walks"):
-        cointegration.johansen(rng.standard_normal((28, 6)).cumsum(0), det_order=0)
 
 
 def test_dimension_of_worlds_is_the_planted_one(rng):

@@ -3,15 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+from builders import title
 from zspace import theory
 from zspace.evidence.agreement_spectrum import figures
 from zspace.evidence.double_suppression import figures as suppression_figures
 from zspace.evidence.language_pairs import TRAINED
 from zspace.evidence.rules import REFUTED, SUPPORTED
-
-
-def title(figure):
-    return figure.layout.title.text.replace("<br>", " ")
 
 
 def test_explorer_shows_ratio_and_coefficient_at_every_share():
@@ -29,10 +26,8 @@ def test_explorer_shows_ratio_and_coefficient_at_every_share():
 
 
 def test_sampled_errors_states_the_slope_it_draws():
-    n = np.array([1_000, 10_000, 100_000])
-    table = pd.DataFrame(
-        {"n": np.tile(n, 2), "seed": [0, 0, 0, 1, 1, 1], "error": np.tile(3 / np.sqrt(n), 2)}
-    )
+    n = np.tile([1_000, 10_000, 100_000], 2)
+    table = pd.DataFrame({"n": n, "seed": np.repeat([0, 1], 3), "error": 3 / np.sqrt(n)})
     assert "power -0.50" in title(figures.sampled_errors(table))
     assert "power -1.00" in title(figures.sampled_errors(table.assign(error=1 / table["n"])))
 
@@ -81,15 +76,15 @@ def test_rotation_curve_states_both_ends():
 @pytest.fixture
 def curves():
     """Two languages, three subjects, four layers; the gaps of zh are those of sw turned round."""
-    rows = []
+    layer, tables = np.arange(4), []
     for language, sign in (("zh", 1), ("sw", -1)):
+        gaps = {"gain_gap": sign * 0.2, "low": sign * 0.2 - 0.1, "high": sign * 0.2 + 0.1}
+        gaps["agreement_gap"] = 0.1
+        qualities = {"q~ Z": 0.5, "q~ perp": 0.5 + sign * 0.1 * (layer > 0)}
         for subject in (TRAINED, "random-0", "random-1"):
-            for k in range(4):
-                gap = sign * 0.2
-                row = {"language": language, "subject": subject, "layer": k, "gain_gap": gap}
-                row |= {"low": gap - 0.1, "high": gap + 0.1, "agreement_gap": 0.1}
-                rows.append(row | {"q~ Z": 0.5, "q~ perp": 0.5 + sign * 0.1 * (k > 0)})
-    return pd.DataFrame(rows)
+            columns = {"language": language, "subject": subject, "layer": layer, **gaps, **qualities}
+            tables.append(pd.DataFrame(columns))
+    return pd.concat(tables, ignore_index=True)
 
 
 def test_split_curves_names_the_supported_languages(curves):

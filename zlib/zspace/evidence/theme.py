@@ -28,6 +28,7 @@ VERDICT_COLOURS = {
     NOT_TESTABLE: "#D9D9D9",
 }  # fmt: skip
 NULL_FILL, NULL_LINE, INK = "rgba(120,120,120,0.22)", "#7A7A7A", "#222222"
+DOTTED = {"color": NULL_LINE, "width": 1, "dash": "dot"}  # a level to compare with
 DASHES = {RANDOM_BLOCKS: "dash", PERMUTED: "dot", SHUFFLED: "dashdot"}
 
 pio.templates["zspace"] = go.layout.Template(

@@ -324,19 +324,10 @@ def _pytest(words: list[str], *, full: bool, quick: bool) -> list[str]:
     """Command line of the suite: the tests, and every committed notebook compared with its stored outputs.
 
     The quick tier leaves out the notebooks, and the tests that tests/slow.txt lists. Words that are not
-    options replace what is tested. Notebooks come first: they are the longest, so that both workers end together.
+    options replace what is tested. Notebooks come first: they take longest, and both workers end together.
     """
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-n",
-        "2",
-        "--dist",
-        "loadfile",
-        "--no-loadscope-reorder",
-    ]
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "loadfile"]
+    command += ["--no-loadscope-reorder"]
     command += [] if quick else ["--nbval", "--nbval-current-env"]
     command += [] if full else ["-m", "not full and not slow" if quick else "not full"]
     if any((files.PROJECT / word.split("::")[0]).exists() for word in words if not word.startswith("-")):

@@ -8,7 +8,7 @@ from plotly.subplots import make_subplots
 from ... import theory
 from ..theme import NULL_LINE, titled
 
-FIRST, SECOND, THIRD = "#0072B2", "#D55E00", "#009E73"
+FIRST, SECOND = "#0072B2", "#D55E00"
 
 
 def agreement_explorer(n: int = 26, shares: tuple[float, ...] = (0.05, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95)):

@@ -5,9 +5,8 @@ Theorem 2 reads r' - r = w~ (q~ - r). In the closed form of `theory.pace`, more 
 
 On a model there are three slopes per level of difficulty, each averaged over layers: *activity*, of log
 sigma_k^2; *conflict*, of q_k = E|delta_k|^2 / sigma_k^2; *snr*, of log r_k from layer 1 on. Items of all
-levels contain equally many numbers (`padding` of the corpus), and each scenario is told at every level. Each
-language's mean over the discovery items of a level is subtracted first, because what separates languages, and
-the padding that they all read, is no part of a problem.
+levels contain equally many numbers, and each scenario is told at every level. Each language's mean over the
+discovery items of a level is subtracted first: what separates languages is no part of a problem.
 """
 
 from collections.abc import Mapping
@@ -21,21 +20,11 @@ from ... import theory
 from ...errors import ParameterError
 from ...measures import residual
 from ...measures.resampling import GroupDraws, Interval, draw_groups, interval_of, stratified_permutations
+from .. import study
 from ..error_rates import Worlds, from_errors
-from ..language_pairs import PERMUTED, PLANTED, SHUFFLED, TRAINED, LanguagePair, spread
+from ..language_pairs import PERMUTED, PLANTED, SHUFFLED, TRAINED, LanguagePair, Pair, spread
 from ..rules import Evidence
-from ..study import (
-    N_RESAMPLES,
-    Study,
-    Values,
-    baselines,
-    compare_choices,
-    draw,
-    excesses,
-    judge,
-    present,
-    standard_errors,
-)
+from ..study import Study, Values, draw, present
 
 IN_THEORY, IN_MODELS = "conjecture_5_pace", "conjecture_5_in_models"
 SLOPES = ("activity", "conflict", "snr")
@@ -45,8 +34,6 @@ GAINS = (1.0, 1.5, 2.0)
 WORLD = {"r_0": 1.6, "q": 0.8, "step": 0.2}
 THRESHOLD, N_LAYERS, WORSE_Q = 0.99, 24, 0.92
 _N_ITEMS, _FEWEST = 400, 6
-# log gain of contributions, and noise in units of the state's spread, that are planted a level
-_PLANTED_GAIN, _PLANTED_NOISE = 0.2, 0.6
 
 
 @dataclass(frozen=True)
@@ -73,10 +60,8 @@ def pace_evidence(*, rng: np.random.Generator) -> tuple[Evidence, pd.DataFrame]:
     rows[f"gain 1.5, q {WORSE_Q:g}"] = _depths(1.5, WORSE_Q, rng.spawn(1)[0])
     table = pd.DataFrame.from_dict(rows, orient="index")
     alone = table.iloc[: len(GAINS)]
-    residues = theory.prove_pace()
     checks = {
-        "symbolic_pace": {name: residue == 0 for name, residue in residues.items()}
-        == dict.fromkeys(("step", "activity", "quality", "depth"), True),
+        "symbolic_pace": theory.prove_pace() == dict.fromkeys(("step", "activity", "quality", "depth"), 0),
         "activity_alone_is_faster": bool((np.diff(alone["closed form"]) < 0).all()),
         "stacks_follow": bool((table["largest error of the snr"] < 0.05).all()),
         "worse_quality_is_slower": bool(table["closed form"].iloc[-1] > table["closed form"].iloc[0]),
@@ -93,24 +78,20 @@ def activity_by_difficulty(
     """
     levels = np.asarray(levels)
     by_level, slopes, measured, evidence = [], [], [], []
-    for panel, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True):
-        require_levels(panel, levels)
+    for pair, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True):
+        require_levels(pair, levels)
         making, permuting, drawing = stream.spawn(3)
-        draws = draw(panel, rng=drawing)
-        subjects = {n: (pair, levels) for n, pair in subjects_of(panel, levels, making).items()}
-        subjects[PERMUTED_LEVELS] = (
-            panel.subjects[TRAINED],
-            permuted_levels(panel.scenario, levels, permuting),
-        )
-        measured.append({n: level_slopes(panel, *one, draws) for n, one in subjects.items()})
-        evidence.append(judge(STUDY, panel, measured[-1], draws))
-        by_level.append(_levels(panel, levels))
-        for name, (one, *_) in measured[-1].items():
-            slopes.append(
-                {"language": panel.language, "subject": name, **dict(zip(SLOPES, one, strict=True))}
-            )
-    errors = standard_errors(measured)
-    return ActivityResult(pd.concat(by_level, ignore_index=True), pd.DataFrame(slopes), evidence, errors)
+        draws = draw(pair, rng=drawing)
+        subjects = {n: (states, levels) for n, states in subjects_of(pair, levels, making).items()}
+        permuted = permuted_levels(pair.scenario, levels, permuting)
+        subjects[PERMUTED_LEVELS] = (pair.subjects[TRAINED], permuted)
+        measured.append({n: level_slopes(pair, *one, draws) for n, one in subjects.items()})
+        evidence.append(study.judge(STUDY, pair, measured[-1], draws))
+        by_level.append(_levels(pair, levels))
+        slopes += [(pair.language, name, *values.estimate) for name, values in measured[-1].items()]
+    table = pd.DataFrame(slopes, columns=["language", "subject", *SLOPES])
+    by_level = pd.concat(by_level, ignore_index=True)
+    return ActivityResult(by_level, table, evidence, study.standard_errors(measured))
 
 
 def lengths_by_level(pairs: Mapping[str, LanguagePair], levels: np.ndarray) -> pd.DataFrame:
@@ -144,14 +125,12 @@ def sensitivity(
         parts = {n: [v] if isinstance(half, slice) else np.array_split(v, 2) for n, v in by_layer.items()}
         return {name: part[0 if isinstance(half, slice) else half].mean() for name, part in parts.items()}
 
-    return compare_choices(
-        {
-            (name, words): (chosen, partial(slope, i, half))
-            for name, (chosen, half) in choices.items()
-            for i, words in enumerate(SLOPES)
-        },
-        "highest baseline",
-    )
+    rows = {
+        (name, words): (chosen, partial(slope, i, half))
+        for name, (chosen, half) in choices.items()
+        for i, words in enumerate(SLOPES)
+    }
+    return study.compare_choices(rows, "highest baseline")
 
 
 def by_generation_length(
@@ -164,29 +143,23 @@ def by_generation_length(
     where they differ. Rows (language, slope) with estimate, low, high and the number of confirmation
     scenarios; no language with fewer than `_FEWEST` of them.
     """
-    rows = {}
-    for language, (panel, lengths) in read.items():
-        ranks = _ranks(lengths, panel.scenario)
-        chosen = panel.confirmation & (ranks == 0)
-        centred = panel.discovery & (ranks == 0)
-        if chosen.sum() < _FEWEST or not centred.any():
+    rows, columns = {}, ["estimate", "low", "high", "scenarios"]
+    for language, (pair, lengths) in read.items():
+        ranks = _ranks(lengths, pair.scenario)
+        chosen = pair.confirmation & (ranks == 0)
+        if chosen.sum() < _FEWEST or not (pair.discovery & (ranks == 0)).any():
             continue
-        pair = panel.subjects[TRAINED]
-        draws = draw_groups(panel.scenario[chosen], N_RESAMPLES, rng=rng.spawn(1)[0])
-        found = [_replicates(panel, pair, ranks == rank, draws) for rank in (0, 1)]
+        draws = draw_groups(pair.scenario[chosen], study.N_RESAMPLES, rng=rng.spawn(1)[0])
+        found = [_replicates(pair, pair.subjects[TRAINED], ranks == rank, draws) for rank in (0, 1)]
         one, many = (
             np.subtract(*(_by_layer(getattr(f, kind)).mean(-1) for f in found[::-1]))
             for kind in ("estimate", "replicates")
         )
         for i, name in enumerate(SLOPES):
             interval = interval_of(one[i], many[i], found[0].n_groups)
-            rows[language, name] = {
-                "estimate": interval.estimate,
-                "low": interval.low,
-                "high": interval.high,
-                "scenarios": int(chosen.sum()),
-            }
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["estimate", "low", "high", "scenarios"])
+            numbers = (interval.estimate, interval.low, interval.high, int(chosen.sum()))
+            rows[language, name] = dict(zip(columns, numbers, strict=True))
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 
 def _ranks(lengths: np.ndarray, scenario: np.ndarray) -> np.ndarray:
@@ -201,7 +174,8 @@ def _ranks(lengths: np.ndarray, scenario: np.ndarray) -> np.ndarray:
 
 def slope_statistics(measured: Mapping[str, Values], subject: str, draws: GroupDraws) -> dict[str, Interval]:
     """Slopes beyond those of every random-weight baseline and of permuted embeddings."""
-    return excesses(measured, subject, baselines(measured, subject, (PERMUTED,)), SLOPES)
+    over = study.baselines(measured, subject, (PERMUTED,))
+    return study.excesses(measured, subject, over, SLOPES)
 
 
 STUDY = Study(IN_MODELS, slope_statistics)
@@ -229,8 +203,8 @@ def plant_difficulty(
     levels: np.ndarray,
     *,
     rng: np.random.Generator,
-    gain: float = _PLANTED_GAIN,
-    noise: float = _PLANTED_NOISE,
+    gain: float = 0.2,
+    noise: float = 0.6,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The trained anchor twice, the second time with noise of its own, so that the level decides both.
 
@@ -241,16 +215,13 @@ def plant_difficulty(
     rank = np.unique(levels, return_inverse=True)[1][:, None]
     steps = np.diff(anchor, axis=0) * np.exp(gain * rank)
     own = rng.standard_normal(steps.shape) / np.sqrt(steps.shape[-1]) * spread(steps) * (0.5 + noise * rank)
-    walk = [np.concatenate([anchor[:1], added]).cumsum(0) for added in (steps, steps + own)]
-    return tuple(walk)
+    return tuple(np.concatenate([anchor[:1], added]).cumsum(0) for added in (steps, steps + own))
 
 
 def _depths(gain: float, q: float, rng: np.random.Generator) -> dict[str, float]:
-    world = {**WORLD, "q": q}
-    exact = theory.pace_snr(world["r_0"], q, world["step"], N_LAYERS, gain=gain)
-    profile = residual.snr_profile(
-        *theory.pace_stack(_N_ITEMS, rng=rng, gain=gain, n_layers=N_LAYERS, **world)
-    )
+    exact = theory.pace_snr(WORLD["r_0"], q, WORLD["step"], N_LAYERS, gain=gain)
+    stack = theory.pace_stack(_N_ITEMS, rng=rng, gain=gain, n_layers=N_LAYERS, **{**WORLD, "q": q})
+    profile = residual.snr_profile(*stack)
     return {
         "closed form": int(theory.first_below(exact, THRESHOLD)),
         "sampled stack": int(theory.first_below(profile.snr, THRESHOLD)),
@@ -260,10 +231,11 @@ def _depths(gain: float, q: float, rng: np.random.Generator) -> dict[str, float]
 
 def require_levels(pair: LanguagePair, levels: np.ndarray) -> None:
     counts = pd.crosstab(pair.scenario, levels)
-    if counts.shape[1] < 2 or (counts == 0).to_numpy().any():
+    absent = int((counts == 0).to_numpy().sum())
+    if counts.shape[1] < 2 or absent:
         raise ParameterError(
             f"{pair.language}: difficulties {', '.join(map(str, counts.columns))}, {len(counts)} scenarios, "
-            f"{int((counts == 0).to_numpy().sum())} of their combinations without an item; expected two "
+            f"{absent} of their combinations without an item; expected two "
             "or more difficulties and every scenario at each. Ask for several: difficulty=[1, 2, 3]."
         )
 
@@ -273,9 +245,9 @@ def permuted_levels(scenario: np.ndarray, levels: np.ndarray, rng: np.random.Gen
     return levels[stratified_permutations(scenario, n_shuffles=1, rng=rng)[0]]
 
 
-def level_slopes(panel: LanguagePair, pair: tuple, levels: np.ndarray, draws: GroupDraws) -> Values:
+def level_slopes(pair: LanguagePair, states: Pair, levels: np.ndarray, draws: GroupDraws) -> Values:
     """The three slopes of a subject; all levels draw the same scenarios."""
-    found = [_replicates(panel, pair, levels == level, draws) for level in np.unique(levels)]
+    found = [_replicates(pair, states, levels == level, draws) for level in np.unique(levels)]
     one, many = (
         _slope(np.stack([_by_layer(getattr(f, kind)).mean(-1) for f in found], axis=-1))
         for kind in ("estimate", "replicates")
@@ -284,16 +256,21 @@ def level_slopes(panel: LanguagePair, pair: tuple, levels: np.ndarray, draws: Gr
 
 
 def _replicates(
-    panel: LanguagePair, pair: tuple, rows: np.ndarray, draws: GroupDraws
+    pair: LanguagePair, states: Pair, rows: np.ndarray, draws: GroupDraws
 ) -> residual.SnrReplicates:
-    scenario = panel.scenario[rows & panel.confirmation]
-    return residual.snr_replicates(*_centred(panel, pair, rows), scenario, draws.weights)
+    scenario = pair.scenario[rows & pair.confirmation]
+    return residual.snr_replicates(*_centred(pair, states, rows), scenario, draws.weights)
 
 
-def _centred(panel: LanguagePair, pair: tuple, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _profile(pair: LanguagePair, states: Pair, rows: np.ndarray) -> residual.SnrProfile:
+    """Profile of the confirmation items of a level."""
+    return residual.snr_profile(*_centred(pair, states, rows), groups=pair.scenario[rows & pair.confirmation])
+
+
+def _centred(pair: LanguagePair, states: Pair, rows: np.ndarray) -> Pair:
     """Confirmation items of a level, minus their language's mean over that level's discovery items."""
-    mean, read = rows & panel.discovery, rows & panel.confirmation
-    return tuple(s[:, read] - s[:, mean].mean(1, keepdims=True, dtype=float) for s in pair)
+    mean, read = rows & pair.discovery, rows & pair.confirmation
+    return tuple(s[:, read] - s[:, mean].mean(1, keepdims=True, dtype=float) for s in states)
 
 
 def _by_layer(profile: residual.SnrProfile) -> np.ndarray:
@@ -302,13 +279,9 @@ def _by_layer(profile: residual.SnrProfile) -> np.ndarray:
     return np.stack([np.log(profile.sigma_sq), conflict, np.log(profile.snr[..., 1:])])
 
 
-def _layer_slopes(panel: LanguagePair, pair: tuple, levels: np.ndarray) -> np.ndarray:
+def _layer_slopes(pair: LanguagePair, states: Pair, levels: np.ndarray) -> np.ndarray:
     """(3, L) slopes per level, of every layer."""
-    found = []
-    for level in np.unique(levels):
-        rows = levels == level
-        groups = panel.scenario[rows & panel.confirmation]
-        found.append(_by_layer(residual.snr_profile(*_centred(panel, pair, rows), groups=groups)))
+    found = [_by_layer(_profile(pair, states, levels == level)) for level in np.unique(levels)]
     return _slope(np.stack(found, axis=-1))
 
 
@@ -318,19 +291,14 @@ def _slope(values: np.ndarray) -> np.ndarray:
     return values @ level / (level**2).sum()
 
 
-def _levels(panel: LanguagePair, levels: np.ndarray) -> pd.DataFrame:
+def _levels(pair: LanguagePair, levels: np.ndarray) -> pd.DataFrame:
     tables = []
-    for name in (TRAINED, *panel.twins):
+    for name in (TRAINED, *pair.twins):
         for level in np.unique(levels):
-            rows = levels == level
-            pair = _centred(panel, panel.subjects[name], rows)
-            profile = residual.snr_profile(*pair, groups=panel.scenario[rows & panel.confirmation])
+            profile = _profile(pair, pair.subjects[name], levels == level)
             quality, weight = residual.mixing(profile)
             columns = {"layer": np.arange(len(weight)), "snr": profile.snr[:-1], "q~": quality, "w~": weight}
-            columns |= {
-                "activity": profile.sigma_sq,
-                "q": profile.delta_sq / profile.sigma_sq,
-            }
-            place = {"language": panel.language, "subject": name, "level": int(level)}
+            columns |= {"activity": profile.sigma_sq, "q": profile.delta_sq / profile.sigma_sq}
+            place = {"language": pair.language, "subject": name, "level": int(level)}
             tables.append(pd.DataFrame({**place, **columns}))
     return pd.concat(tables, ignore_index=True)

@@ -8,18 +8,9 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from ... import theory
+from .. import theme
 from ..language_pairs import TRAINED
 from ..rules import REFUTED, SUPPORTED
-from ..theme import (
-    NULL_LINE,
-    interval_band,
-    language_colour,
-    line,
-    panel_place,
-    small_multiples,
-    titled,
-    twin_band,
-)
 from .activity import GAINS, N_LAYERS, THRESHOLD, WORLD, WORSE_Q
 
 _GAIN_COLOURS = ("#56B4E9", "#0072B2", "#000000")
@@ -27,10 +18,7 @@ _LEVEL_DASHES = ("dot", "dash", "solid", "dashdot", "longdash")
 
 
 def pace_curves(depths: pd.DataFrame) -> go.Figure:
-    """The snr by layer for several gains, in closed form.
-
-    `depths` : the table of `activity.pace_evidence`.
-    """
+    """The snr by layer for several gains, in closed form; `depths` as `activity.pace_evidence` gives them."""
     figure = go.Figure()
     shown = [(gain, WORLD["q"], colour, "solid") for gain, colour in zip(GAINS, _GAIN_COLOURS, strict=True)]
     for gain, q, colour, dash in [*shown, (GAINS[1], WORSE_Q, "#D55E00", "dash")]:
@@ -42,12 +30,12 @@ def pace_curves(depths: pd.DataFrame) -> go.Figure:
             line={"color": colour, "width": 2.2, "dash": dash},
             name=f"contributions × {gain:g}, q {q:g}",
         )
-    figure.add_hline(THRESHOLD, line={"color": NULL_LINE, "width": 1, "dash": "dot"})
+    figure.add_hline(THRESHOLD, line=theme.DOTTED)
     figure.update_xaxes(title="layer")
     figure.update_yaxes(title="snr r (lower is better)")
     figure.update_layout(height=430, margin={"b": 130})
     found = depths["closed form"].iloc[: len(GAINS)]
-    return titled(
+    return theme.titled(
         figure,
         f"Contributions × {GAINS[-1]:g}: depth {found.iloc[-1]} instead of {found.iloc[0]}",
         f"dotted: the threshold {THRESHOLD:g}; dashed: contributions that agree less are slower",
@@ -59,7 +47,7 @@ def snr_by_level(levels: pd.DataFrame, verdicts: Mapping[str, str]) -> go.Figure
     figure = _level_curves(levels, "snr", "snr r, centred (lower is better)")
     said = _said(verdicts, "stays higher in", "does not stay higher in")
     slope = np.log(levels["snr"]).groupby([levels["subject"], levels["level"]]).mean()[TRAINED]
-    return titled(
+    return theme.titled(
         figure,
         f"The snr of harder problems {said or 'cannot be told from that of easier ones'}",
         f"mean log snr by level: {', '.join(f'{v:+.2f}' for v in slope)}; grey: random-weight baselines",
@@ -71,7 +59,7 @@ def margin_by_level(levels: pd.DataFrame, verdicts: Mapping[str, str]) -> go.Fig
     figure = _level_curves(levels, "margin", "margin of the own translation, cosine")
     said = _said(verdicts, "is smaller in", "is not smaller in")
     mean = levels[levels["subject"] == TRAINED].groupby("level")["margin"].mean()
-    return titled(
+    return theme.titled(
         figure,
         f"The margin of harder problems {said or 'cannot be told from that of easier ones'}",
         f"mean margin by level: {', '.join(f'{v:+.3f}' for v in mean)}; grey: random-weight baselines",
@@ -80,18 +68,16 @@ def margin_by_level(levels: pd.DataFrame, verdicts: Mapping[str, str]) -> go.Fig
 
 def depth_curves(curves: pd.DataFrame, depths: pd.DataFrame) -> go.Figure:
     """Accuracy by layer with its simultaneous band, the threshold and the depth: one panel per language."""
-    languages = list(dict.fromkeys(curves["language"]))
-    figure = small_multiples(languages, "layer", "retrieval accuracy, between scenarios")
+    languages = curves["language"].unique()
+    figure = theme.small_multiples(languages, "layer", "retrieval accuracy, between scenarios")
     trained = depths[depths["subject"] == TRAINED].set_index("language")
-    for i, language in enumerate(languages):
-        place, rows = panel_place(i), curves[curves["language"] == language]
+    for i, (language, rows) in enumerate(curves.groupby("language", sort=False)):
+        place = theme.panel_place(i)
         banded = rows.rename(columns={"lower_band": "low", "upper_band": "high"})
-        interval_band(figure, banded, language, place)
-        colour = language_colour(language)
-        line(figure, rows, "accuracy", place, colour=colour, legend=i == 0, name="accuracy")
-        figure.add_hline(
-            rows["threshold"].iloc[0], line={"color": NULL_LINE, "width": 1, "dash": "dot"}, **place
-        )
+        theme.interval_band(figure, banded, language, place)
+        colour = theme.language_colour(language)
+        theme.line(figure, rows, "accuracy", place, colour=colour, legend=i == 0, name="accuracy")
+        figure.add_hline(rows["threshold"].iloc[0], line=theme.DOTTED, **place)
         layer = trained.loc[language, "layer"]
         if np.isfinite(layer):
             figure.add_vline(layer, line={"color": colour, "width": 1.4, "dash": "dash"}, **place)
@@ -100,7 +86,7 @@ def depth_curves(curves: pd.DataFrame, depths: pd.DataFrame) -> go.Figure:
             figure.add_annotation(x=0, y=1.06, text=words, showarrow=False, xanchor="left", **place)
     figure.update_yaxes(range=[-0.05, 1.15])
     found = trained["layer"].dropna().astype(int)
-    return titled(
+    return theme.titled(
         figure,
         "Depth: " + (", ".join(f"{k} {v}" for k, v in found.items()) or "censored in every language"),
         "band: simultaneous, 95 % to either side; dotted: half-way from the best control to the own peak",
@@ -133,7 +119,7 @@ def accuracy_map(curves: pd.DataFrame, depths: pd.DataFrame) -> go.Figure:
     figure.update_xaxes(title="layer")
     figure.update_yaxes(title="less text ← language → more text")
     figure.update_layout(height=180 + 30 * len(order), margin={"b": 70})
-    return titled(
+    return theme.titled(
         figure,
         f"{int(trained['aligned'].sum())} of {len(trained)} languages are aligned, "
         f"{len(found)} of them at a layer for sure",
@@ -153,17 +139,14 @@ def by_share(depths: pd.DataFrame, associations: pd.DataFrame, outcome: str, wor
         for j, row in enumerate(trained.sort_values(f"log_{proxy}").itertuples()):
             value = getattr(row, outcome)
             seen = np.isfinite(value)
+            symbol = "circle" if seen else "circle-open"
             figure.add_scatter(
                 x=[getattr(row, f"log_{proxy}")],
                 y=[value if seen else ceiling],
                 text=[row.language],
                 mode="markers+text",
                 textposition=("top center", "bottom center")[j % 2],
-                marker={
-                    "color": language_colour(row.language),
-                    "size": 9,
-                    "symbol": "circle" if seen else "circle-open",
-                },
+                marker={"color": theme.language_colour(row.language), "size": 9, "symbol": symbol},
                 showlegend=False,
                 row=1,
                 col=i + 1,
@@ -173,21 +156,20 @@ def by_share(depths: pd.DataFrame, associations: pd.DataFrame, outcome: str, wor
     figure.update_layout(height=420, margin={"b": 70})
     rows = associations[(associations["subject"] == TRAINED) & (associations["outcome"] == outcome)]
     said = ", ".join(f"ρ = {row.rho:+.2f} (p = {row.p:.3f})" for row in rows.itertuples())
-    return titled(
+    return theme.titled(
         figure, f"Against the share of text: {said}", "exact permutation of languages; open: censored"
     )
 
 
 def _level_curves(levels: pd.DataFrame, value: str, axis: str) -> go.Figure:
-    languages = list(dict.fromkeys(levels["language"]))
-    figure = small_multiples(languages, "layer", axis)
-    for i, language in enumerate(languages):
-        place, rows = panel_place(i), levels[levels["language"] == language]
-        twin_band(figure, rows, value, place, legend=i == 0)
+    figure = theme.small_multiples(levels["language"].unique(), "layer", axis)
+    for i, (language, rows) in enumerate(levels.groupby("language", sort=False)):
+        place = theme.panel_place(i)
+        theme.twin_band(figure, rows, value, place, legend=i == 0)
         trained = rows[rows["subject"] == TRAINED]
         for (level, one), dash in zip(trained.groupby("level"), _LEVEL_DASHES, strict=False):
-            options = {"colour": language_colour(language), "dash": dash, "legend": i == 0}
-            line(figure, one, value, place, name=f"level {level}", **options)
+            options = {"colour": theme.language_colour(language), "dash": dash, "legend": i == 0}
+            theme.line(figure, one, value, place, name=f"level {level}", **options)
     return figure
 
 

@@ -9,6 +9,7 @@ training text. Both have to agree. Conjecture 4 says that contributions of rare 
 number is q = E|delta_k|^2 / sigma_k^2 over that of shuffled pairs, mean over inner layers.
 """
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -64,12 +65,9 @@ def language_depth(
     beside the anchor.
     """
     measuring, testing = rng.spawn(2)
-    rows, curves = [], []
-    for pair, stream in zip(pairs.values(), measuring.spawn(len(pairs)), strict=True):
-        found, curve = _depths(pair, stream)
-        rows.append(found)
-        curves.append(curve)
-    depths = pd.concat(rows, ignore_index=True)
+    streams = measuring.spawn(len(pairs))
+    measured = [_depths(pair, stream) for pair, stream in zip(pairs.values(), streams, strict=True)]
+    depths, curves = (pd.concat(t, ignore_index=True) for t in zip(*measured, strict=True))
     depths = depths.merge(_covariates(pairs, anchor), left_on="language", right_index=True)
     tables, partial, statistics = [], [], {}
     for (name, outcome), stream in zip(OUTCOMES.items(), testing.spawn(len(OUTCOMES)), strict=True):
@@ -81,8 +79,8 @@ def language_depth(
             kept |= {f"{name}_{k}": v for k, v in tests.items()}
     n_items = int(next(iter(pairs.values())).confirmation.sum())
     evidence = {claim: _evidence(statistics, n_items) for claim in (DEPTH, MECHANISM)}
-    joined = [pd.concat(t, ignore_index=True) for t in (curves, tables, partial)]
-    return LanguageDepth(depths, *joined, evidence)
+    joined = (pd.concat(t, ignore_index=True) for t in (tables, partial))
+    return LanguageDepth(depths, curves, *joined, evidence)
 
 
 def associations(
@@ -122,17 +120,13 @@ def rank_test(x, y, *, rng: np.random.Generator) -> tuple[TestResult, float]:
 def partials(depths: pd.DataFrame, outcome: str, *, rng: np.random.Generator) -> pd.DataFrame:
     """Partial rank correlations of the trained model, one covariate at a time (none below six languages)."""
     one = depths[depths["subject"] == TRAINED]
-    if len(one) < 6:
-        return pd.DataFrame(columns=["outcome", "proxy", "covariate", "rho", "p"])
     y = np.where(one[outcome].isna(), np.inf, one[outcome])
+    known = [c for c in ("fertility", "overlap", "distance") if len(one) >= 6 and one[c].notna().all()]
     rows = []
-    for proxy in languages.PROXIES:
-        for covariate in ("fertility", "overlap", "distance"):
-            given = one[covariate].to_numpy()
-            if np.isnan(given).any():
-                continue
-            found = association.partial_spearman(one[f"log_{proxy}"].to_numpy(), y, given, rng=rng)
-            rows.append((outcome, proxy, covariate, found.statistic, found.pvalue))
+    for proxy, covariate in itertools.product(languages.PROXIES, known):
+        x, given = one[f"log_{proxy}"].to_numpy(), one[covariate].to_numpy()
+        found = association.partial_spearman(x, y, given, rng=rng)
+        rows.append((outcome, proxy, covariate, found.statistic, found.pvalue))
     return pd.DataFrame(rows, columns=["outcome", "proxy", "covariate", "rho", "p"])
 
 
@@ -179,8 +173,11 @@ def depth_of(
 def _depths(pair: LanguagePair, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
     outcomes = by_layer.retrieval_outcomes(pair)
     subjects = [TRAINED, *pair.twins, *present(pair, PERMUTED), *present(pair, SHUFFLED)]
-    _, bound, _ = bound_of(rule(by_layer.ALIGNED)["rules"]["as_corrected"]["aligned_excess"])
-    shuffles = _shuffles(pair, rng.spawn(1)[0])
+    condition = rule(by_layer.ALIGNED)["rules"]["as_corrected"]["aligned_excess"]
+    _, bound, _ = bound_of(condition)
+    # within strata of length and overlap, where there are tokens
+    strata = np.zeros(len(pair.scenario)) if pair.tokens is None else length_overlap_strata(pair)
+    shuffles = stratified_permutations(strata[pair.confirmation], n_shuffles=_N_SHUFFLES, rng=rng.spawn(1)[0])
     rows, curve = [], None
     draws = draw(pair, rng=rng.spawn(1)[0])
     for subject, stream in zip(subjects, rng.spawn(len(subjects)), strict=True):
@@ -227,13 +224,6 @@ def _conflict(pair: LanguagePair, subject: str, permutations: np.ndarray) -> flo
     return float((q[1:-1] if len(q) >= 4 else q).mean())
 
 
-def _shuffles(pair: LanguagePair, rng: np.random.Generator) -> np.ndarray:
-    """Permutations of the confirmation items, within strata of length and overlap where there are tokens."""
-    rows = pair.confirmation
-    strata = np.zeros(rows.sum()) if pair.tokens is None else length_overlap_strata(pair)[rows]
-    return stratified_permutations(strata, n_shuffles=_N_SHUFFLES, rng=rng)
-
-
 def _covariates(pairs: Mapping[str, LanguagePair], anchor: str) -> pd.DataFrame:
     """Proxies, tokens beside the anchor's (fertility), own token overlap and typological distance."""
     codes = list(pairs)
@@ -255,8 +245,9 @@ def _with_error(x: np.ndarray, y: np.ndarray, critical: float, rng: np.random.Ge
     if np.ptp(ranks) == 0 or not np.isfinite(critical):
         return 0.0
     moved = x + ERROR * rng.standard_normal((_N_DRAWS, len(x)))
-    order = np.argsort(np.argsort(moved, axis=1), axis=1) + 1.0
-    rho = [np.corrcoef(one, ranks)[0, 1] for one in order]
+    order = np.argsort(np.argsort(moved, axis=1), axis=1)
+    a, b = order - order.mean(1, keepdims=True), ranks - ranks.mean()
+    rho = a @ b / np.sqrt((a**2).sum(1) * (b**2).sum())
     return float(np.mean(np.abs(rho) >= critical - 1e-9))
 
 

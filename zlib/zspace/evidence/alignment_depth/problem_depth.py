@@ -61,14 +61,9 @@ def problem_depth(
         making, judging, permuting = stream.spawn(3)
         measured = {n: item_margins(pair, p) for n, p in subjects_of(pair, levels, making).items()}
         slopes_of = level_slopes(pair, measured, levels, rng=judging)
-        strata = pair.scenario[pair.confirmation]
-        test = margins.difficulty_permutation(
-            measured[TRAINED].mean(0)[pair.confirmation],
-            levels[pair.confirmation],
-            strata,
-            strata,
-            rng=permuting,
-        )
+        rows = pair.confirmation
+        area, strata = measured[TRAINED].mean(0)[rows], pair.scenario[rows]
+        test = margins.difficulty_permutation(area, levels[rows], strata, strata, rng=permuting)
         losses.append({name: area_loss(one) for name, one in slopes_of.items()})
         evidence.append(judge(STUDY, pair, losses[-1], draw(pair, rng=judging)))
         tables += [_areas(pair, items, name, measured[name]) for name in (TRAINED, *pair.twins)]
@@ -77,10 +72,8 @@ def problem_depth(
             (pair.language, n, s.estimate, s.low, s.high, test.pvalue if n == TRAINED else np.nan)
             for n, s in slopes_of.items()
         ]
-    columns = ["language", "subject", "estimate", "low", "high", "p"]
-    joined = (pd.concat(t, ignore_index=True) for t in (tables, curves))
-    areas, by_layer = joined
-    table = pd.DataFrame(slopes, columns=columns)
+    areas, by_layer = (pd.concat(t, ignore_index=True) for t in (tables, curves))
+    table = pd.DataFrame(slopes, columns=["language", "subject", "estimate", "low", "high", "p"])
     return ProblemDepth(areas, table, by_layer, evidence, standard_errors(losses))
 
 
@@ -95,19 +88,11 @@ def subjects_of(pair: LanguagePair, levels: np.ndarray, rng: np.random.Generator
     return subjects
 
 
-def item_margins(panel: LanguagePair, pair: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+def item_margins(pair: LanguagePair, states: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     """(L+1, n) margins of all items among all items, centred by the discovery items."""
-    means = tuple(s[:, panel.discovery].mean(1, keepdims=True, dtype=float) for s in pair)
-    return np.stack(
-        [
-            margins.margins(
-                alignment.similarity(*(s[k] for s in pair), center=tuple(m[k] for m in means)),
-                groups=panel.scenario,
-                level="between",
-            )
-            for k in range(len(pair[0]))
-        ]
-    )
+    means = tuple(s[:, pair.discovery].mean(1, keepdims=True, dtype=float) for s in states)
+    scores = (alignment.similarity(x, y, center=(a, b)) for x, y, a, b in zip(*states, *means, strict=True))
+    return np.stack([margins.margins(one, groups=pair.scenario, level="between") for one in scores])
 
 
 def level_slopes(
@@ -117,10 +102,7 @@ def level_slopes(
     rows = pair.confirmation
     permuting, *streams = rng.spawn(2 + len(measured))
     read = {name: (m, levels[rows]) for name, m in measured.items()}
-    read[PERMUTED_LEVELS] = (
-        measured[TRAINED],
-        permuted_levels(pair.scenario[rows], levels[rows], permuting),
-    )
+    read[PERMUTED_LEVELS] = (measured[TRAINED], permuted_levels(pair.scenario[rows], levels[rows], permuting))
     return {
         name: slope_interval(m.mean(0)[rows], of_item, pair.scenario[rows], rng=stream)
         for (name, (m, of_item)), stream in zip(read.items(), streams, strict=True)
@@ -173,20 +155,15 @@ def sensitivity(
         if pair.tokens is not None and np.ptp(length := np.add(*pair.lengths())[chosen]) > 0:
             choices["length as a covariate"] = (found.mean(0), length)
         if language in other:
-            choices["padded with sentences"] = (
-                item_margins(other[language], other[language].subjects[TRAINED]).mean(0),
-                None,
-            )
+            padded = item_margins(other[language], other[language].subjects[TRAINED])
+            choices["padded with sentences"] = (padded.mean(0), None)
         for name, (area, covariates) in choices.items():
-            one = margins.difficulty_slope(
-                area[chosen], levels[chosen], pair.scenario[chosen], covariates=covariates
-            )
-            rows[name, language] = _limits(one)
+            data = (one[chosen] for one in (area, levels, pair.scenario))
+            rows[name, language] = _limits(margins.difficulty_slope(*data, covariates=covariates))
         for category, kept in items[chosen].groupby("category").groups.items():
-            mask = np.isin(np.arange(len(items)), kept)
-            if len(np.unique(pair.scenario[mask])) >= 3:
-                one = margins.difficulty_slope(found.mean(0)[mask], levels[mask], pair.scenario[mask])
-                rows[f"category {category}", language] = _limits(one)
+            data = tuple(one[kept] for one in (found.mean(0), levels, pair.scenario))
+            if len(np.unique(data[-1])) >= 3:
+                rows[f"category {category}", language] = _limits(margins.difficulty_slope(*data))
     table = pd.DataFrame.from_dict(rows, orient="index")
     table.index = pd.MultiIndex.from_tuples(table.index, names=["choice", "language"])
     return table
@@ -197,11 +174,9 @@ def by_generation_length(
 ) -> pd.DataFrame:
     """Slope of the area on how long the model writes to solve a story: one row per language.
 
-    `path` is a file of recordings; without one, or where it is of another model, there are no rows. The
-    stories of the recordings, numbers in words, are read beside English ones; length is the logarithm of
-    the tokens of an item's solutions that neither loop nor run into the limit, in standard deviations.
-    Columns slope, low, high, stories; no slope where fewer than `_FEWEST` confirmation items have such a
-    solution, or no scenario has two.
+    Arguments and stories as in `read_generation_lengths`; length is its logarithm, in standard deviations.
+    Columns slope, low, high, stories; no slope where fewer than `_FEWEST` confirmation items have a solution,
+    or no scenario has two.
     """
     columns = ["slope", "low", "high", "stories"]
     read = read_generation_lengths(model, path, languages, rng=rng)
@@ -213,18 +188,17 @@ def by_generation_length(
             continue
         area = item_margins(pair, pair.subjects[TRAINED]).mean(0)[known]
         scaled = np.log(length[known])
-        one = margins.difficulty_slope(area, scaled / scaled.std(), pair.scenario[known])
-        rows[language] |= _limits(one)
+        rows[language] |= _limits(margins.difficulty_slope(area, scaled / scaled.std(), pair.scenario[known]))
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("language")
 
 
 def read_generation_lengths(
     model: str, path: str, languages: Sequence[str], *, rng: np.random.Generator
 ) -> dict[str, tuple[LanguagePair, np.ndarray]]:
-    """Pairs of the stories of recordings, in words, and (n,) tokens of their solutions, NaN without one.
+    """Pairs of the stories of recordings, in words, and (n,) mean tokens of their solutions, NaN without one.
 
-    Empty without a file, or where it is of another model; solutions that loop or run into the limit have no
-    length.
+    `path` is a file of recordings; without one, or where it is of another model, there is no pair. Solutions
+    that loop or run into the limit have no length.
     """
     traces = recordings.load(path) if path else None
     if traces is None or traces.about["model"]["model"] != model:

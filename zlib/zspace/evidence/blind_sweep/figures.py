@@ -6,11 +6,10 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from ..theme import NULL_FILL, NULL_LINE, language_colour, titled
-from .sweep import KEY, LAST_BLOCK, OUTPUT, PRIVATE, RESIDUAL, TRAINED, UNTRAINED
+from .sweep import KEY, LAST_BLOCK, OUTPUT, PRIVATE, RESIDUAL, TRAINED, UNTRAINED, rows_of
 
-_STYLES = {"raw_nn": "solid", "procrustes_nn": "dash"}
+_STYLES = {"raw_nn": ("solid", "raw"), "procrustes_nn": ("dash", "after Procrustes")}
 PROFILED = {"affine_r2": "Affine R²", "procrustes_r2": "Procrustes R²", "snr": "SNR", "kappa": "κ"}
-_NAMES = {"raw_nn": "raw", "procrustes_nn": "after Procrustes"}
 
 
 def layer_profiles(layers: pd.DataFrame, configurations, language: str = "zh") -> go.Figure:
@@ -28,11 +27,11 @@ def layer_profiles(layers: pd.DataFrame, configurations, language: str = "zh") -
     mine = layers[layers["language"] == language]
     for i, configuration in enumerate(configurations):
         place = {"row": i // 2 + 1, "col": i % 2 + 1}
-        rows = mine[(mine[KEY] == list(configuration)).all(axis=1)]
+        rows = rows_of(mine, configuration)
         for subject, colour in ((PRIVATE, NULL_LINE), (TRAINED, language_colour(language))):
-            for measure, dash in _STYLES.items():
-                name = f"{_NAMES[measure]}, {subject}"
-                _profile(figure, rows[rows["subject"] == subject], measure, place, colour, dash, name, i == 0)
+            for measure, (dash, words) in _STYLES.items():
+                here, name = rows[rows["subject"] == subject], f"{words}, {subject}"
+                _profile(figure, here, measure, place, colour, dash, name, i == 0)
     figure.update_xaxes(dtick=1)
     figure.update_yaxes(range=[-0.03, 1.05])
     figure.update_layout(height=210 + 135 * n_rows, margin={"b": 130})
@@ -65,7 +64,7 @@ def measure_profiles(layers: pd.DataFrame, configurations, measures, language: s
     for i, measure in enumerate(measures):
         for j, configuration in enumerate(configurations):
             place = {"row": i + 1, "col": j + 1}
-            rows = mine[(mine[KEY] == list(configuration)).all(axis=1)]
+            rows = rows_of(mine, configuration)
             for subject, colour in colours.items():
                 here = rows[rows["subject"] == subject]
                 _profile(figure, here, measure, place, colour, "solid", subject, i == j == 0)
@@ -74,8 +73,7 @@ def measure_profiles(layers: pd.DataFrame, configurations, measures, language: s
             figure.update_yaxes(type="log", dtick=1, row=i + 1)
     figure.update_xaxes(dtick=1)
     configuration, name = configurations[-1], PROFILED[measures[0]]
-    shown = mine[(mine[KEY] == list(configuration)).all(axis=1) & (mine["layer"] == LAST_BLOCK)]
-    last = shown.groupby("subject")[measures[0]].mean()
+    last = rows_of(mine, configuration, LAST_BLOCK).groupby("subject")[measures[0]].mean()
     figure = titled(
         figure,
         f"{name} of the last block is {last[TRAINED]:.2f} in trained networks, {last[PRIVATE]:.2f} with "
@@ -186,20 +184,15 @@ def clouds(points: pd.DataFrame) -> go.Figure:
     figure.update_yaxes(showticklabels=False, ticks="", showgrid=False)
     figure.update_layout(height=220 + 170 * (-(-len(panels) // 2)), margin={"b": 60})
     ratios = {panel: _spread_of_translations(points[points["panel"] == panel]) for panel in panels}
-    return titled(
-        figure,
-        "Variance that translations do not share, in the plane shown: "
-        + "; ".join(f"{panel} {ratio:.0%}" for panel, ratio in ratios.items()),
-        "two leading principal components; grey lines join translations",
-    )
+    shares = "; ".join(f"{panel} {ratio:.0%}" for panel, ratio in ratios.items())
+    title = f"Variance that translations do not share, in the plane shown: {shares}"
+    return titled(figure, title, "two leading principal components; grey lines join translations")
 
 
 def _spread_of_translations(rows: pd.DataFrame) -> float:
     """Share of the variance in the plane that lies between the translations of an item."""
-    own = rows[["x", "y"]] - rows.groupby("item")[["x", "y"]].transform("mean")
-    return float(
-        (own**2).to_numpy().sum() / ((rows[["x", "y"]] - rows[["x", "y"]].mean()) ** 2).to_numpy().sum()
-    )
+    at, mean = rows[["x", "y"]], rows.groupby("item")[["x", "y"]].transform("mean")
+    return float(((at - mean) ** 2).to_numpy().sum() / ((at - at.mean()) ** 2).to_numpy().sum())
 
 
 def orthogonality_profiles(layers: pd.DataFrame, note: tuple[float, ...]) -> go.Figure:
@@ -215,15 +208,12 @@ def orthogonality_profiles(layers: pd.DataFrame, note: tuple[float, ...]) -> go.
             means = rows.groupby(["layer", "seed"])[value].mean().reset_index()
             _profile(figure, means, value, place, colour, "solid", subject, i == 0)
     unrelated = layers[layers["subject"] == TRAINED].groupby("layer")["shuffled_ratio"].mean().dropna()
-    dashed = {"mode": "lines", "line": {"color": "#222222", "dash": "dash", "width": 1.3}}
-    figure.add_scatter(
-        x=unrelated.index, y=unrelated.round(3), name="unrelated items", row=1, col=2, **dashed
-    )
-    figure.add_scatter(x=np.arange(len(note)), y=note, name="the note", row=1, col=1, **dashed)
+    dashed = {"mode": "lines", "line": {"color": "#222222", "dash": "dash", "width": 1.3}, "row": 1}
+    figure.add_scatter(x=unrelated.index, y=unrelated.round(3), name="unrelated items", col=2, **dashed)
+    figure.add_scatter(x=np.arange(len(note)), y=note, name="the note", col=1, **dashed)
     figure.update_layout(height=400, margin={"b": 130})
-    ends = (
-        layers[layers["layer"].isin((0, layers["layer"].max()))].groupby(["subject", "layer"])["snr"].mean()
-    )
+    ends = layers[layers["layer"].isin((0, layers["layer"].max()))]
+    ends = ends.groupby(["subject", "layer"])["snr"].mean()
     paths = {s: f"{ends[s].iloc[0]:.2f} to {ends[s].iloc[1]:.2f}" for s in (TRAINED, UNTRAINED)}
     return titled(
         figure,

@@ -17,25 +17,11 @@ import pandas as pd
 from ... import files
 from ...errors import ClaimError
 from . import sweep
-from .sweep import (
-    FACTORIAL,
-    JUDGED,
-    NOTE_ROWS,
-    PRIVATE,
-    SHARE,
-    SIZES,
-    TRAINED,
-    UNTRAINED,
-    Configuration,
-    Measured,
-    Size,
-)
+from .sweep import FACTORIAL, NOTE_ROWS, PRIVATE, SHARE, TRAINED, UNTRAINED, Configuration, Measured, Size
 
 FOLDER = files.PROJECT / "notebooks" / "data" / "sweep"
-_DIGITS = 4
 _BLIND_ORTHOGONAL = tuple(c for c in FACTORIAL if c[:2] == (sweep.BLIND, sweep.ORTHOGONAL))
-_INVERTIBLE_ROWS = NOTE_ROWS[2:]
-_TWINS = (TRAINED, PRIVATE)
+_TWINS, _SUBJECTS = (TRAINED, PRIVATE), (TRAINED, UNTRAINED, PRIVATE)
 
 
 @dataclass(frozen=True)
@@ -54,33 +40,28 @@ class Part:
     subjects: tuple[str, ...] = (TRAINED,)
 
 
-def _rotations() -> dict[str, dict]:
-    """Shares of all but the anchor moved on by r places: the transforms stay where they are."""
-    rest = SHARE[1:]
-    return {str(r): {"share": (SHARE[0], *np.roll(rest, r).tolist())} for r in range(1, len(rest))}
+def _varying(name: str, values: Sequence) -> dict[str, dict]:
+    """Setting -> one value of one parameter."""
+    return {str(value) if isinstance(value, str) else f"{value:g}": {name: value} for value in values}
 
 
+# shares of all but the anchor moved on by r places: the transforms stay where they are
+_ROTATIONS = {
+    str(r): {"share": (SHARE[0], *np.roll(SHARE[1:], r).tolist())} for r in range(1, len(SHARE) - 1)
+}
 PARTS = {
-    "factorial": Part(FACTORIAL, "main", range(10), subjects=(TRAINED, UNTRAINED, PRIVATE)),
+    "factorial": Part(FACTORIAL, "main", range(10), subjects=_SUBJECTS),
     "equal shares": Part(FACTORIAL, "main", range(5), {"equal": {"share": (1.0,) * len(SHARE)}}, _TWINS),
-    "rotated shares": Part(NOTE_ROWS[3:], "main", range(5), _rotations(), _TWINS),
+    "rotated shares": Part(NOTE_ROWS[3:], "main", range(5), _ROTATIONS, _TWINS),
     "four times the steps": Part(FACTORIAL, "main", range(5), {"8000": {"steps": 8000}}, _TWINS),
-    "noise": Part(NOTE_ROWS, "fast", range(5), {f"{e:g}": {"noise": e} for e in (0.02, 0.05, 0.1, 0.2, 0.4)}),
+    "noise": Part(NOTE_ROWS, "fast", range(5), _varying("noise", (0.02, 0.05, 0.1, 0.2, 0.4))),
     "condition number": Part(
-        _INVERTIBLE_ROWS,
-        "fast",
-        range(5),
-        {f"{k:g}": {"condition_number": k} for k in (1.5, 3.0, 6.0, 12.0, 24.0)},
+        NOTE_ROWS[2:], "fast", range(5), _varying("condition_number", (1.5, 3.0, 6.0, 12.0, 24.0))
     ),
-    "dimension": Part(NOTE_ROWS, "fast", range(5), {f"{d}": {"dim": d} for d in (8, 16, 32)}),
-    "latents": Part(
-        _BLIND_ORTHOGONAL,
-        "fast",
-        range(5),
-        {name: {"latent": name} for name in ("gaussian", "laplace", "sign")},
-    ),
+    "dimension": Part(NOTE_ROWS, "fast", range(5), _varying("dim", (8, 16, 32))),
+    "latents": Part(_BLIND_ORTHOGONAL, "fast", range(5), _varying("latent", ("gaussian", "laplace", "sign"))),
     # worlds and networks that no rule has seen: verdicts are of these
-    "confirmation": Part(JUDGED, "main", range(100, 110), subjects=(TRAINED, UNTRAINED, PRIVATE)),
+    "confirmation": Part(sweep.JUDGED, "main", range(100, 110), subjects=_SUBJECTS),
 }
 
 
@@ -90,30 +71,15 @@ def run(name: str, *, seed: int = 0, folder: Path | None = None, **options) -> N
     write(name, compute(PARTS[name], rng=stream, **options), folder)
 
 
-def compute(
-    part: Part,
-    *,
-    rng: np.random.Generator,
-    **options,
-) -> Measured:
+def compute(part: Part, *, rng: np.random.Generator, **options) -> Measured:
     """One part trained and measured, with a column `setting`; options are those of `evaluate`."""
-    found = []
-    for (setting, changes), stream in zip(
-        part.variations.items(), rng.spawn(len(part.variations)), strict=True
-    ):
-        size, world = _varied(SIZES[part.size], changes)
-        measured = evaluate(
-            part.configurations,
-            size,
-            part.seeds,
-            rng=stream,
-            subjects=part.subjects,
-            **options,
-            **world,
-        )
-        found.append(
-            Measured(measured.layers.assign(setting=setting), measured.tasks.assign(setting=setting))
-        )
+    found, streams = [], rng.spawn(len(part.variations))
+    for (setting, changes), stream in zip(part.variations.items(), streams, strict=True):
+        size, world = _varied(sweep.SIZES[part.size], changes)
+        more = {"rng": stream, "subjects": part.subjects, **options, **world}
+        measured = evaluate(part.configurations, size, part.seeds, **more)
+        tables = (table.assign(setting=setting) for table in (measured.layers, measured.tasks))
+        found.append(Measured(*tables))
     return sweep.joined(found)
 
 
@@ -123,7 +89,7 @@ def evaluate(
     seeds: Sequence[int],
     *,
     rng: np.random.Generator,
-    subjects: Sequence[str] = (TRAINED, UNTRAINED, PRIVATE),
+    subjects: Sequence[str] = _SUBJECTS,
     keep: bool = True,
     device: str = "cpu",
     workers: int = 1,
@@ -150,14 +116,17 @@ def evaluate(
 
 def write(name: str, measured: Measured, folder: Path | None = None) -> None:
     """Keep one part: two tables and their provenance."""
+    import torch
+
     folder = Path(folder or FOLDER)
     stem = name.replace(" ", "_")
     for kind in ("layers", "tasks"):
-        table = getattr(measured, kind).round(_DIGITS)
+        table = getattr(measured, kind).round(4)
         with files.atomic_write(folder / f"{stem}_{kind}.csv.gz", "wb") as stream:
             table.to_csv(stream, index=False, compression={"method": "gzip", "mtime": 0})
     with files.atomic_write(folder / f"{stem}.json") as stream:
-        json.dump({"part": name, "provenance": files.provenance(), **_device()}, stream, indent=1)
+        device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
+        json.dump({"part": name, "provenance": files.provenance(), "device": device}, stream, indent=1)
         stream.write("\n")
 
 
@@ -166,10 +135,8 @@ def read(name: str, folder: Path | None = None) -> Measured:
     folder, stem = Path(folder or FOLDER), name.replace(" ", "_")
     if not (folder / f"{stem}.json").is_file():
         raise ClaimError(f"no results of part {name!r} in {folder}; run `zspace sweep`.")
-    tables = [
-        pd.read_csv(folder / f"{stem}_{kind}.csv.gz", dtype={"setting": str}) for kind in ("layers", "tasks")
-    ]
-    return Measured(*(table.fillna({"setting": ""}) for table in tables))
+    paths = (folder / f"{stem}_{kind}.csv.gz" for kind in ("layers", "tasks"))
+    return Measured(*(pd.read_csv(path, dtype={"setting": str}).fillna({"setting": ""}) for path in paths))
 
 
 def _varied(size: Size, changes: Mapping) -> tuple[Size, dict]:
@@ -179,9 +146,3 @@ def _varied(size: Size, changes: Mapping) -> tuple[Size, dict]:
     if "condition_number" in world:
         size = replace(size, condition_number=world.pop("condition_number"))
     return size, world
-
-
-def _device() -> dict[str, str]:
-    import torch
-
-    return {"device": torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"}

@@ -91,9 +91,8 @@ def _measured(states: np.ndarray, subject: str, seed: int, rng: np.random.Genera
         shuffled = residual.shuffled_norm_ratio(states[0], other, order)[0]
         columns = {"subject": subject, "seed": seed, "language": language}
         steps = {"norm_ratio": [*profile.norm_ratio, np.nan], "shuffled_ratio": [*shuffled, np.nan]}
-        layers.append(
-            pd.DataFrame({**columns, "layer": range(len(profile.snr)), "snr": profile.snr, **steps})
-        )
+        by_layer = {"layer": range(len(profile.snr)), "snr": profile.snr, **steps}
+        layers.append(pd.DataFrame({**columns, **by_layer}))
         numbers.append(
             {
                 **columns,
@@ -139,14 +138,9 @@ def holds(numbers: pd.DataFrame, subject: str) -> pd.DataFrame:
     """One row per seed: whether the validation as stated, and the finding as corrected, hold of a subject."""
     by = numbers.groupby(["subject", "seed"], sort=False).mean(numeric_only=True)
     mine, null = by.loc[subject], by.loc[UNTRAINED]
-    return pd.DataFrame(
-        {
-            ORTHOGONAL: (mine[FALLS] == 1)
-            & (mine["cross-terms"].abs() < 0.1)
-            & (mine["mean |cos| off the diagonal"] < 0.1),
-            RETRACTS: mine["cross-terms"] < null["cross-terms"] - 0.1,
-        }
-    )
+    small = (mine["cross-terms"].abs() < 0.1) & (mine["mean |cos| off the diagonal"] < 0.1)
+    retracts = mine["cross-terms"] < null["cross-terms"] - 0.1
+    return pd.DataFrame({ORTHOGONAL: (mine[FALLS] == 1) & small, RETRACTS: retracts})
 
 
 def _evidence(numbers: pd.DataFrame, rng: np.random.Generator) -> Evidence:
@@ -165,14 +159,13 @@ def _evidence(numbers: pd.DataFrame, rng: np.random.Generator) -> Evidence:
     for name, (statement, make) in planted.items():
         stacks = [np.stack(make(stream)) for stream in rng.spawn(len(seeds))]
         tables = [
-            _measured(stack, name, seed, rng.spawn(1)[0])[1]
-            for seed, stack in zip(seeds, stacks, strict=True)
+            _measured(stack, name, seed, one)[1]
+            for stack, seed, one in zip(stacks, seeds, rng.spawn(len(seeds)), strict=True)
         ]
         judged = holds(pd.concat([numbers, *tables]), name)[[statement]]
         controls.append(Control(name, "positive", intervals(judged)))
-    return Evidence(
-        statistics=intervals(found[TRAINED]), controls=tuple(controls), n_scenarios=len(found[TRAINED])
-    )
+    statistics = intervals(found[TRAINED])
+    return Evidence(statistics=statistics, controls=tuple(controls), n_scenarios=len(seeds))
 
 
 def _retracting(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -5,6 +5,7 @@ connections (plain, residual). A network has six states: h_0 to h_4 and its outp
 is measured on items that no bridge was fitted to, between the first language (the anchor) and each other one.
 """
 
+import itertools
 import multiprocessing
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -41,12 +42,7 @@ NOTE_ROWS = (
 )
 # what verdicts are about: those rows, and the first with skip connections
 JUDGED = (*NOTE_ROWS, (ONE_HOT, ORTHOGONAL, RESIDUAL))
-FACTORIAL = tuple(
-    (i, t, s)
-    for i in (ONE_HOT, CENTROIDS, BLIND)
-    for t in (ORTHOGONAL, INVERTIBLE)
-    for s in (PLAIN, RESIDUAL)
-)
+FACTORIAL = tuple(itertools.product((ONE_HOT, CENTROIDS, BLIND), (ORTHOGONAL, INVERTIBLE), (PLAIN, RESIDUAL)))
 
 Configuration = tuple[str, str, str]
 
@@ -60,10 +56,7 @@ class Size:
     recipe: networks.Recipe
 
 
-SIZES = {
-    "fast": Size(16, 6.0, networks.Recipe(width=64)),
-    "main": Size(32, 12.0, networks.Recipe(width=96)),
-}
+SIZES = {"fast": Size(16, 6.0, networks.Recipe(width=64)), "main": Size(32, 12.0, networks.Recipe(width=96))}
 
 
 @dataclass(frozen=True)
@@ -152,10 +145,8 @@ def measure(
 
 def joined(parts: Iterable[Measured]) -> Measured:
     """Several measured stacks as one."""
-    parts = list(parts)
-    return Measured(
-        *(pd.concat([getattr(p, n) for p in parts], ignore_index=True) for n in ("layers", "tasks"))
-    )
+    tables = zip(*((part.layers, part.tasks) for part in parts), strict=True)
+    return Measured(*(pd.concat(several, ignore_index=True) for several in tables))
 
 
 def rows_of(table: pd.DataFrame, configuration: Configuration, layer: int | None = None) -> pd.DataFrame:
@@ -215,23 +206,19 @@ def _measure_one(job) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def layer_table(states: np.ndarray, layer: int, world: World) -> pd.DataFrame:
     """Measures of one layer (K, n, w): one row per language but the anchor."""
-    anchor, others = states[:1], states[1:]
-    x, y = (np.broadcast_to(anchor, others.shape)[:, N_FIT:], others[:, N_FIT:])
-    fit_x, fit_y = np.broadcast_to(anchor, others.shape)[:, :N_FIT], others[:, :N_FIT]
-    options = {"center": (fit_x.mean(1, keepdims=True), fit_y.mean(1, keepdims=True))}
-    fitted = {
-        kind: bridges.fit(fit_x, fit_y, kind=kind) for kind in ("scaled_procrustes", "procrustes", "ridge")
-    }
-    turned = fitted["scaled_procrustes"].predict(x)
-    centre = fit_y.mean(1, keepdims=True)
+    both = np.broadcast_to(states[:1], states[1:].shape), states[1:]
+    (x, y), (fit_x, fit_y) = ([s[:, part] for s in both] for part in (slice(N_FIT, None), slice(N_FIT)))
+    kinds = ("scaled_procrustes", "procrustes", "ridge")
+    scaled, rigid, ridge = (bridges.fit(fit_x, fit_y, kind=kind) for kind in kinds)
+    centre_x, centre = (s.mean(1, keepdims=True) for s in (fit_x, fit_y))
     columns = {
         "raw_nn": alignment.retrieval_accuracy(x, y, center=False),
-        "centred_nn": alignment.retrieval_accuracy(x, y, **options),
+        "centred_nn": alignment.retrieval_accuracy(x, y, center=(centre_x, centre)),
         "snr": residual.snr_profile(x[:, None], y[:, None]).snr[:, 0],
-        "procrustes_nn": alignment.retrieval_accuracy(turned, y, center=(centre, centre)),
-        "procrustes_r2": fitted["scaled_procrustes"].r2(x, y),
-        "rigid_r2": fitted["procrustes"].r2(x, y),
-        "affine_r2": fitted["ridge"].r2(x, y),
+        "procrustes_nn": alignment.retrieval_accuracy(scaled.predict(x), y, center=(centre, centre)),
+        "procrustes_r2": scaled.r2(x, y),
+        "rigid_r2": rigid.r2(x, y),
+        "affine_r2": ridge.r2(x, y),
         "kappa": _kappa(fit_x, fit_y, world.dim),
     }
     languages = {"language": LANGUAGES[1 : len(states)], "share": world.share[1:], "layer": layer}
@@ -265,9 +252,9 @@ def _task(batch, world: World, initial: bool, draw: np.random.Generator, inner: 
 def _against_bound(world: World, found, error, spread, rng: np.random.Generator) -> dict[str, float]:
     """Bound, and how far the network's R^2 lies above it, item by item where the best prediction is known."""
     if world.latent != "gaussian":
-        bound = synthetic.bayes_task_r2(world, rng=rng)
-        own = (error - error.mean() / spread.mean() * spread) / spread.mean()
-        excess = 1 - error.mean() / spread.mean() - bound.r2
+        bound, left = synthetic.bayes_task_r2(world, rng=rng), error.mean() / spread.mean()
+        own = (error - left * spread) / spread.mean()
+        excess = 1 - left - bound.r2
         return {"bound": bound.r2, "excess": excess, "excess_se": np.hypot(_se(own), bound.standard_error)}
     one, other = synthetic.bayes_predictions(world, found.inputs, rng=rng)
     best = ((found.targets - one) * (found.targets - other)).sum(1)

@@ -28,21 +28,16 @@ def identification_table(*, rng: np.random.Generator, n_worlds: int = 5, n: int 
         "rotations, centroids": {"dim": 16, "centroid": True},
     }  # fmt: skip
     rows = {}
-    for (name, options), stream in zip(kinds.items(), rng.spawn(len(kinds)), strict=True):
+    for (name, changes), stream in zip(kinds.items(), rng.spawn(len(kinds)), strict=True):
+        options = {"share": sweep.SHARE, **changes}
         found = [
-            synthetic.bayes_language_accuracy(
-                synthetic.World(**{"share": sweep.SHARE, **options}, seed=seed), rng=one, n=n
-            )
+            synthetic.bayes_language_accuracy(synthetic.World(**options, seed=seed), rng=one, n=n)
             for seed, one in enumerate(stream.spawn(n_worlds))
         ]
-        prior = max(options.get("share", sweep.SHARE)) / sum(options.get("share", sweep.SHARE))
-        rows[name] = {
-            "shares alone": prior,
-            "accuracy": np.mean(found),
-            "least": min(found),
-            "most": max(found),
-        }
-    return pd.DataFrame.from_dict(rows, orient="index")
+        prior = max(options["share"]) / sum(options["share"])
+        rows[name] = (prior, np.mean(found), min(found), max(found))
+    columns = ["shares alone", "accuracy", "least", "most"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 
 def task_table(tasks: pd.DataFrame) -> pd.DataFrame:
@@ -106,13 +101,8 @@ def sensitivity_table() -> pd.DataFrame:
         frequent = outputs[largest].groupby(group, sort=False)["raw_nn"].mean().rename("raw nn frequent")
         trained = kept.tasks[kept.tasks["subject"] == TRAINED]
         tasks = trained.groupby(group, sort=False)[["r2", "bound"]].mean()
-        words = _converging(kept.layers)
-        found = (
-            wide.add_prefix("raw nn ")
-            .join([frequent, words, tasks])
-            .fillna({"converge": "no private targets"})
-        )
-        found = found.reset_index()
+        found = wide.add_prefix("raw nn ").join([frequent, _converging(kept.layers), tasks])
+        found = found.fillna({"converge": "no private targets"}).reset_index()
         found["worst excess in s.e."] = float((kept.tasks["excess"] / kept.tasks["excess_se"]).max())
         tables.append(found.assign(part=part))
     return pd.concat(tables).set_index(["part", "setting", *KEY])
@@ -137,10 +127,8 @@ def cloud_points(batch, panels: Mapping[str, tuple[int, int]], *, rng: np.random
     for (name, (network, layer)), stream in zip(panels.items(), rng.spawn(len(panels)), strict=True):
         one = batch.select([network])
         inputs = one.worlds[0].sample(n, rng=stream).inputs[None]
-        state = (
-            networks.outputs(one, inputs)[0] if layer == OUTPUT else networks.states(one, inputs)[0, layer]
-        )
-        shown = state[:3].astype(float)
+        state = networks.outputs(one, inputs) if layer == OUTPUT else networks.states(one, inputs)[:, layer]
+        shown = state[0, :3].astype(float)
         centred = shown.reshape(-1, shown.shape[-1]) - shown.mean((0, 1))
         axes = np.linalg.svd(centred, full_matrices=False)[2][:2]
         x, y = (centred @ axes.T).T.round(3)

@@ -3,15 +3,14 @@
 Both languages of a pair are reduced to as many leading principal components, fitted like the maps to the
 training items. Dimensions are not standardised: that would destroy an orthogonal relation. The *gap* is
 held-out R^2 of ridge minus that of scaled Procrustes. Its excess, and that of log kappa of the affine map, is
-over what the same maps give where a scaled rotation with noise in both languages is true
-(`bridges.orthogonal_null`).
+over what a scaled rotation with noise in both languages gives (`bridges.orthogonal_null`).
 
 Prediction 6 correlates two matrices over all pairs of languages by permuting languages (QAP). Their entries
 come from different halves of the scenarios. Where no map predicts held-out items there is nothing to compare.
 """
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -33,6 +32,9 @@ ROTATION, PERMUTED_LANGUAGES = "rotation planted", "languages permuted"
 MOST_COMPONENTS, ITEMS_A_COMPONENT = 8, 4
 MIN_LANGUAGES = 4
 _PLANTED_KAPPA, _PLANTED_NOISE = 12.0, 0.3
+
+# statistics of prediction 6 by name, and the smallest |r| with p <= .05
+Correlation = tuple[dict[str, Statistic], float]
 
 
 @dataclass(frozen=True)
@@ -70,11 +72,9 @@ def n_components(n_items: int) -> int:
 
     Raises ParameterError below eight items.
     """
-    if n_items < 2 * ITEMS_A_COMPONENT:
-        raise ParameterError(
-            f"{n_items} items to fit a bridge to; at least {2 * ITEMS_A_COMPONENT} are needed. Take more "
-            "scenarios or more draws of each."
-        )
+    if n_items < (least := 2 * ITEMS_A_COMPONENT):
+        wanted = f"at least {least} are needed. Take more scenarios or more draws of each."
+        raise ParameterError(f"{n_items} items to fit a bridge to; {wanted}")
     return min(MOST_COMPONENTS, n_items // ITEMS_A_COMPONENT)
 
 
@@ -93,28 +93,25 @@ def too_few(n_languages: int) -> str | None:
 def affine_vs_procrustes(pairs: Mapping[str, LanguagePair], *, rng: np.random.Generator) -> BridgeResult:
     """Prediction 5 on every language paired with the anchor."""
     curves, measured, evidence = [], [], []
-    for panel, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True):
+    for pair, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True):
         making, fitting, judging = stream.spawn(3)
-        subjects = bridge_subjects(panel, making)
+        subjects = bridge_subjects(pair, making)
         fitted = {
-            name: _ladder(panel, pair, one)
-            for (name, pair), one in zip(subjects.items(), fitting.spawn(len(subjects)), strict=True)
+            name: _ladder(pair, states, one)
+            for (name, states), one in zip(subjects.items(), fitting.spawn(len(subjects)), strict=True)
         }
         drawing, simulating = judging.spawn(2)
-        draws = draw(panel, rng=drawing)
+        draws = draw(pair, rng=drawing)
         # random-weight baselines are not judged: their languages have no reason to be rotations of each other
-        names = [name for name in fitted if name not in panel.twins]
+        names = [name for name in fitted if name not in pair.twins]
         measured.append({name: gap_values(*fitted[name], draws, rng=simulating) for name in names})
-        evidence.append(judge(STUDY, panel, measured[-1], draws))
-        curves += [_curve(panel.language, name, *one) for name, one in fitted.items()]
+        evidence.append(judge(STUDY, pair, measured[-1], draws))
+        curves += [_curve(pair.language, name, *one) for name, one in fitted.items()]
     return BridgeResult(pd.concat(curves, ignore_index=True), evidence, standard_errors(measured))
 
 
 def excess_by_third(curves: pd.DataFrame) -> pd.DataFrame:
-    """Excess of the gap of the trained model, mean over each third of the layers: one row per language.
-
-    `curves` as in `BridgeResult`.
-    """
+    """Excess of the trained model's gap, mean over each third of the layers: one row per language."""
     trained = curves[curves["subject"] == TRAINED]
     third = trained["layer"] * 3 // (trained["layer"].max() + 1)
     names = third.map({0: "first third", 1: "middle third", 2: "last third"})
@@ -192,19 +189,19 @@ def gap_worlds(result: BridgeResult) -> Worlds:
 
 
 def bridge_conditioning(
-    panels: Mapping[str, LanguagePair], anchor: str, *, subjects=(TRAINED,), rng: np.random.Generator
+    pairs: Mapping[str, LanguagePair], anchor: str, *, subjects=(TRAINED,), rng: np.random.Generator
 ) -> ConditioningResult:
     """Prediction 6 over all pairs of languages, for the model, further subjects and what is planted.
 
     Raises ParameterError with fewer than four languages, or fewer than eight items in a quarter of the
     scenarios.
     """
-    if reason := too_few(len(panels) + 1):
+    if reason := too_few(len(pairs) + 1):
         raise ParameterError(reason)
     splitting, planting, measuring, judging = rng.spawn(4)
-    scenario = next(iter(panels.values())).scenario
+    scenario = next(iter(pairs.values())).scenario
     parts = quarters(scenario, splitting)
-    states = {name: by_language(panels, anchor, name) for name in subjects}
+    states = {name: by_language(pairs, anchor, name) for name in subjects}
     states[PLANTED] = planted_languages(states[TRAINED], anchor, parts[0], planting)
     streams = measuring.spawn(len(states))
     tables = {
@@ -212,42 +209,37 @@ def bridge_conditioning(
         for (name, one), stream in zip(states.items(), streams, strict=True)
     }
     found = correlations(tables, tuple(states[TRAINED]), rng=judging)
-    evidence = conditioning_evidence({name: one for name, (one, _) in found.items()}, len(scenario))
-    rows = [
-        (name, one["mantel_r"].statistic, one["mantel_r"].pvalue, critical)
-        for name, (one, critical) in found.items()
-    ]
-    pairs = pd.concat([table.assign(subject=name) for name, table in tables.items()], ignore_index=True)
-    return ConditioningResult(pairs, pd.DataFrame(rows, columns=["subject", "r", "p", "critical"]), evidence)
+    table = pd.concat([table.assign(subject=name) for name, table in tables.items()], ignore_index=True)
+    return ConditioningResult(table, correlation_table(found), conditioning_evidence(found, len(scenario)))
+
+
+def correlation_table(found: Mapping[str, Correlation]) -> pd.DataFrame:
+    """Correlation of every subject and its p: columns subject, r, p, critical."""
+    tests = {name: (one["mantel_r"], critical) for name, (one, critical) in found.items()}
+    rows = [(name, test.statistic, test.pvalue, critical) for name, (test, critical) in tests.items()]
+    return pd.DataFrame(rows, columns=["subject", "r", "p", "critical"])
 
 
 def correlations(
     tables: Mapping[str, pd.DataFrame], languages: tuple[str, ...], *, rng: np.random.Generator
-) -> dict[str, tuple[dict[str, Statistic], float]]:
+) -> dict[str, Correlation]:
     """`correlation` of every subject's table, and of the trained model's with languages moved on by one."""
     *streams, moving = rng.spawn(len(tables) + 1)
     found = {
         name: correlation(table, languages, rng=stream)
         for (name, table), stream in zip(tables.items(), streams, strict=True)
     }
-    found[PERMUTED_LANGUAGES] = correlation(
-        tables[TRAINED], languages, rng=moving, renamed=moved_on(languages)
-    )
+    found[PERMUTED_LANGUAGES] = correlation(tables[TRAINED], languages, rng=moving, moved=True)
     return found
 
 
-def moved_on(languages: tuple[str, ...]) -> dict[str, str]:
-    """Every language with the name of the one before it."""
-    return dict(zip(languages, np.roll(languages, 1).tolist(), strict=True))
-
-
 def conditioning_evidence(
-    statistics: Mapping[str, Mapping[str, Statistic]], n_items: int | None = None
+    found: Mapping[str, Correlation], n_items: int | None = None, positive: Sequence[str] = (PLANTED,)
 ) -> Evidence:
-    """Evidence of `CONDITIONING` from the correlations of the model and of its two controls."""
-    kinds = {PLANTED: "positive", PERMUTED_LANGUAGES: "negative"}
-    controls = tuple(Control(name, kind, statistics[name]) for name, kind in kinds.items())
-    return Evidence(statistics=statistics[TRAINED], controls=controls, n_items=n_items)
+    """Evidence from the correlations of the model, of positive controls and of permuted languages."""
+    kinds = {**dict.fromkeys(positive, "positive"), PERMUTED_LANGUAGES: "negative"}
+    controls = tuple(Control(name, kind, found[name][0]) for name, kind in kinds.items())
+    return Evidence(statistics=found[TRAINED][0], controls=controls, n_items=n_items)
 
 
 def conditioning_worlds(size: Size) -> Worlds:
@@ -259,22 +251,23 @@ def conditioning_worlds(size: Size) -> Worlds:
             return Evidence("simulated", unavailable=reason)
         names = tuple(f"language {i}" for i in range(n))
         strengths = {TRAINED: strength_of(world), PLANTED: 0.98}
-        tables = {subject: _related_matrices(names, one, rng) for subject, one in strengths.items()}
-        found = correlations(tables, names, rng=rng)
-        return conditioning_evidence({name: one for name, (one, _) in found.items()})
+        measures = ("log_kappa_excess", "gap_excess")
+        tables, upper = {}, np.triu_indices(n, 1)
+        for subject, strength in strengths.items():
+            table, *matrices = related_matrices(names, strength, rng)
+            tables[subject] = table.assign(**{k: m[upper] for k, m in zip(measures, matrices, strict=True)})
+        return conditioning_evidence(correlations(tables, names, rng=rng))
 
     return Worlds(CONDITIONING, lambda rng: simulate, {"n_languages": n})
 
 
-def _related_matrices(names: tuple[str, ...], strength: float, rng: np.random.Generator) -> pd.DataFrame:
-    """Columns of `pair_table` whose two measures correlate by `strength`."""
-    first, second = np.triu_indices(len(names), 1)
+def related_matrices(
+    names: Sequence[str], strength: float, rng: np.random.Generator
+) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+    """All pairs of names (columns first, second, r2), and matrices (K, K) that correlate by `strength`."""
     kappa, other = (one + one.T for one in rng.standard_normal((2, len(names), len(names))))
-    gap = strength * kappa + np.sqrt(1 - strength**2) * other
-    columns = {"first": np.array(names)[first], "second": np.array(names)[second], "r2": 0.5}
-    return pd.DataFrame(
-        {**columns, "log_kappa_excess": kappa[first, second], "gap_excess": gap[first, second]}
-    )
+    table = pd.DataFrame(itertools.combinations(names, 2), columns=["first", "second"]).assign(r2=0.5)
+    return table, kappa, strength * kappa + np.sqrt(1 - strength**2) * other
 
 
 def pair_table(
@@ -310,14 +303,12 @@ def planted_languages(
     states: Mapping[str, np.ndarray], anchor: str, train: np.ndarray, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
     """As many languages, each behind a map of the anchor's states whose condition number is its own."""
+    made = {anchor: np.asarray(states[anchor], float)}
     others = [k for k in states if k != anchor]
-    n_states = len(states[anchor])
     kappas = np.geomspace(1, _PLANTED_KAPPA, len(others))
-    made = {
-        k: plant_map(states[anchor], train, np.full(n_states, kappa), rng=one)
-        for k, kappa, one in zip(others, kappas, rng.spawn(len(others)), strict=True)
-    }
-    return {k: made.get(k, np.asarray(states[anchor], float)) for k in states}
+    for k, kappa, one in zip(others, kappas, rng.spawn(len(others)), strict=True):
+        made[k] = plant_map(made[anchor], train, np.full(len(made[anchor]), kappa), rng=one)
+    return {k: made[k] for k in states}
 
 
 def correlation(
@@ -325,61 +316,56 @@ def correlation(
     languages: tuple[str, ...],
     *,
     rng: np.random.Generator,
-    renamed: Mapping[str, str] | None = None,
+    moved: bool = False,
     columns: tuple[str, str] = ("log_kappa_excess", "gap_excess"),
-) -> tuple[dict[str, Statistic], float]:
+) -> Correlation:
     """Statistics of prediction 6 from two columns, and the smallest |r| with p <= .05.
+
+    With `moved`, every language has the name of the one before it in the second column.
 
     mantel_r : correlation and its two-sided p by permuting languages (QAP).  mantel_size : the same
         correlation with the jackknife's interval over languages.  held_out_r2 : mean over pairs, jackknife
         over languages.
     """
     kappa, gap, r2 = (_matrix(table, languages, v) for v in (*columns, "r2"))
-    if renamed is not None:
-        order = [languages.index(renamed[k]) for k in languages]
-        gap = gap[np.ix_(order, order)]
+    if moved:
+        gap = np.roll(gap, 1, axis=(0, 1))
     r, null = association.mantel_null(kappa, gap, rng=rng)
     p = association.permutation_pvalue(r, null, "two-sided", exact=len(null) < 9999)
     words = "which language is which does not matter"
+    size = _jackknife(lambda *ab: float(np.corrcoef(*ab)[0, 1]), (kappa, gap), rng)
     statistics = {
         "mantel_r": TestResult(r, p, words, n_resamples=len(null), n=len(languages)),
-        "mantel_size": _within(_jackknife(lambda k: _pearson(kappa, gap, k), len(languages), rng)),
-        "held_out_r2": _jackknife(
-            lambda k: r2[np.ix_(k, k)][np.triu_indices(len(k), 1)].mean(), len(languages), rng
-        ),
+        # within what correlations can be
+        "mantel_size": replace(size, low=max(size.low, -1.0), high=min(size.high, 1.0)),
+        "held_out_r2": _jackknife(np.mean, (r2,), rng),
     }
     return statistics, association.critical_value(null)
 
 
-def _within(interval: Interval) -> Interval:
-    """The interval of a correlation, within what correlations can be."""
-    return replace(interval, low=max(interval.low, -1.0), high=min(interval.high, 1.0))
+def _jackknife(statistic: Callable, matrices: Sequence[np.ndarray], rng: np.random.Generator) -> Interval:
+    """Interval of a statistic of all pairs in matrices (K, K), by leaving out one language, with t(K - 1)."""
+    n = len(matrices[0])
 
+    def of(kept: np.ndarray) -> float:
+        return statistic(*(m[np.ix_(kept, kept)][np.triu_indices(len(kept), 1)] for m in matrices))
 
-def _jackknife(statistic, n: int, rng: np.random.Generator) -> Interval:
-    """Interval of a statistic of language indices by leaving out one language at a time, with t(n - 1)."""
     everyone = np.arange(n)
-    estimate = statistic(everyone)
-    left = np.array([statistic(np.delete(everyone, k)) for k in everyone])
+    estimate = of(everyone)
+    left = np.array([of(np.delete(everyone, k)) for k in everyone])
     error = np.sqrt((n - 1) / n * ((left - left.mean()) ** 2).sum())
     half = stats.t.isf(0.025, n - 1) * error
     drawn = estimate + error * rng.standard_t(n - 1, N_RESAMPLES)
     return Interval(estimate, estimate - half, estimate + half, drawn, 0.95, n)
 
 
-def _pearson(a: np.ndarray, b: np.ndarray, kept: np.ndarray) -> float:
-    upper = np.triu_indices(len(kept), 1)
-    one, other = (m[np.ix_(kept, kept)][upper] for m in (a, b))
-    return float(np.corrcoef(one, other)[0, 1])
-
-
 def _ladder(
-    panel: LanguagePair, pair: tuple, rng: np.random.Generator
+    pair: LanguagePair, states: tuple, rng: np.random.Generator
 ) -> tuple[ladders.Ladder, bridges.OrthogonalNull]:
     """The ladder from the first to the second language, and under orthogonal truth."""
-    train, test = panel.discovery, panel.confirmation
+    train, test = pair.discovery, pair.confirmation
     p = n_components(int(train.sum()))
-    x, y = (bridges.principal_components(s, train, p) for s in pair)
+    x, y = (bridges.principal_components(s, train, p) for s in states)
     parts = (x[:, train], y[:, train], x[:, test], y[:, test])
     return ladders.compare_maps(*parts), bridges.orthogonal_null(*parts, noise="both", rng=rng)
 
@@ -408,11 +394,10 @@ def by_language(pairs: Mapping[str, LanguagePair], anchor: str, subject: str) ->
 
 
 def _matrix(table: pd.DataFrame, languages: tuple[str, ...], value: str) -> np.ndarray:
-    place = {k: i for i, k in enumerate(languages)}
+    """(K, K) symmetric, zero on the diagonal."""
+    first, second = (pd.Index(languages).get_indexer(table[side]) for side in ("first", "second"))
     matrix = np.zeros((len(languages), len(languages)))
-    for row in table.itertuples():
-        i, j = place[row.first], place[row.second]
-        matrix[i, j] = matrix[j, i] = getattr(row, value)
+    matrix[first, second] = matrix[second, first] = table[value]
     return matrix
 
 

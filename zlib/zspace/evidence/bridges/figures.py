@@ -4,7 +4,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from ..language_pairs import TRAINED
-from ..theme import INK, NULL_LINE, language_colour, line, panel_place, small_multiples, titled
+from ..theme import DOTTED, INK, language_colour, line, panel_place, small_multiples, titled
 
 _FLOOR = -1.0  # of the axis: R^2 of a map that does not hold has no lower end
 
@@ -14,21 +14,20 @@ def ladder_curves(curves: pd.DataFrame) -> go.Figure:
 
     One small panel per language, trained model; `curves` as in `bridging.BridgeResult`.
     """
-    languages = list(dict.fromkeys(curves["language"]))
-    figure = small_multiples(languages, "layer", "held-out R²; excess of the gap")
-    trained = curves[curves["subject"] == TRAINED]
-    trained = trained.assign(excess=trained["gap"] - trained["gap, null"])
+    figure = small_multiples(curves["language"].unique(), "layer", "held-out R²; excess of the gap")
+    trained = curves[curves["subject"] == TRAINED].eval("excess = gap - `gap, null`")
     shown = (
         ("r2 ridge", "solid", "ridge"),
         ("r2 scaled_procrustes", "dash", "scaled Procrustes"),
         ("excess", "dot", "gap beyond orthogonal truth"),
     )
-    for i, language in enumerate(languages):
-        place, rows = panel_place(i), trained[trained["language"] == language]
+    for i, (language, rows) in enumerate(trained.groupby("language", sort=False)):
+        place = panel_place(i)
+        cut = rows.assign(**{value: rows[value].clip(lower=_FLOOR) for value, *_ in shown})
         for value, dash, name in shown:
             options = {"colour": language_colour(language), "dash": dash, "legend": i == 0, "name": name}
-            line(figure, rows.assign(**{value: rows[value].clip(lower=_FLOOR)}), value, place, **options)
-        figure.add_hline(0, line={"color": NULL_LINE, "width": 1, "dash": "dot"}, **place)
+            line(figure, cut, value, place, **options)
+        figure.add_hline(0, line=DOTTED, **place)
     figure.update_yaxes(range=[_FLOOR - 0.05, 1.05])
     best = trained.groupby("language", sort=False)["r2 ridge"].max()
     return titled(
@@ -43,7 +42,7 @@ def conditioning_scatter(pairs: pd.DataFrame, correlations: pd.DataFrame) -> go.
     rows = pairs[pairs["subject"] == TRAINED]
     figure = pair_scatter(rows, "log_kappa_excess", "gap_excess")
     for add in (figure.add_hline, figure.add_vline):
-        add(0, line={"color": NULL_LINE, "width": 1, "dash": "dot"})
+        add(0, line=DOTTED)
     figure.update_xaxes(title="excess of log κ, one half of the scenarios")
     figure.update_yaxes(title="excess of the gap, the other half")
     found = correlations.set_index("subject").loc[TRAINED]

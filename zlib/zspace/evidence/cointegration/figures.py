@@ -7,7 +7,7 @@ from plotly.subplots import make_subplots
 
 from ..bridges.figures import pair_scatter
 from ..language_pairs import TRAINED
-from ..theme import INK, NULL_LINE, language_colour, line, panel_place, small_multiples, titled
+from ..theme import DOTTED, INK, NULL_LINE, language_colour, line, panel_place, small_multiples, titled
 from .thickness import KAPPA_ITSELF, SPEEDS_THEMSELVES
 
 _FLOOR = -0.5  # of the axis: R^2 of a map that does not hold has no lower end
@@ -30,7 +30,7 @@ def size_curves(sizes: pd.DataFrame) -> go.Figure:
                 line={"color": colour, "dash": dash, "width": 2},
                 name=f"{n} series, {words}",
             )
-    figure.add_hline(0.05, line={"color": NULL_LINE, "width": 1, "dash": "dot"})
+    figure.add_hline(0.05, line=DOTTED)
     steps = sorted(sizes["n_steps"].unique())
     figure.update_xaxes(title="layers", type="log", tickvals=steps, ticktext=[str(t) for t in steps])
     figure.update_yaxes(title="share rejected", range=[0, 1.02])
@@ -103,7 +103,7 @@ def adjustment_speeds(pairs: pd.DataFrame, anchor: str) -> go.Figure:
         },
         name="beyond shuffled pairings",
     )
-    figure.add_hline(0, line={"color": NULL_LINE, "width": 1, "dash": "dot"})
+    figure.add_hline(0, line=DOTTED)
     figure.update_yaxes(title=f"log ratio, {anchor} to language")
     figure.update_layout(height=430)
     apart = rows[bounded & ((rows["low"] > 0) | (rows["high"] < 0))]["second"].tolist()
@@ -135,16 +135,15 @@ def thickness_scatter(pairs: pd.DataFrame, correlations: pd.DataFrame) -> go.Fig
 
 def map_curves(by_layer: pd.DataFrame) -> go.Figure:
     """Held-out R^2 of what layers add, by one map for all layers and by maps of their own, trained model."""
-    languages = list(dict.fromkeys(by_layer["language"]))
-    figure = small_multiples(languages, "layer that adds", "held-out R²")
+    figure = small_multiples(by_layer["language"].unique(), "layer that adds", "held-out R²")
     trained = by_layer[by_layer["subject"] == TRAINED]
-    for i, language in enumerate(languages):
-        place, rows = panel_place(i), trained[trained["language"] == language]
+    for i, (language, rows) in enumerate(trained.groupby("language", sort=False)):
+        place = panel_place(i)
         rows = rows.assign(**{k: rows[k].clip(lower=_FLOOR) for k in ("r2_own", "r2_common")})
         colour = language_colour(language)
         line(figure, rows, "r2_own", place, colour=colour, legend=i == 0, name="a map of its own")
         line(figure, rows, "r2_common", place, legend=i == 0, name="one map for all layers")
-        figure.add_hline(0, line={"color": NULL_LINE, "width": 1, "dash": "dot"}, **place)
+        figure.add_hline(0, line=DOTTED, **place)
     # jagged lines make large pictures
     figure.update_layout(height=round(0.9 * figure.layout.height))
     means = trained.groupby("language", sort=False)[["r2_own", "r2_common"]].median()

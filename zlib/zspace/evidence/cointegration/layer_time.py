@@ -9,8 +9,8 @@ that, *own gain* the difference. Both are read off the midpoint of R^2 in the sa
 The *rank* of a pooled Johansen test has a meaning only where one map holds. It is then compared with the
 number of dimensions that the last layer shares (`measures.dimension`); the difference is the *rank error*.
 
-Controls are series of the same size that follow one map, or maps that alternate from layer to layer. For the
-rank, they are systems of the same size with known trends.
+Controls are series of the same size that follow one map, or maps that alternate from layer to layer, and for
+the rank systems of the same size with known trends.
 """
 
 import itertools
@@ -119,31 +119,28 @@ def by_components(pairs: Mapping[str, LanguagePair], counts: Sequence[int]) -> p
     for language, pair in pairs.items():
         for m in (c for c in counts if c <= bridging.n_components(int(pair.discovery.sum()))):
             series = pair_series(pair, pair.subjects[TRAINED], m)
-            rows_read = pair.confirmation
-            scores = layer_maps.score_maps(tuple(s[rows_read] for s in series), pair.scenario[rows_read])
-            common, own = scores.r2(np.ones(scores.none.shape[1]))
-            rows.append((language, m, common, own))
+            kept = pair.confirmation
+            scores = layer_maps.score_maps(tuple(s[kept] for s in series), pair.scenario[kept])
+            rows.append((language, m, *scores.r2(np.ones(scores.none.shape[1]))))
     return pd.DataFrame(rows, columns=["language", "components", "r2_common", "r2_own"])
 
 
-def pair_series(panel: LanguagePair, pair: Pair, n_components: int) -> Pair:
+def pair_series(pair: LanguagePair, states: Pair, n_components: int) -> Pair:
     """Two (n, L+1, m) series on the components that both languages share on the discovery items."""
-    n_axes = bridging.n_components(int(panel.discovery.sum()))
-    scores = (depth_components(s, panel.discovery, n_axes) for s in pair)
-    return shared_series(*scores, panel.discovery, n_components)
+    n_axes = bridging.n_components(int(pair.discovery.sum()))
+    scores = (depth_components(s, pair.discovery, n_axes) for s in states)
+    return shared_series(*scores, pair.discovery, n_components)
 
 
 def plant_series(shape: tuple[int, ...], *, own: bool, rng: np.random.Generator) -> Pair:
-    """Two (n, T, m) series of unit steps of which both close their gap, or (own) open it at every other
-    layer.
+    """Two (n, T, m) series of unit steps: both close their gap, or (own) open it at every other layer.
 
     A fifth of the gap is left after a layer; where it opens, it grows by four fifths.
     """
-    speed = 0.4
     now = rng.standard_normal((2, shape[0], shape[2]))
     made = [now]
     for layer in range(1, shape[1]):
-        pull = -speed if own and layer % 2 else speed
+        pull = -0.4 if own and layer % 2 else 0.4
         gap = now[0] - now[1]
         now = now + pull * np.stack([-gap, gap]) + rng.standard_normal(now.shape)
         made.append(now)
@@ -152,10 +149,10 @@ def plant_series(shape: tuple[int, ...], *, own: bool, rng: np.random.Generator)
 
 def planted_maps(shape: tuple[int, ...], *, rng: np.random.Generator) -> dict[str, Pair]:
     """Series that follow one map, and series whose map alternates from layer to layer."""
-    kinds = {ONE_MAP: False, OWN_MAPS: True}
+    first, second = rng.spawn(2)
     return {
-        name: plant_series(shape, own=own, rng=stream)
-        for (name, own), stream in zip(kinds.items(), rng.spawn(2), strict=True)
+        ONE_MAP: plant_series(shape, own=False, rng=first),
+        OWN_MAPS: plant_series(shape, own=True, rng=second),
     }
 
 
@@ -234,18 +231,16 @@ def simulated_rank(
     shape = (n_scenarios * n_draws, n_steps, 1)
     scenario = np.repeat(np.arange(n_scenarios), n_draws)
     if world in ("true", "modest"):
-        speed = (0.4, 0.4) if world == "true" else (0.15, 0.15)
-        series = cointegration.simulate_shared_trends(
-            *shape, 1, adjustment=speed, group_size=n_draws, rng=drawing
-        )
+        options = {"adjustment": (0.4, 0.4) if world == "true" else (0.15, 0.15), "group_size": n_draws}
+        series = cointegration.simulate_shared_trends(*shape, 1, rng=drawing, **options)
     else:
         slowness = 0.5 if world == "false" else 0.8
         steps = drawing.standard_normal((shape[0], n_steps + 20, 1))
         path = lfilter([1.0], [1.0, -slowness], steps, axis=1)[:, 20:]
         series = tuple(path + 0.7 * drawing.standard_normal(path.shape) for _ in range(2))
     statistics = rank_statistics(*series, scenario, rng=judging, n_subsets=5)
-    known = {SHARED_TRENDS: ("positive", 0), NO_TRENDS: ("negative", 2)}
-    controls = tuple(Control(name, kind, {"rank_error": Count.once(e)}) for name, (kind, e) in known.items())
+    known = (SHARED_TRENDS, "positive", 0), (NO_TRENDS, "negative", 2)
+    controls = tuple(Control(name, kind, {"rank_error": Count.once(error)}) for name, kind, error in known)
     return Evidence("simulated", statistics, controls, n_items=shape[0], n_scenarios=n_scenarios)
 
 

@@ -34,19 +34,13 @@ class RankMeaning:
 def rank_meaning(*, rng: np.random.Generator, n_simulations: int = 200) -> RankMeaning:
     """Checks of what a rank counts, and the tables they rest on."""
     sizing, *recovering = rng.spawn(3)
-    sizes = pd.DataFrame(
-        cointegration.size_table(
-            steps=(STEPS, 50, 100, 200), series=(2, 4, SERIES), rng=sizing, n_simulations=10 * n_simulations
-        )
-    )
-    tables = [
-        pd.DataFrame(
-            cointegration.recovery_table(
-                n_steps=STEPS, dim=3, n_shared=1, specific=kind, rng=one, n_simulations=n_simulations
-            )
-        ).assign(specific=kind)
-        for kind, one in zip(("random_walk", "stationary"), recovering, strict=True)
-    ]
+    lengths = {"steps": (STEPS, 50, 100, 200), "series": (2, 4, SERIES)}
+    sizes = pd.DataFrame(cointegration.size_table(**lengths, rng=sizing, n_simulations=10 * n_simulations))
+    system = {"n_steps": STEPS, "dim": 3, "n_shared": 1, "n_simulations": n_simulations}
+    tables = []
+    for kind, one in zip(("random_walk", "stationary"), recovering, strict=True):
+        rows = cointegration.recovery_table(**system, specific=kind, rng=one)
+        tables.append(pd.DataFrame(rows).assign(specific=kind))
     recovery = pd.concat(tables, ignore_index=True)
     by = recovery.set_index(["specific", "variant"])
     full = by.xs("all corrections", level="variant")

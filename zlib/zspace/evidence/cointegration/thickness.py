@@ -23,8 +23,7 @@ from ..bridges import bridging
 from ..bridges.bridging import PERMUTED_LANGUAGES
 from ..error_rates import Size, Worlds, strength_of
 from ..language_pairs import TRAINED, LanguagePair
-from ..rules import Control, Evidence
-from ..statistics import Statistic
+from ..rules import Evidence
 
 CLAIM = "conjecture_7_thickness"
 KAPPA_ITSELF, SPEEDS_THEMSELVES = "kappa against itself", "speeds against themselves"
@@ -53,7 +52,7 @@ class ThicknessResult:
 
 
 def wrapper_thickness(
-    panels: Mapping[str, LanguagePair],
+    pairs: Mapping[str, LanguagePair],
     anchor: str,
     *,
     rng: np.random.Generator,
@@ -67,61 +66,44 @@ def wrapper_thickness(
     Raises ParameterError with too few scenarios for four parts.
     """
     splitting, measuring, judging = rng.spawn(3)
-    scenario = next(iter(panels.values())).scenario
+    scenario = next(iter(pairs.values())).scenario
     parts = bridging.quarters(scenario, splitting)
-    there = [name for name in subjects if all(name in pair.subjects for pair in panels.values())]
-    states = {name: bridging.by_language(panels, anchor, name) for name in there}
+    there = [name for name in subjects if all(name in pair.subjects for pair in pairs.values())]
+    states = {name: bridging.by_language(pairs, anchor, name) for name in there}
     options = {"n_components": n_components, "n_shuffles": n_shuffles}
     streams = measuring.spawn(len(states))
     tables = {
         name: measure_pairs(one, parts, scenario, rng=stream, **options)
         for (name, one), stream in zip(states.items(), streams, strict=True)
     }
-    pairs = pd.concat([table.assign(subject=name) for name, table in tables.items()], ignore_index=True)
+    table = pd.concat([table.assign(subject=name) for name, table in tables.items()], ignore_index=True)
     languages = tuple(states[TRAINED])
     if reason := bridging.too_few(len(languages)):
-        none = pd.DataFrame(columns=["subject", "r", "p", "critical"])
-        return ThicknessResult(pairs, none, Evidence(unavailable=reason, n_items=len(scenario)))
+        unavailable = Evidence(unavailable=reason, n_items=len(scenario))
+        return ThicknessResult(table, bridging.correlation_table({}), unavailable)
     controlling, *streams = judging.spawn(1 + len(tables))
     found = {
         name: bridging.correlation(table, languages, rng=stream, columns=MEASURES)
         for (name, table), stream in zip(tables.items(), streams, strict=True)
     }
     found |= control_correlations(tables[TRAINED], languages, controlling)
-    rows = [
-        (name, one["mantel_r"].statistic, one["mantel_r"].pvalue, critical)
-        for name, (one, critical) in found.items()
-    ]
-    return ThicknessResult(
-        pairs,
-        pd.DataFrame(rows, columns=["subject", "r", "p", "critical"]),
-        evidence_of({name: one for name, (one, _) in found.items()}, len(scenario)),
-    )
+    evidence = bridging.conditioning_evidence(found, len(scenario), positive=tuple(_RELIABILITY))
+    return ThicknessResult(table, bridging.correlation_table(found), evidence)
 
 
 def control_correlations(
     table: pd.DataFrame, languages: tuple[str, ...], rng: np.random.Generator
-) -> dict[str, tuple]:
+) -> dict[str, bridging.Correlation]:
     """Each measure against itself, and both with languages moved on by one, as `bridging.correlation`."""
     *streams, moving = rng.spawn(len(_RELIABILITY) + 1)
     found = {
         name: bridging.correlation(table, languages, rng=stream, columns=columns)
         for (name, columns), stream in zip(_RELIABILITY.items(), streams, strict=True)
     }
-    renamed = bridging.moved_on(languages)
     found[PERMUTED_LANGUAGES] = bridging.correlation(
-        table, languages, rng=moving, renamed=renamed, columns=MEASURES
+        table, languages, rng=moving, moved=True, columns=MEASURES
     )
     return found
-
-
-def evidence_of(statistics: Mapping[str, Mapping[str, Statistic]], n_items: int | None = None) -> Evidence:
-    """Evidence of `CLAIM` from the correlations of the model and of the controls."""
-    controls = tuple(
-        Control(name, "positive" if name in _RELIABILITY else "negative", statistics[name])
-        for name in (*_RELIABILITY, PERMUTED_LANGUAGES)
-    )
-    return Evidence(statistics=statistics[TRAINED], controls=controls, n_items=n_items)
 
 
 def measure_pairs(
@@ -198,7 +180,7 @@ def worlds(size: Size) -> Worlds:
         table, names = simulated_table(strength_of(world), drawing, size.n_languages)
         found = {TRAINED: bridging.correlation(table, names, rng=judging, columns=MEASURES)}
         found |= control_correlations(table, names, controlling)
-        return evidence_of({name: one for name, (one, _) in found.items()})
+        return bridging.conditioning_evidence(found, positive=tuple(_RELIABILITY))
 
     return Worlds(CLAIM, lambda rng: simulate, {"n_languages": size.n_languages})
 
@@ -208,13 +190,10 @@ def simulated_table(
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Columns of `ThicknessResult.pairs` that are correlated, and the languages' names."""
     names = tuple(f"language {i}" for i in range(n_languages))
-    first, second = np.triu_indices(n_languages, 1)
-    kappa, other = (one + one.T for one in rng.standard_normal((2, n_languages, n_languages)))
-    speeds = follows * kappa + np.sqrt(1 - follows**2) * other
-    columns = {"first": np.array(names)[first], "second": np.array(names)[second], "r2": 0.5}
-    for measure, halves in ((kappa, _KAPPA), (speeds, _RATIO)):
+    table, *measures = bridging.related_matrices(names, follows, rng)
+    for measure, halves in zip(measures, (_KAPPA, _RATIO), strict=True):
         for half in halves:
             # off the diagonal the variance of a matrix is 2
             blurred = measure + np.sqrt(2 * noise) * rng.standard_normal(measure.shape)
-            columns[half] = blurred[first, second]
-    return pd.DataFrame(columns), names
+            table[half] = blurred[np.triu_indices(n_languages, 1)]
+    return table, names

@@ -28,18 +28,7 @@ from ...measures.subspaces import SplitContributions, split_contributions
 from ..error_rates import Size, Worlds, calibrated
 from ..language_pairs import PERMUTED, SHUFFLED, TRAINED, LanguagePair, Pair
 from ..rules import Evidence
-from ..study import (
-    STANDARDISED,
-    Study,
-    Values,
-    assemble,
-    baselines,
-    compare_choices,
-    draw,
-    excesses,
-    judge,
-    present,
-)
+from ..study import STANDARDISED, Study, Values, assemble, baselines, compare_choices, draw, excesses, judge
 
 CLAIM = "conjecture_3_in_models"
 GAPS, HELD_OUT = ("agreement_gap", "gain_gap"), "held_out_agreement"
@@ -49,9 +38,6 @@ N_COMPONENTS = 8
 _AS_THEY_ARE = "dimensions as they are"
 # of the shared space and of the languages' own
 _PLANTED_GAINS = {PLANTED: (2.0, 0.02), REVERSED: (0.02, 2.0)}
-_PLANTED_RATIO = 2.0  # log ratio of gains in simulated stacks where the conjecture holds
-# makes Z hard to find, as it is in language models: the notebook shows their held-out agreement
-_SIMULATED_NOISE = 0.65
 _PARTS = ("state", "distance", "added", "difference", "cross_same", "cross_diff")
 
 
@@ -111,7 +97,7 @@ def made_contributions(pair: LanguagePair, *, rng: np.random.Generator) -> MadeC
 
 
 def contributions(
-    panel: LanguagePair,
+    pair: LanguagePair,
     made: MadeContributions,
     *,
     n_components: int = N_COMPONENTS,
@@ -119,12 +105,12 @@ def contributions(
 ) -> dict[str, SplitContributions]:
     """Split contributions of the model, its baselines, shuffled pairs, surrogates and planted ones."""
     options = {"n_components": n_components, "standardise": standardise}
-    names = (TRAINED, *panel.twins, *present(panel, PERMUTED, SHUFFLED), *panel.re_rounded)
-    pairs = {**{name: panel.subjects[name] for name in names}, **made.planted}
-    found = {name: split_contributions(*pair, panel.discovery, **options) for name, pair in pairs.items()}
+    names = (TRAINED, *pair.twins, PERMUTED, SHUFFLED, *pair.re_rounded)
+    subjects = {name: pair.subjects[name] for name in names if name in pair.subjects} | made.planted
+    found = {name: split_contributions(*s, pair.discovery, **options) for name, s in subjects.items()}
     for name, make in _surrogates(made.seed).items():
-        trained = panel.subjects[TRAINED]
-        found[name] = split_contributions(*trained, panel.discovery, contributions=make, **options)
+        trained = pair.subjects[TRAINED]
+        found[name] = split_contributions(*trained, pair.discovery, contributions=make, **options)
     return found
 
 
@@ -172,7 +158,7 @@ STUDY = Study(CLAIM, gap_statistics, positive={PLANTED: ()})
 
 
 def worlds(size: Size) -> Worlds:
-    """Stacks with a share of the planted log ratio of gains; the opposite of the claim in world "false".
+    """Stacks with a share of a log ratio of gains of 2; the opposite of the claim in world "false".
 
     Baselines are such stacks with equal gains and shuffled pairs. Noise in many dimensions makes Z about as
     hard to find as it is in language models.
@@ -181,16 +167,13 @@ def worlds(size: Size) -> Worlds:
 
 
 def _simulated_evidence(size: Size, share: float, rng: np.random.Generator) -> Evidence:
-    n_scenarios, n_draws = size.n_scenarios, size.n_draws
-    n = n_scenarios * n_draws
+    scenario = np.repeat(np.arange(size.n_scenarios), size.n_draws)
+    n = len(scenario)
     make, twins, split, deciding = rng.spawn(4)
-    scenario = np.repeat(np.arange(n_scenarios), n_draws)
-    options = {"scenario": scenario, "n_layers": 4, "noise": _SIMULATED_NOISE}
-    ratio = share * _PLANTED_RATIO
-    subjects = {TRAINED: theory.suppression_stack(n, log_gain_ratio=ratio, rng=make, **options)}
-    for i, stream in enumerate(twins.spawn(4)):
+    options = {"scenario": scenario, "n_layers": 4, "noise": 0.65}
+    subjects = {TRAINED: theory.suppression_stack(n, log_gain_ratio=2 * share, rng=make, **options)}
+    for name, stream in zip(("random-0", "random-1", "random-2", PERMUTED), twins.spawn(4), strict=True):
         x, y = theory.suppression_stack(n, log_gain_ratio=0.0, rng=stream, **options)
-        name = f"random-{i}" if i < 3 else PERMUTED
         subjects[name] = (x, y[:, stream.permutation(n)])
     x, y = subjects[TRAINED]
     subjects[SHUFFLED] = (x, y[:, make.permutation(n)])
@@ -199,7 +182,7 @@ def _simulated_evidence(size: Size, share: float, rng: np.random.Generator) -> E
         subjects=subjects,
         scenario=scenario.astype(str),
         group=scenario.astype(str),
-        discovery=scenario < n_scenarios // 3,
+        discovery=scenario < size.n_scenarios // 3,
         tokens=None,
     )
     found = contributions(pair, made_contributions(pair, rng=split))
@@ -207,7 +190,7 @@ def _simulated_evidence(size: Size, share: float, rng: np.random.Generator) -> E
     return assemble(STUDY, {name: gap_values(pair, one, draws) for name, one in found.items()}, draws)
 
 
-def sensitivity(panels: Mapping[str, LanguagePair]) -> pd.DataFrame:
+def sensitivity(pairs: Mapping[str, LanguagePair]) -> pd.DataFrame:
     """Both gaps of the trained model and of its best random-weight baseline under other choices.
 
     Columns are (language, "trained" or "best baseline").
@@ -219,15 +202,17 @@ def sensitivity(panels: Mapping[str, LanguagePair]) -> pd.DataFrame:
         _AS_THEY_ARE: (N_COMPONENTS, False),
     }
 
-    def gap(which: int, n_components: int, scale: bool, panel: LanguagePair) -> dict[str, float]:
-        pairs = {name: panel.subjects[name] for name in (TRAINED, *panel.twins)}
+    def gap(which: int, n_components: int, scale: bool, pair: LanguagePair) -> dict[str, float]:
         options = {"n_components": n_components, "standardise": scale}
-        found = {n: split_contributions(*pair, panel.discovery, **options) for n, pair in pairs.items()}
-        return {name: mean_gaps(panel, one)[which] for name, one in found.items()}
+        found = {
+            name: split_contributions(*pair.subjects[name], pair.discovery, **options)
+            for name in (TRAINED, *pair.twins)
+        }
+        return {name: mean_gaps(pair, one)[which] for name, one in found.items()}
 
     rows = {}
     for name, (n_components, scale) in choices.items():
-        kept = {k: p for k, p in panels.items() if n_components <= 2 * (p.discovery.sum() - 1)}
+        kept = {k: p for k, p in pairs.items() if n_components <= 2 * (p.discovery.sum() - 1)}
         for i, words in enumerate(GAPS):
             rows[name, words.replace("_", " ")] = (kept, partial(gap, i, n_components, scale))
     return compare_choices(rows, "best baseline")
@@ -249,14 +234,10 @@ def _surrogates(seed: np.random.SeedSequence) -> dict[str, Callable]:
     """
     stream = np.random.SeedSequence(seed.entropy, spawn_key=seed.spawn_key)
     noise, order = np.random.default_rng(stream).spawn(2)
-
-    def isotropic(state: np.ndarray, added: np.ndarray) -> np.ndarray:
-        return noise.standard_normal(added.shape)
-
-    def like_state(state: np.ndarray, added: np.ndarray) -> np.ndarray:
-        return np.stack([s[order.permutation(s.shape[0])] for s in state])
-
-    return {ISOTROPIC: isotropic, LIKE_STATE: like_state}
+    return {
+        ISOTROPIC: lambda state, added: noise.standard_normal(added.shape),
+        LIKE_STATE: lambda state, added: np.stack([s[order.permutation(s.shape[0])] for s in state]),
+    }
 
 
 def _confirmed(pair: LanguagePair, found: SplitContributions) -> np.ndarray:
@@ -313,12 +294,9 @@ def _gap_table(pair: LanguagePair, measured: Mapping[str, SplitContributions]) -
     rows = []
     for name, found in measured.items():
         half = found.agreement.shape[1] // 2
-        gaps = dict(zip((*GAPS, HELD_OUT), mean_gaps(pair, found), strict=True))
-        spectrum = {
-            "agreement Z": found.agreement[:, :half].mean(),
-            "agreement perp": found.agreement[:, half:].mean(),
-            # both languages and half of the directions are summed
-            "held_out_variance": _sums(pair, found)[0].mean() / (2 * half),
-        }
-        rows.append({"language": pair.language, "subject": name, **gaps, **spectrum})
-    return pd.DataFrame(rows)
+        inside, outside = found.agreement[:, :half].mean(), found.agreement[:, half:].mean()
+        # both languages and half of the directions are summed
+        variance = _sums(pair, found)[0].mean() / (2 * half)
+        rows.append((pair.language, name, *mean_gaps(pair, found), inside, outside, variance))
+    numbers = (*GAPS, HELD_OUT, "agreement Z", "agreement perp", "held_out_variance")
+    return pd.DataFrame(rows, columns=["language", "subject", *numbers])

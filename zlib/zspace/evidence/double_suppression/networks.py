@@ -65,16 +65,21 @@ def network_suppression(
     size = replace(sweep.SIZES["fast"], recipe=recipe or networks.Recipe(depth=6))
     batches = [sweep.train([configuration], size, seeds, target=target) for target in ("shared", "private")]
     deciding, *streams = rng.spawn(1 + len(seeds))
+    options = {"n_components": size.dim, "standardise": standardise}
     gaps, curves, spectra = [], [], []
     for i, stream in enumerate(streams):
         made = _pairs(*batches, i, stream)
         for pair, making in zip(made, stream.spawn(len(made)), strict=True):
             columns = {"seed": int(batches[0].seeds[i]), "language": pair.language}
-            found = _contributions(pair, making, size.dim, standardise)
-            gaps.append(_gap_rows(pair, found).assign(**columns))
+            found = models.contributions(pair, models.made_contributions(pair, rng=making), **options)
+            private = pair.subjects[sweep.PRIVATE]
+            found[sweep.PRIVATE] = split_contributions(*private, pair.discovery, **options)
+            rows = [(name, *models.mean_gaps(pair, one)) for name, one in found.items()]
+            gaps.append(pd.DataFrame(rows, columns=["subject", *GAPS, HELD_OUT]).assign(**columns))
             curves.append(_curve_rows(pair, found).assign(**columns))
             known = known_agreement(batches[0].worlds[i], pair.language)
-            spectra.append(_spectrum(known, found[TRAINED].agreement[0]).assign(**columns))
+            spectrum = {"known": known, "found": found[TRAINED].agreement[0]}
+            spectra.append(pd.DataFrame({"direction": range(1, size.dim + 1), **spectrum}).assign(**columns))
     gaps, curves, spectra = (pd.concat(t, ignore_index=True) for t in (gaps, curves, spectra))
     evidence = network_evidence(gaps, rng=deciding)
     return NetworkProjections(gaps, _means(curves, deciding.spawn(1)[0]), spectra, evidence)
@@ -153,19 +158,6 @@ def _pair(found: Mapping[str, np.ndarray], language: int, mixed: np.ndarray) -> 
     )
 
 
-def _contributions(pair: LanguagePair, rng: np.random.Generator, n_components: int, standardise: bool):
-    options = {"n_components": n_components, "standardise": standardise}
-    found = models.contributions(pair, models.made_contributions(pair, rng=rng), **options)
-    private = split_contributions(*pair.subjects[sweep.PRIVATE], pair.discovery, **options)
-    return {**found, sweep.PRIVATE: private}
-
-
-def _gap_rows(pair: LanguagePair, found: Mapping[str, SplitContributions]) -> pd.DataFrame:
-    rows = {name: models.mean_gaps(pair, one) for name, one in found.items()}
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=[*GAPS, HELD_OUT])
-    return table.rename_axis("subject").reset_index()
-
-
 def _curve_rows(pair: LanguagePair, found: Mapping[str, SplitContributions]) -> pd.DataFrame:
     tables = []
     for name, one in found.items():
@@ -173,10 +165,6 @@ def _curve_rows(pair: LanguagePair, found: Mapping[str, SplitContributions]) -> 
         columns = {"layer": np.arange(len(gain)), "agreement_gap": agreement, "gain_gap": gain}
         tables.append(pd.DataFrame({"subject": name, **columns}))
     return pd.concat(tables, ignore_index=True)
-
-
-def _spectrum(known: np.ndarray, found: np.ndarray) -> pd.DataFrame:
-    return pd.DataFrame({"direction": np.arange(1, len(known) + 1), "known": known, "found": found})
 
 
 def _means(curves: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:

@@ -8,16 +8,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from ...series.volatility.planted import PowerCurve
-from ..theme import (
-    NULL_LINE,
-    interval_band,
-    language_colour,
-    line,
-    panel_place,
-    small_multiples,
-    titled,
-    twin_band,
-)
+from .. import theme
 from .solutions import COPYING, PLAIN
 from .turns import OneTrace
 
@@ -28,14 +19,10 @@ def one_trace(trace: OneTrace) -> go.Figure:
     """Log activity and the filtered probability of its upper regime; hovering shows the token."""
     shown = [piece.replace("\n", "⏎").replace("<", "‹") for piece in trace.pieces]
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.66, 0.34], vertical_spacing=0.06)
+    dotted = {"color": "#D55E00", "width": 1.8, "dash": "dot"}
     series = (
         ("log ‖f‖², adjusted", trace.log_y, 1, {"color": "#0072B2", "width": 1.2}),
-        (
-            "filtered level (particles)",
-            trace.volatility,
-            1,
-            {"color": "#D55E00", "width": 1.8, "dash": "dot"},
-        ),
+        ("filtered level (particles)", trace.volatility, 1, dotted),
         ("P(upper regime), filtered", trace.probability, 2, {"color": "#009E73", "width": 1.2}),
     )
     for name, values, row, style in series:
@@ -51,7 +38,7 @@ def one_trace(trace: OneTrace) -> go.Figure:
             col=1,
         )
     for change in trace.changes.tolist():
-        figure.add_vline(change, line={"color": NULL_LINE, "width": 1, "dash": "dot"})
+        figure.add_vline(change, line=theme.DOTTED)
     figure.update_yaxes(title="log units", row=1)
     figure.update_yaxes(title="probability", range=[0, 1.02], row=2)
     ticks = {"tickvals": list(range(0, len(shown), _TICK)), "ticktext": shown[::_TICK], "tickangle": -90}
@@ -59,42 +46,30 @@ def one_trace(trace: OneTrace) -> go.Figure:
     figure.update_layout(height=520, margin={"b": 150})
     lasting = f"{len(trace.changes)} lasting changes" if len(trace.changes) else "No lasting change"
     title = f"{lasting} of regime in {trace.label}"
-    return titled(figure, title, "dotted: where the more probable regime changes and stays")
+    return theme.titled(figure, title, "dotted: where the more probable regime changes and stays")
 
 
 def momentum_by_layer(profile: pd.DataFrame, verdicts: Mapping[str, str]) -> go.Figure:
-    """Mean momentum by layer, in reasoning (interval: that of the excess over copying) and in every
-    control.
+    """Mean momentum by layer in reasoning, with the interval of its excess over copying, and in controls.
 
     `profile` : as `solutions.layer_profile` gives it; `verdicts` : language -> verdict.
     """
-    languages = list(dict.fromkeys(profile["language"]))
-    figure = small_multiples(languages, "block", "momentum (correlation)")
-    for i, language in enumerate(languages):
-        place, rows = (
-            panel_place(i),
-            profile[profile["language"] == language].rename(columns={"condition": "subject"}),
-        )
-        twin_band(figure, rows, "momentum", place, legend=i == 0)
-        copied = rows[rows["subject"] == COPYING]
-        reasoned = rows[rows["subject"] == "reasoning"]
+    languages = profile["language"].unique()
+    figure = theme.small_multiples(languages, "block", "momentum (correlation)")
+    by_subject = profile.rename(columns={"condition": "subject"})
+    for i, (language, rows) in enumerate(by_subject.groupby("language", sort=False)):
+        place, legend = theme.panel_place(i), i == 0
+        theme.twin_band(figure, rows, "momentum", place, legend=legend)
+        reasoned, copied, plain = (rows[rows["subject"] == name] for name in ("reasoning", COPYING, PLAIN))
         base = copied["momentum"].to_numpy()
         around = reasoned.assign(low=reasoned["low"] + base, high=reasoned["high"] + base)
-        interval_band(figure, around, language, place)
-        line(figure, reasoned, "momentum", place, colour=language_colour(language), legend=i == 0)
-        line(figure, copied, "momentum", place, dash="dash", legend=i == 0, name="copying the same tokens")
-        line(
-            figure,
-            rows[rows["subject"] == PLAIN],
-            "momentum",
-            place,
-            dash="dot",
-            legend=i == 0,
-            name="plain text",
-        )
+        theme.interval_band(figure, around, language, place)
+        theme.line(figure, reasoned, "momentum", place, colour=theme.language_colour(language), legend=legend)
+        for table, dash, name in ((copied, "dash", "copying the same tokens"), (plain, "dot", "plain text")):
+            theme.line(figure, table, "momentum", place, dash=dash, legend=legend, name=name)
     found = pd.Series({language: verdicts[language] for language in languages})
     words = "; ".join(f"{verdict}: {' '.join(found.index[found == verdict])}" for verdict in found.unique())
-    return titled(
+    return theme.titled(
         figure,
         f"More momentum in reasoning than in copying, {words}",
         "grey: random weights on the same tokens",
@@ -106,10 +81,8 @@ def power_by_length(curves: Mapping[str, PowerCurve]) -> go.Figure:
     figure = go.Figure()
     colours = ("#0072B2", "#D55E00", "#7A7A7A", "#009E73")
     for (name, curve), colour in zip(curves.items(), colours, strict=False):
-        for values, test, dash in (
-            (curve.sup_score, "sup-score", "solid"),
-            (curve.ljung_box, "Ljung-Box", "dash"),
-        ):
+        tests = (curve.sup_score, "sup-score", "solid"), (curve.ljung_box, "Ljung-Box", "dash")
+        for values, test, dash in tests:
             figure.add_scatter(
                 x=curve.lengths.tolist(),
                 y=np.round(values, 3).tolist(),
@@ -117,14 +90,12 @@ def power_by_length(curves: Mapping[str, PowerCurve]) -> go.Figure:
                 line={"color": colour, "dash": dash, "width": 2},
                 name=f"{name}, {test}",
             )
-    figure.add_hline(0.05, line={"color": NULL_LINE, "width": 1, "dash": "dot"})
-    figure.update_xaxes(
-        title="steps of a series", type="log", tickvals=[int(n) for n in next(iter(curves.values())).lengths]
-    )
+    figure.add_hline(0.05, line=theme.DOTTED)
+    first = next(iter(curves.values()))
+    figure.update_xaxes(title="steps of a series", type="log", tickvals=first.lengths.tolist())
     figure.update_yaxes(title="share rejected", range=[0, 1.02])
     figure.update_layout(height=430)
-    first = next(iter(curves.values()))
-    return titled(
+    return theme.titled(
         figure,
         f"{first.lengths[0]} steps show clustering in {first.sup_score[0]:.0%} of series, "
         f"{first.lengths[-1]} in {first.sup_score[-1]:.0%}",

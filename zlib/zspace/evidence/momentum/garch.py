@@ -22,27 +22,22 @@ def garch_evidence(*, rng: np.random.Generator, n_simulations: int = 60) -> tupl
     fitting, testing, joining = rng.spawn(3)
     y = planted.simulate_mem(600, omega=0.1, garch_alpha=0.1, garch_beta=0.8, rng=fitting)
     fit = volatility.fit_mem(y)
-    found = pd.Series(
-        {
-            "largest difference of MEM and GARCH parameters": np.abs(
-                _exponential_fit(y) - _parameters(fit)
-            ).max(),
-            "share of iid series with t of garch_beta above 1.96": planted.beta_tstat_size(
-                256, n_simulations=n_simulations, rng=testing
-            ),
-            "share of iid problems rejected when concatenated": _concatenated_size(
-                joining, n_simulations // 3
-            ),
-        }
-    )
-    difference, significant, concatenated = found
+    parameters = np.array([fit.omega, fit.garch_alpha, fit.garch_beta])
+    difference = np.abs(_exponential_fit(y) - parameters).max()
+    significant = planted.beta_tstat_size(256, n_simulations=n_simulations, rng=testing)
+    concatenated = _concatenated_size(joining, n_simulations // 3)
+    found = {
+        "largest difference of MEM and GARCH parameters": difference,
+        "share of iid series with t of garch_beta above 1.96": significant,
+        "share of iid problems rejected when concatenated": concatenated,
+    }
     checks = {
         "symbolic_identity": all(residue == 0 for residue in theory.prove_mem().values()),
         "same_estimates": bool(difference < 1e-3),
         "beta_is_significant_without_order": bool(significant > 0.2),
         "concatenation_rejects_without_order": bool(concatenated > 0.5),
     }
-    return Evidence(checks=checks), found
+    return Evidence(checks=checks), pd.Series(found)
 
 
 def power_curves(*, rng: np.random.Generator) -> dict[str, planted.PowerCurve]:
@@ -59,20 +54,14 @@ def power_curves(*, rng: np.random.Generator) -> dict[str, planted.PowerCurve]:
 def literal_garch(
     recordings: Recordings, layer: int, *, rng: np.random.Generator, n_series: int = 8
 ) -> pd.DataFrame:
-    """Reading C: a GARCH(1,1) of the demeaned series, first ones of each language, and of the same numbers
-    shuffled.
+    """Reading C: a GARCH(1,1) of demeaned series, `n_series` of each language, and of the same shuffled.
 
     Share of series whose t of garch_beta exceeds 1.96, and mean estimates, by condition; what stands beside
     "shuffled" has no order.
     """
     energy = recordings.update_energy[list(recordings.layers).index(layer)]
-    chosen = recordings.series.groupby(["condition", "language"]).head(n_series)
-    series = {
-        condition: [energy[recordings.steps(row)] for row in rows]
-        for condition, rows in chosen[chosen["condition"].isin(["reasoning", COPYING])]
-        .groupby("condition")
-        .groups.items()
-    }
+    rows = recordings.series.groupby(["condition", "language"]).head(n_series).groupby("condition").groups
+    series = {name: [energy[recordings.steps(row)] for row in rows[name]] for name in (COPYING, "reasoning")}
     series["reasoning, shuffled"] = [rng.permutation(y) for y in series["reasoning"]]
     rows = {}
     for condition, many in series.items():
@@ -80,14 +69,9 @@ def literal_garch(
         rows[condition] = {
             "series": len(fits),
             "garch_beta significant": np.mean([fit.beta_tstat > 1.96 for fit in fits]),
-            "garch_alpha": np.mean([fit.garch_alpha for fit in fits]),
-            "garch_beta": np.mean([fit.garch_beta for fit in fits]),
+            **{name: np.mean([getattr(fit, name) for fit in fits]) for name in ("garch_alpha", "garch_beta")},
         }
     return pd.DataFrame.from_dict(rows, orient="index")
-
-
-def _parameters(fit: volatility.MemFit) -> np.ndarray:
-    return np.array([fit.omega, fit.garch_alpha, fit.garch_beta])
 
 
 def _exponential_fit(y: np.ndarray) -> np.ndarray:
@@ -105,10 +89,8 @@ def _exponential_fit(y: np.ndarray) -> np.ndarray:
         return total
 
     bounds = [(1e-6, None), (0, 1), (0, 1)]
-    found = optimize.minimize(
-        loss, (0.1, 0.1, 0.8), method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-13}
-    )
-    return found.x
+    options = {"method": "L-BFGS-B", "bounds": bounds, "options": {"ftol": 1e-13}}
+    return optimize.minimize(loss, (0.1, 0.1, 0.8), **options).x
 
 
 def _concatenated_size(rng: np.random.Generator, n_simulations: int) -> float:

@@ -25,7 +25,7 @@ from ...states.generation.recordings import MIN_STEPS, Recordings
 from ..error_rates import Worlds
 from ..language_pairs import PLANTED
 from ..rules import Control, Evidence
-from ..study import N_RESAMPLES, excess_over
+from ..study import N_RESAMPLES, Values, excess_over
 
 CORPUS = "worked number-stories/digits"  # what was read, as the ledger names it
 CORRECT, ALL = "conjecture_6_reasoning_momentum", "conjecture_6_in_all_traces"
@@ -34,10 +34,8 @@ TWINS = ("random-0", "random-1", "random-2")
 CONTROLS = (COPYING, PLAIN, *TWINS)
 MEASURES = {"update": "update_energy", "step": "step_energy"}
 MIN_SCENARIOS = 8
-# the factor that is planted: first-order autocorrelation, and spread in units of the series' own on a log
-# scale
-_PLANTED = {"phi": 0.97, "spread": 1.5}
-_BURN_IN = 200
+# the factor that is planted: autocorrelation, and spread in units of the series' own on a log scale
+_PHI, _SPREAD, _BURN_IN = 0.97, 1.5, 200
 # of momentum between series: .07 in series of 140 steps without order, .09 to .11 in those of Gemma 3 270M
 _WORLD_SD = 0.1
 
@@ -65,18 +63,13 @@ def momentum_by_condition(
 ) -> MomentumResult:
     """Conjecture 6 at one layer of a model.
 
-    Parameters
-    ----------
-    recordings : as `solving.record` makes them, at least ten solutions per language.
-    layer : one that was kept. measure : "update" for ||f_l||^2, "step" for the change of the state before
-        block l.
-
-    Raises
-    ------
-    ParameterError : a layer that was not kept, or an unknown measure.
+    `recordings` as `solving.record` makes them, at least ten solutions per language; `measure` "update" for
+    ||f_l||^2, "step" for the change of the state before block l. Raises ParameterError for a layer that was
+    not kept, or an unknown measure.
     """
     tables = []
-    for language, stream in _by_language(recordings, rng):
+    languages = recordings.series["language"].unique()
+    for language, stream in zip(languages, rng.spawn(len(languages)), strict=True):
         left = adjusted(recordings, language, layer, measure)
         left |= _made(left, stream.spawn(1)[0])
         tables.append(_momenta(recordings, language, left, stream, n_shuffles))
@@ -85,9 +78,7 @@ def momentum_by_condition(
 
 
 def adjusted(recordings: Recordings, language: str, layer: int, measure: str = "update") -> dict[str, list]:
-    """What position, token class and surprisal leave of each series: condition -> list of (classes, y),
-    mean 1.
-    """
+    """What position, token class and surprisal leave of each series: condition -> [(classes, y, mean 1)]."""
     if measure not in MEASURES:
         raise ParameterError(f"measure {measure!r}; expected one of {', '.join(MEASURES)}.")
     if layer not in recordings.layers:
@@ -105,18 +96,14 @@ def adjusted(recordings: Recordings, language: str, layer: int, measure: str = "
 
 
 def written(recordings: Recordings) -> pd.DataFrame:
-    """By language: solutions written, correct and looping ones, those kept, and how sure the model is of a
-    token.
+    """By language: solutions written, correct and looping ones, those kept, and mean surprisal by condition.
 
-    The last columns are mean surprisals in nats, one per condition.
+    Surprisal is of a token, in nats.
     """
     outcomes = recordings.outcomes.groupby("language", sort=False)
     table = outcomes[["correct", "looping"]].sum().assign(written=outcomes.size())
-    series = recordings.series.assign(
-        surprisal=[
-            -recordings.log_probability[recordings.steps(i)].mean() for i in range(len(recordings.series))
-        ]
-    )
+    steps = map(recordings.steps, range(len(recordings.series)))
+    series = recordings.series.assign(surprisal=[-recordings.log_probability[s].mean() for s in steps])
     kept = series[series["condition"] == "reasoning"].groupby("language")["n_steps"]
     table = table.assign(kept=kept.size(), **{"128 steps or more": kept.apply(lambda n: (n >= 128).sum())})
     return table.join(series.pivot_table(index="language", columns="condition", values="surprisal"))
@@ -139,28 +126,13 @@ def layer_profile(
     for layer, stream in zip(recordings.layers, rng.spawn(len(recordings.layers)), strict=True):
         found = momentum_by_condition(recordings, layer, rng=stream, measure=measure, n_shuffles=n_shuffles)
         for language, own in found.momenta.groupby("language", sort=False):
-            for condition in ("reasoning", COPYING, PLAIN, *TWINS):
-                if condition not in own:
-                    continue
-                excess = bootstrap(
-                    (own[condition] - own[COPYING]).to_numpy(),
-                    own["scenario"],
-                    n_resamples=500,
-                    rng=stream,
-                    bounds=None,
-                )
-                rows.append(
-                    {
-                        "language": language,
-                        "condition": condition,
-                        "layer": int(layer),
-                        "momentum": own[condition].mean(),
-                        "excess": float(excess.estimate),
-                        "low": float(excess.low),
-                        "high": float(excess.high),
-                    }
-                )
-    return pd.DataFrame(rows)
+            for condition in (name for name in ("reasoning", *CONTROLS) if name in own):
+                difference = (own[condition] - own[COPYING]).to_numpy()
+                excess = bootstrap(difference, own["scenario"], n_resamples=500, rng=stream, bounds=None)
+                limits = (float(getattr(excess, name)) for name in ("estimate", "low", "high"))
+                rows.append((language, condition, int(layer), own[condition].mean(), *limits))
+    columns = ["language", "condition", "layer", "momentum", "excess", "low", "high"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def evidence_of(
@@ -168,9 +140,8 @@ def evidence_of(
 ) -> dict[str, list[Evidence]]:
     """Evidence of both claims from a table of momenta: on correct solutions, and on all that were kept."""
     found: dict[str, list[Evidence]] = {CORRECT: [], ALL: []}
-    for (language, own), stream in zip(
-        momenta.groupby("language", sort=False), rng.spawn(momenta["language"].nunique()), strict=True
-    ):
+    by_language = momenta.groupby("language", sort=False)
+    for (language, own), stream in zip(by_language, rng.spawn(len(by_language)), strict=True):
         written = outcomes[outcomes["language"] == language]
         found[ALL].append(_evidence(language, own, written, "all", stream))
         found[CORRECT].append(_evidence(language, own[own["correct"]], written, "correct", stream))
@@ -180,18 +151,15 @@ def evidence_of(
 def worlds(claim: str, n_scenarios: int) -> Worlds:
     """Worlds of either claim with one solution per scenario, all of them correct.
 
-    Momenta are normal. Their mean is zero in copying, in plain text and in random-weight baselines. In
-    reasoning it is .4 (world "true"), 0 ("false"), the bound ("null") or twice the bound ("modest"). They go
-    through the same bootstrap as a model's.
+    Momenta are normal, with mean zero in every control but the planted one. In reasoning it is .4 (world
+    "true"), 0 ("false"), the bound ("null") or twice the bound ("modest").
     """
     mean = {"true": 0.4, "false": 0.0, "null": 0.05, "modest": 0.1}
 
     def simulate(world: str, rng: np.random.Generator) -> Evidence:
-        n = n_scenarios
-        columns = {name: _WORLD_SD * rng.standard_normal(n) for name in (*CONTROLS, SHUFFLED_STEPS)}
-        columns["reasoning"] = mean[world] + _WORLD_SD * rng.standard_normal(n)
-        columns[PLANTED] = 0.4 + _WORLD_SD * rng.standard_normal(n)
-        table = pd.DataFrame(columns).assign(scenario=np.arange(n), language="simulated", correct=True)
+        means = dict.fromkeys((*CONTROLS, SHUFFLED_STEPS), 0.0) | {"reasoning": mean[world], PLANTED: 0.4}
+        columns = {name: m + _WORLD_SD * rng.standard_normal(n_scenarios) for name, m in means.items()}
+        table = pd.DataFrame(columns).assign(scenario=range(n_scenarios), correct=True)
         return _evidence("simulated", table, table, "all", rng)
 
     return Worlds(claim, lambda rng: simulate, {"n_scenarios": n_scenarios})
@@ -208,7 +176,7 @@ def _evidence(language: str, own: pd.DataFrame, written: pd.DataFrame, which: st
         own[subjects].to_numpy(float).T, own["scenario"], n_resamples=N_RESAMPLES, rng=rng, bounds=None
     )
     by_subject = {
-        name: (drawn.estimate[[i]], drawn.replicates[:, i][None], n_scenarios)
+        name: Values(drawn.estimate[[i]], drawn.replicates[:, i][None], n_scenarios)
         for i, name in enumerate(subjects)
     }
     statistics = {name: _statistics(by_subject, name) for name in subjects}
@@ -227,12 +195,12 @@ def _evidence(language: str, own: pd.DataFrame, written: pd.DataFrame, which: st
     )
 
 
-def _statistics(drawn: Mapping, name: str) -> dict[str, Interval]:
-    one, many, n = drawn[name]
-    copying = drawn[COPYING]
+def _statistics(drawn: Mapping[str, Values], name: str) -> dict[str, Interval]:
+    (one,), (many,), n = drawn[name]
+    (copied,), (copying,), _ = drawn[COPYING]
     return {
-        "momentum": interval_of(one[0], many[0], n),
-        "excess_over_copying": interval_of(one[0] - copying[0][0], many[0] - copying[1][0], n),
+        "momentum": interval_of(one, many, n),
+        "excess_over_copying": interval_of(one - copied, many - copying, n),
         "excess_over_twins": excess_over(drawn, name, [twin for twin in TWINS if twin != name], 0),
     }
 
@@ -241,12 +209,8 @@ def _too_few(own: pd.DataFrame, written: pd.DataFrame, which: str) -> str:
     """Why nothing was measured, and how many solutions would have to be written."""
     right = int(written["correct"].sum())
     usable = own["scenario"].nunique()
-    rate = max(usable, 1) / len(written)
-    more = (
-        f"about {int(np.ceil(MIN_SCENARIOS / rate))}"
-        if usable
-        else f"more than {MIN_SCENARIOS * len(written)}"
-    )
+    needed = MIN_SCENARIOS / (usable / len(written)) if usable else MIN_SCENARIOS * len(written)
+    more = f"{'about' if usable else 'more than'} {int(np.ceil(needed))}"
     kind = "correct solutions" if which == "correct" else "solutions"
     return (
         f"{len(own)} {kind} with {MIN_STEPS} steps and no loop, from {usable} scenarios, expected "
@@ -264,17 +228,10 @@ def _remark(written: pd.DataFrame) -> str:
     )
 
 
-def _by_language(recordings: Recordings, rng: np.random.Generator):
-    languages = recordings.series["language"].unique()
-    return zip(languages, rng.spawn(len(languages)), strict=True)
-
-
 def _made(left: Mapping[str, list], rng: np.random.Generator) -> dict[str, list]:
     """Series with a known answer: copying's with persistence on top, reasoning's without any order."""
     planting, shuffling = rng.spawn(2)
-    persistent, loose = [], []
-    for classes, y in left[COPYING]:
-        persistent.append((classes, _persistent(y, planting)))
+    persistent, loose = [(classes, _persistent(y, planting)) for classes, y in left[COPYING]], []
     for classes, y in left["reasoning"]:
         order = np.arange(y.size)
         for label in np.unique(classes):
@@ -285,17 +242,17 @@ def _made(left: Mapping[str, list], rng: np.random.Generator) -> dict[str, list]
 
 def _persistent(y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The series times a factor that stays high or low for some thirty steps: order on top of its own."""
-    phi = _PLANTED["phi"]
-    walk = lfilter([np.sqrt(1 - phi**2)], [1.0, -phi], rng.standard_normal(y.size + _BURN_IN))[_BURN_IN:]
-    return y * np.exp(_PLANTED["spread"] * np.log(y).std() * walk)
+    noise = rng.standard_normal(y.size + _BURN_IN)
+    walk = lfilter([np.sqrt(1 - _PHI**2)], [1.0, -_PHI], noise)[_BURN_IN:]
+    return y * np.exp(_SPREAD * np.log(y).std() * walk)
 
 
 def _momenta(
     recordings: Recordings, language: str, left: Mapping[str, list], rng, n_shuffles: int
 ) -> pd.DataFrame:
-    rows = recordings.series[(recordings.series["language"] == language)]
-    table = rows.loc[rows["condition"] == "reasoning", ["language", "scenario", "item", "sample", "correct"]]
-    table = table.reset_index(drop=True)
+    rows = recordings.series[recordings.series["language"] == language]
+    columns = ["language", "scenario", "item", "sample", "correct"]
+    table = rows.loc[rows["condition"] == "reasoning", columns].reset_index(drop=True)
     for (condition, series), stream in zip(left.items(), rng.spawn(len(left)), strict=True):
         table[condition] = [
             volatility.momentum(y, classes=classes, n_shuffles=n_shuffles, rng=stream)

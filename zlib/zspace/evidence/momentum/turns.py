@@ -51,12 +51,7 @@ class OneTrace:
 
 
 def regime_turns(
-    recordings: Recordings,
-    layer: int,
-    *,
-    rng: np.random.Generator,
-    n_series: int = 6,
-    n_bootstrap: int = 99,
+    recordings: Recordings, layer: int, *, rng: np.random.Generator, n_series: int = 6, n_bootstrap: int = 99
 ) -> TurnsResult:
     """Number of regimes, and whether their changes lie near events; `n_series` of each language."""
     counts, events = {}, []
@@ -64,23 +59,22 @@ def regime_turns(
     left = {language: adjusted(recordings, language, layer) for language in languages}
     for condition, stream in zip(("reasoning", COPYING), rng.spawn(2), strict=True):
         series = [pair for language in languages for pair in left[language][condition][:n_series]]
-        found = [
-            _regimes(np.log(y), n_bootstrap, r)
-            for (_, y), r in zip(series, stream.spawn(len(series)), strict=True)
-        ]
+        streams = stream.spawn(len(series))
+        found = [_regimes(np.log(y), n_bootstrap, r) for (_, y), r in zip(series, streams, strict=True)]
         fitted = [
-            (classes, one) for (classes, _), one in zip(series, found, strict=True) if one[1] is not None
+            (classes, changes)
+            for (classes, _), (_, changes) in zip(series, found, strict=True)
+            if changes is not None
         ]
         counts[condition] = {
             "series": len(series),
             "two regimes": np.mean([p <= 0.05 for p, _ in found]),
             "no sound fit": 1 - len(fitted) / len(series),
-            "changes a series": np.mean([changes.size for _, (_, changes) in fitted]) if fitted else np.nan,
+            "changes a series": np.mean([changes.size for _, changes in fitted]) if fitted else np.nan,
         }
         for event in EVENTS:
-            events.append(
-                {"condition": condition, "event": event, **_near(fitted, event, stream.spawn(1)[0])}
-            )
+            near = _near(fitted, event, stream.spawn(1)[0])
+            events.append({"condition": condition, "event": event, **near})
     return TurnsResult(pd.DataFrame.from_dict(counts, orient="index"), pd.DataFrame(events))
 
 
@@ -92,16 +86,15 @@ def one_trace(
     Raises ConvergenceError where no fit of two regimes converges.
     """
     fitting, filtering = rng.spawn(2)
-    rows = recordings.series[
-        (recordings.series["language"] == language) & (recordings.series["condition"] == "reasoning")
-    ]
-    row = rows.index[number]
+    series = recordings.series
+    rows = series[(series["language"] == language) & (series["condition"] == "reasoning")]
+    tokens = recordings.tokens[recordings.steps(rows.index[number])]
     log_y = np.log(adjusted(recordings, language, layer)["reasoning"][number][1])
     fit = regimes.fit_switching(log_y, rng=fitting)
     model = regimes.fit_stochastic_volatility(log_y).model
     smoothed = regimes.smoothed_probabilities(log_y, fit.params).probabilities[:, 1]
     return OneTrace(
-        pieces=[recordings.pieces.get(int(token), "?") for token in recordings.tokens[recordings.steps(row)]],
+        pieces=[recordings.pieces.get(int(token), "?") for token in tokens],
         log_y=log_y,
         probability=regimes.filtered_probabilities(log_y, fit.params).probabilities[:, 1],
         volatility=regimes.particle_filter(log_y, model, n_particles=2000, rng=filtering).means,
@@ -117,15 +110,15 @@ def _regimes(log_y: np.ndarray, n_bootstrap: int, rng: np.random.Generator):
     try:
         fit = regimes.fit_switching(log_y, n_starts=4, rng=fitting)
     except ConvergenceError:
-        return p, None
-    if fit.degenerate is not None:
+        fit = None
+    if fit is None or fit.degenerate is not None:
         return p, None
     smoothed = regimes.smoothed_probabilities(log_y, fit.params).probabilities[:, 1]
     return p, regimes.change_points(smoothed)
 
 
-def _near(fitted, event: str, rng: np.random.Generator) -> dict[str, float]:
-    changes = [changes for _, (_, changes) in fitted]
+def _near(fitted: list[tuple], event: str, rng: np.random.Generator) -> dict[str, float]:
+    changes = [changes for _, changes in fitted]
     happened = [classes == CLASSES.index(event) for classes, _ in fitted]
     if not sum(c.size for c in changes) or not any(e.any() for e in happened):
         return {"share near": np.nan, "p": np.nan}

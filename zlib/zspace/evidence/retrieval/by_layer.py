@@ -16,16 +16,9 @@ from ...measures import alignment
 from ...measures.resampling import GroupDraws, Interval, holm, permutation_max, stratified_permutations
 from ...measures.text_baselines import lexical_outcomes, ngram_outcomes
 from ...sources.models import kind_of
+from .. import language_pairs
 from ..error_rates import Size, Worlds, calibrated
-from ..language_pairs import (
-    PERMUTED,
-    RANDOM_BLOCKS,
-    TRAINED,
-    LanguagePair,
-    length_overlap_strata,
-    simulated_pair,
-    standardised,
-)
+from ..language_pairs import PERMUTED, RANDOM_BLOCKS, TRAINED, LanguagePair, standardised
 from ..rules import Evidence
 from ..study import STANDARDISED, Study, assemble, baselines, compare_choices, draw, judge, present, shifted
 
@@ -72,20 +65,15 @@ def retrieval_by_layer(
     smallest = table.groupby("language", sort=False)["p_max"].min()
     adjusted = dict(zip(smallest.index, holm(smallest.to_numpy()), strict=True)) if len(smallest) else {}
     table["p_holm"] = table["language"].map(adjusted)
-    return RetrievalResult(
-        pd.concat(curves, ignore_index=True), pd.concat(peaks, ignore_index=True), table, evidence
-    )
+    curves, peaks = (pd.concat(t, ignore_index=True) for t in (curves, peaks))
+    return RetrievalResult(curves, peaks, table, evidence)
 
 
 def accuracy_curves(pairs: Mapping[str, LanguagePair], *, rng: np.random.Generator) -> pd.DataFrame:
     """`RetrievalResult.curves` alone, for a look without a verdict."""
-    return pd.concat(
-        [
-            _curves(pair, retrieval_outcomes(pair), stream)
-            for pair, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True)
-        ],
-        ignore_index=True,
-    )
+    streams = zip(pairs.values(), rng.spawn(len(pairs)), strict=True)
+    curves = [_curves(pair, retrieval_outcomes(pair), stream) for pair, stream in streams]
+    return pd.concat(curves, ignore_index=True)
 
 
 def retrieval_outcomes(pair: LanguagePair, **options) -> dict[str, np.ndarray]:
@@ -166,16 +154,14 @@ def rises_statistics(
     controls = {"layer 0": float(measured[subject].first.mean())}
     controls |= {name: float(measured[name].peak.mean()) for name in others}
     own = draws.mean(measured[subject].peak, bounds=(0, 1))
-    return {
-        "rise_excess": shifted(own, controls),
-        "largest_drop": draws.mean(measured[subject].drop),
-    }
+    return {"rise_excess": shifted(own, controls), "largest_drop": draws.mean(measured[subject].drop)}
 
 
 _UNJUDGED = (RANDOM_BLOCKS, SURFACE, SPELLING)
-ALIGNED_STUDY = Study(ALIGNED, aligned_statistics, unjudged=_UNJUDGED)
-RISES_STUDY = Study(RISES, rises_statistics, unjudged=_UNJUDGED, needs=(RANDOM_BLOCKS,))
-STUDIES = (ALIGNED_STUDY, RISES_STUDY)
+STUDIES = (
+    Study(ALIGNED, aligned_statistics, unjudged=_UNJUDGED),
+    Study(RISES, rises_statistics, unjudged=_UNJUDGED, needs=(RANDOM_BLOCKS,)),
+)
 
 
 def worlds(study: Study, size: Size) -> Worlds:
@@ -185,7 +171,8 @@ def worlds(study: Study, size: Size) -> Worlds:
 
 def _simulated_evidence(study: Study, size: Size, share: float, rng: np.random.Generator) -> Evidence:
     world, drawing = rng.spawn(2)
-    pair = simulated_pair("scenarios", share, rng=world, n_scenarios=size.n_scenarios, n_draws=size.n_draws)
+    draws = {"n_scenarios": size.n_scenarios, "n_draws": size.n_draws}
+    pair = language_pairs.simulated_pair("scenarios", share, rng=world, **draws)
     measured = {n: accuracy_at_peak(pair, found) for n, found in retrieval_outcomes(pair).items()}
     return assemble(study, measured, draw(pair, rng=drawing))
 
@@ -205,13 +192,12 @@ def sensitivity(
     """Accuracy of the trained model and of its best control under choices other than the primary one.
 
     `primary` holds mean-pooled pairs of the primary version, `last` the same pooled at the last token,
-    `other` those of the corpus's other version (digits). One row per choice; columns are (language, "trained"
-    or "best control") and the level of chance. Every layer is chosen anew on discovery items and scored on
-    the others. Rows that the corpus does not allow are left out.
+    `other` those of the corpus's other version (digits). One row per choice that the corpus allows; columns
+    are (language, "trained" or "best control") and the level of chance. Every layer is chosen anew on
+    discovery items and scored on the others.
 
     The last rows have another measure: debiased linear CKA, and its 95 % level for the trained model where
-    whole scenarios are permuted (`alignment.cka_by_layer`; drawn from `rng`). Items of one scenario stay
-    together, so that this level lies above zero.
+    whole scenarios are permuted (`alignment.cka_by_layer`; drawn from `rng`), which lies above zero.
     """
     scaled = {language: standardised(pair) for language, pair in primary.items()}
     choices = {
@@ -228,9 +214,7 @@ def sensitivity(
     }
     first = next(iter(primary.values()))
     choices = {n: c for n, c in choices.items() if c[0] and (first.has_scenarios or "within" not in n)}
-    measures = {
-        name: (pairs, partial(_scores, options=options)) for name, (pairs, options) in choices.items()
-    }
+    measures = {n: (pairs, partial(_scores, options=options)) for n, (pairs, options) in choices.items()}
     measures |= {CKA: (primary, _cka), CKA_NULL: (primary, partial(_cka_null, rng=rng))}
     table = compare_choices(measures, "best control")
     chance = [_chance(first, options) for _, options in choices.values()]
@@ -268,11 +252,11 @@ def _cka_null(pair: LanguagePair, rng: np.random.Generator) -> dict[str, float]:
     return {TRAINED: float(np.quantile(found.null, 0.95))}
 
 
-def _at_highest_cka(panel: LanguagePair, subject: str) -> tuple[np.ndarray, np.ndarray]:
+def _at_highest_cka(pair: LanguagePair, subject: str) -> tuple[np.ndarray, np.ndarray]:
     """Confirmation items (1, n, d) of both languages at the layer whose CKA is highest on discovery."""
-    pair = panel.subjects[subject]
-    layer = int(np.argmax(alignment.linear_cka(*(s[:, panel.discovery] for s in pair))))
-    return tuple(s[layer : layer + 1, panel.confirmation] for s in pair)
+    states = pair.subjects[subject]
+    layer = int(np.argmax(alignment.linear_cka(*(s[:, pair.discovery] for s in states))))
+    return tuple(s[layer : layer + 1, pair.confirmation] for s in states)
 
 
 def _chance(pair: LanguagePair, options: Mapping | None) -> float:
@@ -297,8 +281,7 @@ def _peaks(pair: LanguagePair, outcomes: Mapping[str, np.ndarray]) -> pd.DataFra
     rows = []
     for name, found in outcomes.items():
         layer = peak_layer(pair, found)
-        accuracy = found[layer][:, pair.confirmation].mean()
-        rows.append((pair.language, name, layer, accuracy, chance))
+        rows.append((pair.language, name, layer, found[layer][:, pair.confirmation].mean(), chance))
     return pd.DataFrame(rows, columns=["language", "subject", "layer", "accuracy", "chance"])
 
 
@@ -310,9 +293,11 @@ def stratified_shuffles(pair: LanguagePair, rng: np.random.Generator, n_shuffles
     if pair.tokens is None:
         return pd.DataFrame(columns=["language", "layer", "accuracy", "null_high", "p_max"])
     x, y = pair.subjects[TRAINED]
-    permutations = stratified_permutations(length_overlap_strata(pair), n_shuffles=n_shuffles, rng=rng)
-    null = alignment.shuffled_accuracy(x, y, permutations, groups=pair.scenario, level="between")
-    observed = alignment.retrieval_accuracy(x, y, groups=pair.scenario, level="between")
+    strata = language_pairs.length_overlap_strata(pair)
+    permutations = stratified_permutations(strata, n_shuffles=n_shuffles, rng=rng)
+    options = {"groups": pair.scenario, "level": "between"}
+    null = alignment.shuffled_accuracy(x, y, permutations, **options)
+    observed = alignment.retrieval_accuracy(x, y, **options)
     columns = {
         "layer": np.arange(len(x)),
         "accuracy": observed,

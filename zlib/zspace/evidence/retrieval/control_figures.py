@@ -1,13 +1,11 @@
 """Figures of the controls: what surface, baselines, language identity and pooling tell, by language."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
 from ..language_pairs import TRAINED
-from ..theme import NULL_LINE, language_colour, line, panel_place, small_multiples, titled, twin_band
+from ..theme import DOTTED, language_colour, line, panel_place, small_multiples, titled, twin_band
 
 _POOLING_DASHES = {"mean": "solid", "median": "dash", "trimmed": "dot"}
 _TOLD = 0.75  # accuracy of the probe half-way from chance to certainty
@@ -41,10 +39,9 @@ def subject_map(table: pd.DataFrame) -> go.Figure:
 
 def identity_curves(table: pd.DataFrame) -> go.Figure:
     """Probes' accuracy for the language beside retrieval, by layer."""
-    languages = list(dict.fromkeys(table["language"]))
-    figure = small_multiples(languages, "layer", "accuracy")
-    for i, language in enumerate(languages):
-        rows, place = table[table["language"] == language], panel_place(i)
+    figure = small_multiples(table["language"].unique(), "layer", "accuracy")
+    for i, (language, rows) in enumerate(table.groupby("language", sort=False)):
+        place = panel_place(i)
         twin_band(figure, rows, "probe", place, legend=i == 0, name="probe, random-weight baselines")
         trained = rows[rows["subject"] == TRAINED]
         colour = language_colour(language)
@@ -54,7 +51,7 @@ def identity_curves(table: pd.DataFrame) -> go.Figure:
             ("retrieval", "dot", "retrieval"),
         ):
             line(figure, trained, value, place, colour=colour, dash=dash, legend=i == 0, name=name)
-        figure.add_hline(0.5, line={"color": NULL_LINE, "width": 1, "dash": "dot"}, **place)
+        figure.add_hline(0.5, line=DOTTED, **place)
     figure.update_yaxes(range=[-0.02, 1.04])
     lowest = table[table["subject"] == TRAINED].groupby("language", sort=False)["probe"].min()
     told = "can be told" if lowest.min() > _TOLD else "cannot be told"
@@ -64,35 +61,29 @@ def identity_curves(table: pd.DataFrame) -> go.Figure:
 
 def sink_curves(table: pd.DataFrame) -> go.Figure:
     """Retrieval by layer under poolings with and without the tokens of largest norm (`controls.sinks`)."""
-    languages = list(dict.fromkeys(table["language"]))
-    figure = small_multiples(languages, "layer", "between-scenario accuracy")
-    for i, language in enumerate(languages):
-        for pooling, rows in table[table["language"] == language].groupby("pooling", sort=False):
+    figure = small_multiples(table["language"].unique(), "layer", "between-scenario accuracy")
+    for i, (language, own) in enumerate(table.groupby("language", sort=False)):
+        for pooling, rows in own.groupby("pooling", sort=False):
             dash = _POOLING_DASHES.get(pooling, "dashdot")
             style = {"colour": language_colour(language), "dash": dash, "legend": i == 0, "name": pooling}
             line(figure, rows, "retrieval", panel_place(i), **style)
     figure.update_yaxes(range=[-0.02, 1.04])
     peaks = table.groupby(["language", "pooling"])["retrieval"].max().unstack()
-    return titled(figure, _sink_title(peaks), "confirmation items; trimmed: no first token, no top norms")
-
-
-def _sink_title(peaks: pd.DataFrame) -> str:
-    others = [name for name in peaks.columns if name != "mean"]
-    if not others:
-        return "Other poolings were not captured in this run"
-    gaps = peaks[others].sub(peaks["mean"], axis=0).stack()
-    language, pooling = gaps.abs().idxmax()
-    return f"Best accuracy moves by at most {abs(gaps.loc[language, pooling]):.2f} ({language}, {pooling})"
+    gaps = peaks.drop(columns="mean").sub(peaks["mean"], axis=0).stack().abs()
+    title = "Other poolings were not captured in this run"
+    if len(gaps):
+        title = f"Best accuracy moves by at most {gaps.max():.2f} ({', '.join(gaps.idxmax())})"
+    return titled(figure, title, "confirmation items; trimmed: no first token, no top norms")
 
 
 def _heat_map(table: pd.DataFrame, *, zmax: float) -> go.Figure:
     values = table.to_numpy(float)
-    text = np.where(np.isnan(values), "", np.vectorize(lambda v: f"{v:.2f}")(values))
+    text = [["" if np.isnan(v) else f"{v:.2f}" for v in row] for row in values]
     figure = go.Figure(
         go.Heatmap(
             z=values,
-            x=_names(table.columns),
-            y=_names(table.index),
+            x=table.columns.map(str).tolist(),
+            y=table.index.map(str).tolist(),
             text=text,
             texttemplate="%{text}",
             zmin=0,
@@ -107,7 +98,3 @@ def _heat_map(table: pd.DataFrame, *, zmax: float) -> go.Figure:
     figure.update_xaxes(side="bottom", type="category")
     figure.update_yaxes(type="category")
     return figure.update_layout(height=130 + 34 * len(table), margin={"b": 40})
-
-
-def _names(labels: Sequence) -> list[str]:
-    return [str(label) for label in labels]

@@ -67,9 +67,11 @@ def overlap_matrix(pairs: Mapping[str, LanguagePair], anchor: str = "anchor") ->
     `anchor` names the pairs' first language. Symmetric, NaN on the diagonal and where states came without
     token ids.
     """
-    tokens = {code: pair.tokens for code, pair in pairs.items() if pair.tokens is not None}
-    token_ids = {anchor: next(iter(tokens.values()))[0]} if tokens else {}
-    token_ids |= {code: ids for code, (_, ids) in tokens.items()}
+    token_ids = {}
+    for code, pair in pairs.items():
+        if pair.tokens is not None:
+            token_ids.setdefault(anchor, pair.tokens[0])
+            token_ids[code] = pair.tokens[1]
     codes = [anchor, *pairs]
     table = pd.DataFrame(np.nan, index=codes, columns=codes)
     for one, other in combinations(token_ids, 2):
@@ -86,9 +88,8 @@ def lengths_by_difficulty(languages: Sequence[str], *, seed: int = 0, n_draws: i
     rows = {}
     for padding in stories.PADDINGS:
         for level in range(1, stories.MAX_DIFFICULTY + 1):
-            texts, _ = stories.generate(
-                languages, difficulty=level, padding=padding, n_draws=n_draws, seed=seed
-            )
+            options = {"difficulty": level, "padding": padding, "n_draws": n_draws, "seed": seed}
+            texts, _ = stories.generate(languages, **options)
             rows[padding, level] = {code: float(np.mean([len(t) for t in texts[code]])) for code in languages}
     table = pd.DataFrame.from_dict(rows, orient="index")
     table.index = pd.MultiIndex.from_tuples(table.index, names=["padding", "difficulty"])
@@ -102,16 +103,15 @@ def subjects_at_peak(pairs: Mapping[str, LanguagePair], *, rng: np.random.Genera
     """
     rows = []
     for pair, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True):
-        outcomes = retrieval_outcomes(pair)
+        outcomes, chance = retrieval_outcomes(pair), alignment.chance_level(pair.scenario, "between")
         twins = [*pair.twins, RANDOM_BLOCKS, PERMUTED, SHUFFLED, SURFACE, SPELLING]
         names = [name for name in (TRAINED, *twins) if name in outcomes]
         for name, r in zip(names, stream.spawn(len(names)), strict=True):
             layer = peak_layer(pair, outcomes[name])
-            found = _at(pair, outcomes[name][layer], r)
-            rows.append((pair.language, name, layer, *_limits(found)))
-    table = pd.DataFrame(rows, columns=["language", "subject", "layer", "estimate", "low", "high"])
-    chance = {p.language: alignment.chance_level(p.scenario, "between") for p in pairs.values()}
-    return table.assign(chance=table["language"].map(chance))
+            values = outcomes[name][layer].mean(0)[pair.confirmation]
+            found = draw(pair, rng=r).mean(values, bounds=(0, 1))
+            rows.append((pair.language, name, layer, *_limits(found), chance))
+    return pd.DataFrame(rows, columns=["language", "subject", "layer", "estimate", "low", "high", "chance"])
 
 
 def stratified_shuffles(pairs: Mapping[str, LanguagePair], *, rng: np.random.Generator) -> pd.DataFrame:
@@ -130,17 +130,16 @@ def language_identity(pairs: Mapping[str, LanguagePair]) -> pd.DataFrame:
     subject (trained and random-weight baselines), layer, probe, probe_centred, retrieval.
     """
     tables = []
-    for panel in pairs.values():
-        for subject in (TRAINED, *panel.twins):
-            pair = panel.subjects[subject]
-            outcomes = retrieval_outcomes(replace(panel, subjects={subject: pair}, tokens=None, texts=None))
+    for pair in pairs.values():
+        for subject in (TRAINED, *pair.twins):
+            states = pair.subjects[subject]
             columns = {
-                "layer": np.arange(len(pair[0])),
-                "probe": language_probe.language_probe(pair, panel.discovery),
-                "probe_centred": language_probe.language_probe(pair, panel.discovery, center=True),
-                "retrieval": outcomes[subject][..., panel.confirmation].mean((1, 2)),
+                "layer": np.arange(len(states[0])),
+                "probe": language_probe.language_probe(states, pair.discovery),
+                "probe_centred": language_probe.language_probe(states, pair.discovery, center=True),
+                "retrieval": _accuracy(pair, subject),
             }
-            tables.append(pd.DataFrame({"language": panel.language, "subject": subject, **columns}))
+            tables.append(pd.DataFrame({"language": pair.language, "subject": subject, **columns}))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -166,20 +165,14 @@ def sinks(mean: Mapping[str, LanguagePair], others: Mapping[str, Mapping[str, La
     """
     tables = []
     for pooling, pairs in {"mean": mean, **others}.items():
-        for language, panel in pairs.items():
-            pair = panel.subjects[TRAINED]
-            outcomes = retrieval_outcomes(replace(panel, subjects={TRAINED: pair}, tokens=None, texts=None))
-            reference = mean[language].subjects[TRAINED]
+        for language, pair in pairs.items():
+            both = zip(pair.subjects[TRAINED], mean[language].subjects[TRAINED], strict=True)
             distance = [
-                (np.linalg.norm(s - m, axis=-1) / np.linalg.norm(m, axis=-1)).mean(1)
-                for s, m in zip(pair, reference, strict=True)
+                (np.linalg.norm(s - m, axis=-1) / np.linalg.norm(m, axis=-1)).mean(1) for s, m in both
             ]
-            columns = {
-                "layer": np.arange(len(pair[0])),
-                "pooling": pooling,
-                "retrieval": outcomes[TRAINED][..., panel.confirmation].mean((1, 2)),
-                "distance": np.mean(distance, axis=0),
-            }
+            retrieval = _accuracy(pair, TRAINED)
+            columns = {"layer": np.arange(len(retrieval)), "pooling": pooling, "retrieval": retrieval}
+            columns["distance"] = np.mean(distance, axis=0)
             tables.append(pd.DataFrame({"language": language, **columns}))
     return pd.concat(tables, ignore_index=True)
 
@@ -202,8 +195,10 @@ def re_roundings(pairs: Mapping[str, LanguagePair], *, rng: np.random.Generator)
     return pd.DataFrame(rows, columns=["language", "weights", "estimate", "low", "high"])
 
 
-def _at(pair: LanguagePair, outcomes: np.ndarray, rng: np.random.Generator) -> Interval:
-    return draw(pair, rng=rng).mean(outcomes.mean(0)[pair.confirmation], bounds=(0, 1))
+def _accuracy(pair: LanguagePair, subject: str) -> np.ndarray:
+    """(L+1,) retrieval of the confirmation items."""
+    alone = replace(pair, subjects={subject: pair.subjects[subject]}, tokens=None, texts=None)
+    return retrieval_outcomes(alone)[subject][..., pair.confirmation].mean((1, 2))
 
 
 def _limits(interval: Interval) -> tuple[float, float, float]:

@@ -6,39 +6,27 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from .. import theme
 from ..language_pairs import TRAINED
 from ..rules import SUPPORTED
-from ..theme import (
-    DASHES,
-    NULL_LINE,
-    interval_band,
-    language_colour,
-    line,
-    panel_place,
-    small_multiples,
-    titled,
-    twin_band,
-)
 
 
 def retrieval_curves(curves: pd.DataFrame, peaks: pd.DataFrame, verdicts: Mapping[str, str]) -> go.Figure:
     """Accuracy by layer, one small panel per language; grey band: its controls."""
-    languages = list(dict.fromkeys(curves["language"]))
-    figure = small_multiples(languages, "layer", "between-scenario accuracy")
-    for i, language in enumerate(languages):
-        place = panel_place(i)
-        rows = curves[curves["language"] == language]
-        twin_band(figure, rows, "accuracy", place, legend=i == 0)
-        for name, dash in DASHES.items():
-            line(figure, rows[rows["subject"] == name], "accuracy", place, dash=dash, legend=i == 0)
+    figure = theme.small_multiples(curves["language"].unique(), "layer", "between-scenario accuracy")
+    for i, (language, rows) in enumerate(curves.groupby("language", sort=False)):
+        place = theme.panel_place(i)
+        theme.twin_band(figure, rows, "accuracy", place, legend=i == 0)
+        for name, dash in theme.DASHES.items():
+            theme.line(figure, rows[rows["subject"] == name], "accuracy", place, dash=dash, legend=i == 0)
         trained = rows[rows["subject"] == TRAINED]
-        interval_band(figure, trained, language, place)
-        line(figure, trained, "accuracy", place, colour=language_colour(language), legend=i == 0)
+        theme.interval_band(figure, trained, language, place)
+        theme.line(figure, trained, "accuracy", place, colour=theme.language_colour(language), legend=i == 0)
         peak = peaks[(peaks["language"] == language) & (peaks["subject"] == TRAINED)].iloc[0]
-        figure.add_hline(peak["chance"], line={"color": NULL_LINE, "width": 1, "dash": "dot"}, **place)
-        figure.add_vline(peak["layer"], line={"color": language_colour(language), "width": 1}, **place)
+        figure.add_hline(peak["chance"], line=theme.DOTTED, **place)
+        figure.add_vline(peak["layer"], line={"color": theme.language_colour(language), "width": 1}, **place)
     figure.update_yaxes(range=[-0.02, 1.04])
-    return titled(
+    return theme.titled(
         figure,
         _finding(verdicts, "story aligned beyond every control"),
         "thin vertical line: layer chosen on discovery scenarios; dotted horizontal line: chance",
@@ -49,7 +37,7 @@ def accuracy_lines(curves: pd.DataFrame) -> go.Figure:
     """Accuracy by layer of all languages in one panel; grey lines: their random-weight baselines."""
     figure = go.Figure()
     for language, rows in curves.groupby("language", sort=False):
-        for subject, colour in (("random-0", NULL_LINE), (TRAINED, language_colour(language))):
+        for subject, colour in (("random-0", theme.NULL_LINE), (TRAINED, theme.language_colour(language))):
             found = rows[rows["subject"] == subject]
             figure.add_scatter(
                 x=found["layer"],
@@ -61,9 +49,10 @@ def accuracy_lines(curves: pd.DataFrame) -> go.Figure:
             )
     figure.update_xaxes(title="layer")
     figure.update_yaxes(title="between-scenario accuracy", range=[-0.02, 1.04])
-    best = _of(curves, TRAINED).groupby("language", sort=False)["accuracy"].max()
+    trained = curves[curves["subject"] == TRAINED]
+    best = trained.groupby("language", sort=False)["accuracy"].max()
     title = f"Best accuracy from {best.min():.2f} ({best.idxmin()}) to {best.max():.2f} ({best.idxmax()})"
-    return titled(figure, title, "confirmation items; grey: the same architecture with random weights")
+    return theme.titled(figure, title, "confirmation items; grey: the same architecture with random weights")
 
 
 def excess_by_subject(table: pd.DataFrame, minimal_effect: float, title: str, axis: str) -> go.Figure:
@@ -85,36 +74,34 @@ def excess_by_subject(table: pd.DataFrame, minimal_effect: float, title: str, ax
                 "width": 0,
             },
             mode="markers",
-            marker={"color": language_colour(language), "size": 8},
+            marker={"color": theme.language_colour(language), "size": 8},
             name=language,
         )
-    figure.add_vline(minimal_effect, line={"color": NULL_LINE, "dash": "dash", "width": 1})
+    figure.add_vline(minimal_effect, line={"color": theme.NULL_LINE, "dash": "dash", "width": 1})
     figure.add_vline(0, line={"color": "#CCC", "width": 1})
     figure.update_yaxes(tickvals=np.arange(len(subjects))[::-1], ticktext=subjects, showgrid=True)
     figure.update_xaxes(title=axis)
     figure.update_layout(height=200 + 46 * len(subjects), margin={"l": 170})
-    return titled(figure, title, "bars: 95 % interval by scenario; dashed line: minimal effect of the rule")
+    known = "bars: 95 % interval by scenario; dashed line: minimal effect of the rule"
+    return theme.titled(figure, title, known)
 
 
 def update_curves(curves: pd.DataFrame, verdicts: Mapping[str, str]) -> go.Figure:
     """AUC of states and updates by layer, one small panel per language; grey band: updates of baselines."""
-    languages = list(dict.fromkeys(curves["language"]))
-    figure = small_multiples(languages, "layer", "AUC, own translation against other scenarios")
-    for i, language in enumerate(languages):
-        place = panel_place(i)
-        rows = curves[curves["language"] == language]
+    languages = curves["language"].unique()
+    figure = theme.small_multiples(languages, "layer", "AUC, own translation against other scenarios")
+    for i, (language, rows) in enumerate(curves.groupby("language", sort=False)):
+        place = theme.panel_place(i)
         updates, states = (rows[rows["kind"] == kind] for kind in ("update", "state"))
-        twin_band(figure, updates, "auc", place, legend=i == 0, name="updates of random-weight baselines")
-        colour = language_colour(language)
+        band = {"legend": i == 0, "name": "updates of random-weight baselines"}
+        theme.twin_band(figure, updates, "auc", place, **band)
+        colour = theme.language_colour(language)
         for table, dash, name in ((states, "solid", "states"), (updates, "dash", "updates")):
             trained = table[table["subject"] == TRAINED]
-            line(figure, trained, "auc", place, colour=colour, dash=dash, legend=i == 0, name=name)
-        figure.add_hline(0.5, line={"color": NULL_LINE, "width": 1, "dash": "dot"}, **place)
-    return titled(
-        figure,
-        _finding(verdicts, "updates more language-agnostic than states"),
-        "dotted horizontal line: chance",
-    )
+            theme.line(figure, trained, "auc", place, colour=colour, dash=dash, legend=i == 0, name=name)
+        figure.add_hline(0.5, line=theme.DOTTED, **place)
+    title = _finding(verdicts, "updates more language-agnostic than states")
+    return theme.titled(figure, title, "dotted horizontal line: chance")
 
 
 def gain_title(gains: pd.DataFrame) -> str:
@@ -122,10 +109,6 @@ def gain_title(gains: pd.DataFrame) -> str:
     rows = gains[gains["subject"] == TRAINED].sort_values("gain")[["language", "gain"]].to_numpy()
     (first, low), (last, high) = rows[0], rows[-1]
     return f"Gain of updates over states: {low:+.3f} ({first}) to {high:+.3f} ({last})"
-
-
-def _of(table: pd.DataFrame, subject: str) -> pd.DataFrame:
-    return table[table["subject"] == subject]
 
 
 def _finding(verdicts: Mapping[str, str], predicate: str) -> str:

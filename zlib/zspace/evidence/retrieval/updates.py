@@ -16,7 +16,7 @@ from ...measures.resampling import GroupDraws, Interval
 from ..error_rates import Size, Worlds, calibrated
 from ..language_pairs import PERMUTED, PLANTED, SHUFFLED, TRAINED, LanguagePair, plant_updates, simulated_pair
 from ..rules import Evidence
-from ..study import STANDARDISED, Study, assemble, baselines, compare_choices, draw, judge, present
+from ..study import STANDARDISED, Study, assemble, baselines, compare_choices, draw, judge
 
 CLAIM = "prediction_2_update_agnosticism"
 
@@ -38,39 +38,37 @@ class UpdateResult:
 def update_agnosticism(pairs: Mapping[str, LanguagePair], *, rng: np.random.Generator) -> UpdateResult:
     """Prediction 2: are updates f_k more language-agnostic than states h_k? AUC, between scenarios."""
     curves, gains, evidence = [], [], []
-    for panel, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True):
+    for pair, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True):
         planting, deciding = stream.spawn(2)
-        subjects = update_subjects(panel, planting)
+        subjects = update_subjects(pair, planting)
         measured, scaled = (
-            {name: update_auc(panel, pair, standardise=scale) for name, pair in subjects.items()}
+            {name: update_auc(pair, states, standardise=scale) for name, states in subjects.items()}
             for scale in (False, True)
         )
         found, other = (
-            {n: update_gain(auc)[panel.confirmation] for n, auc in by.items()} for by in (measured, scaled)
+            {n: update_gain(auc)[pair.confirmation] for n, auc in by.items()} for by in (measured, scaled)
         )
-        draws = draw(panel, rng=deciding)
-        curves.append(_auc_curves(panel, measured))
-        gains.append(_gains(panel.language, found, draws))
-        evidence.append(judge(STUDY, panel, found, draws, {STANDARDISED: other}))
-    tables = (pd.concat(t, ignore_index=True) for t in (curves, gains))
-    return UpdateResult(*tables, {CLAIM: evidence})
+        draws = draw(pair, rng=deciding)
+        curves.append(_auc_curves(pair, measured))
+        for name, gain in found.items():
+            interval = draws.mean(gain)
+            gains.append((pair.language, name, interval.estimate, interval.low, interval.high))
+        evidence.append(judge(STUDY, pair, found, draws, {STANDARDISED: other}))
+    table = pd.DataFrame(gains, columns=["language", "subject", "gain", "low", "high"])
+    return UpdateResult(pd.concat(curves, ignore_index=True), table, {CLAIM: evidence})
 
 
 def update_subjects(pair: LanguagePair, rng: np.random.Generator) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Subjects of prediction 2: as the pair's, with a signal planted in the updates instead."""
-    names = [TRAINED, *pair.twins, *present(pair, PERMUTED, SHUFFLED), *pair.re_rounded]
-    subjects = {name: pair.subjects[name] for name in names}
+    names = (TRAINED, *pair.twins, PERMUTED, SHUFFLED, *pair.re_rounded)
+    subjects = {name: pair.subjects[name] for name in names if name in pair.subjects}
     if SHUFFLED in subjects:
         subjects[PLANTED] = plant_updates(subjects[SHUFFLED], rng=rng)
     return subjects
 
 
 def update_auc(
-    panel: LanguagePair,
-    pair: tuple[np.ndarray, np.ndarray],
-    *,
-    center: bool = True,
-    standardise: bool = False,
+    pair: LanguagePair, states: tuple, *, center: bool = True, standardise: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """AUC per layer and item of states h_k, k = 0..L, and updates f_k, k = 0..L-1, both directions averaged.
 
@@ -78,14 +76,12 @@ def update_auc(
     each dimension of states, and of updates, is divided by its standard deviation.
     """
     measured = []
-    for x, y in (pair, tuple(np.diff(np.asarray(s, float), axis=0) for s in pair)):
+    for both in (states, tuple(np.diff(np.asarray(s, float), axis=0) for s in states)):
         if standardise:
-            x, y = (subspaces.standardise(s, panel.discovery) for s in (x, y))
-        means = tuple(s[:, panel.discovery].mean(1, keepdims=True, dtype=float) for s in (x, y))
-        auc = alignment.retrieval_auc(
-            x, y, center=means if center else False, groups=panel.scenario, level="between"
-        )
-        measured.append(auc.mean(1))
+            both = tuple(subspaces.standardise(s, pair.discovery) for s in both)
+        means = tuple(s[:, pair.discovery].mean(1, keepdims=True, dtype=float) for s in both)
+        options = {"center": means if center else False, "groups": pair.scenario, "level": "between"}
+        measured.append(alignment.retrieval_auc(*both, **options).mean(1))
     return tuple(measured)
 
 
@@ -116,10 +112,10 @@ def worlds(size: Size) -> Worlds:
 
 def _simulated_evidence(size: Size, share: float, rng: np.random.Generator) -> Evidence:
     world, planting, drawing = rng.spawn(3)
-    panel = simulated_pair("updates", share, rng=world, n_scenarios=size.n_scenarios, n_draws=size.n_draws)
-    subjects = update_subjects(panel, planting)
-    gains = {n: update_gain(update_auc(panel, pair))[panel.confirmation] for n, pair in subjects.items()}
-    return assemble(STUDY, gains, draw(panel, rng=drawing))
+    pair = simulated_pair("updates", share, rng=world, n_scenarios=size.n_scenarios, n_draws=size.n_draws)
+    subjects = update_subjects(pair, planting)
+    gains = {n: update_gain(update_auc(pair, states))[pair.confirmation] for n, states in subjects.items()}
+    return assemble(STUDY, gains, draw(pair, rng=drawing))
 
 
 def sensitivity(primary: Mapping[str, LanguagePair], last: Mapping[str, LanguagePair]) -> pd.DataFrame:
@@ -146,16 +142,10 @@ def sensitivity(primary: Mapping[str, LanguagePair], last: Mapping[str, Language
     return compare_choices(choices, "best baseline")
 
 
-def _auc_curves(panel: LanguagePair, measured: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> pd.DataFrame:
+def _auc_curves(pair: LanguagePair, measured: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> pd.DataFrame:
     tables = []
-    for name, pair in measured.items():
-        for kind, auc in zip(("state", "update"), pair, strict=True):
-            columns = {"layer": np.arange(len(auc)), "kind": kind, "auc": auc[:, panel.confirmation].mean(1)}
-            tables.append(pd.DataFrame({"language": panel.language, "subject": name, **columns}))
+    for name, both in measured.items():
+        for kind, auc in zip(("state", "update"), both, strict=True):
+            columns = {"layer": np.arange(len(auc)), "kind": kind, "auc": auc[:, pair.confirmation].mean(1)}
+            tables.append(pd.DataFrame({"language": pair.language, "subject": name, **columns}))
     return pd.concat(tables, ignore_index=True)
-
-
-def _gains(language: str, found: Mapping[str, np.ndarray], draws: GroupDraws) -> pd.DataFrame:
-    intervals = {name: draws.mean(gain) for name, gain in found.items()}
-    rows = [(language, name, one.estimate, one.low, one.high) for name, one in intervals.items()]
-    return pd.DataFrame(rows, columns=["language", "subject", "gain", "low", "high"])

@@ -17,15 +17,14 @@ def dimension_curves(curves: pd.DataFrame, verdicts: Mapping[str, str]) -> go.Fi
 
     curves : as in `shared_dimension.DimensionResult`; `verdicts` : language -> verdict.
     """
-    languages = list(dict.fromkeys(curves["language"]))
+    languages = curves["language"].unique()
     figure = small_multiples(languages, "layer", "shared variance (dimensions)")
-    for i, language in enumerate(languages):
-        place, rows = panel_place(i), curves[curves["language"] == language]
-        trained = rows[rows["subject"] == TRAINED]
+    for i, (language, rows) in enumerate(curves.groupby("language", sort=False)):
+        place = panel_place(i)
+        trained, planted = (rows[rows["subject"] == name] for name in (TRAINED, PLANTED))
         twin_band(figure, rows, "shared_variance", place, legend=i == 0, name="random-weight baselines")
         colour = language_colour(language)
         line(figure, trained, "shared_variance", place, colour=colour, legend=i == 0, name="shared variance")
-        planted = rows[rows["subject"] == PLANTED]
         line(figure, planted, "shared_variance", place, dash="dash", legend=i == 0, name="planted")
     figure.update_yaxes(rangemode="tozero")
     found = pd.Series({language: verdicts[language] for language in languages})

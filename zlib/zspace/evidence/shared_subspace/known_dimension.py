@@ -24,9 +24,9 @@ _N_ITEMS = 400
 _N_SERIES = 2
 
 
-def world_with(n_shared: int, **changes) -> World:
+def world_with(n_shared: int) -> World:
     """Two languages behind ill-conditioned maps with centroids, of whose 16 coordinates some are shared."""
-    options = {"transform": "invertible", "condition_number": 6.0, "centroid": True, **changes}
+    options = {"transform": "invertible", "condition_number": 6.0, "centroid": True}
     return World(DIM, (0.5, 0.5), shared_dim=n_shared, **options)
 
 
@@ -67,9 +67,8 @@ def network_dimensions(
     Columns shared, seed, subject (trained or untrained), layer, dimension, and rank and constancy (p-value of
     one map for all layers) of the two leading shared components.
     """
-    worlds = [world_with(m) for m in shared]
     recipe = recipe or networks.Recipe(depth=6)
-    batch = networks.ensure(worlds, seeds, residual=True, recipe=recipe)
+    batch = networks.ensure([world_with(m) for m in shared], seeds, residual=True, recipe=recipe)
     streams = rng.spawn(len(batch))
     items = [w.sample(_N_ITEMS, rng=stream).inputs for w, stream in zip(batch.worlds, streams, strict=True)]
     rows = []
@@ -93,11 +92,5 @@ def _profile(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> pd.DataF
     train = np.arange(x.shape[1]) < x.shape[1] // 2
     h1, h2 = shared_series(*(depth_components(s, train, DIM) for s in (x, y)), train, _N_SERIES)
     pooled = pooled_rank(h1[~train], h2[~train], np.arange((~train).sum()))
-    return pd.DataFrame(
-        {
-            "layer": np.arange(len(found.dimension)),
-            "dimension": found.dimension,
-            "rank": pooled.rank,
-            "constancy": pooled.constancy.pvalue,
-        }
-    )
+    layers = {"layer": np.arange(len(found.dimension)), "dimension": found.dimension}
+    return pd.DataFrame({**layers, "rank": pooled.rank, "constancy": pooled.constancy.pvalue})

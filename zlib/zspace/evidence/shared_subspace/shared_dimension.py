@@ -25,17 +25,7 @@ from ..bridges import bridging
 from ..error_rates import Worlds, from_errors
 from ..language_pairs import PERMUTED, PLANTED, SHUFFLED, TRAINED, LanguagePair, Pair, spread, standardised
 from ..rules import Evidence
-from ..study import (
-    Study,
-    Values,
-    baselines,
-    draw,
-    excesses,
-    judge,
-    present,
-    require_scenarios,
-    standard_errors,
-)
+from ..study import Study, Values, baselines, draw, excesses, judge, require_scenarios, standard_errors
 
 CLAIM = "conjecture_7_dimension"
 _MOST_COMPONENTS = 24
@@ -60,33 +50,33 @@ class DimensionResult:
 
 
 def dimension_by_layer(
-    panels: Mapping[str, LanguagePair],
+    pairs: Mapping[str, LanguagePair],
     *,
     rng: np.random.Generator,
-    n_components: int | None = None,
     n_permutations: int = 99,
     n_halves: int = 20,
 ) -> DimensionResult:
-    """Curves and evidence of every language; `n_components` None takes what the discovery items allow."""
+    """Curves and evidence of every language, of as many components as its items allow."""
     curves, measured, evidence = [], [], []
-    for panel, stream in zip(panels.values(), rng.spawn(len(panels)), strict=True):
-        require_scenarios(panel, dimension.MIN_GROUPS, "to exchange them")
+    for pair, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True):
+        require_scenarios(pair, dimension.MIN_GROUPS, "to exchange them")
         drawing, judging, halving, planting = stream.spawn(4)
-        draws = draw(panel, rng=judging.spawn(1)[0])
-        p = n_components or components_for(panel)
-        pairs = {name: panel.subjects[name] for name in _names(panel)}
-        if SHUFFLED in pairs:
-            pairs[PLANTED] = plant_dimensions(pairs[SHUFFLED], panel.scenario, rng=planting)
-        subjects = {name: reduced(panel, pair, p) for name, pair in pairs.items()}
-        held_out = {name: shared_variance(panel, *pair) for name, pair in subjects.items()}
+        draws = draw(pair, rng=judging.spawn(1)[0])
+        p = components_for(pair)
+        names = (TRAINED, *pair.twins, PERMUTED, SHUFFLED, *pair.re_rounded)
+        states = {name: pair.subjects[name] for name in names if name in pair.subjects}
+        if SHUFFLED in states:
+            states[PLANTED] = plant_dimensions(states[SHUFFLED], pair.scenario, rng=planting)
+        subjects = {name: reduced(pair, one, p) for name, one in states.items()}
+        held_out = {name: shared_variance(pair, *one) for name, one in subjects.items()}
         measured.append({name: variance_values(one, draws) for name, one in held_out.items()})
-        evidence.append(judge(STUDY, panel, measured[-1], draws))
-        tested = exchangeable(panel)
-        options = {"groups": panel.scenario[tested], "n_permutations": n_permutations}
-        for (name, pair), one in zip(subjects.items(), drawing.spawn(len(subjects)), strict=True):
-            x, y = (s[:, tested] for s in pair)
+        evidence.append(judge(STUDY, pair, measured[-1], draws))
+        tested = exchangeable(pair)
+        options = {"groups": pair.scenario[tested], "n_permutations": n_permutations}
+        for (name, both), one in zip(subjects.items(), drawing.spawn(len(subjects)), strict=True):
+            x, y = (s[:, tested] for s in both)
             found = dimension.dimension_profile(x, y, rng=one, **options)
-            curves.append(_curve(panel.language, name, held_out[name], found))
+            curves.append(_curve(pair.language, name, held_out[name], found))
             if name == TRAINED:
                 curves[-1] = curves[-1].assign(**_range(x, y, halving, n_halves, options))
     return DimensionResult(pd.concat(curves, ignore_index=True), p, evidence, standard_errors(measured))
@@ -136,9 +126,9 @@ def exchangeable(pair: LanguagePair) -> np.ndarray:
     return tested
 
 
-def reduced(panel: LanguagePair, pair: Pair, n_components: int) -> Pair:
+def reduced(pair: LanguagePair, states: Pair, n_components: int) -> Pair:
     """Scores (L+1, n, p) of both languages on the principal components of their discovery items."""
-    return tuple(bridges.principal_components(s, panel.discovery, n_components) for s in pair)
+    return tuple(bridges.principal_components(s, pair.discovery, n_components) for s in states)
 
 
 def shared_variance(pair: LanguagePair, x: np.ndarray, y: np.ndarray) -> "SharedVariance":
@@ -207,76 +197,47 @@ def worlds(result: DimensionResult) -> Worlds:
 
 
 def all_pairs(
-    panels: Mapping[str, LanguagePair],
-    anchor: str,
-    *,
-    rng: np.random.Generator,
-    subject: str = TRAINED,
-    n_components: int | None = None,
-    n_permutations: int = 99,
+    pairs: Mapping[str, LanguagePair], anchor: str, *, rng: np.random.Generator, n_permutations: int = 99
 ) -> pd.DataFrame:
     """All pairs of languages: first, second, dimension (mean over inner layers), most (at any layer)."""
-    first = next(iter(panels.values()))
-    states = bridging.by_language(panels, anchor, subject)
-    p = n_components or components_for(first)
-    tested = exchangeable(first)
-    scores = [bridges.principal_components(s, first.discovery, p)[:, tested] for s in states.values()]
-    found = dimension.pairwise_dimensions(
-        scores, rng=rng, groups=first.scenario[tested], n_permutations=n_permutations
-    )
-    names = np.array(list(states))[found.pairs]
-    return pd.DataFrame(
-        {
-            "first": names[:, 0],
-            "second": names[:, 1],
-            "dimension": bridging.inner(found.dimension),
-            "most": found.dimension.max(1),
-        }
-    )
+    pair = next(iter(pairs.values()))
+    states = bridging.by_language(pairs, anchor, TRAINED)
+    p, tested = components_for(pair), exchangeable(pair)
+    scores = [bridges.principal_components(s, pair.discovery, p)[:, tested] for s in states.values()]
+    options = {"groups": pair.scenario[tested], "n_permutations": n_permutations}
+    found = dimension.pairwise_dimensions(scores, rng=rng, **options)
+    first, second = np.array(list(states))[found.pairs].T
+    numbers = {"dimension": bridging.inner(found.dimension), "most": found.dimension.max(1)}
+    return pd.DataFrame({"first": first, "second": second, **numbers})
 
 
-def by_components(
-    panels: Mapping[str, LanguagePair],
-    counts: Sequence[int],
-    *,
-    subjects: Sequence[str] = (TRAINED, SHUFFLED),
-) -> pd.DataFrame:
+def by_components(pairs: Mapping[str, LanguagePair], counts: Sequence[int]) -> pd.DataFrame:
     """Shared variance, mean over inner layers, with more components: one row per language and count.
 
-    Of the subjects that are there, and of as many components as the discovery items can be fitted with; of
-    the trained model also with each dimension divided by its standard deviation, which outliers then do not
-    fill.
+    Of the trained model, of a shuffled pairing if there is one, and of the trained model with each dimension
+    divided by its standard deviation; of as many components as the discovery items can be fitted with.
     """
     rows = {}
-    for language, panel in panels.items():
-        names = [name for name in subjects if name in panel.subjects]
-        for p in (c for c in counts if 2 * c < panel.discovery.sum()):
-            pairs = {name: panel.subjects[name] for name in names}
-            pairs["trained, standardised"] = standardised(panel).subjects[TRAINED]
-            found = {name: shared_variance(panel, *reduced(panel, pair, p)) for name, pair in pairs.items()}
+    for language, pair in pairs.items():
+        subjects = {name: pair.subjects[name] for name in (TRAINED, SHUFFLED) if name in pair.subjects}
+        subjects["trained, standardised"] = standardised(pair).subjects[TRAINED]
+        for p in (c for c in counts if 2 * c < pair.discovery.sum()):
+            found = {name: shared_variance(pair, *reduced(pair, one, p)) for name, one in subjects.items()}
             rows[language, p] = {
                 name: bridging.inner(one.by_layer(np.ones(one.sums.shape[-1]))) for name, one in found.items()
             }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["language", "components"])
 
 
-def _names(pair: LanguagePair) -> list[str]:
-    return [TRAINED, *pair.twins, *present(pair, PERMUTED, SHUFFLED), *pair.re_rounded]
-
-
 def _curve(language: str, subject: str, held_out: SharedVariance, found) -> pd.DataFrame:
-    n_scenarios = held_out.sums.shape[-1]
-    return pd.DataFrame(
-        {
-            "language": language,
-            "subject": subject,
-            "layer": np.arange(len(found.dimension)),
-            "shared_variance": held_out.by_layer(np.ones(n_scenarios)),
-            "dimension": found.dimension,
-            "first_correlation": found.canonical_correlations[:, 0],
-            "first_null": found.null_band[:, 0],
-        }
-    )
+    columns = {
+        "layer": np.arange(len(found.dimension)),
+        "shared_variance": held_out.by_layer(np.ones(held_out.sums.shape[-1])),
+        "dimension": found.dimension,
+        "first_correlation": found.canonical_correlations[:, 0],
+        "first_null": found.null_band[:, 0],
+    }
+    return pd.DataFrame({"language": language, "subject": subject, **columns})
 
 
 def _range(x, y, rng: np.random.Generator, n_halves: int, options: dict) -> dict[str, list[int]]:

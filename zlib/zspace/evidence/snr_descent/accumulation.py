@@ -42,10 +42,10 @@ def planted_stacks(
     scenario: np.ndarray, draws: GroupDraws, *, rng: np.random.Generator
 ) -> dict[str, residual.SnrReplicates]:
     """Stacks of the size of the items whose SNR falls by accumulation alone, and by cross-terms alone."""
-    names = {ACCUMULATION: "true", CROSS_TERMS: "false"}
+    first, second = rng.spawn(2)
     return {
-        name: _stack_of(world, scenario, draws, stream)
-        for (name, world), stream in zip(names.items(), rng.spawn(2), strict=True)
+        ACCUMULATION: _stack_of("true", scenario, draws, first),
+        CROSS_TERMS: _stack_of("false", scenario, draws, second),
     }
 
 
@@ -78,31 +78,24 @@ def _stack_of(
 
 
 def _shrinking_stack(
-    n: int,
-    shrink: float,
-    *,
-    rng: np.random.Generator,
-    quiet: bool = False,
-    n_layers: int = 6,
-    dim: int = 1024,
+    n: int, shrink: float, *, rng: np.random.Generator, dim: int, quiet: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """`theory.accumulation_null` whose language offset also shrinks by a constant factor (a cross-term)."""
-    step = 0.02 if quiet else 0.45
-    h1, h2 = theory.accumulation_null(n, rng=rng, dim=dim, n_layers=n_layers, step=step)
+    h1, h2 = theory.accumulation_null(n, rng=rng, dim=dim, n_layers=6, step=0.02 if quiet else 0.45)
     half = (h1 - h2).mean(1, keepdims=True)[:1] / 2
-    kept = ((1 - shrink) ** np.arange(n_layers + 1) - 1)[:, None, None]
+    kept = ((1 - shrink) ** np.arange(len(h1)) - 1)[:, None, None]
     return h1 + kept * half, h2 - kept * half
 
 
 @functools.cache
-def _shrinkage(share: float, n_layers: int = 6, offset: float = 1.15, step: float = 0.45) -> float:
+def _shrinkage(share: float) -> float:
     """Shrinkage at which accumulation explains `share` of the fall, from the stack's expected distances."""
-    k = np.arange(n_layers + 1)
+    n_layers, offset, step = 6, 1.15, 0.45
+    k, ones = np.arange(n_layers + 1), np.ones(n_layers)
     noise = 1 + k * step**2
 
     def excess(shrink: float) -> float:
         square = (offset * (1 - shrink) ** k) ** 2
-        ones = np.ones(n_layers)
         profile = residual.snr_profile(*theory.swap_counterexample(0.5, 4))
         expected = replace(
             profile,

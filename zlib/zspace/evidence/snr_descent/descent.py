@@ -18,7 +18,16 @@ from ...measures.accumulation import PARTS, accumulation_shares
 from ...measures.resampling import GroupDraws, Interval, interval_of
 from ...sources.models import kind_of
 from ..error_rates import Size, Worlds, calibrated
-from ..language_pairs import PERMUTED, PLANTED, SHUFFLED, TRAINED, LanguagePair, simulated_pair, standardised
+from ..language_pairs import (
+    PERMUTED,
+    PLANTED,
+    SHUFFLED,
+    TRAINED,
+    LanguagePair,
+    Pair,
+    simulated_pair,
+    standardised,
+)
 from ..rules import Evidence
 from ..study import STANDARDISED, Study, assemble, baselines, draw, judge, present, shifted
 from . import accumulation
@@ -30,7 +39,7 @@ PATHS = {
     "accumulation only": "accumulation",
 }
 EVERY = "theorem_2_every_layer"
-_PROVED = {"distance": True, "criterion": True, "mediant": True}
+_PROVED = ("distance", "criterion", "mediant")
 _N_SHARES = 20_000  # resamples of a share: a quotient, whose limits need more of them to settle
 _TOLERANCE = 1e-9  # relative error of an identity in float64
 
@@ -60,34 +69,31 @@ class DescentResult:
 def theorem_evidence(*, rng: np.random.Generator, n_layers: int = 1000) -> tuple[Evidence, pd.DataFrame]:
     """Checks of theorem 2 as stated and as corrected, and a table of their numbers."""
     ensemble, stacks = rng.spawn(2)
-    h1, h2 = theory.random_layer_ensemble(n_layers, rng=ensemble)
-    profile = residual.snr_profile(h1, h2)
+    states = theory.random_layer_ensemble(n_layers, rng=ensemble)
+    profile = residual.snr_profile(*states)
     falls = profile.snr[:, 1] < profile.snr[:, 0]
-    right = {
-        "as stated": (profile.improves_orthogonal[:, 0] == falls).mean(),
-        "exact": (profile.improves_exact[:, 0] == falls).mean(),
-    }
+    right = profile.improves_orthogonal[:, 0] == falls
+    as_stated, exact = right.mean(), (profile.improves_exact[:, 0] == falls).mean()
+    near = float(right[_nearly_orthogonal(states)].mean())
     error = max(identity_errors(profile))
     swap = residual.snr_profile(*theory.swap_counterexample(0.5, 40))
     predicted = theory.swap_counterexample_snr(0.5, 40)
     missed = bool(np.isclose(swap.delta_sq / swap.sigma_sq, swap.snr[0])[0] and swap.snr[1] < swap.snr[0])
-    residues = theory.prove_snr_criterion()
     floors = _floors([residual.snr_profile(*theory.orthogonal_layers(24, rng=r)) for r in stacks.spawn(20)])
     (passed,) = _floors([swap])
-    near = _near(h1, h2, profile, falls)
     checks = {
         "swap_counterexample": missed and bool(np.allclose(swap.snr, predicted, rtol=_TOLERANCE)),
-        "misclassified_ensemble": bool(right["as stated"] < 0.8),
-        "symbolic_identity": {name: residue == 0 for name, residue in residues.items()} == _PROVED,
+        "misclassified_ensemble": bool(as_stated < 0.8),
+        "symbolic_identity": theory.prove_snr_criterion() == dict.fromkeys(_PROVED, 0),
         "numeric_identity": bool(error < _TOLERANCE),
-        "criterion_on_ensemble": bool(right["exact"] == 1.0),
+        "criterion_on_ensemble": bool(exact == 1.0),
         "criterion_on_counterexample": bool(swap.improves_exact[0] and not swap.improves_orthogonal[0]),
         "mediant_bound": bool(floors.min() >= -_TOLERANCE and passed < 0 and _is_mediant(profile)),
     }
     numbers = {
-        f"layers judged rightly by the criterion as stated, of {n_layers}": right["as stated"],
+        f"layers judged rightly by the criterion as stated, of {n_layers}": as_stated,
         "the same among layers that meet its premise (|cos| of f_0 and f_1 below .05)": near,
-        "layers judged rightly by the exact criterion": right["exact"],
+        "layers judged rightly by the exact criterion": exact,
         "largest relative error of the accounting identities": error,
         "counterexample (c = 1/2, 40 items): snr before": swap.snr[0],
         "its ratio by the criterion as stated": (swap.delta_sq / swap.sigma_sq)[0],
@@ -114,15 +120,14 @@ def _is_mediant(profile: residual.SnrProfile) -> bool:
     return bool(mixed and inside[weight > 0].all())
 
 
-def _near(h1: np.ndarray, h2: np.ndarray, profile: residual.SnrProfile, falls: np.ndarray) -> float:
-    """How often the criterion as stated is right where contributions to one input are nearly orthogonal."""
+def _nearly_orthogonal(states: Pair) -> np.ndarray:
+    """Layers whose contributions to one input are nearly orthogonal in both languages."""
     angles = []
-    for h in (h1, h2):
+    for h in states:
         before, added = h[:, 0], h[:, 1] - h[:, 0]
         norms = np.linalg.norm(before, axis=-1) * np.linalg.norm(added, axis=-1)
         angles.append(((before * added).sum(-1) / norms).mean(-1))
-    orthogonal = np.abs(angles).max(0) < 0.05
-    return float((profile.improves_orthogonal[:, 0] == falls)[orthogonal].mean())
+    return np.abs(angles).max(0) < 0.05
 
 
 def identity_errors(profile: residual.SnrProfile) -> tuple[float, float]:
@@ -141,25 +146,25 @@ def snr_descent(pairs: Mapping[str, LanguagePair], *, rng: np.random.Generator) 
     """Theorem 2 on a model: SNR by layer, criteria, counterfactual paths and their evidence."""
     tables = {name: [] for name in ("curves", "criteria", "norm_ratios", "paths", "shares")}
     evidence: dict[str, list[Evidence]] = {EVERY: [], accumulation.CLAIM: []}
-    for panel, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True):
+    for pair, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True):
         deciding, resampling, planting, shuffling = stream.spawn(4)
-        profiles = {name: residual.snr_profile(*pair) for name, pair in panel.subjects.items()}
-        tables["curves"].append(_curves(panel, profiles))
-        tables["criteria"].append(_criteria(panel, profiles))
-        tables["norm_ratios"].append(_norm_ratios(panel, shuffling))
+        profiles = {name: residual.snr_profile(*states) for name, states in pair.subjects.items()}
+        tables["curves"].append(_curves(pair, profiles))
+        tables["criteria"].append(_criteria(pair, profiles))
+        tables["norm_ratios"].append(_norm_ratios(pair, shuffling))
         making, drawing = deciding.spawn(2)
-        draws = draw(panel, rng=drawing)
-        stacks = geometric_controls(panel, draws, rng=making)
-        found, scaled = ({**matched(one, draws), **stacks} for one in (panel, standardised(panel)))
-        evidence[EVERY].append(judge(STUDY, panel, found, draws, {STANDARDISED: scaled}))
+        draws = draw(pair, rng=drawing)
+        stacks = geometric_controls(pair, draws, rng=making)
+        found, scaled = ({**matched(one, draws), **stacks} for one in (pair, standardised(pair)))
+        evidence[EVERY].append(judge(STUDY, pair, found, draws, {STANDARDISED: scaled}))
 
-        many = draw(panel, rng=resampling, n_resamples=_N_SHARES)
-        names = (TRAINED, *panel.re_rounded)
-        resampled = {name: _replicates(panel, panel.subjects[name], many) for name in names}
-        tables["paths"].append(_paths(panel, resampled[TRAINED]))
-        tables["shares"].append(_shares(panel, resampled[TRAINED]))
-        resampled |= accumulation.planted_stacks(panel.scenario[panel.confirmation], many, rng=planting)
-        evidence[accumulation.CLAIM].append(judge(accumulation.STUDY, panel, resampled, many))
+        many = draw(pair, rng=resampling, n_resamples=_N_SHARES)
+        names = (TRAINED, *pair.re_rounded)
+        resampled = {name: _replicates(pair, pair.subjects[name], many) for name in names}
+        tables["paths"].append(_paths(pair, resampled[TRAINED]))
+        tables["shares"].append(_shares(pair, resampled[TRAINED]))
+        resampled |= accumulation.planted_stacks(pair.scenario[pair.confirmation], many, rng=planting)
+        evidence[accumulation.CLAIM].append(judge(accumulation.STUDY, pair, resampled, many))
     joined = {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}
     return DescentResult(**joined, evidence=evidence)
 
@@ -174,14 +179,13 @@ class Matched:
 
 def matched(pair: LanguagePair, draws: GroupDraws) -> dict[str, Matched]:
     """What every subject is judged by; the rise, which the claim as stated is about, of the model alone."""
-    names = (*pair.twins, *present(pair, PERMUTED, SHUFFLED, PLANTED))
-    measured = {
-        name: Matched(
-            _nearness(pair, pair.subjects[name], draws), _largest_rise(pair, pair.subjects[name], draws)
-        )
-        for name in (TRAINED, *pair.re_rounded)
-    }
-    return measured | {name: Matched(_nearness(pair, pair.subjects[name], draws), None) for name in names}
+    models = (TRAINED, *pair.re_rounded)
+    measured = {}
+    for name in (*models, *pair.twins, *present(pair, PERMUTED, SHUFFLED, PLANTED)):
+        states = pair.subjects[name]
+        rise = _largest_rise(pair, states, draws) if name in models else None
+        measured[name] = Matched(_nearness(pair, states, draws), rise)
+    return measured
 
 
 def matched_statistics(
@@ -206,9 +210,8 @@ def geometric_controls(
 ) -> dict[str, Matched]:
     """A stack whose SNR falls throughout by construction, and the same with an offset half-way."""
     h1, h2 = theory.accumulation_null(len(pair.scenario), rng=rng.spawn(1)[0], dim=1024)
-    middle = len(h1) // 2
     raised = h2.copy()
-    raised[middle:] += (h2 - h1).mean(1, keepdims=True)[:1]
+    raised[len(h1) // 2 :] += (h2 - h1).mean(1, keepdims=True)[:1]
     stacks = {FALLING: h2, RISING: raised}
     return {name: Matched(None, _largest_rise(pair, (h1, other), draws)) for name, other in stacks.items()}
 
@@ -225,33 +228,31 @@ def _simulated_evidence(size: Size, share: float, rng: np.random.Generator) -> E
     return assemble(STUDY, matched(pair, draws), draws)
 
 
-def _centred(panel: LanguagePair, pair: tuple) -> tuple[np.ndarray, np.ndarray]:
+def _centred(pair: LanguagePair, states: Pair) -> Pair:
     """States minus their language's mean over the discovery items, layer by layer."""
-    return tuple(s - s[:, panel.discovery].mean(1, keepdims=True, dtype=float) for s in pair)
+    return tuple(s - s[:, pair.discovery].mean(1, keepdims=True, dtype=float) for s in states)
 
 
-def _replicates(panel: LanguagePair, pair: tuple, draws: GroupDraws) -> residual.SnrReplicates:
-    rows = panel.confirmation
-    return residual.snr_replicates(*(s[:, rows] for s in pair), panel.scenario[rows], draws.weights)
+def _replicates(pair: LanguagePair, states: Pair, draws: GroupDraws) -> residual.SnrReplicates:
+    rows = pair.confirmation
+    return residual.snr_replicates(*(s[:, rows] for s in states), pair.scenario[rows], draws.weights)
 
 
-def _nearness(panel: LanguagePair, pair: tuple, draws: GroupDraws) -> Interval:
+def _nearness(pair: LanguagePair, states: Pair, draws: GroupDraws) -> Interval:
     """1 - D_same / D_cross of centred states at the layer where it is largest on discovery."""
-    pair = _centred(panel, pair)
-    chosen = residual.snr_profile(
-        *(s[:, panel.discovery] for s in pair), groups=panel.scenario[panel.discovery]
-    )
+    states, rows = _centred(pair, states), pair.discovery
+    chosen = residual.snr_profile(*(s[:, rows] for s in states), groups=pair.scenario[rows])
     layer = int(np.argmax(1 - chosen.d_same / chosen.d_cross))
-    found = _replicates(panel, tuple(s[layer : layer + 1] for s in pair), draws)
+    found = _replicates(pair, tuple(s[layer : layer + 1] for s in states), draws)
     estimate, replicates = (1 - p.d_same / p.d_cross for p in (found.estimate, found.replicates))
     return interval_of(estimate[0], replicates[:, 0], found.n_groups)
 
 
-def _largest_rise(panel: LanguagePair, pair: tuple, draws: GroupDraws) -> Interval:
+def _largest_rise(pair: LanguagePair, states: Pair, draws: GroupDraws) -> Interval:
     """Rise of log r at the layer where it is largest on discovery items."""
-    chosen = residual.snr_profile(*(s[:, panel.discovery] for s in pair))
+    chosen = residual.snr_profile(*(s[:, pair.discovery] for s in states))
     layer = int(np.argmax(np.diff(np.log(chosen.snr))))
-    found = _replicates(panel, tuple(s[layer : layer + 2] for s in pair), draws)
+    found = _replicates(pair, tuple(s[layer : layer + 2] for s in states), draws)
     estimate, replicates = (np.diff(np.log(p.snr)) for p in (found.estimate, found.replicates))
     return interval_of(estimate[0], replicates[:, 0], found.n_groups)
 
@@ -307,12 +308,9 @@ def _norm_ratios(pair: LanguagePair, rng: np.random.Generator, n_shuffles: int =
 
 def _paths(pair: LanguagePair, found: residual.SnrReplicates) -> pd.DataFrame:
     shares = accumulation_shares(found.estimate)
-    tables = []
-    for name, attribute in PATHS.items():
-        path = getattr(shares, attribute)
-        columns = {"path": name, "layer": np.arange(len(path)), "log_r": path}
-        tables.append(pd.DataFrame({"language": pair.language, **columns}))
-    return pd.concat(tables, ignore_index=True)
+    paths = {name: getattr(shares, attribute) for name, attribute in PATHS.items()}
+    rows = [(pair.language, name, k, value) for name, path in paths.items() for k, value in enumerate(path)]
+    return pd.DataFrame(rows, columns=["language", "path", "layer", "log_r"])
 
 
 def _shares(pair: LanguagePair, found: residual.SnrReplicates) -> pd.DataFrame:
