@@ -86,13 +86,15 @@ def pairs():
 
 def test_adjustment_speeds_mark_what_has_no_interval(pairs):
     figure = figures.adjustment_speeds(pairs, "en")
-    assert title(figure).endswith("not 1 in zh")
+    assert title(figure).endswith("in 1 of 1 languages")
     assert subtitle(figure).endswith("(1)")
     excess = figure.data[1]
     assert list(excess.marker.symbol) == ["circle", "x"]
     np.testing.assert_allclose(excess.error_y.array, [0.3, 0.0])
     apart = figures.adjustment_speeds(pairs.assign(low=-1.0, high=1.0), "en")
-    assert title(apart).endswith("not 1 in no language")
+    assert title(apart).endswith("in 0 of 2 languages")
+    none = figures.adjustment_speeds(pairs.assign(low=-np.inf, high=np.inf), "en")
+    assert title(none) == "No ratio of speeds has an interval (of 2 languages)"
 
 
 def test_thickness_scatter_states_how_well_each_measure_repeats(pairs):

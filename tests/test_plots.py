@@ -223,10 +223,42 @@ def test_tables_state_rules_and_controls(updated):
     twins = {"random-0", "random-1", "random-2"}
     assert set(found.loc["zh"].index) == {*twins, PERMUTED, SHUFFLED, PLANTED}
     shown = tables.verdicts(verdicts)
-    assert list(shown.index) == ["*", *LANGUAGES]
-    assert {"low", "high", "low is over", "high is over"} <= set(shown)
+    assert list(shown.index) == ["in general", *LANGUAGES]
+    assert {"low", "high", "lower limit against", "upper limit against"} <= set(shown)
     assert not {"p", "n", "least", "most", "range over"} & set(shown)
-    assert set(shown["low is over"].dropna()) <= twins
+    assert set(shown["lower limit against"].dropna()) <= twins
+
+
+def test_error_rates_are_shown_beside_the_true_effect_of_each_world():
+    rates = {
+        "true": {"supported": 0.9, "inconclusive": 0.1},
+        "modest": {"supported": 0.5, "not testable": 0.5},
+        "null": {"supported": 0.1, "refuted": 0.2, "inconclusive": 0.7},
+        "false": {"refuted": 1.0},
+    }
+    effects = {"false": "ρ = 0.9", "true": "ρ = -0.98", "modest": "ρ = -0.8", "null": "ρ = 0"}
+    found = claims.OperatingCharacteristic(0.1, 0.3, 0.2, 0.9, 0.5, 1.0, 10, rates, effects)
+    table = tables.operating({"c": found}).loc["c"]
+    assert list(table.index) == ["ρ = -0.98", "ρ = -0.8", "ρ = 0", "ρ = 0.9"]
+    assert table["supported"].tolist() == [0.9, 0.5, 0.1, 0]
+    assert table["refuted"].tolist() == [0, 0, 0.2, 1]
+    np.testing.assert_allclose(table["undecided"], [0.1, 0.5, 0.7, 0])
+    assert table["at most (95 %)"].dropna().to_dict() == {"ρ = 0": 0.3}
+
+
+def test_controls_show_the_verdict_on_the_claim_as_stated_where_it_is_another():
+    control = {
+        "name": "planted",
+        "kind": "positive",
+        "estimate": 1.0,
+        "verdict": "supported",
+        "passed": False,
+    }
+    for stated, shown in (("refuted", True), ("supported", False), (None, False)):
+        verdict = claims.Verdict("c", "zh", "x", "y", controls=({**control, "verdict_as_stated": stated},))
+        table = tables.controls([verdict])
+        assert ("verdict as stated" in table) == shown
+        assert not table.loc[("zh", "planted"), "as it should be"]
 
 
 def test_a_test_is_shown_with_its_p_and_a_count_with_its_range():

@@ -11,7 +11,7 @@ import functools
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -87,11 +87,11 @@ class Verdict:
 class OperatingCharacteristic:
     """How the corrected rule judges worlds whose answer is known (rates over `n_simulations` each).
 
-    `null_supported`: the true effect sits at the bound, where `supported` is wrong most easily;
-    `null_supported_high` is the upper 95 % Clopper-Pearson limit of that rate. `power`: planted true
-    and called supported; `power_modest`: the same at twice the bound (for a share: half-way between the
-    bound and one), an effect of the size that matters. `false_refuted`: planted false and called
-    refuted. `rates` holds the whole table, world -> verdict -> rate.
+    `null_supported`: supported in world "null", whose effect is the largest that must not be (on the bound,
+    or none); `null_supported_high` is the upper 95 % Clopper-Pearson limit of that rate. `power`: supported
+    in world "true"; `power_modest`: the same in world "modest" (mostly twice the bound). `false_refuted`:
+    refuted in world "false". `rates` holds the whole table, world -> verdict -> rate, and `effects` says in
+    words how large the true effect is in each world.
     """
 
     null_supported: float
@@ -102,6 +102,7 @@ class OperatingCharacteristic:
     false_refuted: float
     n_simulations: int
     rates: Mapping[str, Mapping[str, float]]
+    effects: Mapping[str, str] = field(default_factory=dict)
 
 
 def rule(claim_id: str) -> dict:
@@ -184,9 +185,8 @@ def operating_characteristic(
 ) -> OperatingCharacteristic:
     """Error rates of the corrected rule on simulated worlds with known answers.
 
-    `simulate(world, rng)` makes the evidence of one world: "true" (effect well beyond the bound),
-    "false" (no effect), "null" (effect at the bound), "modest" (at twice the bound). Controls are part
-    of the evidence.
+    `simulate(world, rng)` makes the evidence of one world, "true", "false", "null" or "modest" (see
+    `error_rates`). Controls are part of the evidence.
     """
     rates = {}
     for world, stream in zip(("true", "false", "null", "modest"), rng.spawn(4), strict=True):

@@ -1,14 +1,15 @@
 """How often a rule errs: the same rule on simulated worlds whose answer is known.
 
-World "true" carries the effect far beyond the bound, "false" none of it (or its opposite), "null" an effect
-on the bound, where the verdict `supported` is wrong most easily, "modest" one of twice the bound. A study
-hands over its `Worlds`; `calibrated` makes them from a signal in a share of the scenarios, `from_errors` from
-the standard errors that the replicates of a run have. `rates` counts verdicts and keeps what it found.
+World "true" carries an effect far beyond the bound, "false" none of it or its opposite, "null" the largest
+effect that must not be called supported (on the bound, or none), "modest" one in between that should be
+found. `Worlds.effects` says in words what they are for one claim. The worlds of a claim stand in the folder
+of its question, whose docstring names them. `calibrated` makes worlds from a signal in a share of the
+scenarios, `from_errors` from the standard errors of a run; `rates` counts verdicts and keeps what it found.
 """
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 
@@ -25,6 +26,12 @@ WORLDS = ("true", "false", "null", "modest")
 _N_CALIBRATION = 30
 _TIMES = {"true": 10.0, "false": 0.0, "null": 1.0, "modest": 2.0}  # effect in units of the bound
 
+UNITS_OF_THE_BOUND = {
+    "true": "far beyond the bound",
+    "modest": "twice the bound",
+    "null": "on the bound",
+    "false": "none",
+}
 # correlation with a share of text, or of two matrices over languages, that a world has
 ASSOCIATION = {"true": -0.98, "false": 0.9, "null": 0.0, "modest": -0.8}
 
@@ -50,12 +57,14 @@ class Size:
 class Worlds:
     """Simulated evidence of one claim.
 
-    `make(rng)` gives `simulate(world, rng)`; `about` holds what decides it beside the rule and the code.
+    `make(rng)` gives `simulate(world, rng)`; `about` holds what decides it beside the rule and the code;
+    `effects` says in words how large the true effect is in each of `WORLDS`.
     """
 
     claim: str
     make: Callable[[np.random.Generator], Simulate]
     about: Mapping = field(default_factory=dict)
+    effects: Mapping[str, str] = field(default_factory=UNITS_OF_THE_BOUND.copy)
 
 
 def size_of(corpus: Corpus) -> Size:
@@ -78,19 +87,24 @@ def rates(worlds: Worlds, *, rng: np.random.Generator, n_simulations: int = 200)
     path = files.runs_root() / "operating" / f"{key}.json"
     with files.lock(path):
         if path.is_file():
-            return OperatingCharacteristic(**json.loads(path.read_text("utf-8")))
-        making, drawing = rng.spawn(2)
-        simulate = worlds.make(making)
-        options = {"rng": drawing, "n_simulations": n_simulations}
-        found = claims.operating_characteristic(worlds.claim, simulate, **options)
-        with files.atomic_write(path) as stream:
-            json.dump(asdict(found), stream)
-    return found
+            found = OperatingCharacteristic(**json.loads(path.read_text("utf-8")))
+        else:
+            making, drawing = rng.spawn(2)
+            options = {"rng": drawing, "n_simulations": n_simulations}
+            found = claims.operating_characteristic(worlds.claim, worlds.make(making), **options)
+            with files.atomic_write(path) as stream:
+                json.dump(asdict(found), stream)
+    return replace(found, effects=dict(worlds.effects))
 
 
 def strength_of(world: str) -> float:
     """How strongly two matrices over languages correlate in a world: not at all in "false" and "null"."""
     return abs(min(ASSOCIATION[world], 0.0))
+
+
+def correlations_in_words(symbol: str, value: Callable[[str], float]) -> dict[str, str]:
+    """`Worlds.effects` of a claim about a correlation, whose value in a world is `value(world)`."""
+    return {world: f"{symbol} = {value(world):g}" for world in WORLDS}
 
 
 def calibrated(
@@ -114,7 +128,8 @@ def calibrated(
         shares = {"true": 1.0, "false": false, "null": null, "modest": modest}
         return lambda world, rng: evidence(shares[world], rng)
 
-    return Worlds(claim, make, asdict(size))
+    effects = {**UNITS_OF_THE_BOUND, "false": "none" if false == 0 else "the opposite"}
+    return Worlds(claim, make, asdict(size), effects)
 
 
 def from_errors(

@@ -9,18 +9,19 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from .claims import OVERALL, READINGS, OperatingCharacteristic, Verdict, rule
-from .rules import bound_of, condition_kind
+from .rules import REFUTED, SUPPORTED, bound_of, condition_kind
 from .statistics import INTERVAL, TEST
 
 _READING = {"as_stated": "As stated", "as_corrected": "As corrected"}
 _FIELDS = {"null_hypothesis": "Null hypothesis", "multiplicity": "Multiplicity", "scope": "Scope"}
 # columns of a statistic, as the fields of a verdict or control, in the order shown
 _SHOWN = {
-    "estimate": "estimate", "low": "low", "high": "high", "low_over": "low is over",
-    "high_over": "high is over", "pvalue": "p", "n": "n", "range_low": "least", "range_high": "most",
+    "estimate": "estimate", "low": "low", "high": "high", "low_over": "lower limit against",
+    "high_over": "upper limit against", "pvalue": "p", "n": "n", "range_low": "least", "range_high": "most",
     "range_of": "range over",
 }  # fmt: skip
 
@@ -83,20 +84,19 @@ def residues(found: Mapping[str, object]) -> pd.DataFrame:
 
 
 def operating(found: Mapping[str, OperatingCharacteristic]) -> pd.DataFrame:
-    """Error rates of each corrected rule: claim -> rates in worlds whose answer is known."""
-    rows = {
-        claim: {
-            "supported when the effect is on the bound": one.null_supported,
-            "upper 95 % limit": one.null_supported_high,
-            "supported at twice the bound": one.power_modest,
-            "supported when planted": one.power,
-            "refuted when absent": one.false_refuted,
-            "refuted when the effect is on the bound": one.null_refuted,
-            "simulations per world": one.n_simulations,
-        }
-        for claim, one in found.items()
-    }
-    return pd.DataFrame(rows).T.convert_dtypes()
+    """How each corrected rule judges worlds whose true effect is known: one row per claim and world.
+
+    Shares of the simulations called supported, refuted or neither. In world "null" no effect must be called
+    supported: the upper 95 % limit of that error stands beside it.
+    """
+    rows = []
+    for (claim, one), world in itertools.product(found.items(), ("true", "modest", "null", "false")):
+        supported, refuted = (one.rates[world].get(word, 0.0) for word in (SUPPORTED, REFUTED))
+        limit = one.null_supported_high if world == "null" else np.nan
+        shares = supported, limit, refuted, 1 - supported - refuted
+        rows.append((claim, one.effects[world], *shares, one.n_simulations))
+    columns = ["claim", "true effect", "supported", "at most (95 %)", "refuted", "undecided", "simulations"]
+    return pd.DataFrame(rows, columns=columns).set_index(columns[:2])
 
 
 def verdicts(found: Sequence[Verdict]) -> pd.DataFrame:
@@ -121,21 +121,31 @@ def verdicts(found: Sequence[Verdict]) -> pd.DataFrame:
 
 def _as_shown(table: pd.DataFrame) -> pd.DataFrame:
     """Without the columns that no statistic in it has, and with the others' names in words."""
-    gone = [k for k in _SHOWN if k != "estimate" and k in table and table[k].isna().all()]
-    return table.drop(columns=gone).rename(columns=_SHOWN)
+    named = [k for k in (*_SHOWN, "p (Holm)") if k != "estimate" and k in table]
+    gone = [k for k in named if table[k].isna().all()]
+    return table.drop(columns=gone).rename(columns=_SHOWN, index={OVERALL: "in general"})
 
 
 def reasons(found: Sequence[Verdict]) -> pd.DataFrame:
     """Why each verdict is what it is, in the words of its rule."""
     rows = {v.language: (v.as_stated_reason, v.as_corrected_reason) for v in found}
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["as stated", "as corrected"])
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=["as stated", "as corrected"])
+    return _as_shown(table)
 
 
 def controls(found: Sequence[Verdict]) -> pd.DataFrame:
-    """Every control under the rule that judges the model: its statistic, verdict, passed."""
+    """Every control under the rule that judges the model: its statistic, its verdict, whether that is right.
+
+    The verdict on the claim as stated has a column where it is another one.
+    """
     rows = [{"language": v.language, **control} for v in found for control in v.controls]
-    table = pd.DataFrame(rows).drop(columns=["verdict_as_stated", "statistic_kind"], errors="ignore")
-    return _as_shown(table.set_index(["language", "name"])) if len(table) else table
+    if not rows:
+        return pd.DataFrame()
+    table = pd.DataFrame(rows).drop(columns="statistic_kind", errors="ignore")
+    stated = table.pop("verdict_as_stated")
+    if (stated.notna() & (stated != table["verdict"])).any():
+        table.insert(table.columns.get_loc("verdict"), "verdict as stated", stated)
+    return _as_shown(table.rename(columns={"passed": "as it should be"}).set_index(["language", "name"]))
 
 
 def without_model(ledger: pd.DataFrame) -> pd.DataFrame:

@@ -1,1 +1,1 @@
-"""Numbers with their nulls: `resampling`, `alignment`, `depth`, `margins`, `residual`, `accumulation`."""
+"""Numbers with their nulls: one module per measure, and what they resample and refuse by."""

@@ -1,1 +1,1 @@
-"""Series: generation steps of one layer as time series."""
+"""Series: generation steps of a layer (`volatility`, `regimes`); layers taken as time (`cointegration`)."""

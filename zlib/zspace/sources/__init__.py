@@ -1,1 +1,1 @@
-"""What goes in: parallel texts (`corpora`) and the language models that read them (`models`)."""
+"""What goes in: parallel texts (`corpora`, `stories`), models that read them (`models`), made `worlds`."""

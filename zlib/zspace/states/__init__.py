@@ -1,1 +1,1 @@
-"""Hidden states: arrays on disk (`store`) and how they are recorded (`capture`)."""
+"""Hidden states: `subjects` hands them out; they are captured, imported, generated or trained, and stored."""

@@ -20,7 +20,7 @@ from ...measures import alignment, association, depth, residual, text_baselines
 from ...measures.resampling import GroupDraws, Interval, TestResult, stratified_permutations
 from ...sources import languages
 from ..claims import rule
-from ..error_rates import ASSOCIATION, Size, Worlds
+from ..error_rates import ASSOCIATION, Size, Worlds, correlations_in_words
 from ..language_pairs import PERMUTED, SEEDS, SHUFFLED, TRAINED, LanguagePair, length_overlap_strata
 from ..retrieval import by_layer
 from ..rules import Control, Evidence, bound_of
@@ -280,4 +280,5 @@ def worlds(claim: str, size: Size) -> Worlds:
                 found |= {f"{name}_rho_{proxy}": test for name in OUTCOMES}
         return _evidence(statistics)
 
-    return Worlds(claim, lambda rng: simulate, {"n": n})
+    effects = correlations_in_words("ρ", ASSOCIATION.__getitem__)
+    return Worlds(claim, lambda rng: simulate, {"n": n}, effects)

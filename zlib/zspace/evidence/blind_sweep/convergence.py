@@ -92,7 +92,8 @@ def worlds(claim: str, n_seeds: int) -> Worlds:
             statistics=statistics, controls=(*controls, *named), checks=checks, n_scenarios=n_seeds
         )
 
-    return Worlds(claim, lambda rng: simulate, {"n_seeds": n_seeds, "holds": _TRUE_SHARE})
+    effects = {world: f"holds in {share:.0%} of networks" for world, share in _TRUE_SHARE.items()}
+    return Worlds(claim, lambda rng: simulate, {"n_seeds": n_seeds, "holds": _TRUE_SHARE}, effects)
 
 
 def share_interval(k: int, n: int, *, rng: np.random.Generator) -> Interval:

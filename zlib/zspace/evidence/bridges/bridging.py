@@ -21,7 +21,7 @@ from ...errors import ParameterError
 from ...measures import association, bridges
 from ...measures.bridges import ladders
 from ...measures.resampling import GroupDraws, Interval, TestResult, interval_of
-from ..error_rates import Size, Worlds, from_errors, strength_of
+from ..error_rates import Size, Worlds, correlations_in_words, from_errors, strength_of
 from ..language_pairs import PLANTED, SHUFFLED, TRAINED, LanguagePair
 from ..rules import Control, Evidence
 from ..statistics import Statistic
@@ -112,11 +112,13 @@ def affine_vs_procrustes(pairs: Mapping[str, LanguagePair], *, rng: np.random.Ge
 
 def excess_by_third(curves: pd.DataFrame) -> pd.DataFrame:
     """Excess of the trained model's gap, mean over each third of the layers: one row per language."""
-    trained = curves[curves["subject"] == TRAINED]
-    third = trained["layer"] * 3 // (trained["layer"].max() + 1)
-    names = third.map({0: "first third", 1: "middle third", 2: "last third"})
-    excess = (trained["gap"] - trained["gap, null"]).groupby([trained["language"], names], sort=False)
-    return excess.mean().unstack(sort=False).rename_axis(columns="layers")
+    trained = curves[curves["subject"] == TRAINED].eval("excess = gap - `gap, null`")
+    excess = trained.pivot(index="language", columns="layer", values="excess").loc[
+        trained["language"].unique()
+    ]
+    names, parts = ("first third", "middle third", "last third"), _thirds(excess.shape[1])
+    table = {name: excess.iloc[:, part].mean(axis=1) for name, part in zip(names, parts, strict=True)}
+    return pd.DataFrame(table).rename_axis(columns="layers")
 
 
 def bridge_subjects(pair: LanguagePair, rng: np.random.Generator) -> dict[str, tuple]:
@@ -258,7 +260,8 @@ def conditioning_worlds(size: Size) -> Worlds:
             tables[subject] = table.assign(**{k: m[upper] for k, m in zip(measures, matrices, strict=True)})
         return conditioning_evidence(correlations(tables, names, rng=rng))
 
-    return Worlds(CONDITIONING, lambda rng: simulate, {"n_languages": n})
+    effects = correlations_in_words("r", strength_of)
+    return Worlds(CONDITIONING, lambda rng: simulate, {"n_languages": n}, effects)
 
 
 def related_matrices(
@@ -377,8 +380,14 @@ def inner(values: np.ndarray) -> np.ndarray:
 
 def _growth(values: np.ndarray) -> np.ndarray:
     """Mean over the last third of the layers minus that over the first."""
-    third = max(1, values.shape[-1] // 3)
-    return values[..., -third:].mean(-1) - values[..., :third].mean(-1)
+    first, _, last = _thirds(values.shape[-1])
+    return values[..., last].mean(-1) - values[..., first].mean(-1)
+
+
+def _thirds(n_layers: int) -> tuple[slice, slice, slice]:
+    """First, middle and last third of the layers; the middle one takes what is left over."""
+    third = max(1, n_layers // 3)
+    return slice(0, third), slice(third, n_layers - third), slice(n_layers - third, n_layers)
 
 
 def quarters(scenario: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, ...]:

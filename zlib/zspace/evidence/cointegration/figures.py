@@ -107,8 +107,10 @@ def adjustment_speeds(pairs: pd.DataFrame, anchor: str) -> go.Figure:
     figure.update_yaxes(title=f"log ratio, {anchor} to language")
     figure.update_layout(height=430)
     apart = rows[bounded & ((rows["low"] > 0) | (rows["high"] < 0))]["second"].tolist()
-    title = "Beyond what shuffled pairings give, the ratio of speeds is not 1 in " + (
-        ", ".join(apart) if apart else "no language"
+    title = (
+        f"The ratio of speeds is not that of shuffled pairings in {len(apart)} of {bounded.sum()} languages"
+        if bounded.any()
+        else f"No ratio of speeds has an interval (of {len(rows)} languages)"
     )
     known = f"bars: 95 % interval by scenario; crosses: no interval, a speed may be 0 ({(~bounded).sum()})"
     return titled(figure, title, known)
@@ -119,7 +121,7 @@ def thickness_scatter(pairs: pd.DataFrame, correlations: pd.DataFrame) -> go.Fig
     rows = pairs[pairs["subject"] == TRAINED]
     figure = pair_scatter(rows, "log_kappa_excess", "log_ratio_size")
     figure.update_xaxes(title="excess of log κ, one half of the scenarios")
-    figure.update_yaxes(title="|log ratio of speeds|, excess, the other half")
+    figure.update_yaxes(title="size of the excess log ratio of speeds, the other half")
     if correlations.empty:
         title = f"Speeds and conditioning over {len(rows)} pairs"
         return titled(figure, title, "too few languages to permute")

@@ -215,7 +215,14 @@ RANK_STUDY = Study(RANK, lambda measured, subject, draws: measured[subject], pos
 def rank_worlds(size: Size) -> Worlds:
     """Two series that follow one trend, or none; see `simulated_rank`."""
     n = size.n_confirmed
-    return Worlds(RANK, lambda rng: lambda world, rng: simulated_rank(world, rng, n), {"n_confirmed": n})
+    effects = {
+        "true": "one trend, followed closely",
+        "modest": "one trend, followed loosely",
+        "null": "no trend, slow reversion",
+        "false": "no trend, fast reversion",
+    }
+    about = {"n_confirmed": n}
+    return Worlds(RANK, lambda rng: lambda world, rng: simulated_rank(world, rng, n), about, effects)
 
 
 def simulated_rank(

@@ -21,7 +21,7 @@ from ...measures.components import depth_components, shared_series
 from ...series import cointegration
 from ..bridges import bridging
 from ..bridges.bridging import PERMUTED_LANGUAGES
-from ..error_rates import Size, Worlds, strength_of
+from ..error_rates import Size, Worlds, correlations_in_words, strength_of
 from ..language_pairs import TRAINED, LanguagePair
 from ..rules import Evidence
 
@@ -182,7 +182,8 @@ def worlds(size: Size) -> Worlds:
         found |= control_correlations(table, names, controlling)
         return bridging.conditioning_evidence(found, positive=tuple(_RELIABILITY))
 
-    return Worlds(CLAIM, lambda rng: simulate, {"n_languages": size.n_languages})
+    effects = correlations_in_words("r", strength_of)
+    return Worlds(CLAIM, lambda rng: simulate, {"n_languages": size.n_languages}, effects)
 
 
 def simulated_table(

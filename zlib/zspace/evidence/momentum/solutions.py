@@ -162,7 +162,8 @@ def worlds(claim: str, n_scenarios: int) -> Worlds:
         table = pd.DataFrame(columns).assign(scenario=range(n_scenarios), correct=True)
         return _evidence("simulated", table, table, "all", rng)
 
-    return Worlds(claim, lambda rng: simulate, {"n_scenarios": n_scenarios})
+    effects = {world: f"momentum {m:g}" for world, m in mean.items()}
+    return Worlds(claim, lambda rng: simulate, {"n_scenarios": n_scenarios}, effects)
 
 
 def _evidence(language: str, own: pd.DataFrame, written: pd.DataFrame, which: str, rng) -> Evidence:

@@ -66,7 +66,9 @@ def worlds(size: Size) -> Worlds:
 
         return simulate
 
-    return Worlds(CLAIM, make, asdict(size))
+    shares = {"true": "all", "modest": "three quarters", "null": "half", "false": "none"}
+    effects = {world: f"{share} of the fall by accumulation" for world, share in shares.items()}
+    return Worlds(CLAIM, make, asdict(size), effects)
 
 
 def _stack_of(
