@@ -91,8 +91,8 @@ tables.statement(CLAIMS)
 # confirms. It speaks only if its controls pass: the planted signal must be `supported`, and no random-weight
 # baseline, permuted embedding or shuffled pairing may be.
 #
-# The second table says how often the rule errs with as many scenarios and items as this corpus has. In the world
-# *on the bound* just so many scenarios carry the signal that the mean excess equals the minimal effect.
+# The second table says how often the rule errs with as many scenarios and items as this corpus has. Where the
+# true effect is *on the bound*, just so many scenarios carry the signal that the mean excess equals the minimal effect.
 
 # %% tags=["tol-0.12"]
 texts = lab.load()

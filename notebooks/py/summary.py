@@ -61,8 +61,8 @@ for verdicts in tables.by_model(table):
 # ## Estimates
 #
 # The primary statistic of each claim, the smallest effect that would count, and the error rates of its rule: how often
-# it says *supported* without an effect or with one on the bound (`null_supported`), and with a large one (`power`). An interval
-# has its 95 % limits; a test and a count have none.
+# it says *supported* without an effect or with one on the bound (`null_supported`), and with a large one (`power`).
+# An interval has its 95 % limits; a test and a count have none.
 
 # %%
 shown = ["claim", "model", "language", "as_corrected", "estimate", "low", "high", "minimal_effect", "null_supported", "power"]
