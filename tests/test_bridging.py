@@ -111,8 +111,8 @@ def test_fewer_languages_or_items_are_refused(related, rng):
     with pytest.raises(ParameterError, match="at least 4"):
         bridging.bridge_conditioning({k: related[k] for k in "ab"}, "z", rng=rng)
     with pytest.raises(ParameterError, match="at least 8"):
-        bridging.n_components(7)
-    assert [bridging.n_components(n) for n in (8, 20, 400)] == [2, 5, 8]
+        bridging.components_allowed(7)
+    assert [bridging.components_allowed(n) for n in (8, 20, 400)] == [2, 5, 8]
 
 
 def test_intervals_of_correlations_are_within_what_correlations_can_be(conditioning):

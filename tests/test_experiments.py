@@ -121,7 +121,7 @@ def test_the_null_model_of_theorem_2_falls_and_is_never_aligned(seed):
     pair = simulated_pair("scenarios", 0.0, rng=rng)
     stacks = {
         name: theory.accumulation_null(len(pair.scenario), rng=rng)
-        for name in (*pair.twins, TRAINED, PERMUTED, RANDOM_BLOCKS)
+        for name in (*pair.random_baselines, TRAINED, PERMUTED, RANDOM_BLOCKS)
     }
     null = with_controls(replace(pair, subjects=stacks), rng=rng)
     result = descent.snr_descent({"zh": null}, rng=rng)

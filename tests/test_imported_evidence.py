@@ -230,7 +230,7 @@ def test_notebooks_without_controls_show_what_there_is_and_say_what_is_missing(
     for name, judged in SCRIPTS_OF.items():
         space = run_script(name, model="colleague", languages="en,sw", **SIZE)
         (pair,) = space["pairs"].values()
-        assert (pair.tokens is None, pair.twins == ()) == ("tokens" in options, "twins" in options)
+        assert (pair.tokens is None, pair.random_baselines == ()) == ("tokens" in options, "twins" in options)
         assert space.get("last", {}) == space.get("other", {}) == {}
         for table in (t for t in vars(space["result"]).values() if isinstance(t, pd.DataFrame)):
             assert "subject" not in table or "trained" in set(table["subject"])

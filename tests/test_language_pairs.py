@@ -64,7 +64,7 @@ def test_open_pairs_pair_every_language_with_the_anchor(rng, opening, corpus):
     discovery, confirmation = corpus.split()
     for language, one in found.items():
         assert set(one.subjects) == {*names(stored), language_pairs.SHUFFLED, language_pairs.PLANTED}
-        assert one.twins == ("random-0", "random-1", "random-2")
+        assert one.random_baselines == ("random-0", "random-1", "random-2")
         for subject, data in stored.items():
             for side, code in zip(one.subjects[subject.name], ("en", language), strict=True):
                 assert (side == data["states"].sel(pooling="mean", language=code).to_numpy()).all()
@@ -85,7 +85,7 @@ def test_open_pairs_hold_re_roundings_beside_the_twins(rng, opening, corpus):
     assert asked == [("gemma-3-270m", corpus, wanted)]
     for one in found.values():
         assert one.re_rounded == ("re-rounded-0", "re-rounded-1")
-        assert one.twins == ("random-0", "random-1", "random-2")
+        assert one.random_baselines == ("random-0", "random-1", "random-2")
     x, y = found["es"].subjects["re-rounded-1"]
     states = stored[Subject("re-rounded", 1)]["states"].sel(pooling="mean")
     assert (x == states.sel(language="en").to_numpy()).all()

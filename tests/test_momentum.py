@@ -9,7 +9,7 @@ from planted_recordings import CONDITIONS, planted_recordings
 from zspace import theory
 from zspace.errors import ParameterError
 from zspace.evidence import claims
-from zspace.evidence.momentum import figures, garch, solutions, turns
+from zspace.evidence.momentum import figures, garch, regime_changes, solutions
 from zspace.series.volatility import planted
 
 TWINS = solutions.TWINS
@@ -152,9 +152,11 @@ def test_turns_count_regimes_and_find_planted_coincidence():
         noise = np.random.default_rng(i).lognormal(0, 0.3, part.size)
         since = part - steps.start
         energy[:, part] = noise * np.where((since >= at) & (since < at + 40), 12.0, 1.0)
-        classes[steps.start + np.array([at, at + 40])] = turns.CLASSES.index("newline")
+        classes[steps.start + np.array([at, at + 40])] = regime_changes.CLASSES.index("newline")
     shaped = replace(recordings, update_energy=energy, classes=classes)
-    found = turns.regime_turns(shaped, 3, rng=np.random.default_rng(0), n_series=12, n_bootstrap=39)
+    found = regime_changes.changes_of_regime(
+        shaped, 3, rng=np.random.default_rng(0), n_series=12, n_bootstrap=39
+    )
     assert found.number.loc["reasoning", "two regimes"] > 0.8
     table = found.events.set_index(["condition", "event"])
     assert table.loc[("reasoning", "newline"), "p"] < 0.01
@@ -170,7 +172,7 @@ def test_figures_state_what_they_show():
     assert set(profile["layer"]) == {3, 9}
     figure = figures.momentum_by_layer(profile, {"de": "supported", "sw": "refuted", "*": "refuted"})
     assert title(figure).endswith("supported: de; refuted: sw")
-    one = turns.one_trace(recordings, 3, rng=np.random.default_rng(0), language="sw", number=2)
+    one = regime_changes.one_trace(recordings, 3, rng=np.random.default_rng(0), language="sw", number=2)
     assert one.label == "sw, s2-5-000"
     steps = recordings.series.query("language == 'sw' and condition == 'reasoning'").index[2]
     assert one.log_y.size == one.probability.size == one.volatility.size == len(one.pieces)

@@ -56,7 +56,7 @@ def test_a_model_that_loses_is_supported_and_one_that_gains_refuted(pair, items,
 
 
 def test_tables_cover_items_levels_and_layers(result, pair):
-    n_twins = len(pair.twins)
+    n_twins = len(pair.random_baselines)
     assert len(result.areas) == (1 + n_twins) * pair.confirmation.sum()
     assert len(result.margins) == (1 + n_twins) * N_LEVELS * len(pair.subjects[TRAINED][0])
     trained = result.areas[result.areas["subject"] == TRAINED]

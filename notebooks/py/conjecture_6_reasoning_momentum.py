@@ -40,7 +40,7 @@ seed = 0  # root of every random stream
 from IPython.display import display
 from zspace import files, theory
 from zspace.evidence import claims, laboratory, tables
-from zspace.evidence.momentum import figures, garch, solutions, turns
+from zspace.evidence.momentum import figures, garch, regime_changes, solutions
 from zspace.states.generation import solving
 
 CLAIMS = [garch.CLAIM, solutions.CORRECT, solutions.ALL]
@@ -153,7 +153,7 @@ profile = solutions.layer_profile(traces, rng=lab.rng["layers"])
 figures.momentum_by_layer(profile, {v.language: v.as_corrected for v in verdicts[solutions.ALL]})
 
 # %% tags=["tol-0.02"]
-figures.one_trace(turns.one_trace(traces, layer, rng=lab.rng["one trace"], language=languages.split(",")[0]))
+figures.one_trace(regime_changes.one_trace(traces, layer, rng=lab.rng["one trace"], language=languages.split(",")[0]))
 
 # %% [markdown]
 # ## Sensitivity
@@ -163,7 +163,7 @@ figures.one_trace(turns.one_trace(traces, layer, rng=lab.rng["one trace"], langu
 
 # %% tags=["tol-0.05"]
 by_step = solutions.momentum_by_condition(traces, layer, rng=lab.rng["steps"], measure="step").momenta
-turning = turns.regime_turns(traces, layer, rng=lab.rng["turns"], n_series=4)
+turning = regime_changes.changes_of_regime(traces, layer, rng=lab.rng["turns"], n_series=4)
 display(
     by_step.groupby("language", sort=False)[["reasoning", *solutions.CONTROLS]].mean().round(3),
     garch.literal_garch(traces, layer, rng=lab.rng["literal garch"]).round(3), turning.number.round(3), turning.events.round(3),

@@ -63,7 +63,7 @@ class LanguagePair:
         return ~self.discovery
 
     @property
-    def twins(self) -> tuple[str, ...]:
+    def random_baselines(self) -> tuple[str, ...]:
         """Names of the random-weight baselines."""
         return of_kind("random", self.subjects)
 

@@ -1,4 +1,4 @@
-"""Accumulation: how much of the fall of the snr comes from merely adding layers of one quality q.
+"""Accumulation: how much of the fall of the snr comes from merely adding layers of equal quality q.
 
 Symbols as in `residual`: a layer adds E|delta|^2 + C_s to D_same and sigma^2 + C_d to D_diff, snr =
 D_same / D_diff and q = E|delta|^2 / sigma^2. Without cross-terms C_s and C_d the snr falls wherever

@@ -260,8 +260,8 @@ def _row(row: dict, scale: Callable[[float], float], rich) -> dict:
 def _operating(operating: dict) -> list[dict]:
     """How often the rule errs in simulations: label, rate in words, and whether it is out of bounds."""
     labels = {
-        "null_supported": "false alarms", "power_modest": "power, modest effect", "power": "power, large effect",
-        "false_refuted": "absence found",
+        "null_supported": "false alarms", "power_modest": "power, modest effect",
+        "power": "power, large effect", "false_refuted": "absence found",
     }  # fmt: skip
     shown = []
     for key in (key for key in labels if is_number(operating.get(key))):

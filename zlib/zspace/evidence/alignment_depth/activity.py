@@ -120,7 +120,7 @@ def sensitivity(
     }
 
     def slope(which: int, half: int | slice, pair: LanguagePair) -> dict[str, float]:
-        names = (TRAINED, *pair.twins)
+        names = (TRAINED, *pair.random_baselines)
         by_layer = {name: _layer_slopes(pair, pair.subjects[name], levels)[which] for name in names}
         parts = {n: [v] if isinstance(half, slice) else np.array_split(v, 2) for n, v in by_layer.items()}
         return {name: part[0 if isinstance(half, slice) else half].mean() for name, part in parts.items()}
@@ -189,7 +189,7 @@ def worlds(result: ActivityResult) -> Worlds:
 
 def subjects_of(pair: LanguagePair, levels: np.ndarray, rng: np.random.Generator) -> dict[str, tuple]:
     """The pair's subjects, and pairs with a known dependence on the level made from its trained anchor."""
-    names = (TRAINED, *pair.twins, *present(pair, PERMUTED), *pair.re_rounded)
+    names = (TRAINED, *pair.random_baselines, *present(pair, PERMUTED), *pair.re_rounded)
     subjects = {name: pair.subjects[name] for name in names}
     if SHUFFLED in pair.subjects:
         first, second = rng.spawn(2)
@@ -293,7 +293,7 @@ def _slope(values: np.ndarray) -> np.ndarray:
 
 def _levels(pair: LanguagePair, levels: np.ndarray) -> pd.DataFrame:
     tables = []
-    for name in (TRAINED, *pair.twins):
+    for name in (TRAINED, *pair.random_baselines):
         for level in np.unique(levels):
             profile = _profile(pair, pair.subjects[name], levels == level)
             quality, weight = residual.mixing(profile)

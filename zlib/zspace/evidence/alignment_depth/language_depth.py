@@ -172,7 +172,7 @@ def depth_of(
 
 def _depths(pair: LanguagePair, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
     outcomes = by_layer.retrieval_outcomes(pair)
-    subjects = [TRAINED, *pair.twins, *present(pair, PERMUTED), *present(pair, SHUFFLED)]
+    subjects = [TRAINED, *pair.random_baselines, *present(pair, PERMUTED), *present(pair, SHUFFLED)]
     condition = rule(by_layer.ALIGNED)["rules"]["as_corrected"]["aligned_excess"]
     _, bound, _ = bound_of(condition)
     # within strata of length and overlap, where there are tokens

@@ -66,8 +66,8 @@ def problem_depth(
         test = margins.difficulty_permutation(area, levels[rows], strata, strata, rng=permuting)
         losses.append({name: area_loss(one) for name, one in slopes_of.items()})
         evidence.append(judge(STUDY, pair, losses[-1], draw(pair, rng=judging)))
-        tables += [_areas(pair, items, name, measured[name]) for name in (TRAINED, *pair.twins)]
-        curves += [_curve(pair, levels, name, measured[name]) for name in (TRAINED, *pair.twins)]
+        tables += [_areas(pair, items, name, measured[name]) for name in (TRAINED, *pair.random_baselines)]
+        curves += [_curve(pair, levels, name, measured[name]) for name in (TRAINED, *pair.random_baselines)]
         slopes += [
             (pair.language, n, s.estimate, s.low, s.high, test.pvalue if n == TRAINED else np.nan)
             for n, s in slopes_of.items()
@@ -79,7 +79,7 @@ def problem_depth(
 
 def subjects_of(pair: LanguagePair, levels: np.ndarray, rng: np.random.Generator) -> dict[str, tuple]:
     """The pair's subjects, and a planted one: the trained anchor, blurred in proportion to the level."""
-    names = (TRAINED, *pair.twins, *present(pair, PERMUTED, SHUFFLED), *pair.re_rounded)
+    names = (TRAINED, *pair.random_baselines, *present(pair, PERMUTED, SHUFFLED), *pair.re_rounded)
     subjects = {name: pair.subjects[name] for name in names}
     anchor = np.asarray(pair.subjects[TRAINED][0], float)
     rank = np.unique(levels, return_inverse=True)[1][:, None]

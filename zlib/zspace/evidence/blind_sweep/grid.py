@@ -21,7 +21,7 @@ from .sweep import FACTORIAL, NOTE_ROWS, PRIVATE, SHARE, TRAINED, UNTRAINED, Con
 
 FOLDER = files.PROJECT / "notebooks" / "data" / "sweep"
 _BLIND_ORTHOGONAL = tuple(c for c in FACTORIAL if c[:2] == (sweep.BLIND, sweep.ORTHOGONAL))
-_TWINS, _SUBJECTS = (TRAINED, PRIVATE), (TRAINED, UNTRAINED, PRIVATE)
+_BOTH, _SUBJECTS = (TRAINED, PRIVATE), (TRAINED, UNTRAINED, PRIVATE)
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,9 @@ _ROTATIONS = {
 }
 PARTS = {
     "factorial": Part(FACTORIAL, "main", range(10), subjects=_SUBJECTS),
-    "equal shares": Part(FACTORIAL, "main", range(5), {"equal": {"share": (1.0,) * len(SHARE)}}, _TWINS),
-    "rotated shares": Part(NOTE_ROWS[3:], "main", range(5), _ROTATIONS, _TWINS),
-    "four times the steps": Part(FACTORIAL, "main", range(5), {"8000": {"steps": 8000}}, _TWINS),
+    "equal shares": Part(FACTORIAL, "main", range(5), {"equal": {"share": (1.0,) * len(SHARE)}}, _BOTH),
+    "rotated shares": Part(NOTE_ROWS[3:], "main", range(5), _ROTATIONS, _BOTH),
+    "four times the steps": Part(FACTORIAL, "main", range(5), {"8000": {"steps": 8000}}, _BOTH),
     "noise": Part(NOTE_ROWS, "fast", range(5), _varying("noise", (0.02, 0.05, 0.1, 0.2, 0.4))),
     "condition number": Part(
         NOTE_ROWS[2:], "fast", range(5), _varying("condition_number", (1.5, 3.0, 6.0, 12.0, 24.0))

@@ -67,7 +67,7 @@ class ConditioningResult:
     evidence: Evidence
 
 
-def n_components(n_items: int) -> int:
+def components_allowed(n_items: int) -> int:
     """Components for a fit to so many items: four items each, 2 to 8.
 
     Raises ParameterError below eight items.
@@ -80,7 +80,11 @@ def n_components(n_items: int) -> int:
 
 def fit_sizes(n_items: int, n_fitted: int) -> pd.DataFrame:
     """Items of a corpus, how many of them one bridge is fitted to, and the components that allows."""
-    row = {"items": n_items, "items a bridge is fitted to": n_fitted, "components": n_components(n_fitted)}
+    row = {
+        "items": n_items,
+        "items a bridge is fitted to": n_fitted,
+        "components": components_allowed(n_fitted),
+    }
     return pd.DataFrame([row])
 
 
@@ -103,7 +107,7 @@ def affine_vs_procrustes(pairs: Mapping[str, LanguagePair], *, rng: np.random.Ge
         drawing, simulating = judging.spawn(2)
         draws = draw(pair, rng=drawing)
         # random-weight baselines are not judged: their languages have no reason to be rotations of each other
-        names = [name for name in fitted if name not in pair.twins]
+        names = [name for name in fitted if name not in pair.random_baselines]
         measured.append({name: gap_values(*fitted[name], draws, rng=simulating) for name in names})
         evidence.append(judge(STUDY, pair, measured[-1], draws))
         curves += [_curve(pair.language, name, *one) for name, one in fitted.items()]
@@ -122,8 +126,8 @@ def excess_by_third(curves: pd.DataFrame) -> pd.DataFrame:
 
 
 def bridge_subjects(pair: LanguagePair, rng: np.random.Generator) -> dict[str, tuple]:
-    """The pair's subjects, and two made from the trained anchor: turned, and behind ever worse maps."""
-    names = (TRAINED, *pair.twins, *present(pair, SHUFFLED), *pair.re_rounded)
+    """The pair's subjects, and two made of the trained anchor: rotated, and mapped ever worse with depth."""
+    names = (TRAINED, *pair.random_baselines, *present(pair, SHUFFLED), *pair.re_rounded)
     subjects = {name: pair.subjects[name] for name in names}
     first, second = rng.spawn(2)
     anchor, train = pair.subjects[TRAINED][0], pair.discovery
@@ -142,7 +146,7 @@ def plant_map(
     their root mean square.
     """
     states = np.asarray(states, float)
-    width = n_components(int(np.sum(train)))
+    width = components_allowed(int(np.sum(train)))
     scores = bridges.principal_components(states, train, width)
     found = []
     for layer, kappa in zip(scores, kappas, strict=True):
@@ -168,8 +172,8 @@ def gap_values(
     picked = simulated[rng.integers(0, len(simulated), (len(draws.weights), len(simulated)))].mean(1)
     replicates = (draws.weights @ better.T) / (draws.weights @ spread.T) - picked
     explained = 1 - (draws.weights @ (found.errors[1] @ members).T) / (draws.weights @ spread.T)
-    one = (inner(found.r2["ridge"]), inner(null.gap_excess), _growth(null.gap_excess))
-    many = (inner(explained), inner(replicates), _growth(replicates))
+    one = (mean_inner(found.r2["ridge"]), mean_inner(null.gap_excess), _growth(null.gap_excess))
+    many = (mean_inner(explained), mean_inner(replicates), _growth(replicates))
     return Values(np.array(one), np.stack(many), draws.n_groups)
 
 
@@ -282,7 +286,7 @@ def pair_table(
 
     states : language -> (L+1, n, d).  parts : four (n,) masks, disjoint.
     """
-    p = n_components(int(min(part.sum() for part in parts)))
+    p = components_allowed(int(min(part.sum() for part in parts)))
     folds = [(parts[a], parts[b]) for a, b in ((0, 1), (1, 0), (2, 3), (3, 2))]
     scores = [{k: bridges.principal_components(s, train, p) for k, s in states.items()} for train, _ in folds]
     rows = []
@@ -294,10 +298,10 @@ def pair_table(
                 split = (by[x][:, train], by[y][:, train], by[x][:, test], by[y][:, test])
                 null = bridges.orthogonal_null(*split, noise="both", rng=drawing)
                 if k < 2:
-                    kappas.append(inner(null.kappa_excess))
+                    kappas.append(mean_inner(null.kappa_excess))
                     continue
-                gaps.append(inner(null.gap_excess))
-                r2.append(inner(bridges.fit(*split[:2], kind="ridge").r2(*split[2:])))
+                gaps.append(mean_inner(null.gap_excess))
+                r2.append(mean_inner(bridges.fit(*split[:2], kind="ridge").r2(*split[2:])))
         rows.append((*couple, np.mean(kappas), np.mean(gaps), np.mean(r2)))
     return pd.DataFrame(rows, columns=["first", "second", "log_kappa_excess", "gap_excess", "r2"])
 
@@ -367,13 +371,13 @@ def _ladder(
 ) -> tuple[ladders.Ladder, bridges.OrthogonalNull]:
     """The ladder from the first to the second language, and under orthogonal truth."""
     train, test = pair.discovery, pair.confirmation
-    p = n_components(int(train.sum()))
+    p = components_allowed(int(train.sum()))
     x, y = (bridges.principal_components(s, train, p) for s in states)
     parts = (x[:, train], y[:, train], x[:, test], y[:, test])
     return ladders.compare_maps(*parts), bridges.orthogonal_null(*parts, noise="both", rng=rng)
 
 
-def inner(values: np.ndarray) -> np.ndarray:
+def mean_inner(values: np.ndarray) -> np.ndarray:
     """Mean over the inner layers (all where there are fewer than five states)."""
     return (values[..., 1:-1] if values.shape[-1] >= 5 else values).mean(-1)
 

@@ -73,7 +73,7 @@ def layers_as_time(
     for pair, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True):
         require_scenarios(pair, MIN_SCENARIOS, "to leave a fifth of them out of a rank test")
         fitting, judging, ranking = stream.spawn(3)
-        names = (TRAINED, *pair.twins, *present(pair, SHUFFLED), *pair.re_rounded)
+        names = (TRAINED, *pair.random_baselines, *present(pair, SHUFFLED), *pair.re_rounded)
         series = {name: pair_series(pair, pair.subjects[name], n_components) for name in names}
         confirmed = {name: tuple(s[pair.confirmation] for s in one) for name, one in series.items()}
         scenario = pair.scenario[pair.confirmation]
@@ -99,7 +99,7 @@ def pair_ranks(pairs: Mapping[str, LanguagePair], anchor: str, *, n_components: 
     """Pooled rank of every two languages, trained model: first, second, rank, constancy, drift (p-values)."""
     pair = next(iter(pairs.values()))
     train, test = pair.discovery, pair.confirmation
-    n_axes = bridging.n_components(int(train.sum()))
+    n_axes = bridging.components_allowed(int(train.sum()))
     states = bridging.by_language(pairs, anchor, TRAINED)
     scores = {k: depth_components(s, train, n_axes) for k, s in states.items()}
     rows = []
@@ -117,7 +117,7 @@ def by_components(pairs: Mapping[str, LanguagePair], counts: Sequence[int]) -> p
     """
     rows = []
     for language, pair in pairs.items():
-        for m in (c for c in counts if c <= bridging.n_components(int(pair.discovery.sum()))):
+        for m in (c for c in counts if c <= bridging.components_allowed(int(pair.discovery.sum()))):
             series = pair_series(pair, pair.subjects[TRAINED], m)
             kept = pair.confirmation
             scores = layer_maps.score_maps(tuple(s[kept] for s in series), pair.scenario[kept])
@@ -127,7 +127,7 @@ def by_components(pairs: Mapping[str, LanguagePair], counts: Sequence[int]) -> p
 
 def pair_series(pair: LanguagePair, states: Pair, n_components: int) -> Pair:
     """Two (n, L+1, m) series on the components that both languages share on the discovery items."""
-    n_axes = bridging.n_components(int(pair.discovery.sum()))
+    n_axes = bridging.components_allowed(int(pair.discovery.sum()))
     scores = (depth_components(s, pair.discovery, n_axes) for s in states)
     return shared_series(*scores, pair.discovery, n_components)
 

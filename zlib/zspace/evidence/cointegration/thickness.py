@@ -150,7 +150,7 @@ def adjustment_table(
     states : language -> (L+1, n, d).  parts : two (n,) masks over whole scenarios, disjoint.
     """
     train, test = parts
-    n_axes = bridging.n_components(int(train.sum()))
+    n_axes = bridging.components_allowed(int(train.sum()))
     scores = {k: depth_components(s, train, n_axes) for k, s in states.items()}
     couples = list(itertools.combinations(states, 2))
     rows = []

@@ -105,7 +105,7 @@ def contributions(
 ) -> dict[str, SplitContributions]:
     """Split contributions of the model, its baselines, shuffled pairs, surrogates and planted ones."""
     options = {"n_components": n_components, "standardise": standardise}
-    names = (TRAINED, *pair.twins, PERMUTED, SHUFFLED, *pair.re_rounded)
+    names = (TRAINED, *pair.random_baselines, PERMUTED, SHUFFLED, *pair.re_rounded)
     subjects = {name: pair.subjects[name] for name in names if name in pair.subjects} | made.planted
     found = {name: split_contributions(*s, pair.discovery, **options) for name, s in subjects.items()}
     for name, make in _surrogates(made.seed).items():
@@ -206,7 +206,7 @@ def sensitivity(pairs: Mapping[str, LanguagePair]) -> pd.DataFrame:
         options = {"n_components": n_components, "standardise": scale}
         found = {
             name: split_contributions(*pair.subjects[name], pair.discovery, **options)
-            for name in (TRAINED, *pair.twins)
+            for name in (TRAINED, *pair.random_baselines)
         }
         return {name: mean_gaps(pair, one)[which] for name, one in found.items()}
 

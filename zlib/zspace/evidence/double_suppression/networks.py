@@ -31,7 +31,7 @@ CLAIM = "conjecture_3_in_networks"
 CONFIRMATION_SEEDS = range(300, 310)
 CONFIGURATION = (sweep.CENTROIDS, sweep.INVERTIBLE, sweep.RESIDUAL)
 STUDY = Study(CLAIM, gap_statistics, positive={PLANTED: ()})
-_TWINS = tuple(f"random-{seed}" for seed in SEEDS)
+_UNTRAINED = tuple(f"random-{seed}" for seed in SEEDS)
 _N_ITEMS, _N_DISCOVERY = 768, 256
 
 
@@ -135,7 +135,7 @@ def _pairs(
     draw, order = rng.spawn(2)
     inputs = shared.worlds[i].sample(_N_ITEMS, rng=draw).inputs[None]
     found = {TRAINED: networks.states(shared.select([i]), inputs)}
-    for offset, name in enumerate(_TWINS):  # the first is the network itself before training
+    for offset, name in enumerate(_UNTRAINED):  # the first is the network itself before training
         other = shared.select([(i + offset) % len(shared)])
         found[name] = networks.states(other, inputs, initial=True)
     found[sweep.PRIVATE] = networks.states(private.select([i]), inputs)

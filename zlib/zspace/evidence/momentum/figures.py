@@ -9,8 +9,8 @@ from plotly.subplots import make_subplots
 
 from ...series.volatility.planted import PowerCurve
 from .. import theme
+from .regime_changes import OneTrace
 from .solutions import COPYING, PLAIN
-from .turns import OneTrace
 
 _TICK = 6  # generated tokens between two that are written below the axis
 

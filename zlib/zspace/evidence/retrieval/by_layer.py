@@ -225,11 +225,11 @@ def sensitivity(
 def _scores(pair: LanguagePair, options: Mapping | None) -> dict[str, float]:
     """Accuracy (AUC without options) at the own peak, of the trained model and of every control."""
     if options is None:
-        found = {n: _auc(pair, n) for n in (TRAINED, *pair.twins, *present(pair, PERMUTED))}
+        found = {n: _auc(pair, n) for n in (TRAINED, *pair.random_baselines, *present(pair, PERMUTED))}
     else:
         groups = pair.group if options.get("level") == "within" else pair.scenario
         found = retrieval_outcomes(pair, groups=groups, **options)
-    names = [n for n in (TRAINED, *pair.twins, PERMUTED, SURFACE, SPELLING) if n in found]
+    names = [n for n in (TRAINED, *pair.random_baselines, PERMUTED, SURFACE, SPELLING) if n in found]
     return {n: found[n][peak_layer(pair, found[n])][:, pair.confirmation].mean() for n in names}
 
 
@@ -240,7 +240,7 @@ def _auc(pair: LanguagePair, subject: str) -> np.ndarray:
 
 def _cka(pair: LanguagePair) -> dict[str, float]:
     """Debiased CKA of the confirmation items, of the trained model and of every control."""
-    names = (TRAINED, *pair.twins, *present(pair, PERMUTED))
+    names = (TRAINED, *pair.random_baselines, *present(pair, PERMUTED))
     return {name: float(alignment.linear_cka(*_at_highest_cka(pair, name))[0]) for name in names}
 
 

@@ -104,7 +104,7 @@ def subjects_at_peak(pairs: Mapping[str, LanguagePair], *, rng: np.random.Genera
     rows = []
     for pair, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True):
         outcomes, chance = retrieval_outcomes(pair), alignment.chance_level(pair.scenario, "between")
-        twins = [*pair.twins, RANDOM_BLOCKS, PERMUTED, SHUFFLED, SURFACE, SPELLING]
+        twins = [*pair.random_baselines, RANDOM_BLOCKS, PERMUTED, SHUFFLED, SURFACE, SPELLING]
         names = [name for name in (TRAINED, *twins) if name in outcomes]
         for name, r in zip(names, stream.spawn(len(names)), strict=True):
             layer = peak_layer(pair, outcomes[name])
@@ -131,7 +131,7 @@ def language_identity(pairs: Mapping[str, LanguagePair]) -> pd.DataFrame:
     """
     tables = []
     for pair in pairs.values():
-        for subject in (TRAINED, *pair.twins):
+        for subject in (TRAINED, *pair.random_baselines):
             states = pair.subjects[subject]
             columns = {
                 "layer": np.arange(len(states[0])),
@@ -186,7 +186,7 @@ def re_roundings(pairs: Mapping[str, LanguagePair], *, rng: np.random.Generator)
     rows = []
     for pair, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True):
         outcomes = retrieval_outcomes(pair)
-        if not pair.twins or SURFACE not in outcomes:
+        if not pair.random_baselines or SURFACE not in outcomes:
             continue
         names = {"as stored": TRAINED, **{name: name for name in pair.re_rounded}}
         for (words, name), r in zip(names.items(), stream.spawn(len(names)), strict=True):

@@ -60,7 +60,7 @@ def update_agnosticism(pairs: Mapping[str, LanguagePair], *, rng: np.random.Gene
 
 def update_subjects(pair: LanguagePair, rng: np.random.Generator) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Subjects of prediction 2: as the pair's, with a signal planted in the updates instead."""
-    names = (TRAINED, *pair.twins, PERMUTED, SHUFFLED, *pair.re_rounded)
+    names = (TRAINED, *pair.random_baselines, PERMUTED, SHUFFLED, *pair.re_rounded)
     subjects = {name: pair.subjects[name] for name in names if name in pair.subjects}
     if SHUFFLED in subjects:
         subjects[PLANTED] = plant_updates(subjects[SHUFFLED], rng=rng)
@@ -128,7 +128,7 @@ def sensitivity(primary: Mapping[str, LanguagePair], last: Mapping[str, Language
     def gain_by(summary, **options) -> Callable[[LanguagePair], dict[str, float]]:
         return lambda pair: {
             name: summary(update_auc(pair, pair.subjects[name], **options))[pair.confirmation].mean()
-            for name in (TRAINED, *pair.twins)
+            for name in (TRAINED, *pair.random_baselines)
         }
 
     choices = {

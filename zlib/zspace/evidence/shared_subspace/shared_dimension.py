@@ -63,7 +63,7 @@ def dimension_by_layer(
         drawing, judging, halving, planting = stream.spawn(4)
         draws = draw(pair, rng=judging.spawn(1)[0])
         p = components_for(pair)
-        names = (TRAINED, *pair.twins, PERMUTED, SHUFFLED, *pair.re_rounded)
+        names = (TRAINED, *pair.random_baselines, PERMUTED, SHUFFLED, *pair.re_rounded)
         states = {name: pair.subjects[name] for name in names if name in pair.subjects}
         if SHUFFLED in states:
             states[PLANTED] = plant_dimensions(states[SHUFFLED], pair.scenario, rng=planting)
@@ -99,7 +99,7 @@ def components_for(pair: LanguagePair) -> int:
     finds too many dimensions where some are shared. Raises ParameterError below eight discovery items.
     """
     n_items = int(pair.discovery.sum())
-    bridging.n_components(n_items)
+    bridging.components_allowed(n_items)
     n_scenarios = len(np.unique(pair.scenario[pair.confirmation]))
     return min(_MOST_COMPONENTS, n_items // bridging.ITEMS_A_COMPONENT, max(2, n_scenarios // 4))
 
@@ -178,7 +178,7 @@ def plant_dimensions(
 
 def variance_values(found: SharedVariance, draws: GroupDraws) -> Values:
     """Shared variance, averaged over the inner layers."""
-    one, many = (bridging.inner(found.by_layer(w)) for w in (draws.everyone, draws.weights))
+    one, many = (bridging.mean_inner(found.by_layer(w)) for w in (draws.everyone, draws.weights))
     return Values(np.array([one]), many[None], draws.n_groups)
 
 
@@ -207,7 +207,7 @@ def all_pairs(
     options = {"groups": pair.scenario[tested], "n_permutations": n_permutations}
     found = dimension.pairwise_dimensions(scores, rng=rng, **options)
     first, second = np.array(list(states))[found.pairs].T
-    numbers = {"dimension": bridging.inner(found.dimension), "most": found.dimension.max(1)}
+    numbers = {"dimension": bridging.mean_inner(found.dimension), "most": found.dimension.max(1)}
     return pd.DataFrame({"first": first, "second": second, **numbers})
 
 
@@ -224,7 +224,8 @@ def by_components(pairs: Mapping[str, LanguagePair], counts: Sequence[int]) -> p
         for p in (c for c in counts if 2 * c < pair.discovery.sum()):
             found = {name: shared_variance(pair, *reduced(pair, one, p)) for name, one in subjects.items()}
             rows[language, p] = {
-                name: bridging.inner(one.by_layer(np.ones(one.sums.shape[-1]))) for name, one in found.items()
+                name: bridging.mean_inner(one.by_layer(np.ones(one.sums.shape[-1])))
+                for name, one in found.items()
             }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["language", "components"])
 

@@ -181,7 +181,7 @@ def matched(pair: LanguagePair, draws: GroupDraws) -> dict[str, Matched]:
     """What every subject is judged by; the rise, which the claim as stated is about, of the model alone."""
     models = (TRAINED, *pair.re_rounded)
     measured = {}
-    for name in (*models, *pair.twins, *present(pair, PERMUTED, SHUFFLED, PLANTED)):
+    for name in (*models, *pair.random_baselines, *present(pair, PERMUTED, SHUFFLED, PLANTED)):
         states = pair.subjects[name]
         rise = _largest_rise(pair, states, draws) if name in models else None
         measured[name] = Matched(_nearness(pair, states, draws), rise)

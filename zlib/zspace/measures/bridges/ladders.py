@@ -1,4 +1,4 @@
-r"""The ladder of bridges between two languages: rotation, scaled rotation, ridge, affine, item by item.
+r"""Held-out R^2 of a rotation, a scaled rotation and ridge regression between two languages, item by item.
 
 The *gap* is the held-out R^2 of ridge minus that of a scaled rotation; its null is `bridges.orthogonal_null`.
 

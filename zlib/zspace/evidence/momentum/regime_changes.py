@@ -50,7 +50,7 @@ class OneTrace:
     label: str
 
 
-def regime_turns(
+def changes_of_regime(
     recordings: Recordings, layer: int, *, rng: np.random.Generator, n_series: int = 6, n_bootstrap: int = 99
 ) -> TurnsResult:
     """Number of regimes, and whether their changes lie near events; `n_series` of each language."""
