@@ -488,9 +488,7 @@ def test_experiments_remark_on_a_verdict_that_standardising_changes(rng):
     result = by_layer.retrieval_by_layer({"zh": made}, rng=rng, n_shuffles=20)
     (evidence,) = result.evidence["prediction_1_aligned"]
     assert claims.evaluate("prediction_1_aligned", evidence).as_corrected == "supported"
-    assert evidence.remark.startswith(
-        "Depends on the measure: each dimension divided by its standard deviation"
-    )
+    assert evidence.remark.startswith(f"Depends on the measure: {study.STANDARDISED}")
 
 
 def test_every_claim_on_a_model_is_judged_under_the_other_measure_too(pair, rng, monkeypatch):
