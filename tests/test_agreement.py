@@ -183,12 +183,16 @@ def test_items_as_latents_give_the_variance_that_languages_share(rng):
     np.testing.assert_allclose(found.agreement, [expected], atol=1e-12)
 
 
-def test_covariance_of_the_latent_enters_the_optimum(rng):
+def test_covariance_of_the_latent_and_target_enter_the_optimum(rng):
     turn = np.linalg.qr(rng.standard_normal((3, 3)))[0]
     sizes = np.array([3.0, 1.0, 0.2])
     one = theory.optimum_of(theory.moments(rng.standard_normal((1, 3, 3)), [1.0], covariance=np.diag(sizes)))
     np.testing.assert_allclose(one.agreement, sizes, atol=1e-9)
     assert one.loss == pytest.approx(0, abs=1e-9)
+    plain, turned = (
+        theory.optimum_of(theory.moments(diagonal(Z), HALF, target=t)) for t in (None, np.eye(6)[:2])
+    )
+    np.testing.assert_allclose(turned.weight, plain.weight[:2], atol=1e-12)
     assert theory.moments(turn[None], [1.0], covariance=np.diag(sizes)).energy == pytest.approx(4.2)
 
 
@@ -235,19 +239,20 @@ def test_map_loss_refuses_a_map_of_the_wrong_shape():
 
 
 @pytest.mark.parametrize(
-    ("transforms", "covariance", "match"),
+    ("transforms", "options", "match"),
     [
-        (np.ones((2, 2, 2)), None, "rank 1 of 2"),
-        (np.zeros((2, 2, 2)), None, "rank 0 of 2"),
-        (np.eye(2), None, "K, d_x, d"),
-        (np.tile(np.eye(2), (2, 1, 1)), [[1, 0.5], [0, 1]], "symmetric"),
-        (np.tile(np.eye(2), (2, 1, 1)), [[1, np.nan], [np.nan, 1]], "symmetric"),
-        (np.tile(np.eye(2), (2, 1, 1)), [[1, 2], [2, 1]], "negative eigenvalue"),
+        (np.ones((2, 2, 2)), {}, "rank 1 of 2"),
+        (np.zeros((2, 2, 2)), {}, "rank 0 of 2"),
+        (np.eye(2), {}, "K, d_x, d"),
+        (np.tile(np.eye(2), (2, 1, 1)), {"covariance": [[1, 0.5], [0, 1]]}, "symmetric"),
+        (np.tile(np.eye(2), (2, 1, 1)), {"covariance": [[1, np.nan], [np.nan, 1]]}, "symmetric"),
+        (np.tile(np.eye(2), (2, 1, 1)), {"covariance": [[1, 2], [2, 1]]}, "negative eigenvalue"),
+        (np.tile(np.eye(2), (2, 1, 1)), {"target": np.eye(3)}, "2 columns"),
     ],
 )
-def test_optimum_refuses_bad_input(transforms, covariance, match):
+def test_optimum_refuses_bad_input(transforms, options, match):
     with pytest.raises(ValueError, match=match):
-        theory.optimum_of(theory.moments(transforms, HALF, covariance=covariance))
+        theory.optimum_of(theory.moments(transforms, HALF, **options))
 
 
 def test_agreement_spectrum_is_proved_symbolically():

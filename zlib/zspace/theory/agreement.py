@@ -99,8 +99,8 @@ def optimal_coefficients(z, share) -> np.ndarray:
         return _where_used((share @ z) / (share @ z**2) / scale, scale)
 
 
-def moments(transforms, share, *, covariance=None) -> Moments:
-    """Moments of x = T_l c with target y = c.
+def moments(transforms, share, *, covariance=None, target=None) -> Moments:
+    """Moments of x = T_l c with target y = R c.
 
     Parameters
     ----------
@@ -108,6 +108,7 @@ def moments(transforms, share, *, covariance=None) -> Moments:
         T_l = X_l' / sqrt(n), c being sqrt(n) times the indicator of an item drawn at random.
     share : (K,) positive weights.
     covariance : (d, d) Cov(c); None takes the identity.
+    target : (d_y, d) R; None takes the identity.
 
     Raises
     ------
@@ -121,11 +122,12 @@ def moments(transforms, share, *, covariance=None) -> Moments:
         )
     share = _shares(share, len(transforms))
     shown, variance = transforms, transforms.shape[-1]
-    if covariance is not None:
-        covariance = _checked_covariance(covariance, transforms.shape[-1])
-        shown, variance = transforms @ covariance, np.trace(covariance)
+    if covariance is not None or target is not None:
+        covariance, target = _latents(transforms.shape[-1], covariance, target)
+        shown, variance = transforms @ covariance, np.trace(target @ covariance @ target.T)
     second = np.einsum("l,lij,lkj->ik", share, shown, transforms, optimize=True)
     cross = np.einsum("l,lij->ij", share, shown)
+    cross = cross if target is None else cross @ target.T
     return Moments((second + second.T) / 2, cross, float(share.sum() * variance))
 
 
@@ -144,7 +146,7 @@ def optimal_map(transforms, share) -> LinearOptimum:
 def optimum_of(found: Moments) -> LinearOptimum:
     """Best linear map from its moments alone.
 
-    Where Cov(c) is not the identity, `agreement` is the variance of c that survives in each direction.
+    Where Cov(c) is not the identity, `agreement` is the variance of the target that survives in a direction.
     Raises ValueError where S is singular, so that the map is not unique.
     """
     values, vectors = np.linalg.eigh(found.second)
@@ -263,13 +265,16 @@ def _shares(share, n_languages: int) -> np.ndarray:
     return share
 
 
-def _checked_covariance(covariance, d: int) -> np.ndarray:
-    covariance = np.asarray(covariance, float)
+def _latents(d: int, covariance, target) -> tuple[np.ndarray, np.ndarray]:
+    """Covariance and target of d latents, the identity where None."""
+    covariance, target = (np.eye(d) if x is None else np.asarray(x, float) for x in (covariance, target))
     if covariance.shape != (d, d) or not np.allclose(covariance, covariance.T):
         raise ValueError(f"covariance has shape {covariance.shape}; expected a symmetric ({d}, {d}) matrix.")
     if np.linalg.eigvalsh(covariance)[0] < -1e-12 * np.trace(covariance):
         raise ValueError("covariance has a negative eigenvalue; the covariance of no latent looks like that.")
-    return covariance
+    if target.ndim != 2 or target.shape[1] != d or not np.isfinite(target).all():
+        raise ValueError(f"target has shape {target.shape}; expected finite numbers with {d} columns.")
+    return covariance, target
 
 
 def _where_used(values: np.ndarray, scale: np.ndarray) -> np.ndarray:
