@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 from zspace.measures import resampling
 
 
@@ -219,6 +220,7 @@ def test_holm_equals_its_definition_and_keeps_the_order(rng):
     expected = np.empty(7)
     expected[order] = np.minimum(np.maximum.accumulate(pvalues[order] * (7 - np.arange(7))), 1)
     np.testing.assert_allclose(resampling.holm(pvalues), expected)
+    np.testing.assert_allclose(resampling.holm(pvalues), multipletests(pvalues, method="holm")[1])
     assert resampling.holm([]).size == 0
     with pytest.raises(ValueError, match="untested"):
         resampling.holm([0.1, np.nan])

@@ -18,6 +18,7 @@ from scipy.special import log_ndtr, logsumexp
 
 from .world import World
 
+_IMPOSSIBLE = 1e-12  # posterior of a language below which its problems are not drawn
 _MAX_SIGN_DIM = 16  # 2^d corners are added up
 _N_SHAPE_DRAWS = 256  # of z given x, for the density of Laplace problems behind ill-conditioned maps
 
@@ -125,14 +126,15 @@ def _prediction(world: World, shown, posterior, rng: np.random.Generator, n_draw
     for k in range(world.n_languages):
         transform = world.parts.transforms[k]
         gain = np.linalg.solve(_covariance(world, k), transform).T
-        mean = (shown - world.parts.centroids[k]) @ gain.T
+        possible = posterior[:, k] > _IMPOSSIBLE
+        mean = (shown[possible] - world.parts.centroids[k]) @ gain.T
         spread = _root(np.eye(world.dim) - gain @ transform)
         draws = np.zeros_like(mean)
         for _ in range(n_draws // 2):
-            step = rng.standard_normal(mean.shape) @ spread.T
+            step = rng.standard_normal(shown.shape)[possible] @ spread.T
             # both signs: the linear part of g then has no Monte Carlo error at all
             draws += world.solve(mean + step, k) + world.solve(mean - step, k)
-        total += posterior[:, k, None] * draws / (2 * (n_draws // 2))
+        total[possible] += posterior[possible, k, None] * draws / (2 * (n_draws // 2))
     return total
 
 
