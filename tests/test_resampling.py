@@ -214,12 +214,8 @@ def test_permutation_max_refuses_statistics_that_do_not_match():
         resampling.permutation_max([np.nan], np.zeros((9, 1)))
 
 
-def test_holm_equals_its_definition_and_keeps_the_order(rng):
+def test_holm_equals_statsmodels(rng):
     pvalues = rng.random(7)
-    order = np.argsort(pvalues)
-    expected = np.empty(7)
-    expected[order] = np.minimum(np.maximum.accumulate(pvalues[order] * (7 - np.arange(7))), 1)
-    np.testing.assert_allclose(resampling.holm(pvalues), expected)
     np.testing.assert_allclose(resampling.holm(pvalues), multipletests(pvalues, method="holm")[1])
     assert resampling.holm([]).size == 0
     with pytest.raises(ValueError, match="untested"):
