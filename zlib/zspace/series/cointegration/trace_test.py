@@ -84,13 +84,17 @@ def johansen(
     y = _require_steps(y, k_ar_diff, det_order)
     size = _guard(*y.shape, k_ar_diff, det_order, correction, allow_distorted)
     _require_regular(y)
-    fit = coint_johansen(y, det_order, k_ar_diff)
+    with warnings.catch_warnings():
+        # eigenvalues are of complex type from NumPy 2.5 on; those of this problem are real
+        warnings.simplefilter("ignore", np.exceptions.ComplexWarning)
+        fit = coint_johansen(y, det_order, k_ar_diff)
+    eigenvalues, relations = np.real(fit.eig), np.real(fit.evec)
     n, trace = y.shape[1], np.asarray(fit.lr1, np.float64)
     critical, pvalues = np.full(n, np.nan), np.full(n, np.nan)
     if correction == "bootstrap":
         rank = n
         for r in range(n):
-            pvalues[r] = _bootstrap_pvalue(y, r, fit, k_ar_diff, det_order, n_bootstrap, rng)
+            pvalues[r] = _bootstrap_pvalue(y, relations[:, :r], k_ar_diff, det_order, n_bootstrap, rng)
             if pvalues[r] > _LEVEL:
                 rank = r
                 break
@@ -98,7 +102,7 @@ def johansen(
         critical = fit.cvt[:, _COLUMN] / _factor(len(y), n, k_ar_diff, correction)
         kept = trace <= critical
         rank = int(np.argmax(kept)) if kept.any() else n
-    return JohansenRank(rank, fit.eig, fit.evec, trace, critical, pvalues, size)
+    return JohansenRank(rank, eigenvalues, relations, trace, critical, pvalues, size)
 
 
 def size_distortion(
@@ -127,7 +131,8 @@ def size_distortion(
     _require_shape(n_steps, n_series, k_ar_diff, det_order)
     walks = rng.standard_normal((n_simulations, n_steps, n_series)).cumsum(axis=1)
     if correction == "bootstrap":
-        pvalues = [_bootstrap_pvalue(w, 0, None, k_ar_diff, det_order, n_bootstrap, rng) for w in walks]
+        none = np.zeros((n_series, 0))  # relations
+        pvalues = [_bootstrap_pvalue(w, none, k_ar_diff, det_order, n_bootstrap, rng) for w in walks]
         return float(np.mean(np.array(pvalues) <= _LEVEL))
     statistics = traces(walks, k_ar_diff=k_ar_diff, det_order=det_order)[:, 0]
     factor = _factor(n_steps, n_series, k_ar_diff, correction)
@@ -154,8 +159,8 @@ def traces(y: np.ndarray, *, k_ar_diff: int = 1, det_order: int = -1) -> np.ndar
     return now.shape[-2] * terms[..., ::-1].cumsum(-1)[..., ::-1]
 
 
-def _bootstrap_pvalue(y, rank, fit, k, det_order, n_bootstrap, rng) -> float:
-    relations = np.zeros((y.shape[1], 0)) if rank == 0 else fit.evec[:, :rank]
+def _bootstrap_pvalue(y, relations, k, det_order, n_bootstrap, rng) -> float:
+    rank = relations.shape[1]
     draws = _simulated(y, relations, k, det_order, n_bootstrap, rng)
     observed = traces(y, k_ar_diff=k, det_order=det_order)[rank]
     drawn = traces(draws, k_ar_diff=k, det_order=det_order)[:, rank]
