@@ -28,7 +28,7 @@
 # - Where blind networks fail, it is mostly for lack of budget, not because the language could not be known.
 
 # %% tags=["parameters"]
-n_seeds = 2  # worlds and networks of each row trained here
+n_seeds = 5  # worlds and networks of each row trained here
 n_simulations = 400  # simulated tables of each kind for the error rates
 seed = 0  # root of every random stream
 
