@@ -81,15 +81,15 @@ def test_pace_curves_give_the_depths_of_the_table():
     assert below == [17, 8, 5, 20]
 
 
-def test_ladder_curves_name_the_best_bridge_and_cut_the_axis():
+def test_ladder_curves_name_the_mean_of_both_maps_and_cut_the_axis():
     columns = {"r2 ridge": [-4.0, 0.2, 0.31], "r2 scaled_procrustes": [-5.0, 0.1, 0.3]}
     columns |= {"gap": [1.0, 0.1, 0.01], "gap, null": [0.0, 0.05, 0.0], "layer": range(3)}
     table = pd.DataFrame({"language": "zh", "subject": TRAINED, **columns})
     figure = bridge_figures.ladder_curves(table)
-    assert title(figure) == "Best held-out R² of a bridge: zh 0.31"
+    assert title(figure).endswith("of ridge and of a scaled rotation, mean over layers: zh -1.16 and -1.53")
     drawn = {trace.name: trace.y for trace in figure.data if len(trace.y) == 3}
     np.testing.assert_allclose(drawn["ridge"], [-1, 0.2, 0.31])
-    np.testing.assert_allclose(drawn["gap beyond orthogonal truth"], [1, 0.05, 0.01])
+    np.testing.assert_allclose(drawn["excess of the gap"], [1, 0.05, 0.01])
 
 
 def test_conditioning_scatter_has_a_point_a_pair_and_its_test():

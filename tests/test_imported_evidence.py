@@ -32,7 +32,8 @@ EXPERIMENTS = (by_layer_briefly, updates.update_agnosticism, descent.snr_descent
 ALIGNED, RISES = "prediction_1_aligned", "prediction_1_rises"
 UPDATES, EVERY = "prediction_2_update_agnosticism", "theorem_2_every_layer"
 CLAIMS = (ALIGNED, RISES, UPDATES, EVERY)  # those whose controls are subjects
-OPERATING = claims.OperatingCharacteristic(0, 0, 0, 0, 0, 0, 1, {})
+RATES = {world: {} for world in error_rates.WORLDS}
+OPERATING = claims.OperatingCharacteristic(0, 0, 0, 0, 0, 0, 1, RATES, error_rates.UNITS_OF_THE_BOUND)
 
 
 @pytest.fixture(scope="module")

@@ -32,5 +32,5 @@ def test_record_is_about_no_model_unless_something_was_read(recorded):
     assert [one["model"] for one in recorded] == ["any", "m"]
     assert [one["corpus"] for one in recorded] == ["any", "recordings"]
     assert [one["scope"] for one in recorded] == [{}, {"layer": 9}]
-    assert shown.index.tolist() == why.index.tolist() == ["*"]
+    assert shown.index.tolist() == why.index.tolist() == ["in general"]
     assert shown.index.name == why.index.name == CLAIM

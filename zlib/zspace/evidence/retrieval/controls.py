@@ -58,7 +58,8 @@ def surface_by_language(corpus: corpora.Corpus, pairs: Mapping[str, LanguagePair
         rows[language] = rows.get(language, {}) | {
             name: float(outcomes[0][:, pair.confirmation].mean()) for name, outcomes in baselines.items()
         }
-    return pd.DataFrame.from_dict(rows, orient="index")
+    # from_dict orders rows of unlike columns as its version likes
+    return pd.DataFrame(list(rows.values()), index=list(rows))
 
 
 def overlap_matrix(pairs: Mapping[str, LanguagePair], anchor: str = "anchor") -> pd.DataFrame:
