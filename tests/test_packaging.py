@@ -49,18 +49,29 @@ def required():
     return [Requirement(line) for line in PROJECT["dependencies"] + extras]
 
 
+def requirements_of(name):
+    """What an installed package requires; what only Python 3.11 needs is not installed on a later one."""
+    try:
+        return importlib.metadata.requires(name) or ()
+    except importlib.metadata.PackageNotFoundError:
+        if sys.version_info < (3, 12):
+            raise
+        return ()
+
+
 @functools.cache
 def closure():
-    """Who asks for what: every requirement that an installation of all extras pulls in here."""
+    """Who asks for what: every requirement that an installation of all extras pulls in on Python 3.11."""
+    resolved_on = {"python_version": "3.11", "python_full_version": "3.11.0"}
     waiting, seen, found = [("zspace", r) for r in required()], set(), []
     while waiting:
         asker, requirement = waiting.pop()
         found.append((asker, requirement))
         for extra in {"", *requirement.extras} - {e for n, e in seen if n == requirement.name}:
             seen.add((requirement.name, extra))
-            for line in importlib.metadata.requires(requirement.name) or ():
+            for line in requirements_of(requirement.name):
                 needed = Requirement(line)
-                if needed.marker is None or needed.marker.evaluate({"extra": extra}):
+                if needed.marker is None or needed.marker.evaluate({"extra": extra, **resolved_on}):
                     waiting.append((requirement.name, needed))
     return found
 
