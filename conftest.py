@@ -16,6 +16,9 @@ for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 # One place for the whole suite, so that states are captured once and a user's own runs stay untouched.
 os.environ.setdefault("ZSPACE_RUNS", str(ROOT / "runs" / "suite"))
 
+# As in a batch, notebooks draw no PNG of a figure beside its JSON: nobody compares pictures.
+os.environ.setdefault("ZSPACE_CELL", "suite")
+
 sys.path.insert(0, str(ROOT / "tests"))
 
 import nbval_numeric  # noqa: E402  (the path above leads to it)

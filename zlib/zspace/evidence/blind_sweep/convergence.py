@@ -6,6 +6,7 @@ seed). A statement holds in k of n of them; its interval is Jeffreys' (Brown, Ca
 Statistical Science 16(2)).
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -98,7 +99,7 @@ def worlds(claim: str, n_seeds: int) -> Worlds:
 
 def share_interval(k: int, n: int, *, rng: np.random.Generator) -> Interval:
     """Jeffreys' 95 % interval of a share, k of n seen; its replicates are draws of the posterior."""
-    low, high = proportion_confint(k, n, method="jeffreys")
+    low, high = _jeffreys(k, n)
     return Interval(
         estimate=k / n,
         low=0.0 if k == 0 else float(low),
@@ -111,8 +112,13 @@ def share_interval(k: int, n: int, *, rng: np.random.Generator) -> Interval:
 
 def word(k: int, n: int) -> str:
     """What k of n seeds say of a number of the note, by Jeffreys' interval against one half."""
-    low, high = proportion_confint(k, n, method="jeffreys")
+    low, high = _jeffreys(k, n)
     return "reproduces" if low > 0.5 else "does not" if high < 0.5 else "not identifiable"
+
+
+@functools.cache
+def _jeffreys(k: int, n: int) -> tuple[float, float]:
+    return proportion_confint(k, n, method="jeffreys")
 
 
 def _require_rows(layers: pd.DataFrame) -> None:
