@@ -61,12 +61,12 @@ lab = laboratory.open_lab(globals(), streams=STREAMS)
 # | symbol | meaning | shape |
 # |---|---|---|
 # | $h_l$, $\Delta h_l$ | position of language $l$ at a layer, and what the next block adds to it | $(m,)$ |
-# | $ec$ | error-correction term: the gap between both languages, the difference of their positions | $(m,)$ |
+# | $ec$ | error-correction term: the first language's position minus the second's, one component ($m = 1$); the first closes it with a negative speed, the second with a positive one | $(m,)$ |
 # | $a_l$ | $\sum\langle\Delta h_l, ec\rangle / \sum\|ec\|^2$, speed of language $l$; sums over problems and layers | scalar |
 # | ratio excess | $\log\lvert a_1/a_2\rvert$ minus its mean over shuffled pairs; only its size is judged | scalar per pair |
 # | $\log\kappa$ excess | log condition number of the bridge minus that of the null of prediction 6 | scalar per pair |
 #
-# (1) If the two passes do not interact and positions are centred,
+# (1) For a shuffled pair (two different problems), with centred positions,
 # $E\langle\Delta h, h - h'\rangle = E\langle\Delta h, h\rangle = \frac12(E\|h_{+1}\|^2 - E\|h\|^2 - E\|\Delta h\|^2)$.
 
 # %%
@@ -82,9 +82,10 @@ tables.statement(CLAIMS)
 #
 # ## Derivation
 #
-# The other language's position $h'$ is independent of $h$ and $\Delta h$ where nothing interacts, and has mean zero.
-# So $E\langle\Delta h, h'\rangle = 0$, and (1) follows from $\|h + \Delta h\|^2$. The right-hand side has one
-# language in it. A ratio of speeds then compares the growth of two languages, not their adjustment.
+# In a shuffled pair the other language's position $h'$ is independent of $h$ and $\Delta h$, and has mean zero. So
+# $E\langle\Delta h, h'\rangle = 0$, and (1) follows from $\|h + \Delta h\|^2$. The right-hand side has one language
+# in it: there, a ratio of speeds compares the growth of two languages, not their adjustment. In true pairs the common
+# problem adds $E\langle\Delta h, h'\rangle$. The excess over shuffled pairs isolates it.
 
 # %%
 tables.residues(theory.prove_trends()).loc[["mechanical adjustment"]]
@@ -165,11 +166,12 @@ display(*lab.record(CLAIM, verdicts, texts=texts, pairs=pairs, operating=operati
 # *Supported* would mean that two measures, taken on different problems, order pairs of languages alike. It would not
 # say that either measures thickness, nor that one language moves towards the other: nothing passes between the two.
 #
-# *Not testable* means that one of the measures does not even agree with itself on other problems. Then the claim is
-# neither right nor wrong at this size.
+# *Not testable* means that one of the measures does not agree with itself on other problems, or that bridges do not
+# hold on new items (held-out $R^2$ above, A2). Then the claim is neither right nor wrong at this size. The tables
+# call this claim `conjecture_7_thickness`.
 #
-# What would change the verdict: more scenarios, until both measures agree with themselves, and more languages, which
-# narrow the interval of the correlation.
+# What would change the verdict: more scenarios, until bridges hold and both measures agree with themselves, and more
+# languages, which narrow the interval of the correlation.
 
 # %% tags=["nbval-ignore-output"]
 files.provenance()

@@ -41,7 +41,7 @@ def prove_trends() -> dict:
     walking_remainder : relations = m where the 2(d - m) specific coordinates are trends.
     stationary_remainder : relations = 2d - m where they are stationary.
     trends : trends = 2d - relations, and none of them is a sum of others.
-    mechanical_adjustment : without contact, in coordinates of mean zero, <f, h - h'> is <f, h>, half the
+    mechanical_adjustment : for a shuffled pair, in coordinates of mean zero, <f, h - h'> is <f, h>, half the
     growth of the variance of h less that of f: a property of one language alone.
     """
     import sympy as sp
