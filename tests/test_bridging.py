@@ -132,5 +132,14 @@ def test_excess_by_third_averages_the_trained_models_layers():
     assert found.loc["zh"].tolist() == [1.0, 1.0, 0.5]
 
 
+def test_thirds_are_those_of_the_growth_that_the_rule_judges():
+    """Layers that no three divide: the middle third takes what is left over."""
+    excess = np.arange(20.0)
+    columns = {"language": "zh", "subject": TRAINED, "layer": np.arange(20), "gap": excess, "gap, null": 0.0}
+    found = bridging.excess_by_third(pd.DataFrame(columns)).loc["zh"]
+    assert found.tolist() == [excess[:6].mean(), excess[6:14].mean(), excess[14:].mean()]
+    assert found["last third"] - found["first third"] == bridging.growth(excess)
+
+
 def test_fit_sizes_say_how_many_components_there_are():
     assert bridging.fit_sizes(30, 10).iloc[0].tolist() == [30, 10, 2]

@@ -75,6 +75,24 @@ def test_a_rule_finds_what_is_planted_and_refutes_its_absence_more_often_than_no
 
 
 @pytest.mark.parametrize("claim", CLAIMS)
+def test_effects_say_how_large_they_are_in_every_world(claim):
+    assert set(worlds_of(claim, 30, 9).effects) == set(error_rates.WORLDS)
+
+
+def test_effects_of_correlations_are_those_that_are_simulated():
+    """The words and the matrices come from one number; in many languages the matrices show it."""
+    effects = bridging.conditioning_worlds(error_rates.Size(30, 4, 60)).effects
+    names = tuple(map(str, range(60)))
+    for world, words in effects.items():
+        rng = np.random.default_rng(0)
+        _, x, y = bridging.related_matrices(names, error_rates.strength_of(world), rng)
+        above = np.triu_indices(60, 1)
+        assert float(words.removeprefix("r = ")) == pytest.approx(
+            np.corrcoef(x[above], y[above])[0, 1], abs=0.1
+        )
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
 def test_fewer_scenarios_or_languages_have_no_more_power(claim):
     assert modest_power(claim, 9, 5) <= modest_power(claim, 90, 8)
 

@@ -162,9 +162,7 @@ def evaluate_scope(claim_id: str, evidence: Sequence[Evidence]) -> list[Verdict]
     if [v.language for v in verdicts] == [OVERALL]:
         return verdicts
     found = {i: v.rule_pvalue for i, v in enumerate(verdicts) if v.rule_pvalue is not None}
-    # one p-value stays as it is: `holm` takes half a second, in which its library collects garbage
-    adjusted = holm([*found.values()]) if len(found) > 1 else [*found.values()]
-    for i, p in zip(found, adjusted, strict=True):
+    for i, p in zip(found, holm([*found.values()]), strict=True):
         verdicts[i] = _after_holm(verdicts[i], float(p))
     said = {}
     for reading in READINGS:

@@ -18,6 +18,7 @@ from typing import Literal
 
 import numpy as np
 from scipy import special, stats
+from statsmodels.stats.multitest import multipletests
 
 from .association import mantel as mantel
 from .paired import finite, group_codes
@@ -334,12 +335,7 @@ def holm(pvalues) -> np.ndarray:
         return pvalues
     if not ((pvalues >= 0) & (pvalues <= 1)).all():
         raise ValueError(f"p-values must lie in [0, 1], found {pvalues.tolist()}; leave out untested ones.")
-    # statsmodels' multipletests collects all garbage at every call: half a second where torch is loaded
-    order = np.argsort(pvalues, kind="stable")
-    stepped = pvalues[order] * np.arange(pvalues.size, 0, -1)
-    adjusted = np.empty_like(pvalues)
-    adjusted[order] = np.minimum(np.maximum.accumulate(stepped), 1.0)
-    return adjusted
+    return multipletests(pvalues, method="holm")[1]
 
 
 def _multinomial(n_groups: int, n_resamples: int, rng: np.random.Generator) -> np.ndarray:

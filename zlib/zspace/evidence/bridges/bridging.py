@@ -172,8 +172,8 @@ def gap_values(
     picked = simulated[rng.integers(0, len(simulated), (len(draws.weights), len(simulated)))].mean(1)
     replicates = (draws.weights @ better.T) / (draws.weights @ spread.T) - picked
     explained = 1 - (draws.weights @ (found.errors[1] @ members).T) / (draws.weights @ spread.T)
-    one = (mean_inner(found.r2["ridge"]), mean_inner(null.gap_excess), _growth(null.gap_excess))
-    many = (mean_inner(explained), mean_inner(replicates), _growth(replicates))
+    one = (mean_inner(found.r2["ridge"]), mean_inner(null.gap_excess), growth(null.gap_excess))
+    many = (mean_inner(explained), mean_inner(replicates), growth(replicates))
     return Values(np.array(one), np.stack(many), draws.n_groups)
 
 
@@ -382,7 +382,7 @@ def mean_inner(values: np.ndarray) -> np.ndarray:
     return (values[..., 1:-1] if values.shape[-1] >= 5 else values).mean(-1)
 
 
-def _growth(values: np.ndarray) -> np.ndarray:
+def growth(values: np.ndarray) -> np.ndarray:
     """Mean over the last third of the layers minus that over the first."""
     first, _, last = _thirds(values.shape[-1])
     return values[..., last].mean(-1) - values[..., first].mean(-1)

@@ -20,6 +20,7 @@ import pandas as pd
 
 from ...measures import bridges, dimension
 from ...measures.canonical import canonical_axes
+from ...measures.paired import group_codes
 from ...measures.resampling import GroupDraws, Interval
 from ..bridges import bridging
 from ..error_rates import Worlds, from_errors
@@ -136,7 +137,7 @@ def shared_variance(pair: LanguagePair, x: np.ndarray, y: np.ndarray) -> "Shared
     train, test = pair.discovery, pair.confirmation
     axes = canonical_axes(x[:, train], y[:, train])
     u, v = (s[:, test] @ a for s, a in zip((x, y), axes, strict=True))
-    codes = np.unique(pair.scenario[test], return_inverse=True)[1]
+    codes = group_codes(pair.scenario[test], int(test.sum()))
     members = np.eye(codes.max() + 1)[codes]
     moments = np.stack([np.ones_like(u), u, v, u * u, v * v, u * v])
     return SharedVariance(np.einsum("mlnk,ns->mlks", moments, members), codes)
