@@ -1,5 +1,6 @@
 """Files are written whole or not at all, and one process at a time."""
 
+import ast
 import errno
 import multiprocessing
 import os
@@ -47,6 +48,18 @@ def test_fingerprint_depends_on_content_not_on_key_order():
     assert files.fingerprint("né") != files.fingerprint("ne\u0301")
 
 
+def test_fingerprint_takes_what_is_no_unicode_text():
+    assert len({files.fingerprint(text) for text in ("a\ud800b", "a\ud801b", "ab")}) == 3
+
+
+def test_errors_quote_what_is_long_by_its_ends():
+    message = str(StoreError("START" + "x" * 10**6 + "END"))
+    assert message.startswith("STARTxxx")
+    assert message.endswith("xxxEND")
+    assert len(message) < 2100
+    assert str(StoreError("y" * 2000)) == "y" * 2000
+
+
 def test_source_fingerprint_changes_with_the_sources_only(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "PACKAGE", tmp_path)
     (tmp_path / "one.py").write_text("x = 1")
@@ -57,6 +70,94 @@ def test_source_fingerprint_changes_with_the_sources_only(tmp_path, monkeypatch)
     (tmp_path / "one.py").write_text("x = 2")
     assert files.source_fingerprint() != before
     assert files.source_fingerprint("one.py") == files.source_fingerprint()
+
+
+SAMPLE = '''"""Docstring of the module."""
+
+import os  # a comment
+
+
+class One:
+    """Docstring
+    of a class."""
+
+    text = """kept:
+
+    # no comment"""  # one
+
+    def f(self, x="# kept"):
+        """Docstring."""; return f"{x}#{x!r}"
+
+    async def g(self):
+        # only a comment
+
+        "docstring"
+        "an expression"
+'''
+CODE = '''import os
+class One:
+    text = """kept:
+
+    # no comment"""
+    def f(self, x="# kept"):
+        ; return f"{x}#{x!r}"
+    async def g(self):
+        "an expression"
+'''
+
+
+def test_code_of_cuts_what_does_nothing_and_leaves_the_rest_as_it_is_written():
+    # the text itself, so that every version of Python must find the same
+    assert files.code_of(SAMPLE) == CODE
+    assert files.code_of("x = 1\n") == "x = 1\n"
+    assert files.code_of("x = 'é'  # ü\ny = 1") == "x = 'é'\ny = 1"
+
+
+def test_code_of_the_library_is_its_syntax_tree_without_docstrings():
+    def bare(text):
+        tree = ast.parse(text)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node):
+                node.body = node.body[1:] or [ast.Pass()]
+        return ast.dump(tree)
+
+    for name in ("files.py", "sources/models/weights.py", "states/capture.py", "states/generation/traces.py"):
+        text = (files.PACKAGE / name).read_text("utf-8")
+        assert ast.dump(ast.parse(files.code_of(text))) == bare(text), name
+
+
+@pytest.mark.parametrize(
+    ("edit", "counts"),
+    [
+        (("# a comment", "# another"), False),
+        (("Docstring\n    of a class", "What\n\n    it is"), False),
+        (("import os", "\n\nimport os"), False),
+        (("# only a comment\n", ""), False),
+        (("kept:\n\n", "kept:\n"), True),
+        (("# no comment", "# still none"), True),
+        (("# kept", "# other"), True),
+        (('"an expression"', '"another"'), True),
+        (("import os", "import sys"), True),
+    ],
+)
+def test_code_fingerprint_changes_with_the_code_only(tmp_path, monkeypatch, edit, counts):
+    monkeypatch.setattr(files, "PACKAGE", tmp_path)
+    (tmp_path / "part").mkdir()
+    path = tmp_path / "part" / "one.py"
+    path.write_text(SAMPLE)
+    before = files.code_fingerprint("part")
+    assert files.code_fingerprint("part/one.py") == before
+    assert edit[0] in SAMPLE
+    path.write_text(SAMPLE.replace(*edit))
+    assert (files.code_fingerprint("part") != before) == counts
+    path.write_text(SAMPLE)
+    (tmp_path / "part" / "data.yaml").write_text("# a comment in data is a byte of data")
+    assert files.code_fingerprint("part") != before
+
+
+def test_code_fingerprint_refuses_code_that_is_not_there():
+    with pytest.raises(ParameterError, match=r"the package has no states/captur\.py"):
+        files.code_fingerprint("states/captur.py", "states/store.py")
 
 
 def test_atomic_write_keeps_the_old_file_when_the_block_fails(tmp_path):

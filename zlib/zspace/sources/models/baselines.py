@@ -96,6 +96,7 @@ def re_rounded_twin(model: LanguageModel, seed: int) -> LanguageModel:
 
 def _as_twin(model: LanguageModel, network: "nn.Module", subject: Subject) -> LanguageModel:
     network.eval().requires_grad_(False)
+    network.generation_config = getattr(model.network, "generation_config", None)
     return replace(model, network=network, subject=subject, **vars(blocks.anatomy(network)))
 
 
@@ -107,14 +108,13 @@ def _require_trained(model: LanguageModel) -> None:
 def _fresh(model: LanguageModel, seed: int) -> "nn.Module":
     """A network initialised from the model's configuration, on its devices and in its dtype."""
     import torch
-    from transformers import AutoModelForCausalLM
 
     _require_trained(model)
     config = copy.deepcopy(model.network.config)
     options = {"dtype": torch.float32, "attn_implementation": config._attn_implementation}
     with torch.random.fork_rng(devices=[]), weights.quiet_transformers():
         torch.default_generator.manual_seed(seed)
-        network = AutoModelForCausalLM.from_config(config, **options)
+        network = type(model.network)._from_config(config, **options)
     _round_like(network, model.network)
     places = getattr(model.network, "hf_device_map", {})
     if len(set(places.values())) > 1:

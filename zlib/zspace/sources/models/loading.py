@@ -1,13 +1,18 @@
 """Loading a language model: found, fetched, read, and verified before anything is measured on it."""
 
+import contextlib
 import os
-import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ...errors import ModelError
-from . import blocks, fetching, verification, weights
+from ...errors import ModelError, ZspaceError
+from . import blocks, completeness, fetching, folders, kinds, verification, weights
 from .language_model import LanguageModel, checked_dtype
 from .subject import TRAINED
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def load(
@@ -21,27 +26,29 @@ def load(
         config.json and safetensors, a .gguf file.
     dtype : "float32" (reference) or "bfloat16"; None takes the registry's.
     device : "cpu", "cuda", "cuda:1", ..., "auto" (cuda if there is one), or "sharded" (over all devices).
-    verify : run `verification.verify`, which refuses a model whose states are not a residual sum.
+    verify : run `verification.verify`, which refuses a model whose states are not what its kind says.
 
     Raises
     ------
-    ModelError : unknown name, not a decoder-only model, unreadable files, or a failed check (named layer).
+    ModelError : unknown name, neither a decoder nor an encoder that zspace knows, broken or incomplete files,
+        adapters, quantised weights, code of its own, or a failed check (named layer).
     WeightsUnavailableError : the weights cannot be reached from here; says what to do.
     """
     source = weights.find(name_or_path)
     dtype = checked_dtype(dtype or source.dtype)
     placement = _placement(device)
     folder = fetching.fetch(source)
-    _refuse_other_kinds(source.name, folder)
-    network, tokenizer = _read(source.name, folder, dtype, placement)
-    try:
+    found = weights.identify(source)
+    with _border(source.name, "cannot be loaded"):
+        config = folders.check(folder)
+        kind, reader = kinds.network_class(source, folder)
+        network, has_head = _read_network(folder, config, reader, dtype, placement)
+        tokenizer = _read_tokenizer(folder, network)
+    with _border(source.name, "fails the checks made on loading"):
         parts = blocks.anatomy(network)
         if verify:
-            verification.verify(network, parts)
-    except ModelError as error:
-        raise ModelError(f"{source.name} fails the checks made on loading. {error}") from error
-    found = weights.identify(source)
-    return LanguageModel(
+            verification.verify(network, parts, kind)
+    model = LanguageModel(
         name=source.name,
         revision=found["revision"],
         subject=TRAINED,
@@ -51,8 +58,24 @@ def load(
         device=network.get_input_embeddings().weight.device,
         source=found,
         origin=source,
+        has_head=has_head,
+        kind=kind,
         **vars(parts),
     )
+    model.check_unchanged()
+    return model
+
+
+@contextlib.contextmanager
+def _border(name: str, what: str) -> Iterator[None]:
+    """Let nothing but errors of zspace pass, each beginning with the model's name."""
+    try:
+        yield
+    except ZspaceError as error:
+        said = " ".join(str(error).split())
+        raise ModelError(said if said.startswith(name) else f"{name} {what}. {said}") from error
+    except Exception as error:  # transformers, tokenizers and safetensors raise what they like
+        raise ModelError(f"{name} {what}. {weights.one_line(error)}") from error
 
 
 def _placement(device: str) -> dict:
@@ -73,41 +96,67 @@ def _placement(device: str) -> dict:
     return {"device_map": device}
 
 
-def _refuse_other_kinds(name: str, folder: Path) -> None:
-    """Refuse encoders and sequence-to-sequence models before their weights are read."""
-    weights.import_quietly()
-    from transformers import AutoConfig
-    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
-
-    try:
-        config = AutoConfig.from_pretrained(folder)
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"{name}: transformers cannot read its configuration: {error}") from error
-    masked = any(re.search("MaskedLM|PreTraining$", a) for a in config.architectures or ())
-    if config.is_encoder_decoder or masked or type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
-        kind = "a sequence-to-sequence" if config.is_encoder_decoder else "not a decoder-only"
-        raise ModelError(
-            f"{name} is {kind} model ({config.model_type}, {', '.join(config.architectures or ['?'])}). "
-            "zspace follows one residual stream from left to right: use a causal (decoder-only) language "
-            "model."
-        )
-
-
-def _read(name: str, folder: Path, dtype: str, placement: dict):
-    """Network and tokenizer of a folder."""
+def _read_network(
+    folder: Path, config: dict, reader: type, dtype: str, placement: dict
+) -> "tuple[nn.Module, bool]":
+    """The network of a folder, every weight of it read, and whether it has an output layer."""
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import GenerationConfig
+
+    options = {"dtype": getattr(torch, dtype), "use_safetensors": True, "trust_remote_code": False}
+    options |= {"local_files_only": True, "output_loading_info": True, **placement}
+    options["ignore_mismatched_sizes"] = True  # to be named and refused here
+    # of the model's settings for generating only what ends a text: all others would act on traces
+    options["generation_config"] = GenerationConfig(eos_token_id=folders.end_tokens(folder) or None)
+    named = config.get("architectures") or ()
+    chips = [] if placement["device_map"] == "cpu" else range(torch.cuda.device_count())
+    with weights.quiet_transformers(), torch.random.fork_rng(devices=list(chips)):
+        # some architectures draw numbers that no file holds: the same ones at each load
+        torch.default_generator.manual_seed(0)
+        if chips:
+            torch.cuda.manual_seed_all(0)
+        network, read = reader.from_pretrained(folder, **options)
+    headless = type(network).__name__ not in named
+    has_head = completeness.check(network, read, where=str(folder), dtype=dtype, headless=headless)
+    network.eval().requires_grad_(False)
+    return network, has_head
+
+
+def _read_tokenizer(folder: Path, network):
+    """The tokenizer that lies in a folder, as it is: no role, such as padding, is added to any token."""
+    from transformers import AutoTokenizer
 
     try:
         with weights.quiet_transformers():
-            tokenizer = AutoTokenizer.from_pretrained(folder)
-            network = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=getattr(torch, dtype), use_safetensors=True, **placement
-            )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise ModelError(f"{name}: transformers cannot read {folder}: {error}") from error
-    network.eval().requires_grad_(False)
+            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    except Exception as error:  # tokenizers raises bare exceptions
+        folders.check_json(folder)
+        there = ", ".join(path.name for path in folders.tokenizer_files(folder)) or "none"
+        raise ModelError(
+            f"{folder}: its tokenizer cannot be read from the files there ({there}): "
+            f"{weights.one_line(error)} Copy the tokenizer's files of this model beside its weights."
+        ) from error
+    _refuse_invented(folder, tokenizer)
+    n_rows, added = network.get_input_embeddings().weight.shape[0], tokenizer.get_added_vocab()
+    ids = tokenizer.get_vocab() if len(tokenizer) > n_rows else {}
+    if beyond := [token for token, i in ids.items() if i >= n_rows and token not in added]:
+        raise ModelError(
+            f"{folder}: the tokenizer has {len(tokenizer)} tokens, the model embeds {n_rows}: {len(beyond)} "
+            f"tokens, such as {beyond[0]!r}, have no row. The tokenizer is of another model."
+        )
     tokenizer.padding_side = "right"
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
-    return network, tokenizer
+    return tokenizer
+
+
+def _refuse_invented(folder: Path, tokenizer) -> None:
+    """Refuse a tokenizer whose vocabulary does not come from the folder: transformers makes an empty one."""
+    names = dict(tokenizer.vocab_files_names)
+    whole = {names.pop("tokenizer_file", "tokenizer.json"), "tokenizer.json"}
+    needed = [name for key, name in names.items() if key in ("vocab_file", "merges_file")]
+    if any((folder / name).is_file() for name in whole) or not names:
+        return
+    if absent := [name for name in needed if not (folder / name).is_file()]:
+        raise ModelError(
+            f"{folder} has no tokenizer: neither tokenizer.json nor {' and '.join(absent)}. Copy the "
+            "tokenizer's files of this model beside its weights."
+        )

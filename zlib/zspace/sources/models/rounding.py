@@ -16,7 +16,7 @@ import shutil
 from pathlib import Path
 
 from ...errors import ModelError
-from . import fetching
+from . import conversion, fetching
 from .weights import Source
 
 GROUP = 16  # columns that share a step, the smallest block of the types below
@@ -74,7 +74,6 @@ def _write(source: Source, scratch: Path, target: Path) -> None:
     if not found:
         raise ModelError(f"{source.name}: its GGUF file holds no quantised weights.")
     save_file(found, target / "steps.safetensors")
-    (target / "config.json").write_text("{}\n")  # what tells a complete folder
 
 
 def _parameters(original: Path, scratch: Path, one: bool) -> dict:
@@ -82,7 +81,7 @@ def _parameters(original: Path, scratch: Path, one: bool) -> dict:
     altered = scratch / f"all-{int(one)}.gguf"
     shutil.copyfile(original, altered)
     _set_codes(altered, one)
-    network = fetching.read_network(altered)
+    network = conversion.read_network(altered, scratch)
     altered.unlink()
     return {name: parameter.detach() for name, parameter in network.named_parameters()}
 

@@ -2,12 +2,10 @@
 
 A *source* is one of four kinds: a Python package that carries a GGUF file, a Hugging Face id, a local
 folder (config.json and safetensors), a local .gguf file. `find` turns a name into a source, `identify`
-says what decides its numbers without reading the weights; `fetching` brings them. Nothing here imports torch.
+says what decides its numbers, every byte of its files; `fetching` brings them. Nothing here imports torch.
 """
 
 import contextlib
-import hashlib
-import json
 import os
 import re
 import warnings
@@ -20,10 +18,9 @@ from tqdm import TqdmWarning
 
 from ... import files
 from ...errors import ModelError, WeightsUnavailableError
+from . import contents, folders
 
 _HUB_ID = re.compile(r"([\w.-]+/[\w.-]+)(?:@([\w./-]+))?")
-CONVERSION = 1  # part of the identity; raise when an edit in `fetching` changes what a conversion yields
-_MIB = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -59,9 +56,12 @@ def find(name_or_path: str | os.PathLike) -> Source:
     registry = files.params("models")
     if text in registry:
         return _registered(text, registry[text])
-    path = Path(text).expanduser()
-    if path.is_dir() or path.is_file():
-        return _local(path.resolve())
+    try:
+        path = Path(text).expanduser()
+        if path.is_dir() or path.is_file():
+            return _local(path.resolve())
+    except (OSError, RuntimeError) as error:  # too long, not permitted, of an unknown user
+        raise ModelError(f"no model {text!r}: {getattr(error, 'strerror', None) or error}.") from error
     match = _HUB_ID.fullmatch(text)
     if match and not text.startswith((".", "~")):
         return Source("hub", text, match[1], match[2] or "main")
@@ -75,21 +75,33 @@ def find(name_or_path: str | os.PathLike) -> Source:
 def identify(source: Source) -> dict:
     """What decides the numbers that the weights and the tokenizer of a source yield, as JSON.
 
-    Packages: the assembled file's SHA-256 and the version of its conversion. Hub ids: the commit.
-    Local files: the content of the configuration and tokenizer files, and of the weights their size and
-    first and last MiB.
-    Raises WeightsUnavailableError for a hub id that is neither cached nor reachable.
+    Packages: the assembled file's SHA-256 and the code of its conversion. Hub ids: the commit, whose files,
+    if they are cached, must be what they were when they were downloaded. Local files: the content of all
+    that transformers may read of them.
+    Raises WeightsUnavailableError for a hub id that is neither cached nor reachable; ModelError for files
+    that cannot be read, or cached ones that were edited.
     """
     if source.kind == "package":
-        weights = tokenizer = f"sha256:{source.sha256} conversion:{CONVERSION}"
+        weights = tokenizer = f"sha256:{source.sha256} conversion:{conversion_code()}"
         revision = source.revision
     elif source.kind == "hub":
         revision = commit_of(source)
         weights = tokenizer = f"{source.location}@{revision}"
+        _verify_cached(source, hub_folder(source) / "snapshots" / revision)
     else:
         weights, tokenizer = _local_fingerprints(Path(source.location))
         revision = weights
     return {"kind": source.kind, "revision": revision, "weights": weights, "tokenizer": tokenizer}
+
+
+def end_tokens(source: Source) -> list[int]:
+    """Ids that end what a folder's model writes; of other sources, whose identity covers them, none."""
+    return folders.end_tokens(Path(source.location)) if source.kind == "folder" else []
+
+
+def conversion_code() -> str:
+    """Fingerprint of what turns a GGUF file into a network and a tokenizer, but for transformers itself."""
+    return files.fingerprint([files.code_fingerprint("sources/models/conversion.py"), version_of("gguf")], 12)
 
 
 def is_at_hand(source: Source) -> bool:
@@ -99,7 +111,7 @@ def is_at_hand(source: Source) -> bool:
     if source.kind != "hub":
         return True
     commit = _cached_commit(source)
-    return commit is not None and is_complete(hub_folder(source) / "snapshots" / commit)
+    return commit is not None and folders.is_complete(hub_folder(source) / "snapshots" / commit)
 
 
 def version_of(distribution: str) -> str:
@@ -114,15 +126,20 @@ def version_of(distribution: str) -> str:
 
 @contextlib.contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Silence transformers' progress bars, which would clutter batch logs and notebooks."""
+    """Silence transformers' progress bars and warnings, which would clutter batch logs and notebooks.
+
+    What it warns of when it loads is an error here.
+    """
     import_quietly()
     from transformers.utils import logging
 
-    shown = logging.is_progress_bar_enabled()
+    shown, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
+    logging.set_verbosity_error()
     try:
         yield
     finally:
+        logging.set_verbosity(level)
         if shown:
             logging.enable_progress_bar()
 
@@ -134,10 +151,19 @@ def import_quietly() -> None:
         import transformers.utils  # noqa: F401
 
 
+def one_line(error: BaseException) -> str:
+    """The first line of what another library says, or the kind of its error where it says nothing."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    said = lines[0] if lines else ""
+    return said[:300] if len(said) > len(type(error).__name__) else f"{type(error).__name__} {said}".strip()
+
+
 def _registered(name: str, entry: dict) -> Source:
     kinds = [kind for kind in ("package", "hub", "path") if kind in entry]
     if len(kinds) != 1:
         raise ModelError(f"params/models.yaml: {name} must have exactly one of package, hub and path.")
+    if absent := {"version", "sha256"} - set(entry) if kinds == ["package"] else ():
+        raise ModelError(f"params/models.yaml: {name} lacks {' and '.join(sorted(absent))}.")
     dtype = entry.get("dtype", "float32")
     if kinds == ["path"]:
         path = (files.PROJECT / Path(entry["path"]).expanduser()).resolve()
@@ -161,6 +187,8 @@ def _local(path: Path) -> Source:
                 f"{path} is a file but not a .gguf file. Pass the folder that holds config.json."
             )
         return Source("gguf", path.stem, str(path))
+    if not (path / "config.json").is_file():
+        folders.refuse_adapters(path)
     if absent := [
         f"no {wanted}" for wanted in ("config.json", "*.safetensors") if not any(path.glob(wanted))
     ]:
@@ -174,29 +202,33 @@ def _local(path: Path) -> Source:
 def _local_fingerprints(path: Path) -> tuple[str, str]:
     """Fingerprints of the weights (with config.json) and of the tokenizer of a folder or GGUF file."""
     if path.is_file():
-        both = files.fingerprint([_ends(path), CONVERSION])
+        both = files.fingerprint([contents.digest(path), conversion_code()])
         return both, both
-    small = {
-        p.name: hashlib.sha256(p.read_bytes()).hexdigest()
-        for p in sorted(path.iterdir())
-        if p.suffix in (".json", ".txt", ".model", ".jinja") and p.is_file()
-    }
-    # generation settings and chat templates do not touch hidden states
-    tokenizer = {
-        n: h for n, h in small.items() if re.match(r"tokenizer|vocab|merges|special|added|spiece", n)
-    }
-    weights = [[p.name, *_ends(p)] for p in sorted(path.glob("*.safetensors"))]
-    return files.fingerprint([small.get("config.json"), weights]), files.fingerprint(tokenizer)
+    try:
+        groups = (folders.weight_files(path), folders.tokenizer_files(path))
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror or error}.") from error
+    named = ([[p.relative_to(path).as_posix(), contents.digest(p)] for p in group] for group in groups)
+    weights, tokenizer = map(files.fingerprint, named)
+    return weights, tokenizer
 
 
-def _ends(path: Path) -> list:
-    """Size of a file and SHA-256 of its first and last MiB."""
-    size = path.stat().st_size
-    with path.open("rb") as stream:
-        digest = hashlib.sha256(stream.read(_MIB))
-        stream.seek(max(0, size - _MIB))
-        digest.update(stream.read(_MIB))
-    return [size, digest.hexdigest()]
+def _verify_cached(source: Source, snapshot: Path) -> None:
+    """Refuse files of the Hugging Face cache that are no longer what the hub sent.
+
+    A snapshot's files are links to blobs named by their digest; where there are no links nothing can be told.
+    """
+    if not snapshot.is_dir():
+        return
+    for path in (*folders.weight_files(snapshot), *folders.tokenizer_files(snapshot)):
+        name = Path(os.readlink(path)).name if path.is_symlink() else ""
+        form = {40: "git", 64: "sha256"}.get(len(name) * bool(re.fullmatch(r"[0-9a-f]+", name)))
+        if form and contents.digest(path, form) != name:
+            raise ModelError(
+                f"{path.name} of {source.location} in the Hugging Face cache was changed since it was "
+                f"downloaded. Delete {path.resolve()} and run `hf download {source.location}` to have it "
+                "back; keep an edited model in a folder of its own and pass its path."
+            )
 
 
 def commit_of(source: Source) -> str:
@@ -228,18 +260,9 @@ def hub_folder(source: Source) -> Path:
     return Path(constants.HF_HUB_CACHE) / f"models--{source.location.replace('/', '--')}"
 
 
-def is_complete(folder: Path) -> bool:
-    """Whether a snapshot has all its weight files."""
-    index = folder / "model.safetensors.index.json"
-    if index.is_file():
-        shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-        return all((folder / shard).is_file() for shard in shards)
-    return any(folder.glob("*.safetensors"))
-
-
 def unavailable(source: Source, error: Exception) -> WeightsUnavailableError:
     """The error that says why a hub source cannot be reached and what to do."""
-    cause = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    cause = one_line(error)
     local = "" if source.name != source.location else f" (There is no local folder {source.name!r} either.)"
     return WeightsUnavailableError(
         f"the weights of {source.location} (revision {source.revision}) cannot be reached: {cause}. "

@@ -7,7 +7,8 @@ the table of series says where each begins; energies are whole multiples of 1/25
 
 import io
 import json
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,12 +17,17 @@ import pandas as pd
 
 from ... import files
 from ...errors import ParameterError, StoreError
+from . import transcripts
 
 MIN_STEPS = 64
 _UNIT = 256  # per natural logarithm
 _TABLES = ("series", "outcomes")
 _ENERGIES = ("update_energy", "step_energy")
 _PER_STEP = ("log_probability", "entropy", "tokens", "classes")
+_ARRAYS = ("layers", *_ENERGIES, *_PER_STEP)
+# the columns that every table has, and what the cells of those with numbers are
+_COLUMNS = ("condition", "language", "scenario", "item", "sample", "correct", "looping", "stopped", "n_steps")
+_COUNTS = {"series": ("n_steps", "start"), "outcomes": ("n_steps",)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +123,19 @@ def select(
 
 
 def save(recordings: Recordings, path: Path | str) -> None:
-    """Write recordings beside `path` and rename them there; raises StoreError like `files.atomic_write`."""
+    """Write recordings beside `path` and rename them there.
+
+    Raises StoreError like `files.atomic_write`, and where a number is not finite.
+    """
+    for name in (*_ENERGIES, "log_probability", "entropy"):
+        values = np.atleast_2d(getattr(recordings, name))
+        if not (finite := np.isfinite(values)).all():
+            row, step = np.argwhere(~finite)[0]
+            where = f" of block {recordings.layers[row]}" if name in _ENERGIES else ""
+            raise StoreError(
+                f"cannot save {path}: {name}{where} is {values[row, step]} at step {step}. float16 overflows "
+                "in many models; use float32 or bfloat16."
+            )
     tables = {name: getattr(recordings, name) for name in _TABLES}
     header = {
         "unit": _UNIT,
@@ -140,29 +158,81 @@ def save(recordings: Recordings, path: Path | str) -> None:
 
 
 def load(path: Path | str) -> Recordings:
-    """Recordings that `save` wrote; raises StoreError where the file is missing or is something else."""
+    """Recordings that `save` wrote; raises StoreError where the file is damaged or something else."""
     try:
-        with np.load(path, allow_pickle=False) as content:
-            arrays = dict(content)
-        header = json.loads(str(arrays["header"]))
-        tables = {n: pd.DataFrame(header[n]["data"], columns=header[n]["columns"]) for n in _TABLES}
-        energies = {name: _decoded(arrays[name], header["unit"]) for name in _ENERGIES}
-        others = {name: arrays[name].astype(np.float64) for name in ("log_probability", "entropy")}
+        arrays, header = _parts(Path(path))
+        _require(arrays, header)
+        tables = {name: _table(header[name]) for name in _TABLES}
+        _require_tables(tables, len(arrays["tokens"]))
         return Recordings(
             **tables,
             layers=arrays["layers"].astype(int),
-            **energies,
-            **others,
+            **{name: _decoded(arrays[name], header["unit"]) for name in _ENERGIES},
+            **{name: arrays[name].astype(np.float64) for name in ("log_probability", "entropy")},
             tokens=arrays["tokens"].astype(np.int64),
             classes=arrays["classes"],
             about=header["about"],
             pieces={int(token): piece for token, piece in header["pieces"].items()},
         )
-    except (OSError, ValueError, KeyError) as error:
+    # zipfile, NumPy, json and pandas each have errors of their own for what is no such file
+    except Exception as error:
+        cause = " ".join(f"{type(error).__name__}: {error}".split())
         raise StoreError(
-            f"{path} holds no recordings ({type(error).__name__}: {error}). Make them with `zspace traces`, "
-            "or name a file that it wrote."
+            f"{path} holds no recordings ({cause}). Make them with `zspace traces`, or name a file that it "
+            "wrote; a damaged one is deleted and made again."
         ) from error
+
+
+def _parts(path: Path) -> tuple[dict[str, np.ndarray], dict]:
+    """Arrays and header of a file whose every part has the checksum that stands beside it."""
+    arrays = {}
+    with zipfile.ZipFile(path) as content:
+        # NumPy reads no further than an array's end, and so past no checksum
+        if damaged := content.testzip():
+            raise ValueError(f"its part {damaged} is damaged")
+        for name in ("header", *_ARRAYS):
+            part = io.BytesIO(content.read(f"{name}.npy"))
+            arrays[name] = np.lib.format.read_array(part, allow_pickle=False)
+    return arrays, json.loads(str(arrays.pop("header")))
+
+
+def _require(arrays: Mapping[str, np.ndarray], header: Mapping) -> None:
+    """Shapes, types and ranges that `save` gives the arrays and the header's fields."""
+    k, s = arrays["layers"].size, arrays["tokens"].size
+    shapes = {"layers": (k,), **dict.fromkeys(_ENERGIES, (k, s)), **dict.fromkeys(_PER_STEP, (s,))}
+    for name, array in arrays.items():
+        kind = np.floating if name in ("log_probability", "entropy") else np.integer
+        if array.shape != shapes[name] or not np.issubdtype(array.dtype, kind):
+            raise ValueError(f"{name} is {array.dtype} of shape {array.shape}; expected {shapes[name]}")
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name} holds numbers that are not finite")
+    if (arrays["layers"] < 0).any() or (arrays["tokens"] < 0).any():
+        raise ValueError("layers and tokens are counted from 0")
+    if not np.isin(arrays["classes"], range(len(transcripts.CLASSES))).all():
+        raise ValueError(f"classes are indices into {', '.join(transcripts.CLASSES)}")
+    if type(header["unit"]) is not int or header["unit"] < 1 or not isinstance(header["about"], dict):
+        found = f"unit {header['unit']!r} and about {header['about']!r}"
+        raise ValueError(f"{found}; expected a positive number and a mapping")
+    if not all(isinstance(piece, str) for piece in header["pieces"].values()):
+        raise ValueError("pieces are to be texts")
+
+
+def _table(content: Mapping) -> pd.DataFrame:
+    if any(len(row) != len(content["columns"]) for row in content["data"]):
+        raise ValueError("a row of a table has more or fewer cells than columns")
+    return pd.DataFrame(content["data"], columns=content["columns"])
+
+
+def _require_tables(tables: Mapping[str, pd.DataFrame], n_steps: int) -> None:
+    for name, table in tables.items():
+        if absent := [c for c in (*_COLUMNS, *_COUNTS[name]) if c not in table]:
+            raise ValueError(f"the table of {name} has no column {absent[0]}")
+        for column in _COUNTS[name]:
+            if not all(type(value) is int and value >= 0 for value in table[column].tolist()):
+                raise ValueError(f"{column} of {name} holds something else than counts")
+    series = tables["series"]
+    if len(series) and int((series["start"] + series["n_steps"]).max()) > n_steps:
+        raise ValueError(f"the series end after the {n_steps} steps that there are")
 
 
 def _coded(energy: np.ndarray) -> np.ndarray:

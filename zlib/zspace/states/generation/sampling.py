@@ -12,6 +12,7 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+    from transformers import GenerationConfig
 
 
 class Recorder:
@@ -97,6 +98,17 @@ def end_tokens(model) -> list[int]:
     found = model.network.generation_config.eos_token_id
     found = model.tokenizer.eos_token_id if found is None else found
     return [] if found is None else [int(token) for token in np.atleast_1d(found)]
+
+
+def plain_settings(model, n_tokens: int) -> "GenerationConfig":
+    """Settings under which `generate` writes `n_tokens` as the model itself would: no processor, no penalty.
+
+    `generate` fills what they leave open from the network's own, of which `load` keeps the end tokens alone.
+    """
+    from transformers import GenerationConfig
+
+    ends = {"pad_token_id": model.padding_id, "eos_token_id": end_tokens(model) or None}
+    return GenerationConfig(max_new_tokens=n_tokens, do_sample=False, num_beams=1, use_cache=True, **ends)
 
 
 def exact_attention(device: "torch.device") -> contextlib.AbstractContextManager:

@@ -15,13 +15,22 @@ import numpy as np
 import pandas as pd
 
 from ... import files
-from ...errors import ParameterError, StoreError
+from ...errors import ModelError, ParameterError, StoreError
 from ...sources import models
 from ...sources.stories import stream, worked
 from ...sources.stories.worked import END, Prompt, plain_text
 from . import recordings, transcripts
 from .recordings import MIN_STEPS, Recordings
-from .traces import CODE_VERSION, Trace, replay, traces
+from .sampling import end_tokens
+from .traces import Trace, replay, traces
+
+# What makes recordings: its fingerprint is part of their key.
+_CODE = (
+    "states/generation",
+    "sources/stories",
+    "sources/models/blocks.py",
+    "sources/models/language_model.py",
+)
 
 
 def record(
@@ -73,6 +82,7 @@ def record(
     kept += _controls(model, [asked[i] for i in chosen], kept, twin_seeds, plain, progress)
     about = {
         "model": model.identity(),
+        "end_tokens": end_tokens(model),
         "temperature": temperature,
         "n_samples": n_samples,
         "n_steps": n_steps,
@@ -112,12 +122,17 @@ def ensure(
     stories = {"n_draws": n_draws, "difficulty": difficulty, "n_shots": n_shots, "seed": seed}
     options = {"n_samples": n_samples, "n_kept": n_kept, "n_steps": n_steps, "temperature": temperature}
     settings = stories | options | {"twin_seeds": [int(k) for k in twin_seeds]}
-    key = files.fingerprint([models.identity(model_name), settings, CODE_VERSION])
+    identity = models.identity(model_name)
+    ends = models.end_tokens(model_name)
+    key = files.fingerprint([identity, ends, settings, files.code_fingerprint(*_CODE)])
     folder = files.runs_root() / "traces" / key
 
     @functools.cache
     def model():
-        return models.load(model_name, device=device)
+        found = models.load(model_name, device=device)
+        if found.identity() != identity:
+            raise ModelError(f"the files of {found.name} changed while it was loaded; run the same again.")
+        return found
 
     parts = []
     with files.lock(folder):
@@ -128,8 +143,13 @@ def ensure(
                 asked = _prompts(language, settings, rng)
                 how = {"rng": rng, "twin_seeds": twin_seeds, "batch_size": batch_size, "progress": progress}
                 found = record(model(), asked, **how, **options)
-                recordings.save(replace(found, about={"model": model().identity(), **settings}), path)
+                model().check_unchanged()
+                recordings.save(replace(found, about={**found.about, **settings}), path)
             parts.append(recordings.load(path))
+            if set(parts[-1].series["language"]) != {language}:
+                raise StoreError(
+                    f"{path} is not what its name says; delete it and run the same command again."
+                )
     return recordings.join(parts)
 
 

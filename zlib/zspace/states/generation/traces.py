@@ -8,9 +8,10 @@ t. h_l (d,) the residual stream before block l at that token, f_l = h_{l+1} - h_
     log_probability (T,)    of token t where it was written, nats, of the model itself (temperature 1)
     entropy (T,)            of that distribution, nats
 
-`traces` samples with the stock `generate` of transformers; `replay` reads given tokens, so that a baseline
-reads exactly what the trained model wrote. Each prompt has a random stream of its own: what is sampled does
-not depend on which prompts share its batch, beyond the rounding of float32.
+`traces` samples with the stock `generate` of transformers, without the settings that a model brings for it;
+`replay` reads given tokens, so that a baseline reads exactly what the trained model wrote. Each prompt has a
+random stream of its own: what is sampled does not depend on which prompts share its batch, beyond the
+rounding of float32.
 """
 
 from collections.abc import Sequence
@@ -21,14 +22,13 @@ import numpy as np
 
 from ...errors import ModelError, ParameterError
 from ...sources import models
+from ...sources.models import blocks, verification
 from ..progress import progress_bar
 from . import sampling
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-# Raise it when an edit here changes numbers: part of the key of kept traces.
-CODE_VERSION = 1
 # Sequences in one batch: more only cost memory on a CPU, where reading the weights takes most of a step.
 BATCH_SIZE = {"cpu": 16, "cuda": 256}
 
@@ -86,19 +86,21 @@ def traces(
     Raises
     ------
     ParameterError : an impossible size, temperature or layer.
-    ModelError : a prompt without content or too long for the model with `n_steps`, or energies not finite.
+    ModelError : a model without output layer, a prompt without content or too long for the model with
+        `n_steps`, energies not finite, an encoder, or a model that writes with other states than it reads
+        (seen on the first batch).
     """
     _check(model, n_steps, temperature, stop, vectors, batch_size)
     tokens = [ids for ids, _ in models.tokenize(model, prompts, n_more=n_steps + 1)]
     streams = rng.spawn(len(tokens))
     size = batch_size or BATCH_SIZE.get(model.device.type, BATCH_SIZE["cuda"])
-    order = np.argsort([-len(ids) for ids in tokens], kind="stable")
     found: dict[int, Trace] = {}
     with progress_bar(len(tokens), "trace", shown=progress, desc=f"{model.name} writes") as bar:
-        for start in range(0, len(order), size):
-            rows = order[start : start + size]
+        for rows in _batches(model, [len(ids) for ids in tokens], n_steps, size):
             uniforms = np.stack([streams[row].random(n_steps + 1) for row in rows])
             batch = _continue([tokens[row] for row in rows], model, uniforms, temperature, stop, vectors)
+            if not any(trace.n_steps for trace in found.values()):
+                _check_replay(model, [tokens[row] for row in rows], batch)
             found |= zip(rows, batch, strict=True)
             bar.update(len(rows))
     return [found[row] for row in range(len(tokens))]
@@ -132,33 +134,71 @@ def replay(
     return found
 
 
+def _batches(model, lengths: list[int], n_steps: int, size: int) -> list[np.ndarray]:
+    """Rows of each batch of prompts, the longest first.
+
+    Prompts on both sides of the model's bound for its positions are not continued together, nor those of
+    different lengths where a recurrence would read their padding.
+    """
+    bound = model.kind.rescaled_beyond
+    for row, length in enumerate(lengths):
+        if bound and length <= bound < length + n_steps + 1:
+            raise ModelError(
+                f"row {row}: {length} tokens and {n_steps + 1} to come pass {bound}, beyond which "
+                f"{model.name} turns the positions of the whole text otherwise: its states would change "
+                "while it writes. Ask for fewer steps."
+            )
+    groups: dict[tuple, list[int]] = {}
+    for row in np.argsort(-np.asarray(lengths), kind="stable"):
+        side = bool(bound and lengths[row] > bound)
+        key = side, lengths[row] if blocks.is_recurrent(model.network) else 0
+        groups.setdefault(key, []).append(int(row))
+    return [np.array(g[start : start + size]) for g in groups.values() for start in range(0, len(g), size)]
+
+
+def _check_replay(model, prompts: list[np.ndarray], batch: "list[Trace]") -> None:
+    """The shortest prompt of a batch, the one padded most, has the energies that reading all at once gives.
+
+    Raises ModelError where it has not: a cache, a sliding window or padding then changes what is recorded.
+    """
+    written = [(prompt, trace) for prompt, trace in zip(prompts, batch, strict=True) if trace.n_steps]
+    if not written:
+        return
+    prompt, trace = written[-1]
+    again = _read(model, prompt, trace.tokens, ())
+    error = np.abs(trace.update_energy - again.update_energy).max(1) / again.update_energy.max(1)
+    # energies are squares
+    if not error.max() <= 2 * verification.batch_tolerance(model.network.dtype):
+        layer = int(error.argmax())
+        raise ModelError(
+            f"{model.name} writes with other states than it reads: what block {layer} adds differs by "
+            f"{error[layer]:.1e} of its energy between a text written token by token (in a batch of "
+            f"{len(prompts)}) and the same text read at once. No traces are kept of a "
+            "model that disagrees with itself; its captured states are not concerned."
+        )
+
+
 def _continue(prompts, model, uniforms, temperature, stop, vectors) -> list[Trace]:
     """One batch of traces from the token ids of its prompts."""
     import torch
 
-    pad, ends = model.tokenizer.pad_token_id, sampling.end_tokens(model)
-    ids, mask = (x.to(model.device) for x in _left_padded(prompts, pad))
+    ends = sampling.end_tokens(model)
+    ids, mask = (x.to(model.device) for x in _left_padded(prompts, model.padding_id))
     width = ids.shape[1]
 
     def last(_layer, h):
         return h[:, -1].clone()  # a view would keep the states of the whole prompt
 
     exact = sampling.exact_attention(model.device)
-    with torch.inference_mode(), exact, models.ReducingHooks(model, last) as hooks:
+    own_code = blocks.in_one_line(f"{model.name} cannot write token by token")
+    with torch.inference_mode(), exact, models.ReducingHooks(model, last) as hooks, own_code:
         recorder = sampling.Recorder(model, hooks, uniforms, temperature, vectors)
         written = model.network.generate(
             input_ids=ids,
             attention_mask=mask,
-            max_new_tokens=uniforms.shape[1],
+            generation_config=sampling.plain_settings(model, uniforms.shape[1]),
             logits_processor=[recorder],
             stopping_criteria=[sampling.Stopper(model.tokenizer, stop, width)],
-            pad_token_id=pad,
-            eos_token_id=ends or None,
-            # whatever the model's own configuration of `generate` says
-            do_sample=False,
-            num_beams=1,
-            repetition_penalty=1.0,
-            use_cache=True,
         )
         recorded = recorder.by_row()
     written = written[:, width:].cpu().numpy()
@@ -249,6 +289,15 @@ def _read(model, prompt, continuation, layers: Sequence[int]) -> Trace:
 
 
 def _check(model, n_steps, temperature, stop, vectors, batch_size) -> None:
+    if not (model.kind.is_causal and model.kind.residual):
+        raise ModelError(
+            f"{model.name} is {model.kind.label}: it does not write from left to right and has no traces."
+        )
+    if not model.has_head:
+        raise ModelError(
+            f"{model.name} was saved without its output layer: it has states, but writes and reads no "
+            "tokens. Take the whole causal language model."
+        )
     if n_steps < 1 or (batch_size is not None and batch_size < 1):
         raise ParameterError(f"n_steps={n_steps}, batch_size={batch_size}; expected at least 1.")
     if not temperature > 0:
