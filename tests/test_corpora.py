@@ -3,6 +3,7 @@
 import csv
 import re
 import unicodedata
+from dataclasses import replace
 from itertools import combinations, pairwise
 from pathlib import Path
 
@@ -628,6 +629,220 @@ def test_near_duplicate_groups_link_chains_but_not_strangers():
         corpora.near_duplicate_groups(texts, threshold=0.0)
 
 
+# --- the first rows only
+
+
+def chained(rng: np.random.Generator, n: int) -> list[str]:
+    """Texts of which some repeat an earlier one but for a word, and some join two earlier ones."""
+    letters = list("abcdefghijklmnoprstuvwz")
+    texts = []
+    for row in range(n):
+        words = ["".join(rng.choice(letters, size=6)) for _ in range(8)]
+        if row and row % 5 == 0:
+            words = [*texts[rng.integers(row)].split()[:7], "x"]
+        if row in (19, 41):
+            one, other = (texts[i].split() for i in (row - 11, row - 6))
+            words = [*one[:8], *other[:8]]
+        texts.append(" ".join(words))
+    return texts
+
+
+@pytest.mark.parametrize("block", [1, 3])
+def test_split_keeps_each_row_on_its_side_however_few_are_read(tmp_path, rng, block):
+    """But for rows of scenarios that a row read later joins."""
+    n = 60
+    path = folder(tmp_path, en=chained(rng, n))
+    full = corpora.load(path, block=block)
+    side, scenario = full.split()[0], full.items["scenario"].to_numpy()
+    assert 0 < side.sum() < n
+    assert len(full.pool) > len(set(scenario))  # some were joined
+    n_moved_otherwise = 0
+    for n_items in range(1, n, 2):
+        part = corpora.load(path, block=block, n_items=n_items)
+        joined = part.items["scenario"].to_numpy() != scenario[:n_items]
+        stay = ~np.isin(scenario[:n_items], scenario[:n_items][joined])
+        assert (part.split()[0] == side[:n_items])[stay].all(), n_items
+        assert set(full.pool[: len(part.pool)]) == set(part.pool)
+        alone = replace(part, pool=())  # control: the scenarios of these rows are not enough to know
+        n_moved_otherwise += int((alone.split()[0] != side[:n_items])[stay].sum())
+    assert n_moved_otherwise > 20
+
+
+def test_split_of_given_scenarios_reads_on_until_the_triple_is_whole(tmp_path):
+    names = [f"s{i}" for i in range(12) for _ in range(20)]
+    table = pd.DataFrame({"en": [f"text {i}" for i in range(240)], "scenario": names})
+    table.to_csv(tmp_path / "a.csv", index=False)
+    side = corpora.load(tmp_path / "a.csv").split()[0]
+    for n_items in (1, 20, 21, 61, 200):
+        part = corpora.load(tmp_path / "a.csv", n_items=n_items)
+        assert (part.split()[0] == side[:n_items]).all()
+        assert len(part) == n_items
+    assert corpora.load(tmp_path / "a.csv", n_items=21).pool[:3] == ("s0", "s1", "s2")
+
+
+@pytest.mark.parametrize("n_items", [-1, 5])
+def test_load_refuses_numbers_of_items_that_are_not_there(tmp_path, n_items):
+    with pytest.raises(ParameterError, match=f"n_items={n_items}; "):
+        corpora.load(folder(tmp_path, en=EN), n_items=n_items)
+
+
+# --- languages by any code
+
+
+@pytest.mark.parametrize("asked", ["zh", "zho", "zh-CN", "zho_Hans", "ZH_cn", "cmn"])
+@pytest.mark.parametrize("there", ["zh", "zh-Hans", "zho_Hans"])
+def test_load_finds_a_language_by_any_code_and_keeps_the_one_asked_for(tmp_path, asked, there):
+    path = folder(tmp_path, EN=EN, **{there: FR, "pt-BR": EN})
+    corpus = corpora.load(path, f" en , {asked}")
+    assert corpus.languages == ("en", asked)
+    assert corpus.texts[asked] == tuple(FR)
+    table = pd.DataFrame({"eng_Latn": EN, there: FR})
+    table.to_csv(tmp_path / "a.csv", index=False)
+    assert corpora.load(tmp_path / "a.csv", ["en", asked]).texts == corpus.texts
+    for absent in ("zh-TW", "pt-PT", "yue"):
+        with pytest.raises(
+            CorpusError, match=rf"has no {absent}.txt for language '{absent}'; found: EN, pt-BR, "
+        ):
+            corpora.load(path, ["en", absent])
+
+
+def test_load_refuses_a_code_that_means_several_files_and_a_file_asked_for_twice(tmp_path):
+    path = folder(tmp_path, en=EN, zho_Hans=FR, zho_Hant=FR)
+    with pytest.raises(CorpusError, match=r"language 'zh' may be zho_Hans or zho_Hant; ask for one of these"):
+        corpora.load(path, "en,zh")
+    assert corpora.load(path, "en,zho_Hant").languages == ("en", "zho_Hant")
+    with pytest.raises(CorpusError, match=r"'zh-CN' and 'zho_Hans' are both zho_Hans.txt; ask for one"):
+        corpora.load(path, "zh-CN,zho_Hans")
+
+
+def test_load_tells_the_stories_by_any_code():
+    asked = corpora.load("number-stories", "zho_Hans,eng_Latn", n_draws=1)
+    usual = corpora.load("number-stories", "zh,en", n_draws=1)
+    assert list(asked.texts.values()) == list(usual.texts.values())
+    assert asked.languages == ("zho_Hans", "eng_Latn")
+    assert asked.items.equals(usual.items)
+    with pytest.raises(CorpusError, match="two are the same of number-stories"):
+        corpora.load("number-stories", "zh,zho_Hans")
+    with pytest.raises(CorpusError, match="'zh-TW'; it has en, bn"):
+        corpora.load("number-stories", "zh-TW")
+
+
+def test_load_compares_with_english_by_any_code(tmp_path):
+    """Whose texts say which rows are alike."""
+    alike = ["Ann has 3 red apples.", "Ann has 4 red apples.", *EN[:2]]
+    path = folder(tmp_path, deu_Latn=FR, eng_Latn=alike)
+    assert corpora.load(path, "deu_Latn,eng_Latn").items["scenario"].tolist() == ["1", "1", "3", "4"]
+    assert corpora.load(path, "deu_Latn").items["scenario"].is_unique  # control
+    assert corpora.load(path).languages == ("eng_Latn", "deu_Latn")
+
+
+def test_load_without_languages_reads_all_or_says_what_it_leaves_out(tmp_path):
+    path = folder(tmp_path, en=EN, pt=FR, nb=FR, README=["Text."], LICENSE=["Text."])
+    assert corpora.load(path).languages == ("en", "nb", "pt")
+    folder(tmp_path, notes=EN)
+    with pytest.raises(
+        CorpusError, match=r"notes.txt is named by no language code \(found: en, nb, notes, pt\)"
+    ):
+        corpora.load(path)
+    assert corpora.load(path, "en,pt").languages == ("en", "pt")
+    table = pd.DataFrame({"en": EN, "pt": FR, "source": "s"})
+    table.to_csv(tmp_path / "a.csv")  # with pandas' row labels
+    with pytest.warns(
+        UserWarning, match=r"^a.csv: the columns source are no language codes .* read are en, pt"
+    ):
+        assert corpora.load(tmp_path / "a.csv").languages == ("en", "pt")
+    with pytest.raises(
+        CorpusError, match=r"column 'no', the code of a language, has only numbers such as '1'"
+    ):
+        corpora.load(written(tmp_path / "b.csv", "no,en,de\n1,x,y\n2,z,w\n"))
+    with pytest.raises(
+        CorpusError, match=r"column source is named by no language code \(found: source, target\)"
+    ):
+        corpora.load(written(tmp_path / "c.csv", "source,target\nx,y\n"))
+
+
+def test_load_reads_flores_and_moses_files(tmp_path):
+    for code, rows in (("eng_Latn", EN), ("nob_Latn", FR)):
+        for name in (f"devtest/{code}.devtest", f"moses/TED.en-no.{'en' if rows is EN else 'no'}"):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            written(tmp_path / name, "\n".join(rows) + "\n")
+    written(tmp_path / "moses" / "README", "text\n")
+    written(tmp_path / "moses" / "LICENSE.txt", "text\n")
+    for part in ("devtest", "moses"):
+        assert corpora.load(tmp_path / part, "en,nb").texts == {"en": tuple(EN), "nb": tuple(FR)}
+    assert corpora.load(tmp_path / "devtest").languages == ("eng_Latn", "nob_Latn")
+    assert corpora.load(tmp_path / "moses").languages == ("en", "no")
+    written(tmp_path / "moses" / "News.en-no.en", "x\n")
+    with pytest.raises(
+        CorpusError, match=r"holds several corpora \(News.en-no.{}, TED.en-no.{}, {} being a lang"
+    ):
+        corpora.load(tmp_path / "moses", "en,no")
+
+
+# --- a column `id`
+
+INDONESIAN = ["halo", "terima kasih", "roti", "rumah"]
+
+
+@pytest.mark.parametrize(
+    ("ids", "languages", "expected"),
+    [
+        (INDONESIAN, ["en", "id"], "language"),
+        (INDONESIAN, ["en", "ind_Latn"], "language"),
+        (INDONESIAN, None, "language"),
+        (INDONESIAN, ["en"], "items"),
+        (["fox", "rain", "boat", "guest"], ["en", "id"], "language"),
+        (["fox", "rain", "boat", "guest"], ["en"], "items"),
+        (["fox", "rain", "boat", "guest"], None, "Indonesian, whose code is id, or ids of the items"),
+        (["item 1", "item 2", "item 3", "item 4"], None, "Indonesian, whose code is id, or ids of the items"),
+        (["1", "2", "3", "4"], None, "items"),
+        (["1", "2", "3", "4"], ["en", "id"], "has ids such as '1', no texts in Indonesian; rename it"),
+        (["k-1", "k_2", "a/b", "x.y"], None, "items"),
+        ([f"Budi punya {i} apel." for i in range(4)], None, "language"),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_a_column_id_is_a_language_or_ids_by_what_was_asked_for(tmp_path, suffix, ids, languages, expected):
+    table, path = pd.DataFrame({"id": ids, "en": EN}), tmp_path / f"a{suffix}"
+    table.to_csv(path, index=False) if suffix == ".csv" else table.to_json(path, orient="records", lines=True)
+    if expected not in ("language", "items"):
+        with pytest.raises(CorpusError, match=rf"^a{suffix}: the column 'id' .*{expected}"):
+            corpora.load(path, languages)
+        return
+    corpus = corpora.load(path, languages, version="as-is")
+    assert corpus.items["item"].tolist() == (ids if expected == "items" else ["1", "2", "3", "4"])
+    assert len(corpus.languages) == (2 if expected == "language" else 1)
+    if expected == "language":
+        assert corpus.texts[(languages or ["en", "id"])[1]] == tuple(ids)
+
+
+def test_a_column_item_goes_before_a_column_id(tmp_path):
+    table = pd.DataFrame({"item": list("wxyz"), "id": INDONESIAN, "en": EN})
+    table.to_csv(tmp_path / "a.csv", index=False)
+    for languages in ("en", "en,id"):
+        assert corpora.load(tmp_path / "a.csv", languages).items["item"].tolist() == list("wxyz")
+    table.assign(id=range(4), ind=INDONESIAN).to_csv(tmp_path / "a.csv", index=False)
+    assert corpora.load(tmp_path / "a.csv", "en,ind").texts["ind"] == tuple(INDONESIAN)
+
+
+# --- MGSM's own files
+
+
+def test_load_reads_mgsm_with_and_without_header(tmp_path):
+    written(tmp_path / "mgsm_en.tsv", '"Big" 5" pipes\t1,000\n"Open\t2\n')
+    written(tmp_path / "mgsm_fr.tsv", "question\tanswer\nGros\t1000\nOuvert\t2.0\n")
+    header = "question\tanswer\tanswer_number\tequation_solution"
+    written(tmp_path / "mgsm_de.tsv", f'{header}\n"""Groß"""\tEs sind 1000.\t1000\t\nOffen\t\t2\t\n')
+    for n_items in (None, 1):
+        corpus = corpora.load(tmp_path, "en,fr,de", version="as-is", n_items=n_items)
+        assert corpus.texts["en"] == ('"Big" 5" pipes', '"Open')[:n_items]
+        assert corpus.texts["de"] == ('"Groß"', "Offen")[:n_items]
+        assert corpus.items["answer"].tolist() == ["1000", "2"][:n_items]
+    written(tmp_path / "mgsm_fr.tsv", "question\tanswer\nGros\t1000\n")
+    with pytest.raises(CorpusError, match=r"^mgsm_fr.tsv has 1 rows, mgsm_en.tsv has 2"):
+        corpora.load(tmp_path, "en,fr", n_items=1)
+
+
 # --- refusals
 
 
@@ -646,7 +861,7 @@ def test_near_duplicate_groups_link_chains_but_not_strangers():
         ({"en": b""}, r"^en.txt is empty"),
         ({"en": EN, "rows": ["a", "b", "a", "c"]}, r"item 3 has the id 'a' of item 1; ids must be unique"),
         ({"en": b"good\nb\xe9d\n"}, r"^en.txt row 2 is not UTF-8 \(byte 0xe9 at 6\); save the file as UTF-8"),
-        ({"xx": EN}, r"no language that params/languages.yaml knows \(found: xx\)"),
+        ({"xx": EN}, r"xx.txt is named by no language code \(found: xx\). Name the languages to read"),
     ],
 )
 def test_load_names_what_is_wrong_with_a_folder(tmp_path, files, expected):
@@ -674,7 +889,13 @@ def test_load_names_what_is_wrong_with_a_folder(tmp_path, files, expected):
         ("a.csv", "en,difficulty\nx,hard\n", r"^a.csv row 2 has difficulty 'hard'; expected a whole number"),
         ("a.csv", "en,scenario\nx,\n", r"^a.csv row 2 has no scenario"),
         ("mgsm_en.tsv", "no answer\n", r"^mgsm_en.tsv row 1 has 1 fields; expected question<TAB>"),
-        ("a.xlsx", "x", r"^a.xlsx ends in .xlsx; expected .csv, .tsv, .jsonl or .parquet"),
+        (
+            "a.xlsx",
+            "x",
+            r"^a.xlsx ends in .xlsx; expected .csv, .tsv, .jsonl or .parquet: save it as CSV UTF-8",
+        ),
+        ("a.json", "[]", r"^a.json ends in .json; .*: write one object a line, as .jsonl"),
+        ("a.csv.gz", "x", r"^a.csv.gz ends in .gz; .*: unpack it"),
     ],
 )
 def test_load_names_what_is_wrong_with_a_file(tmp_path, name, content, expected):

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from zspace.errors import CorpusError
+from zspace.errors import CorpusError, ParameterError
 from zspace.files import params
 from zspace.sources import corpora, hosted, tables
 
@@ -96,22 +96,23 @@ def put_flores(hub: Hub, **languages: pd.DataFrame) -> None:
 @pytest.mark.parametrize("name", list(params("corpora")))
 def test_corpora_table_says_where_each_lies_and_what_its_columns_are(name):
     entry, languages = params("corpora")[name], params("languages")
-    assert set(entry) <= {"hub", "revision", "files", "configs", "columns", "note"}
+    assert set(entry) <= {"hub", "revision", "files", "configs", "columns", "or", "note"}
     assert re.fullmatch(r"[\w.-]+/[\w.-]+", entry["hub"])
     assert set(entry["configs"]) <= set(languages)
     assert set(entry["configs"]) >= {"en", "zh", "es", "fr", "de", "ru", "ja", "th", "sw", "bn", "te"}
-    files = {entry["files"].format(code=code, config=config) for code, config in entry["configs"].items()}
-    assert len(files) == len(entry["configs"])
-    columns = list(entry.get("columns", {"text": "text"}).values())
-    assert columns.count("text") == 1
-    assert len(set(columns)) == len(columns)
-    assert set(columns) - {"text"} <= set(tables.COLUMNS.values())
+    for layout in hosted.find(name).layouts:
+        files = {layout.files.format(code=code, config=config) for code, config in entry["configs"].items()}
+        assert len(files) == len(entry["configs"])
+        columns = list(layout.columns.values() or ["text"])
+        assert columns.count("text") == 1
+        assert len(set(columns)) == len(columns)
+        assert set(columns) - {"text"} <= set(tables.COLUMNS.values())
 
 
 def test_find_knows_names_and_hub_ids_only():
     assert hosted.find("mgsm") == hosted.find(MGSM)
     assert hosted.find("mgsm").hub == MGSM
-    assert hosted.find("flores").columns["url"] == "group"
+    assert hosted.find("flores").layouts[0].columns["url"] == "group"
     assert hosted.find("MGSM") is None
     assert hosted.find("juletxara") is None
     assert hosted.known().startswith(f"mgsm ({MGSM}), flores ({FLORES})")
@@ -196,8 +197,10 @@ def test_load_without_the_article_takes_each_sentence_as_a_scenario(hub, monkeyp
     """Control: nothing but the `url` tells that neighbours belong together."""
     put_flores(hub, eng_Latn=flores(SENTENCES))
     entry = hosted.find("flores")
-    columns = {theirs: ours for theirs, ours in entry.columns.items() if ours != "group"}
-    monkeypatch.setattr(hosted, "find", lambda name: replace(entry, columns=columns))
+    (layout,) = entry.layouts
+    columns = {theirs: ours for theirs, ours in layout.columns.items() if ours != "group"}
+    changed = replace(entry, layouts=(replace(layout, columns=columns),))
+    monkeypatch.setattr(hosted, "find", lambda name: changed)
     corpus = corpora.load("flores", ["en"])
     assert corpus.items["scenario"].tolist() == corpus.items["item"].tolist() == list("012345")
 
@@ -414,3 +417,64 @@ def test_load_says_which_extra_reads_parquet(tmp_path, monkeypatch):
         monkeypatch.setitem(sys.modules, engine, None)
     with pytest.raises(CorpusError, match=r'^mine.parquet is a Parquet file: `pip install "zspace\[hub\]"`'):
         corpora.load(tmp_path / "mine.parquet")
+
+
+# --- other layouts
+
+
+def put_parquet_mgsm(hub: Hub, pattern: str, **languages: list[str]) -> None:
+    for code, texts in languages.items():
+        numbers = [3, 12, 1250, 4]
+        table = pd.DataFrame(
+            {"question": texts, "answer": None, "answer_number": numbers, "equation_solution": None}
+        )
+        table.to_parquet(hub.put(MGSM, pattern.format(code=code)))
+
+
+@pytest.mark.parametrize("pattern", ["{code}/test-00000-of-00001.parquet", "{code}/test/0000.parquet"])
+@pytest.mark.parametrize("n_items", [None, 2])
+def test_load_reads_mgsm_where_the_hub_moved_to_parquet(hub, pattern, n_items):
+    put_parquet_mgsm(hub, pattern, en=EN, fr=FR)
+    moved = corpora.load("mgsm", "en,fr", n_items=n_items)
+    put_mgsm(hub, en=EN, fr=FR)
+    hub.asked.clear()
+    assert moved.fingerprint == corpora.load("mgsm", "en,fr", n_items=n_items).fingerprint
+    assert all(file.endswith(".tsv") for _, file, _, _ in hub.asked)  # its own files go first
+
+
+def test_load_takes_all_languages_of_one_layout(hub):
+    """Or says what its own files lack."""
+    put_mgsm(hub, en=EN)
+    put_parquet_mgsm(hub, "{code}/test/0000.parquet", fr=FR)
+    with pytest.raises(CorpusError, match=r"^mgsm_fr.tsv of .* cannot be reached"):
+        corpora.load("mgsm", "en,fr")
+    assert {revision for _, file, _, revision in hub.asked if file.endswith("/0000.parquet")} == {
+        "refs/convert/parquet"
+    }
+
+
+def test_load_of_first_rows_refuses_parquet_files_of_other_lengths(hub):
+    put_flores(hub, eng_Latn=flores(SENTENCES), fra_Latn=flores(PHRASES[:5]))
+    for n_items in (None, 2):
+        with pytest.raises(CorpusError, match=r"^fra_Latn.parquet has 5 rows, eng_Latn.parquet has 6"):
+            corpora.load("flores", "en,fr", n_items=n_items)
+
+
+# --- codes
+
+
+def test_load_asks_for_hosted_languages_by_any_code(hub):
+    put_flores(hub, eng_Latn=flores(SENTENCES), cmn_Hans=flores(PHRASES))
+    corpus = corpora.load("flores", "eng_Latn,zho_Hans")
+    assert corpus.texts == {"eng_Latn": tuple(SENTENCES), "zho_Hans": tuple(PHRASES)}
+    with pytest.raises(CorpusError, match=r"has no language 'zho_Hant'; it has en, zh"):
+        corpora.load("flores", "zho_Hant")
+    with pytest.raises(CorpusError, match=r"two are one language of flores"):
+        corpora.load("flores", "zh,zho_Hans")
+
+
+def test_a_code_that_yaml_took_for_a_truth_value_is_refused(monkeypatch):
+    entry = params("corpora")["mgsm"] | {"configs": {"en": "en", False: "no"}}
+    monkeypatch.setattr(hosted, "params", lambda name: {"mgsm": entry})
+    with pytest.raises(ParameterError, match=r"`configs` of mgsm has the code False; write codes in quotes"):
+        corpora.load("mgsm", "en")

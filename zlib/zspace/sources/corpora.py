@@ -5,26 +5,30 @@ it), or from the Hugging Face hub (`hosted` fetches it). n: number of items. The
 where it is there, else the first one.
 """
 
+import functools
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import scipy.sparse
 
 from ..errors import CorpusError, ParameterError
 from ..files import fingerprint
-from . import hosted, stories, tables
+from . import hosted, near_duplicates, pictures, stories, tables
+from . import languages as codes_of
 
 BUILT_IN = "number-stories"
+BUILT_INS = (BUILT_IN, pictures.NAME)
 ITEM_COLUMNS = ("item", "scenario", "category", "difficulty", "answer", "group")
 # the version in which a corpus is read for the sensitivity of a result to its numbers
 OTHER_VERSION = {"spelled-out": "digits", "digits": "spelled-out", "masked": "as-is", "as-is": "masked"}
 _STORIES_VERSION = "spelled-out"
 MASK = "#"  # stands for every number of a masked text, in every language
+
+_AHEAD, _FURTHEST = 8, 512  # rows read beyond those asked for: at first, and where that is not enough
 
 _THOUSANDS = r"\d{1,3}(?:[ \u00a0\u2009\u202f]\d{3})+(?!\d)(?:[.,]\d+)?"
 _NUMBER = re.compile(rf"{_THOUSANDS}|\d+(?:[.,'’٬٫]\d+)*")  # \d is any Unicode decimal digit
@@ -39,7 +43,8 @@ class Corpus:
         ("" = unknown) and `group`, the unit within which within-scenario retrieval compares.
     has_scenarios : False where each row or near-duplicate group is its own scenario, so that retrieval
         within a scenario is not testable.
-    pool : all scenarios of the source in its order, whatever rows were selected; fixes the split.
+    pool : the scenarios of the source in its order, whatever rows were selected, at least up to the triple
+        in which the last row's is; fixes the split. One that a later row joins to an earlier one stays in it.
     """
 
     name: str
@@ -89,7 +94,8 @@ class Corpus:
 
         Choosing a layer needs little, a verdict much: one scenario of each three neighbours in the
         source's order is for discovery, by the SHA-256 of their names. A scenario keeps its side
-        whatever rows, draws or further scenarios are loaded; a last one or two are for confirmation.
+        whatever rows, draws or further scenarios are loaded (unless a further row joins it to another
+        one); a last one or two are for confirmation.
         """
         pool = self.pool or tuple(dict.fromkeys(self.items["scenario"]))
         digest = {name: hashlib.sha256(f"{seed}\n{name}".encode()).digest() for name in pool}
@@ -116,14 +122,18 @@ def load(
 
     Parameters
     ----------
-    name_or_path : "number-stories"; a folder of `<lang>.txt` or `mgsm_<lang>.tsv`; a .csv, .tsv, .jsonl
-        or .parquet file with one column or field per language; a name of params/corpora.yaml or its
-        Hugging Face id ("mgsm", "juletxara/mgsm").
+    name_or_path : "number-stories"; "picture-names", or CLDR's folder `common`, which has them in more
+        languages; a folder of `<lang>.txt`, `mgsm_<lang>.tsv`, `<lang>.devtest` (FLORES) or
+        `<corpus>.<lang>-<lang>.<lang>` (OPUS); a .csv, .tsv, .jsonl or .parquet file with one column or field
+        per language; a name of params/corpora.yaml or its Hugging Face id ("mgsm", "juletxara/mgsm").
+    languages : any codes that mean a language that is there: zh, zho, zh-CN or zho_Hans (`languages.find`).
+        The corpus has them as they were asked for.
     version : number stories: "spelled-out" (default) or "digits". Others: "as-is" or "masked", each
         number replaced by one sign; masked by default where any text has a digit, because digits are
         tokens that languages share. None and "" ask for the default.
     n_scenarios, n_draws, difficulty, padding, seed : which number stories; see `stories.generate`.
-    n_items : first rows of another corpus (default and 0: all).
+    n_items : first rows of another corpus (default and 0: all). Few others are read: those that the last
+        triple of the split needs (at most 512), and of files that pair by line how many rows they have.
     block : neighbours that belong together in another corpus without scenarios, such as the
         sentences of one article: rows are grouped in blocks of this many.
 
@@ -132,21 +142,21 @@ def load(
     CorpusError : unknown corpus or language, unreadable, empty, repeated or misaligned rows.
     ParameterError : a version or number that the corpus does not have.
     """
-    codes = languages.replace(",", " ").split() if isinstance(languages, str) else languages
-    if codes is not None and (not codes or len(set(codes)) < len(codes)):
-        raise CorpusError(f"languages={languages!r}; expected one or more different language codes")
+    codes = None if languages is None else codes_of.parse(languages)
     if str(name_or_path) == BUILT_IN:
-        codes = tuple(codes or stories.languages())
-        version = version or _STORIES_VERSION
         size = {"n_scenarios": n_scenarios, "n_draws": n_draws, "difficulty": difficulty, "seed": seed}
-        texts, items = stories.generate(codes, version=version, padding=padding, **size)
-        pool = tuple(scenario.name for scenario in stories.scenarios())
-        return Corpus(_stories_name(padding), version, codes, texts, items, True, pool)
+        return _stories(codes or stories.languages(), version or _STORIES_VERSION, padding, **size)
     path = Path(name_or_path)
-    if not path.exists() and (found := hosted.find(str(name_or_path))):
-        table = tables.read_files(hosted.fetch(found, codes), found.columns)
-        return _foreign(found.name, table, version or None, n_items or None, block)
-    return _foreign(path.stem, tables.read(path, codes), version or None, n_items or None, block)
+    if str(path) == pictures.NAME or pictures.is_annotations(path):
+        folder = None if str(path) == pictures.NAME else path
+        read = functools.partial(pictures.read, codes, folder)
+        return _foreign(pictures.NAME, read, version or None, n_items or None, block)
+    if not _exists(path) and (found := hosted.find(str(name_or_path))):
+        paths, columns = hosted.fetch(found, codes)
+        read = functools.partial(tables.read_files, paths, columns)
+        return _foreign(found.name, read, version or None, n_items or None, block)
+    read = functools.partial(tables.read, path, codes)
+    return _foreign(path.stem, read, version or None, n_items or None, block)
 
 
 def label(name_or_path: str, version: str = "", padding: str = "none") -> str:
@@ -159,7 +169,26 @@ def label(name_or_path: str, version: str = "", padding: str = "none") -> str:
         return f"{_stories_name(padding)}/{version or _STORIES_VERSION}"
     hub = hosted.find(name_or_path)
     name = hub.name if hub else Path(name_or_path).stem
+    name = pictures.NAME if pictures.is_annotations(Path(name_or_path)) else name
     return f"{name}/{version}" if version else name
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is too long for a path
+        return False
+
+
+def _stories(codes: Sequence[str], version: str, padding: str, **size) -> Corpus:
+    """The number stories, in languages of any code that means one of theirs."""
+    written = [codes_of.find(code, stories.languages()) or code for code in codes]
+    if len(set(written)) < len(written):
+        raise CorpusError(f"languages={list(codes)!r}: two are the same of {BUILT_IN}; ask for one")
+    told, items = stories.generate(tuple(written), version=version, padding=padding, **size)
+    texts = {code: told[name] for code, name in zip(codes, written, strict=True)}
+    pool = tuple(scenario.name for scenario in stories.scenarios())
+    return Corpus(_stories_name(padding), version, tuple(codes), texts, items, True, pool)
 
 
 def _stories_name(padding: str) -> str:
@@ -180,39 +209,26 @@ def near_duplicate_groups(texts: Sequence[str], *, threshold: float = 0.4, size:
 
     Texts are linked when the Jaccard similarity of their sets of character n-grams of `size` signs (lower
     case, numbers masked) is at least `threshold`; groups are the connected components, so that similarity
-    carries over chains. n texts take n² bytes × 16 at most.
+    carries over chains. Time grows with n², memory with n.
     """
-    if not 0 < threshold <= 1:
-        raise ParameterError(f"threshold={threshold}; a Jaccard similarity is in (0, 1]")
-    if not texts:
-        return np.zeros(0, dtype=int)
-    vocabulary: dict[str, int] = {}
-    columns, starts = [], [0]
-    for text in texts:
-        padded = f" {' '.join(mask_numbers(text).lower().split())} ".ljust(size)
-        grams = {padded[i : i + size] for i in range(len(padded) - size + 1)}
-        columns.extend(vocabulary.setdefault(gram, len(vocabulary)) for gram in grams)
-        starts.append(len(columns))
-    shape = (len(texts), len(vocabulary))
-    sets = scipy.sparse.csr_array((np.ones(len(columns)), columns, starts), shape=shape)
-    common = (sets @ sets.T).toarray()
-    counts = np.diff(starts)
-    similar = common >= threshold * (counts[:, None] + counts[None, :] - common)
-    return _component_starts(scipy.sparse.csr_array(similar))
+    return near_duplicates.search(list(map(mask_numbers, texts)), threshold=threshold, size=size)[0]
 
 
-def _component_starts(links: scipy.sparse.csr_array) -> np.ndarray:
-    _, labels = scipy.sparse.csgraph.connected_components(links, directed=False)
-    _, first = np.unique(labels, return_index=True)
-    return first[labels]
-
-
-def _foreign(name: str, table: tables.Table, version: str | None, n_items: int | None, block: int) -> Corpus:
+def _foreign(
+    name: str,
+    read: Callable[[int | None], tables.Table],
+    version: str | None,
+    n_items: int | None,
+    block: int,
+) -> Corpus:
     if version not in (None, "as-is", "masked"):
         raise ParameterError(f"version={version!r}; {name} can be read as-is or masked")
-    items, has_scenarios = _items(table, block)
-    pool = tuple(dict.fromkeys(items["scenario"]))
-    if n_items is not None and not 1 <= n_items <= len(items):
+    if block < 1:
+        raise ParameterError(f"block={block}; expected at least 1 row")
+    if n_items is not None and n_items < 1:
+        raise ParameterError(f"n_items={n_items}; expected at least 1, or 0 for all")
+    table, items, pool = _read_whole_triples(read, n_items, block)
+    if n_items is not None and n_items > len(items):
         raise ParameterError(f"n_items={n_items}; {name} has 1 to {len(items)}")
     texts = {code: tuple(rows[:n_items]) for code, rows in table.texts.items()}
     has_digits = any(_NUMBER.search(text) for rows in texts.values() for text in rows)
@@ -220,26 +236,48 @@ def _foreign(name: str, table: tables.Table, version: str | None, n_items: int |
     if version == "masked":
         texts = {code: tuple(map(mask_numbers, rows)) for code, rows in texts.items()}
     items = items.iloc[:n_items].reset_index(drop=True)
-    return Corpus(name, version, tuple(texts), texts, items, has_scenarios, pool)
+    return Corpus(name, version, tuple(texts), texts, items, "scenario" in table.columns, pool)
 
 
-def _items(table: tables.Table, block: int) -> tuple[pd.DataFrame, bool]:
-    """Items of a table, and whether it has scenarios: given ones, else given groups, else our own."""
+def _read_whole_triples(
+    read: Callable[[int | None], tables.Table], n_items: int | None, block: int
+) -> tuple[tables.Table, pd.DataFrame, tuple[str, ...]]:
+    """Table, items and pool of the first rows, read on until the last triple of the split is whole."""
+    ahead = _AHEAD
+    while True:
+        table = read(None if n_items is None else n_items + ahead)
+        items, pool = _items(table, block)
+        if n_items is None or table.pool or len(items) < n_items + ahead or ahead >= _FURTHEST:
+            break
+        n_asked = int((pool.index < n_items).sum())
+        if len(pool) >= n_asked + -n_asked % 3:
+            break
+        ahead *= 8
+    return table, items, tuple(pool)
+
+
+def _items(table: tables.Table, block: int) -> tuple[pd.DataFrame, pd.Series]:
+    """Items of a table, and its scenarios by the row at which each begins: given ones, or groups, or our own.
+
+    Our own begin at a row that is like none before it. A later row may join two of them: both then have the
+    name of the first one, and the second stays in the pool, so that what follows keeps its place in a triple.
+    """
     n = len(next(iter(table.texts.values())))
-    if block < 1:
-        raise ParameterError(f"block={block}; expected at least 1 row")
     columns = table.columns
     items = pd.DataFrame({"item": columns.get("item") or [str(i) for i in range(1, n + 1)]})
     scenario = columns.get("scenario") or columns.get("group")
     if scenario is None:
-        anchor = table.texts.get("en") or next(iter(table.texts.values()))
+        texts = table.texts[codes_of.anchor(list(table.texts))]
+        groups, is_like_earlier = near_duplicates.search(list(map(mask_numbers, texts)))
         rows = np.arange(n)
-        ends = np.r_[rows - rows % block, near_duplicate_groups(anchor)]  # of blocks, and of texts alike
-        links = scipy.sparse.csr_array((np.ones(2 * n), (np.tile(rows, 2), ends)), shape=(n, n))
-        scenario = items["item"].iloc[_component_starts(links)].tolist()
+        ends = np.r_[rows - rows % block, groups]
+        scenario = items["item"].iloc[near_duplicates.component_starts(np.tile(rows, 2), ends, n)].tolist()
+        pool = items["item"][(rows % block == 0) & ~is_like_earlier]
+    else:
+        pool = pd.Series(table.pool or scenario, dtype=object).drop_duplicates()
     items["scenario"] = scenario
     for column, absent in {"category": "", "difficulty": 0, "answer": ""}.items():
         items[column] = columns.get(column, absent)
     by_level = items["scenario"] + "-" + items["difficulty"].astype(str)
     items["group"] = columns.get("group") or (by_level if "scenario" in columns else items["scenario"])
-    return items, "scenario" in columns
+    return items, pool

@@ -9,32 +9,55 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import CorpusError
+from ..errors import CorpusError, ParameterError
 from ..files import params
+from . import languages as codes_of
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the files of a hosted corpus are called and made.
+
+    `files` is the pattern of a language's file, `columns` maps the file's columns to ours (empty: MGSM's two
+    columns without a header), `revision` is a branch, tag or commit.
+    """
+
+    files: str
+    columns: Mapping[str, str]
+    revision: str
 
 
 @dataclass(frozen=True)
 class Hosted:
     """An entry of `params/corpora.yaml`.
 
-    `configs` maps language codes to the hub's own names of them, `files` is the pattern of a language's
-    file, `columns` maps the file's columns to ours (empty: MGSM's two columns without a header).
+    `configs` maps language codes to the hub's own names of them. `layouts` are tried in turn, as a repository
+    may have moved to other files.
     """
 
     name: str
     hub: str
-    revision: str
-    files: str
     configs: Mapping[str, str]
-    columns: Mapping[str, str]
+    layouts: tuple[Layout, ...]
 
 
 def find(name: str) -> Hosted | None:
-    """The hosted corpus of that name or hub id, or None where there is none."""
+    """The hosted corpus of that name or hub id, or None where there is none.
+
+    Raises ParameterError where `configs` has a code that is no text: YAML reads a bare no as false.
+    """
     for known, entry in params("corpora").items():
         if name in (known, entry["hub"]):
-            columns = entry.get("columns", {})
-            return Hosted(known, entry["hub"], entry["revision"], entry["files"], entry["configs"], columns)
+            if wrong := [code for code in entry["configs"] if not isinstance(code, str)]:
+                raise ParameterError(
+                    f"params/corpora.yaml: `configs` of {known} has the code {wrong[0]!r}; write "
+                    "codes in quotes."
+                )
+            layouts = (
+                Layout(one["files"], one.get("columns", {}), one.get("revision", entry["revision"]))
+                for one in (entry, *entry.get("or", ()))
+            )
+            return Hosted(known, entry["hub"], entry["configs"], tuple(layouts))
     return None
 
 
@@ -43,33 +66,51 @@ def known() -> str:
     return ", ".join(f"{name} ({entry['hub']})" for name, entry in params("corpora").items())
 
 
-def fetch(corpus: Hosted, languages: Sequence[str] | None) -> dict[str, Path]:
-    """Language -> its file, from the Hugging Face cache or downloaded into it.
+def fetch(corpus: Hosted, languages: Sequence[str] | None) -> tuple[dict[str, Path], Mapping[str, str]]:
+    """Language -> its file, from the Hugging Face cache or downloaded into it, and what its columns mean.
 
-    Raises CorpusError for a language the corpus does not have, or a file that cannot be reached.
+    All files are of one layout, the first one that has them. Raises CorpusError for a language the corpus
+    does not have, or where no layout's files can be reached.
     """
     codes = list(languages or corpus.configs)
-    if missing := [code for code in codes if code not in corpus.configs]:
+    names = {code: codes_of.find(code, corpus.configs) for code in codes}
+    if missing := [code for code, name in names.items() if name is None]:
         there = ", ".join(corpus.configs)
         raise CorpusError(f"{corpus.name} ({corpus.hub}) has no language {missing[0]!r}; it has {there}.")
-    return {code: _download(corpus, code) for code in codes}
+    if len(set(names.values())) < len(names):
+        raise CorpusError(f"languages={codes!r}: two are one language of {corpus.name} ({corpus.hub})")
+    failed = []
+    for layout in corpus.layouts:
+        try:
+            return {code: _download(corpus, layout, name) for code, name in names.items()}, layout.columns
+        except CorpusError as error:
+            failed.append(error)
+    others = [_file(corpus, layout, names[codes[0]]) for layout in corpus.layouts[1:]]
+    moved = (
+        f" {' and '.join(others)}, to which it may have moved, cannot be reached either." if others else ""
+    )
+    raise CorpusError(f"{failed[0]}{moved}") from failed[0]
 
 
-def _download(corpus: Hosted, code: str) -> Path:
+def _download(corpus: Hosted, layout: Layout, code: str) -> Path:
     try:
         from huggingface_hub import hf_hub_download
     except ModuleNotFoundError:
         raise CorpusError(
             f'{corpus.hub} lies on the Hugging Face hub: `pip install "zspace[hub]"` to fetch it.'
         ) from None
-    file = corpus.files.format(code=code, config=corpus.configs[code])
+    file = _file(corpus, layout, code)
     try:
-        return Path(hf_hub_download(corpus.hub, file, repo_type="dataset", revision=corpus.revision))
+        return Path(hf_hub_download(corpus.hub, file, repo_type="dataset", revision=layout.revision))
     except Exception as error:  # the hub client raises OSError, ValueError and its HTTP library's errors
         cause = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         raise CorpusError(
-            f"{file} of {corpus.hub} (revision {corpus.revision}) cannot be reached: {cause}. Where there is "
+            f"{file} of {corpus.hub} (revision {layout.revision}) cannot be reached: {cause}. Where there is "
             f"a network run `hf download --repo-type dataset {corpus.hub} {file}` and copy the Hugging Face "
             "cache here (HF_HOME names it), or give the path of a folder with your own files. Gated corpora "
             "need their terms accepted on the hub and `hf auth login`."
         ) from error
+
+
+def _file(corpus: Hosted, layout: Layout, code: str) -> str:
+    return layout.files.format(code=code, config=corpus.configs[code])
