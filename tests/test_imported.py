@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from zspace.errors import AbsentStatesError, StoreError
+from builders import three_seeds
+from zspace.errors import AbsentStatesError, AmbiguousStatesWarning, StoreError
 from zspace.sources.models import TRAINED, Subject
 from zspace.states import arrays, imported, store, subjects
 
@@ -63,6 +64,13 @@ def write_pt(folder: Path, content: dict) -> Path:
     return folder / "states.pt"
 
 
+def write_lists(folder: Path, content: dict) -> Path:
+    """As transformers gives `hidden_states`: a tuple of one tensor for each layer."""
+    tuples = {n: tuple(map(torch.tensor, a)) if a.ndim == 3 else torch.tensor(a) for n, a in content.items()}
+    torch.save(tuples, folder / "states.pt")
+    return folder / "states.pt"
+
+
 def write_safetensors(folder: Path, content: dict) -> Path:
     save_file({name: torch.tensor(value) for name, value in content.items()}, folder / "states.safetensors")
     return folder / "states.safetensors"
@@ -81,7 +89,13 @@ def write_yaml(folder: Path, content: dict) -> Path:
     return folder / "states.yaml"
 
 
-WRITERS = {"npz": write_npz, "pt": write_pt, "safetensors": write_safetensors, "yaml": write_yaml}
+WRITERS = {
+    "npz": write_npz,
+    "pt": write_pt,
+    "tuples": write_lists,
+    "safetensors": write_safetensors,
+    "yaml": write_yaml,
+}
 every_format = pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
 
 
@@ -98,6 +112,15 @@ def test_read_gives_every_array_by_its_name(tmp_path, saved, write, monkeypatch)
 def test_read_names_the_array_of_an_npy_by_its_file(tmp_path, rng):
     np.save(tmp_path / "sw.npy", random_states(rng))
     assert list(arrays.read(tmp_path / "sw.npy")) == ["sw"]
+
+
+@pytest.mark.parametrize("make", [torch.tensor, lambda a: tuple(map(torch.tensor, a))])
+def test_read_names_the_one_array_of_a_pt_by_its_file(tmp_path, rng, make):
+    states = random_states(rng)
+    torch.save(make(states), tmp_path / "sw.pt")
+    found = arrays.read(tmp_path / "sw.pt")
+    assert list(found) == ["sw"]
+    np.testing.assert_array_equal(found["sw"], states)
 
 
 @pytest.mark.parametrize("kind", ["pt", "safetensors"])
@@ -153,10 +176,14 @@ def test_read_refuses_pickled_objects_and_runs_none_of_their_code(tmp_path, suff
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ([torch.zeros(2)], r"states.pt holds a list; expected a dict of tensors by name"),
-        (torch.zeros(2), r"states.pt holds a Tensor; expected a dict of tensors by name"),
-        ({"en": [torch.zeros(2)]}, r"found a list among the tensors; expected tensors only"),
-        ({"meta": {"layers": 3}}, r"found a int among the tensors; expected tensors only"),
+        ({"en": []}, r"^states.pt: en is a list of tensors of the shapes none; expected one shape and type"),
+        (
+            {"en": [torch.zeros(2), torch.zeros(3)]},
+            r"^states.pt: en is a list of tensors of the shapes \(2,\), \(3,\); expected one shape and ty",
+        ),
+        ({"en": [torch.zeros(2), "x"]}, r"^states.pt: en\[1\] is a str; expected a tensor, or a list of"),
+        ({"meta": {"layers": 3}}, r"^states.pt: meta/layers is a int; expected a tensor, or a list of tens"),
+        (3, r"^states.pt: states is a int; expected a tensor, or a list of tensors\.$"),
         ({"en": np.zeros(2)}, r"states.pt cannot be read as .pt \(UnpicklingError: .* Save plain arrays"),
     ],
 )
@@ -318,8 +345,8 @@ BAD_ARRAYS = {
         r"have the same layers, items and hidden size",
     ),
     "another width": (
-        replaced("random-0/en", lambda a: a[..., 1:]),
-        r"random-0/en/mean has shape \(4, 5, 5\)",
+        replaced("random-0/en", lambda a: a[..., 2:]),
+        r"random-0/en/mean has shape \(4, 5, 4\)",
     ),
     "a twin without a language": (
         lambda content: content.pop("random-0/sw"),
@@ -370,6 +397,26 @@ BAD_ARRAYS = {
         lambda content: content.pop("token_ids/sw"),
         r"has token ids of en, but none of sw; give those of every language",
     ),
+    "one array for two languages": (
+        lambda content: content.update(sw=content["en"]),
+        r"^trained/en/mean and trained/sw/mean are the same numbers: one array was given twice\.$",
+    ),
+    "one array for two subjects": (
+        lambda content: content.update({"random-0/sw": content["sw"]}),
+        r"^trained/sw/mean and random-0/sw/mean are the same numbers",
+    ),
+    "two items alike": (
+        lambda content: content["sw"].__setitem__((slice(None), 3), content["sw"][:, 1]),
+        r"^trained/sw/mean: the items 'item-1' and 'item-3' have the same states in all layers, but other te",
+    ),
+    "one array of ids for two languages": (
+        lambda content: content.update({"token_ids/sw": content["token_ids/en"]}),
+        r"^token_ids/en and token_ids/sw are the same ids, but the texts are not\.$",
+    ),
+    "tokens without ids": (
+        lambda content: content.update(en=np.repeat(content["en"][:, :, None], 6, axis=2)),
+        r"^trained/en/mean has shape \(4, 5, 6, 6\), with an axis of tokens; give token_ids/en of shape \(5,",
+    ),
     "token ids of another language": (
         renamed("token_ids/sw", "token_ids/xx"),
         r"array 'token_ids/xx' is none of",
@@ -396,7 +443,9 @@ def test_add_after_norm_needs_a_layer_more(tmp_path, corpus, rng):
     imported.add(path, "mine", corpus)
 
 
-@pytest.mark.parametrize("name", ["gemma-3-270m", "", "a/b", "a b", "a:b", "a\\b"])
+@pytest.mark.parametrize(
+    "name", ["gemma-3-270m", "", "a/b", "a b", "a:b", "a\\b", ".", "..", "a\nb", "a\0b", "a\ud800"]
+)
 def test_add_refuses_a_name_that_is_taken_or_no_name(tmp_path, corpus, saved, name):
     words = r"cannot be imported as '.*take a name without .*models.yaml does not use"
     with pytest.raises(StoreError, match=words):
@@ -409,6 +458,84 @@ def test_add_refuses_unknown_options(tmp_path, corpus, saved, option):
     known = "expected one of mean, last, median, trimmed and one of before-norm, after-norm"
     with pytest.raises(StoreError, match=rf"{name}='{value}'.*; {known}"):
         imported.add(write_npz(tmp_path, saved), "mine", corpus, **option)
+
+
+@pytest.mark.parametrize("name", ["modèle", "m" * 300, "模型"])
+def test_add_takes_long_names_and_names_of_any_script(tmp_path, corpus, saved, name):
+    added = imported.add(write_npz(tmp_path, saved), name, corpus)
+    assert imported.find(name, corpus) == added
+    assert imported.find(f"{name}m", corpus) is None
+
+
+def residual_stream(rng, n_layers: int, n: int, width: int) -> np.ndarray:
+    """States whose norms grow over the layers, around a mean that items share."""
+    added = rng.standard_normal((n_layers, n, width)) + 3 * rng.standard_normal((n_layers, 1, width))
+    return added.cumsum(0).astype(np.float32)
+
+
+@three_seeds
+@pytest.mark.parametrize(
+    ("n_layers", "width", "axes", "words"),
+    [
+        (5, 16, (0, 1), r"as many layers as items \(5\), and by their norms these axes are exchanged"),
+        (4, 5, (1, 2), r"as many items as hidden \(5\), and by their means these axes are exchanged"),
+    ],
+)
+def test_add_tells_exchanged_axes_of_one_length(tmp_path, corpus, rng, n_layers, width, axes, words):
+    content = {code: residual_stream(rng, n_layers, 5, width) for code in LANGUAGES}
+    imported.add(write_npz(tmp_path, content), "mine", corpus)
+    exchanged = {code: array.swapaxes(*axes) for code, array in content.items()}
+    with pytest.raises(StoreError, match=rf"^trained/en/mean has {words}; expected \(layers, items, hidden"):
+        imported.add(write_npz(tmp_path, exchanged), "mine", corpus)
+    content = {code: rng.standard_normal((n_layers, 5, width)) for code in LANGUAGES}
+    with pytest.warns(AmbiguousStatesWarning, match=r"do not tell which axis is which; make sure"):
+        imported.add(write_npz(tmp_path, content), "mine", corpus)
+
+
+def test_add_takes_items_that_are_alike_where_their_texts_are(tmp_path, corpus, saved):
+    texts = {code: (*rows[:4], rows[0]) for code, rows in corpus.texts.items()}
+    for name in (*LANGUAGES, "random-0/en", "random-0/sw"):
+        saved[name][:, 4] = saved[name][:, 0]
+    path = write_npz(tmp_path, saved)
+    imported.add(path, "mine", replace(corpus, texts=texts))
+    with pytest.raises(StoreError, match="'item-0' and 'item-4' have the same states"):
+        imported.add(path, "mine", corpus)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "last", "median", "trimmed"])
+def test_add_pools_states_of_every_token_over_those_that_have_an_id(tmp_path, corpus, rng, pooling):
+    ids = {code: np.where(rng.random((5, 9)) < 0.6, rng.integers(0, 50, (5, 9)), -1) for code in LANGUAGES}
+    for one in ids.values():
+        one[:, 4] = 7
+    tokens = {code: rng.standard_normal((LAYERS, 5, 9, WIDTH)).astype(np.float32) for code in LANGUAGES}
+    for code, states in tokens.items():
+        states[:, ids[code] < 0] = np.nan  # what stands at padding does not matter
+    content = tokens | {f"token_ids/{code}": one for code, one in ids.items()}
+    imported.add(write_npz(tmp_path, content), "mine", corpus, pooling=pooling)
+    found = opened(corpus, pooling)["states"].sel(pooling=pooling)
+    for code in LANGUAGES:
+        for row, layer in np.ndindex(5, LAYERS):
+            inner = tokens[code][layer, row, ids[code][row] >= 0]
+            if pooling == "trimmed":
+                inner = inner[1:] if len(inner) > 1 else inner
+                norms = np.argsort(-np.linalg.norm(inner, axis=1), kind="stable")
+                inner = inner[norms[min(int(np.ceil(0.1 * len(inner))), len(inner) - 1) :]]
+            by = {"last": lambda x: x[-1], "median": lambda x: np.median(x, axis=0)}
+            expected = by.get(pooling, lambda x: x.mean(0))(inner)
+            np.testing.assert_allclose(found.sel(language=code)[layer, row], expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("content", ["", "{", "{}", "[1]", '[{"name": "mine"}]', "[" * 10**5, '"x"', "null"])
+def test_find_says_which_record_is_damaged(tmp_path, corpus, saved, runs, content):
+    imported.add(write_npz(tmp_path, saved), "mine", corpus)
+    (record,) = (runs / "states" / "imported").glob("*.json")
+    record.write_text(content)
+    if content == "{}":  # an empty record is of nothing
+        record.write_text('{"name": 3}')
+    with pytest.raises(
+        StoreError, match=rf"^{record}, the record of what was imported as 'mine', is damaged"
+    ):
+        imported.find("mine", corpus)
 
 
 def test_add_again_replaces_what_the_name_stood_for(tmp_path, corpus, saved, rng):

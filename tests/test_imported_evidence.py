@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
-import jupytext
 import numpy as np
 import pandas as pd
 import pytest
@@ -22,9 +21,9 @@ from zspace.states import capture, imported, store
 pytest.importorskip("torch", reason="the extra `models` is not installed")
 pytest.importorskip("transformers", reason="the extra `models` is not installed")
 
+from builders import run_script
 from model_builders import forbid_loading, save_tiny
 
-SCRIPTS = Path(__file__).resolve().parents[1] / "notebooks" / "py"
 TWINS = tuple(subject.name for subject in language_pairs.VARIANTS[1:])
 SIZE = {"n_scenarios": 15, "n_draws": 2}
 by_layer_briefly = partial(by_layer.retrieval_by_layer, n_shuffles=49)
@@ -192,18 +191,6 @@ def check_untestable(verdicts: Iterable[Mapping], reason: str) -> None:
             assert verdict[reading] == "not testable"
             assert verdict[f"{reading}_reason"] == f"controls missing: {reason}"
         assert verdict["estimate"] is None
-
-
-def run_script(name: str, **parameters) -> dict:
-    """What a notebook's script computes with these parameters: its variables."""
-    space = {}
-    for cell in jupytext.read(SCRIPTS / f"{name}.py").cells:
-        if cell.cell_type == "code":
-            exec(compile(cell.source, name, "exec"), space)
-        if "parameters" in cell.metadata.get("tags", []):
-            assert parameters.keys() <= space.keys()
-            space |= parameters
-    return space
 
 
 SCRIPTS_OF = {

@@ -349,6 +349,16 @@ def test_checkpoint_of_another_training_is_refused(checkpoint, worlds, seeds, re
     assert checkpoint.read_bytes() == before
 
 
+def test_checkpoint_with_a_changed_byte_is_refused(checkpoint, tmp_path, rng, record_property):
+    whole, path = checkpoint.read_bytes(), tmp_path / "changed.safetensors"
+    places = rng.choice([i for i, byte in enumerate(whole) if not chr(byte).isspace()], 20, replace=False)
+    for at in places:
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ int(rng.integers(1, 256))]) + whole[at + 1 :])
+        with pytest.raises(StoreError, match=rf"^{path} .*delete it"):
+            networks.train([PLAIN], [0], recipe=replace(SMALL, steps=500), checkpoint=path)
+    record_property("byte edits", len(places))
+
+
 @pytest.mark.parametrize("harm", ["empty", "text", "cut", "other"])
 def test_checkpoint_that_cannot_be_read_is_refused(checkpoint, tmp_path, harm):
     from safetensors.numpy import save
@@ -441,6 +451,35 @@ def test_save_and_load_round_trip_exactly(trained, tmp_path):
 def test_load_names_the_folder_where_nothing_is(tmp_path):
     with pytest.raises(StoreError, match=r"no trained networks in .*nowhere; expected networks\.json"):
         networks.load(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("name", ["networks.json", "weights.safetensors"])
+def test_load_refuses_a_changed_byte_and_names_the_file(trained, tmp_path, rng, name, record_property):
+    networks.save(trained, tmp_path / "nets")
+    path = tmp_path / "nets" / name
+    whole = path.read_bytes()
+    harmed = [whole[:-1], whole + b"\0", b""]
+    for at in rng.choice([i for i, byte in enumerate(whole) if not chr(byte).isspace()], 20, replace=False):
+        harmed.append(whole[:at] + bytes([whole[at] ^ int(rng.integers(1, 256))]) + whole[at + 1 :])
+    for content in harmed:
+        path.write_bytes(content)
+        with pytest.raises(StoreError, match=f"^{path} is damaged or foreign: .* Delete the folder"):
+            networks.load(tmp_path / "nets")
+    path.write_bytes(whole)
+    assert_same(networks.load(tmp_path / "nets"), trained)
+    record_property("byte edits", len(harmed))
+
+
+def test_ensure_refuses_networks_that_were_exchanged(runs):
+    for seed in (0, 1):
+        networks.ensure([PLAIN], [seed], recipe=replace(SMALL, steps=25))
+    first, second = (p for p in (runs / "networks").iterdir() if p.is_dir())
+    first.rename(first.with_name("kept"))
+    second.rename(first)
+    first.with_name("kept").rename(second)
+    for seed in (0, 1):
+        with pytest.raises(StoreError, match="other networks than the folder's name says"):
+            networks.ensure([PLAIN], [seed], recipe=replace(SMALL, steps=25))
 
 
 def forbid_training(monkeypatch):

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 import time
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import zarr
+from builders import three_seeds
 from zspace.errors import StoreError
 from zspace.states import store
 
@@ -177,6 +179,69 @@ def test_open_refuses_a_group_moved_from_another_key(description, written):
     shutil.copytree(store.folder(description), store.folder(other))
     with pytest.raises(StoreError, match="not what its name says: its record has key"):
         opened(other)
+
+
+@three_seeds
+def test_open_refuses_a_changed_byte_in_any_file_and_names_it(description, written, rng, record_property):
+    """States, tokens, items and metadata; the control is the same group with its bytes put back."""
+    group = written["zh-Hant"][2]
+    kept = sorted(p for p in group.rglob("*") if p.is_file())
+    for path in [*kept, store.folder(description) / "manifest.json"]:
+        content = bytearray(path.read_bytes())
+        at = int(rng.integers(len(content)))
+        while chr(content[at]).isspace():  # between the names of a JSON file a space may be any other
+            at = int(rng.integers(len(content)))
+        content[at] ^= int(rng.integers(1, 256))
+        whole = path.read_bytes()
+        path.write_bytes(content)
+        with pytest.raises(StoreError, match=f"^{re.escape(str(path))} .*Delete the folder"):
+            opened(description)
+        path.write_bytes(whole)
+        opened(description)
+    record_property("byte edits", len(kept) + 1)
+
+
+def test_open_refuses_groups_that_were_exchanged(description, written):
+    first, second = (path for _, _, path in written.values())
+    first.rename(first.with_name("other"))
+    second.rename(first)
+    first.with_name("other").rename(second)
+    with pytest.raises(StoreError, match="is not what its name says: its record has language zh-Hant"):
+        opened(description)
+
+
+def test_open_refuses_states_of_two_layers_that_were_exchanged(description, written):
+    path = written["en"][2] / "states/c/0"
+    (path / "1").rename(path / "x")
+    (path / "2").rename(path / "1")
+    (path / "x").rename(path / "2")
+    with pytest.raises(StoreError, match=r"states/c/0/1/0/0 is damaged: its bytes are not those"):
+        opened(description)
+
+
+def test_open_refuses_a_manifest_of_other_settings(description, written):
+    path = store.folder(description) / "manifest.json"
+    path.write_text(path.read_text().replace('"seed": 0', '"seed": 1'))
+    for read in (lambda: opened(description), store.listing):
+        with pytest.raises(StoreError, match=r"manifest\.json was changed, or the folder renamed"):
+            read()
+
+
+def test_open_refuses_a_group_of_another_version_of_zarr(description, written):
+    path = written["en"][2]
+    shutil.rmtree(path)
+    zarr.open_group(path, mode="w", zarr_format=2).attrs.update(language="en", fingerprint="e1")
+    with pytest.raises(StoreError, match=rf"^{path}/zarr\.json cannot be read \(.*Delete the folder {path}"):
+        opened(description)
+
+
+@pytest.mark.parametrize("language", ["../../above", "a/b", "..", "x" * 300, "日本語" * 60, "nul\0byte"])
+def test_any_name_of_a_language_stays_in_its_folder(description, written, language):
+    states, tokens, _ = written["en"]
+    path = store.write(description, language, "m1", states, tokens, TABLE)
+    assert path.parent == store.folder(description)
+    assert opened(description, {language: "m1"})["language"].values.tolist() == [language]
+    assert language in store.listing()["language"].tolist()
 
 
 def test_open_refuses_languages_with_other_items(description, written):

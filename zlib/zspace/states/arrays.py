@@ -1,9 +1,12 @@
 """Arrays by name out of files: .npz, .npy, .safetensors, .pt, or a YAML mapping to such files.
 
-Nothing is unpickled: an .npz of objects and a .pt of anything but tensors are refused.
+A list or tuple of tensors of one shape, such as transformers' `hidden_states`, counts as one array: they are
+stacked. A file that holds one array without a name is named by its own. Nothing is unpickled: an .npz of
+objects and a .pt of anything but tensors are refused.
 """
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +19,7 @@ SUFFIXES = (".npz", ".npy", ".safetensors", ".pt")
 
 def read(path: Path) -> dict[str, np.ndarray]:
     """All arrays of a file, or of the files that a YAML mapping names, by their names."""
-    if not path.is_file():
+    if not os.path.isfile(path):  # pathlib raises for a name that no file system takes
         raise StoreError(
             f"no file {path}; expected one of {', '.join(SUFFIXES)}, or a .yaml mapping to such."
         )
@@ -48,24 +51,32 @@ def _read_npy(path: Path) -> dict[str, np.ndarray]:
 def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
     from safetensors.torch import load_file  # NumPy alone knows no bfloat16
 
-    return {name: _array(tensor) for name, tensor in load_file(path).items()}
+    return {name: _array(f"{path.name}: {name}", tensor) for name, tensor in load_file(path).items()}
 
 
 def _read_pt(path: Path) -> dict[str, np.ndarray]:
     import torch
 
     content = torch.load(path, map_location="cpu", weights_only=True)
-    if not isinstance(content, Mapping):
-        raise StoreError(f"{path.name} holds a {type(content).__name__}; expected a dict of tensors by name.")
-    return {name: _array(value) for name, value in _flat(content).items()}
+    content = content if isinstance(content, Mapping) else {path.stem: content}
+    return {name: _array(f"{path.name}: {name}", value) for name, value in _flat(content).items()}
 
 
 _READERS = {".npz": _read_npz, ".npy": _read_npy, ".safetensors": _read_safetensors, ".pt": _read_pt}
 
 
-def _array(tensor) -> np.ndarray:
+def _array(what: str, tensor) -> np.ndarray:
+    """The array of a tensor, or of tensors of one shape, stacked."""
+    if isinstance(tensor, Sequence) and not isinstance(tensor, str):
+        parts = [_array(f"{what}[{i}]", one) for i, one in enumerate(tensor)]
+        if not parts or len({(part.shape, part.dtype) for part in parts}) > 1:
+            shapes = ", ".join(dict.fromkeys(str(part.shape) for part in parts)) or "none"
+            raise StoreError(
+                f"{what} is a list of tensors of the shapes {shapes}; expected one shape and type."
+            )
+        return np.stack(parts)
     if not hasattr(tensor, "detach"):
-        raise StoreError(f"found a {type(tensor).__name__} among the tensors; expected tensors only.")
+        raise StoreError(f"{what} is a {type(tensor).__name__}; expected a tensor, or a list of tensors.")
     tensor = tensor.detach()
     return (tensor.float() if tensor.is_floating_point() else tensor).numpy()
 
@@ -75,7 +86,7 @@ def _mapped(path: Path) -> dict[str, np.ndarray]:
     try:
         # every scalar as a string: YAML would read the language `no` as false
         content = yaml.load(path.read_text("utf-8"), Loader=yaml.BaseLoader)
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise StoreError(f"{path.name} is not valid YAML: {error}") from error
     if not isinstance(content, dict):
         raise StoreError(f"{path.name} is no mapping; expected lines like `en: english.npz`.")

@@ -2,7 +2,8 @@
 
 A file (.npz, .safetensors, or .pt of tensors) holds arrays named `language`, `variant/language` or
 `variant/language/pooling`, each (L+1, n, d): layer, item, hidden; and token ids `token_ids/language`
-(n, T), padded with -1. `variant` is "trained" (the default) or the name of a variant, such as "random-0".
+(n, T), padded with -1. States of every token, (L+1, n, T, d), are pooled over those that have an id.
+`variant` is "trained" (the default) or the name of a variant, such as "random-0".
 Arrays that lie in several files are gathered by a small YAML mapping with the same names as keys. Rows are
 the items of a corpus that `corpora.load` can load, in its order.
 
@@ -12,7 +13,9 @@ that was not imported stays absent.
 
 import datetime
 import hashlib
+import itertools
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +25,9 @@ import numpy as np
 import xarray as xr
 
 from .. import files
-from ..errors import AbsentStatesError, ParameterError, StoreError
+from ..errors import AbsentStatesError, AmbiguousStatesWarning, ParameterError, StoreError
 from ..sources.models import Subject
-from . import arrays, store
+from . import arrays, pooling, store
 from .pooling import NAMES as POOLINGS
 from .store import NO_TOKEN
 
@@ -33,6 +36,9 @@ if TYPE_CHECKING:
 
 TOKEN_IDS = "token_ids"
 LAST_LAYERS = ("before-norm", "after-norm")
+# In models, trained or random, layers differ in norm hundreds of times more than items do, and coordinates in
+# mean six times more than items; where neither is so, or not clearly, the axes may be exchanged.
+_CLEAR = 4.0
 _VERSION = 1  # part of every imported key; raise when a change below changes what a file yields
 
 
@@ -120,23 +126,27 @@ def add(
     Raises
     ------
     StoreError : unreadable or unnamed arrays, a wrong shape or type, numbers that are not finite, a layer in
-        which all items are alike, languages or variants that differ in layers or width.
+        which all items are alike, two items of different texts that are alike in all layers, one array given
+        twice, axes that are exchanged, languages or variants that differ in layers or width.
+
+    Warns AmbiguousStatesWarning where two axes are of one length and nothing tells which is which.
     """
     path = Path(path)
-    if name in files.params("models") or not name or set("/\\: ") & set(name):
-        raise StoreError(
-            f"states cannot be imported as {name!r}: take a name without spaces, slashes and colons that "
-            "params/models.yaml does not use."
-        )
+    _require_name(name)
     if pooling not in POOLINGS or last_layer not in LAST_LAYERS:
         raise StoreError(
             f"pooling={pooling!r}, last_layer={last_layer!r}; expected one of {', '.join(POOLINGS)} and one "
             f"of {', '.join(LAST_LAYERS)}."
         )
     states, tokens = _sorted(arrays.read(path), path, pooling, corpus)
+    tokens = {code: _checked_tokens(code, ids, corpus) for code, ids in tokens.items()}
+    states = {place: _pooled(place, a, tokens) for place, a in states.items()}
     states = {place: _checked(place, a, corpus, last_layer) for place, a in states.items()}
     _check_together(states, path)
-    tokens = {code: _checked_tokens(code, ids, corpus) for code, ids in tokens.items()}
+    for place, array in states.items():
+        _check_axes("/".join(place), array)
+        _check_items("/".join(place), array, corpus.items["item"].tolist(), corpus.texts[place[1]])
+    _check_given_once(states, tokens, corpus)
     without = sorted({code for _, code, _ in states} - set(tokens))
     if tokens and without:
         raise StoreError(
@@ -148,6 +158,15 @@ def add(
         _write(found, subject, corpus, states, tokens)
     _register(found, path)
     return found
+
+
+def _require_name(name: str) -> None:
+    is_name = name.isprintable() and not set("/\\: ") & set(name) and name.strip(".")
+    if name in files.params("models") or not is_name:
+        raise StoreError(
+            f"states cannot be imported as {name!r}: take a name without spaces, slashes and colons that "
+            "params/models.yaml does not use."
+        )
 
 
 def _sorted(found: dict, path: Path, pooling: str, corpus: "Corpus") -> tuple[dict, dict]:
@@ -180,6 +199,24 @@ def _sorted(found: dict, path: Path, pooling: str, corpus: "Corpus") -> tuple[di
     return states, tokens
 
 
+def _pooled(place: tuple, array: np.ndarray, tokens: Mapping) -> np.ndarray:
+    """States of every token pooled over the tokens that have an id; others as they are."""
+    if array.ndim != 4 or not np.issubdtype(array.dtype, np.floating):
+        return array
+    _, code, name = place
+    if code not in tokens or tokens[code].shape != array.shape[1:3]:
+        raise StoreError(
+            f"{'/'.join(place)} has shape {array.shape}, with an axis of tokens; give {TOKEN_IDS}/{code} of "
+            f"shape {array.shape[1:3]}, {NO_TOKEN} at padding and special tokens, or pool over the tokens."
+        )
+    import torch
+
+    content = torch.from_numpy(tokens[code] >= 0)
+    (reduce,) = pooling.reducers(content, [name])
+    layers = (torch.from_numpy(one.astype(np.float32)) for one in array)
+    return np.stack([reduce(h.masked_fill(~content[..., None], 0)).numpy() for h in layers])
+
+
 def _checked(place: tuple, array: np.ndarray, corpus: "Corpus", last_layer: str) -> np.ndarray:
     """States (L+1, n, d) as float32, or the reason why they cannot be."""
     what, n = "/".join(place), len(corpus)
@@ -209,6 +246,47 @@ def _checked(place: tuple, array: np.ndarray, corpus: "Corpus", last_layer: str)
     return states[:-1] if last_layer == "after-norm" else states
 
 
+def _check_axes(what: str, states: np.ndarray) -> None:
+    """Refuse axes of one length that are exchanged, by how norms and means differ along them."""
+    n_layers, n, width = states.shape
+    doubtful = []
+    if n_layers == n:
+        norms = np.log(np.linalg.norm(states.astype(np.float64), axis=2) + np.finfo(float).tiny)
+        doubtful.append(("layers", "items", "norms", norms.mean(1).var(), norms.mean(0).var()))
+    if width == n:
+        by_item, by_coordinate = (states.mean(axis, dtype=np.float64).var(1).mean() for axis in (2, 1))
+        doubtful.append(("items", "hidden", "means", by_coordinate, by_item))
+    for first, second, measure, expected, other in doubtful:
+        if _CLEAR * expected < other:
+            raise StoreError(
+                f"{what} has as many {first} as {second} ({n}), and by their {measure} these axes are "
+                "exchanged; expected (layers, items, hidden)."
+            )
+        if expected < _CLEAR * other:
+            told = f"as many {first} as {second} ({n}), and their {measure} do not tell which axis is which"
+            _warn_of_axes(what, told)
+    if n_layers > width:
+        _warn_of_axes(what, f"more layers ({n_layers}) than coordinates ({width})")
+
+
+def _warn_of_axes(what: str, found: str) -> None:
+    words = f"{what} has {found}; make sure that its axes are (layers, items, hidden)."
+    warnings.warn(words, AmbiguousStatesWarning, stacklevel=4)
+
+
+def _check_items(what: str, states: np.ndarray, items: Sequence[str], texts: Sequence[str]) -> None:
+    """Refuse two items that are alike in all layers, unless their texts are."""
+    seen: dict[bytes, int] = {}
+    for row in range(states.shape[1]):
+        mark = hashlib.sha256(np.ascontiguousarray(states[:, row]).tobytes()).digest()
+        first = seen.setdefault(mark, row)
+        if texts[first] != texts[row]:
+            raise StoreError(
+                f"{what}: the items {items[first]!r} and {items[row]!r} have the same states in all layers, "
+                "but other texts; each row is one item of the corpus."
+            )
+
+
 def _check_together(states: Mapping[tuple, np.ndarray], path: Path) -> None:
     """All arrays have the same layers and width, all variants the same languages and poolings."""
     shapes = {place: array.shape for place, array in states.items()}
@@ -226,6 +304,24 @@ def _check_together(states: Mapping[tuple, np.ndarray], path: Path) -> None:
             raise StoreError(
                 f"{path.name}: {variant} has {['/'.join(f) for f in found]}, trained has "
                 f"{['/'.join(w) for w in wanted]}; every variant needs each language in each pooling."
+            )
+
+
+def _check_given_once(states: Mapping[tuple, np.ndarray], tokens: Mapping, corpus: "Corpus") -> None:
+    """Refuse one array given for two languages of different texts, or for two variants."""
+    marks = {place: hashlib.sha256(np.ascontiguousarray(a)).digest() for place, a in states.items()}
+    for one, other in itertools.combinations(states, 2):
+        same_texts = corpus.texts[one[1]] == corpus.texts[other[1]]
+        # texts of one token are alike in all poolings
+        may_be_alike = same_texts if one[1] != other[1] else one[2] != other[2]
+        if not may_be_alike and marks[one] == marks[other]:
+            raise StoreError(
+                f"{'/'.join(one)} and {'/'.join(other)} are the same numbers: one array was given twice."
+            )
+    for (one, first), (other, second) in itertools.combinations(tokens.items(), 2):
+        if corpus.texts[one] != corpus.texts[other] and np.array_equal(first, second):
+            raise StoreError(
+                f"{TOKEN_IDS}/{one} and {TOKEN_IDS}/{other} are the same ids, but the texts are not."
             )
 
 
@@ -280,16 +376,42 @@ def _description(found: Imported, corpus: "Corpus", subject: Subject) -> dict:
 
 
 def _register(found: Imported, path: Path) -> None:
-    kept = [e for e in _registry(found.name) if (e["corpus"], e["version"]) != (found.corpus, found.version)]
     entry = {k: getattr(found, k) for k in Imported.__dataclass_fields__}
     entry |= {"file": path.name, "imported": datetime.date.today().isoformat()}
-    with files.atomic_write(_registry_file(found.name)) as stream:
-        json.dump([*kept, entry], stream, indent=1, ensure_ascii=False)
+    place = (found.corpus, found.version)
+    with files.lock(_registry_file(found.name)):
+        kept = [e for e in _registry(found.name) if (e["corpus"], e["version"]) != place]
+        with files.atomic_write(_registry_file(found.name)) as stream:
+            json.dump([*kept, entry], stream, indent=1, ensure_ascii=False)
 
 
 def _registry(name: str) -> Sequence[dict]:
+    """What was imported under a name; raises StoreError where the record of it is damaged."""
     path = _registry_file(name)
-    return json.loads(path.read_text("utf-8")) if path.is_file() else []
+    if not path.is_file():
+        return []
+    try:
+        found = json.loads(path.read_text("utf-8"))
+        types = Imported.__annotations__
+        whole = all(name == entry["name"] and _is_entry(entry, types) for entry in found)
+        cause = "fields are missing or of another type"
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        whole, cause = False, str(error)
+    if not whole:
+        raise StoreError(
+            f"{path}, the record of what was imported as {name!r}, is damaged ({cause}). Delete it and "
+            "import the states again."
+        )
+    return found
+
+
+def _is_entry(entry: Mapping, types: Mapping) -> bool:
+    """Whether the fields of an entry have the types of Imported's, tuples being lists in JSON."""
+    return all(
+        isinstance(entry[field], kind if kind in (str, bool) else list)
+        and (kind in (str, bool) or all(isinstance(one, str) for one in entry[field]))
+        for field, kind in types.items()
+    )
 
 
 def _registry_file(name: str) -> Path:

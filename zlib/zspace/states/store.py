@@ -7,12 +7,16 @@ A language's fingerprint is that of its texts and items alone, so adding a langu
 leaves the others valid. `states` is (pooling, layer, item, hidden) float32, uncompressed, one chunk per
 pooling and layer; layer 0 is the input of block 0, layer L the last block's output before the final norm.
 Opened, languages are stacked in front: (language, pooling, layer, item, hidden), in the units of the
-model's residual stream.
+model's residual stream. A group's own metadata holds the CRC-32 of each of its files and a hash of itself:
+what was changed, lost or exchanged after it was written is never read.
 """
 
+import contextlib
 import json
+import re
 import shutil
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +30,7 @@ from ..errors import CorpusError, StoreError
 TEXT_COLUMNS = ("scenario", "category", "answer", "group")
 ITEM_COLUMNS = ("difficulty", *TEXT_COLUMNS)
 NO_TOKEN = -1
+FORMAT = 2  # part of every key; raise when what a group holds changes, so that nothing older is read
 LISTING_COLUMNS = (
     *("model", "revision", "variant", "seed", "dtype", "corpus", "version", "language"),
     *("items", "layers", "hidden", "poolings", "megabytes", "captured", "key", "fingerprint"),
@@ -46,6 +51,7 @@ def describe(identity: Mapping, corpus, poolings: Sequence[str], **options) -> d
         "model": dict(identity),
         "corpus": {"name": corpus.name, "version": corpus.version},
         "poolings": list(poolings),
+        "format": FORMAT,
         **options,
     }
     return json.loads(json.dumps(description, sort_keys=True))
@@ -113,7 +119,7 @@ def write(
         dataset.to_zarr(
             temporary, mode="w", zarr_format=3, consolidated=False, encoding=encoding, write_empty_chunks=True
         )
-        zarr.open_group(temporary, mode="r+").attrs["content"] = _content(temporary)
+        _seal(temporary)
     return path
 
 
@@ -134,18 +140,19 @@ def open(key: str, fingerprints: Mapping[str, str]) -> xr.Dataset:
 
     Raises
     ------
-    StoreError : a language is missing, incomplete, foreign, or holds other items than the first.
+    StoreError : a language is missing, damaged, foreign, or holds other items than the first; the manifest
+        is not what the key is the hash of.
     """
     root = files.runs_root() / "states" / key
     groups, states = [], None
     for row, (language, fingerprint) in enumerate(fingerprints.items()):
         path = root / _group_name(language, fingerprint)
-        group = _open_group(path, key, language, fingerprint)
+        group, checksums = _open_group(path, key, language, fingerprint)
         if groups:
             _check_same_items(groups[0], group, path)
         if states is None:
-            states = np.empty((len(fingerprints), *group["states"].shape), np.float32)
-        states[row] = group["states"].values
+            states = np.empty((len(fingerprints), *group["states"].shape), "<f4")
+        _read_states(path, checksums, states[row])
         groups.append(group.drop_vars("states").load())
     if not groups:
         raise StoreError("no language was asked for; name at least one.")
@@ -164,7 +171,9 @@ def listing() -> pd.DataFrame:
 
 
 def _group_name(language: str, fingerprint: str) -> str:
-    return f"{language}-{fingerprint}.zarr"
+    # A corpus calls its languages as it likes; the fingerprint tells those apart whose names end up alike.
+    shown = re.sub(r"[^\w-]+", "_", language)[:40]
+    return f"{shown}-{fingerprint}.zarr"
 
 
 def _dataset(description, language, fingerprint, states, tokens, items) -> xr.Dataset:
@@ -197,32 +206,111 @@ def _dataset(description, language, fingerprint, states, tokens, items) -> xr.Da
     )
 
 
-def _open_group(path: Path, key: str, language: str, fingerprint: str) -> xr.Dataset:
-    """One language's group, opened lazily, after a check that every file is there in full."""
-    advice = f"Delete the folder {path} and run the same command again: only this language is captured anew."
+def _open_group(path: Path, key: str, language: str, fingerprint: str) -> tuple[xr.Dataset, dict[str, int]]:
+    """One language's group, opened lazily, and the checksums of its chunks of states, not read so far.
+
+    All other files have been compared with theirs.
+    """
     if not path.is_dir():
         raise StoreError(f"no states of language {language!r} at {path}; capture them with `zspace capture`.")
-    try:
-        group = xr.open_zarr(path, consolidated=False, chunks=None)
-        found = {name: group.attrs[name] for name in ("key", "language", "fingerprint", "content")}
-    except (OSError, KeyError, ValueError) as error:
-        raise StoreError(f"{path} is incomplete ({error}). {advice}") from error
-    expected = {"key": key, "language": language, "fingerprint": fingerprint, "content": _content(path)}
-    differing = [name for name in expected if found[name] != expected[name]]
-    if differing:
+    found = _record(path)
+    expected = {"key": key, "language": language, "fingerprint": fingerprint}
+    if differing := [name for name in expected if found[name] != expected[name]]:
         raise StoreError(
-            f"{path} is damaged or not what its name says: its record has "
-            f"{', '.join(f'{name} {found[name]}' for name in differing)}, but there is "
-            f"{', '.join(str(expected[name]) for name in differing)}. {advice}"
+            f"{path} is not what its name says: its record has "
+            f"{', '.join(f'{name} {found[name]}' for name in differing)}, but expected was "
+            f"{', '.join(expected[name] for name in differing)}. {_advice(path)}"
         )
-    return group
+    checksums = found["checksums"]
+    if differing := sorted(checksums.keys() ^ _contents(path)):
+        what = "is gone" if differing[0] in checksums else "does not belong there"
+        raise StoreError(f"{path / differing[0]} {what}: the states are damaged. {_advice(path)}")
+    chunks = {name: crc for name, crc in checksums.items() if name.startswith("states/c/")}
+    for name in checksums.keys() - chunks.keys():
+        with _reading(path, name):
+            content = (path / name).read_bytes()
+        _check(path, name, checksums[name], content)
+    return xr.open_zarr(path, consolidated=False, chunks=None), chunks
 
 
-def _content(path: Path) -> dict:
-    """Number and size of the group's files, but for the root metadata that records them."""
+def _read_states(path: Path, checksums: Mapping[str, int], states: np.ndarray) -> None:
+    """Fill `states` (pooling, layer, item, hidden) from the group's chunks, each checked while it is read."""
+    for pooling, layer in np.ndindex(states.shape[:2]):
+        name = f"states/c/{pooling}/{layer}/0/0"
+        chunk = memoryview(states[pooling, layer]).cast("B")
+        with _reading(path, name), (path / name).open("rb", buffering=0) as stream:
+            size = stream.readinto(chunk)
+            rest = stream.read()
+        _check(path, name, checksums.get(name), chunk[:size], rest)
+
+
+@contextlib.contextmanager
+def _reading(path: Path, name: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"{path / name} cannot be read ({error.strerror or error}). {_advice(path)}"
+        ) from error
+
+
+def _check(path: Path, name: str, expected: int | None, *content: bytes | memoryview) -> None:
+    found = 0
+    for part in content:
+        found = zlib.crc32(part, found)
+    if found != expected:
+        raise StoreError(
+            f"{path / name} is damaged: its bytes are not those that were written (CRC-32 {found:08x}). "
+            f"{_advice(path)}"
+        )
+
+
+def _seal(path: Path) -> None:
+    """Record in the group's attributes the checksum of every file, and a hash of the record."""
+    attributes = zarr.open_group(path, mode="r+").attrs
+    attributes["checksums"] = {
+        name: zlib.crc32((path / name).read_bytes()) for name in sorted(_contents(path))
+    }
+    attributes["seal"] = files.fingerprint(_metadata(path))
+
+
+def _record(path: Path) -> dict:
+    """Attributes of a group; raises StoreError where its metadata is not as `_seal` left it."""
+    metadata = _metadata(path)
+    attributes = metadata.get("attributes")
+    seal = attributes.pop("seal", None) if isinstance(attributes, dict) else None
+    if seal is None or seal != files.fingerprint(metadata):
+        what = "holds no checksums" if seal is None else "was changed after it was written"
+        raise StoreError(f"{path / 'zarr.json'} {what}: the states are damaged or foreign. {_advice(path)}")
+    return attributes
+
+
+def _metadata(path: Path) -> dict:
+    return _read_json(path / "zarr.json", _advice(path))
+
+
+def _read_json(path: Path, advice: str) -> dict:
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise StoreError(f"{path} cannot be read ({error}). {advice}") from error
+    if not isinstance(content, dict):
+        raise StoreError(f"{path} holds a {type(content).__name__}; expected a JSON object. {advice}")
+    return content
+
+
+def _contents(path: Path) -> set[str]:
+    """Names of a group's files, but for the root metadata that records them."""
     # zarr reads a lost chunk as fill values, so that only this tells a damaged group from a whole one.
-    kept = [p for p in path.rglob("[!.]*") if p.is_file() and p != path / "zarr.json"]
-    return {"files": len(kept), "bytes": sum(p.stat().st_size for p in kept)}
+    found = (p for p in path.rglob("[!.]*") if not p.is_dir() and p != path / "zarr.json")
+    return {p.relative_to(path).as_posix() for p in found}
+
+
+def _advice(path: Path) -> str:
+    return (
+        f"Delete the folder {path} and run the same command again (or import the states again): only this "
+        "language is captured anew."
+    )
 
 
 def _check_same_items(first: xr.Dataset, group: xr.Dataset, path: Path) -> None:
@@ -270,29 +358,29 @@ def _strings(column: xr.DataArray) -> np.ndarray:
 
 
 def _manifest(root: Path) -> dict:
-    try:
-        return json.loads((root / "manifest.json").read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    advice = f"Delete the folder {root} and run the same command again."
+    manifest = _read_json(root / "manifest.json", advice)
+    described = {name: value for name, value in manifest.items() if name != "key"}
+    if manifest.get("key") != root.name or files.fingerprint(described) != root.name:
         raise StoreError(
-            f"{root / 'manifest.json'} cannot be read ({error}). Delete the folder {root} and run the same "
-            "command again."
-        ) from error
+            f"{root / 'manifest.json'} was changed, or the folder renamed: its content does not have the key "
+            f"{root.name}. {advice}"
+        )
+    return manifest
 
 
 def _summary(path: Path) -> dict:
     """One row of `listing`, from metadata alone."""
-    manifest = _manifest(path.parent)
-    language, _, fingerprint = path.stem.rpartition("-")
-    try:
-        shape = json.loads((path / "states" / "zarr.json").read_text("utf-8"))["shape"]
-    except (OSError, ValueError, KeyError):
-        shape = [0, 1, 0, 0]
+    manifest, found = _manifest(path.parent), _metadata(path).get("attributes", {})
+    shape = _read_json(path / "states" / "zarr.json", _advice(path)).get("shape")
+    if not isinstance(shape, list) or len(shape) != 4 or "language" not in found:
+        raise StoreError(f"{path} is not a group of states. {_advice(path)}")
     model = manifest["model"]
     return {
         **{name: model.get(name) for name in ("model", "revision", "variant", "seed", "dtype")},
         "corpus": manifest["corpus"]["name"],
         "version": manifest["corpus"]["version"],
-        "language": language,
+        "language": found["language"],
         "items": shape[2],
         "layers": shape[1] - 1,
         "hidden": shape[3],
@@ -300,5 +388,5 @@ def _summary(path: Path) -> dict:
         "megabytes": round(4e-6 * float(np.prod(shape)), 1),
         "captured": pd.Timestamp(path.stat().st_mtime, unit="s", tz="UTC").tz_localize(None).round("s"),
         "key": path.parent.name,
-        "fingerprint": fingerprint,
+        "fingerprint": path.stem.rpartition("-")[2],
     }

@@ -9,6 +9,7 @@ Parameters are arrays with a leading axis of M; no operation mixes two networks,
 its own, so a network does not depend on its companions.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -254,6 +255,7 @@ class _Run:
             "description": files.fingerprint(self.description()),
             "generators": json.dumps([g.bit_generator.state for g in self.generators]),
         }
+        metadata["seal"] = _seal(tensors, metadata)
         with files.atomic_write(path, "wb") as stream:
             stream.write(save(tensors, metadata))
 
@@ -266,7 +268,7 @@ class _Run:
             with safe_open(path, "pt") as kept:
                 metadata = kept.metadata()
                 tensors = {name: kept.get_tensor(name) for name in kept.keys()}  # noqa: SIM118 (no mapping)
-        except SafetensorError as error:
+        except (SafetensorError, OSError) as error:
             raise StoreError(
                 f"{path} cannot be read as a checkpoint ({error}); delete it to start anew."
             ) from error
@@ -275,6 +277,8 @@ class _Run:
                 f"{path} is a checkpoint of another training (other worlds, seeds or recipe); give another "
                 "file, or delete it to start anew."
             )
+        if metadata.pop("seal", None) != _seal(tensors, metadata):
+            raise StoreError(f"{path} was changed after it was written; delete it to start anew.")
         self.step = int(metadata["step"])
         moments = {}
         for i, (name, weight) in enumerate(self.weights.items()):
@@ -290,6 +294,12 @@ class _Run:
         kept = ("worlds", "world_index", "seeds", "residual", "initial", "loss", "recipe")
         weights = {name: w.cpu().numpy() for name, w in self.weights.items()}
         return TrainedBatch(weights=weights, **{name: getattr(self, name) for name in kept})
+
+
+def _seal(tensors: Mapping, metadata: Mapping) -> str:
+    """Hash of everything that a checkpoint holds."""
+    content = {name: hashlib.sha256(t.cpu().numpy().tobytes()).hexdigest() for name, t in tensors.items()}
+    return files.fingerprint([content, metadata])
 
 
 def _require(worlds, seeds, flags, recipe: Recipe) -> None:
