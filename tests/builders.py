@@ -1,8 +1,12 @@
 """Small random objects that several test files draw."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy import stats
+
+SCRIPTS = Path(__file__).resolve().parents[1] / "notebooks" / "py"
 
 
 def rotation(rng, d):
@@ -44,3 +48,17 @@ def language_pair(subjects, scenario, discovery, *, language="simulated", tokens
 
     names = scenario.astype(str)
     return LanguagePair(language, subjects, names, names, discovery, tokens, **others)
+
+
+def run_script(name, **parameters):
+    """What a notebook's script computes with these parameters: its variables."""
+    import jupytext
+
+    space = {}
+    for cell in jupytext.read(SCRIPTS / f"{name}.py").cells:
+        if cell.cell_type == "code":
+            exec(compile(cell.source, name, "exec"), space)
+        if "parameters" in cell.metadata.get("tags", []):
+            assert parameters.keys() <= space.keys()
+            space |= parameters
+    return space

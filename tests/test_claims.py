@@ -1,9 +1,12 @@
 """Rules decide as written, controls gate them, and the ledger keeps what they said."""
 
+import concurrent.futures
+import functools
 import itertools
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -487,6 +490,113 @@ def test_ledger_round_trip(tmp_path, monkeypatch):
     assert claims.read_ledger(snapshot).equals(table)
     claims.record(CLAIM, found[:1], model="a/b", corpus="c/d", provenance={})
     assert len(claims.read_ledger(path.parent)) == 1
+
+
+PARAMETERS = {"model": "m", "corpus": "/a/dev", "languages": "en,zh", "n_items": 0, "seed": 0}
+
+
+@pytest.fixture
+def keep(tmp_path, monkeypatch):
+    """Record a verdict of a run on `dev`: keep(seed=1, read={...}) -> the file."""
+    monkeypatch.setenv("ZSPACE_RUNS", str(tmp_path))
+
+    def kept(found=(0.4, 0.6), claim=CLAIM, read=None, **parameters) -> Path:
+        values = PARAMETERS | parameters
+        about = {"model": values["model"], "corpus": "dev/as-is", "provenance": {}}
+        read = read or {"corpus": "1"}
+        return claims.record(claim, verdicts_on(claim, found), parameters=values, read=read, **about)
+
+    return kept
+
+
+@functools.cache
+def verdicts_on(claim, found):
+    absent = Evidence(unavailable="weights unavailable: no network")
+    return claims.evaluate_scope(claim, [evidence(*found) if found else absent])
+
+
+OTHERS = [
+    {"corpus": "/b/dev"}, {"model": "/r/m"}, {"languages": "en,fr"}, {"n_items": 30}, {"seed": 1},
+    {"claim": "prediction_1_rises", "found": None},
+]  # fmt: skip
+
+
+def test_records_of_other_executions_stand_beside_each_other(keep, tmp_path):
+    """And one of the same execution that read the same takes the place of its own."""
+    paths = [keep(), *(keep(**one) for one in OTHERS)]
+    assert len(set(paths)) == 1 + len(OTHERS) == len(list((tmp_path / "ledger").iterdir()))
+    assert keep((0.8, 0.9)) == paths[0]
+    table = claims.read_ledger()
+    rows = table[table["language"] == "zh"]
+    assert sorted(rows["low"]) == [0.4] * 5 + [0.8]
+    assert not table.duplicated(["claim", "model", "corpus", "language"]).any()
+    assert set(rows["seed"]) == {0, 1}
+
+
+@pytest.mark.parametrize("read", [{"corpus": "2"}, {"corpus": "1", "model": {"weights": "other"}}])
+def test_a_record_of_content_that_changed_is_kept_apart(keep, tmp_path, read):
+    first, other = keep(), keep(seed=1)
+    second = keep((0.8, 0.9), read=read)
+    assert set((tmp_path / "ledger").glob("*.json")) == {second, other}
+    superseded = tmp_path / "ledger" / claims.SUPERSEDED / first.name
+    assert claims.read_records(superseded)[0]["rows"][1]["low"] == 0.4
+    assert sorted(claims.read_ledger().query("language == 'zh'")["low"]) == [0.4, 0.8]
+    # what it was before again: its record is back, the other one kept apart
+    assert keep() == first
+    assert (superseded.parent / second.name).is_file()
+
+
+def test_a_record_of_unavailable_weights_goes_once_they_are_measured(keep, tmp_path):
+    about = {"model": "m", "corpus": "dev/as-is", "parameters": PARAMETERS}
+    keep(found=None)
+    keep(found=None, corpus="/b/dev")
+    assert not claims.is_measured(CLAIM, **about)
+    keep(seed=5)  # of other parameters, yet of the same model and corpus
+    assert claims.is_measured(CLAIM, **about)
+    assert not claims.is_measured(CLAIM, **about | {"parameters": PARAMETERS | {"corpus": "/b/dev"}})
+    reasons = claims.read_ledger().query("language == '*'")["as_corrected_reason"]
+    assert sum(reason.startswith("weights unavailable") for reason in reasons) == 1
+
+
+def test_a_record_of_an_older_zspace_is_kept_apart_once_it_is_measured_again(keep, tmp_path):
+    old = tmp_path / "ledger" / f"{CLAIM}--m--dev+as-is.json"
+    record = json.loads(keep().read_text("utf-8"))
+    old.write_text(json.dumps({k: v for k, v in record.items() if k != "execution"}))
+    keep()
+    assert not old.exists()
+    assert (old.parent / claims.SUPERSEDED / old.name).is_file()
+
+
+def test_records_written_at_once_are_all_kept_whole(keep, tmp_path):
+    """Eight runs at once, half of them the same execution."""
+    runs = [{"seed": i} if i < 4 else {"seed": 9} for i in range(8)]
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda one: keep(**one), runs))
+    assert set(claims.read_ledger()["seed"]) == {0, 1, 2, 3, 9}
+    left = [path.name for path in (tmp_path / "ledger").iterdir()]
+    assert len(left) == 5
+    assert all(name.endswith(".json") for name in left)
+
+
+@pytest.mark.parametrize("name", ["../../../x", "/etc/x", "a/../../b", "..", "x" * 400, "\n{x}$", "<b>"])
+def test_records_stay_in_the_ledger_whatever_model_and_corpus_are_called(tmp_path, monkeypatch, name):
+    monkeypatch.setenv("ZSPACE_RUNS", str(tmp_path))
+    path = claims.record(CLAIM, verdicts_on(CLAIM, (0.4, 0.6)), model=name, corpus=name, provenance={})
+    assert path.resolve().parent == tmp_path / "ledger"
+    assert set(claims.read_ledger()["model"]) == {name}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [("[3]", "holds int"), ('{"rows": []}', "lacks claim, model, corpus"), ("\xff", "invalid start byte"),
+     ('{"claim": "a", "model": "m", "corpus": "c", "rows": [{}]}', "lacks rows"), ("[" * 10**5, "recursion")],
+)  # fmt: skip
+def test_read_records_names_a_file_that_holds_something_else(tmp_path, content, words):
+    (tmp_path / "odd.json").write_bytes(content.encode("latin-1"))
+    with pytest.raises(
+        ClaimError, match=rf"odd\.json is not a ledger record.*{words}|odd\.json is not a {words}"
+    ):
+        claims.read_records(tmp_path)
 
 
 def test_read_ledger_says_what_is_wrong(tmp_path):

@@ -122,3 +122,26 @@ def test_worlds_of_a_run_that_measured_nothing_say_so(rng):
     missing = Evidence("zh", unavailable="controls missing: random-0")
     worlds = error_rates.from_errors(shared_dimension.STUDY, {}, ["shared_excess"], [missing])
     assert worlds.make(rng)("true", rng) is missing
+
+
+@pytest.mark.parametrize("damage", ["", "{}", "[" * 5000, None])
+def test_kept_rates_that_were_changed_are_computed_anew(monkeypatch, tmp_path, damage):
+    monkeypatch.setenv("ZSPACE_RUNS", str(tmp_path))
+    made = []
+
+    def make(rng):
+        made.append(1)
+        return lambda world, rng: Evidence(unavailable="none")
+
+    def rates():
+        worlds = error_rates.Worlds(bridging.CONDITIONING, make)
+        return error_rates.rates(worlds, rng=np.random.default_rng(0), n_simulations=2)
+
+    first = rates()
+    assert (rates(), len(made)) == (first, 1)
+    (kept,) = (tmp_path / "operating").glob("*.json")
+    whole = kept.read_text()
+    kept.write_text(damage if damage is not None else whole.replace("2,", "3,", 1))
+    assert kept.read_text() != whole
+    assert (rates(), len(made)) == (first, 2)
+    assert kept.read_text() == whole

@@ -111,6 +111,20 @@ def test_explorer_text_cannot_close_its_script(pairs, corpus, text):
     assert "<!--" not in html
 
 
+@pytest.mark.parametrize("name", ["<script>alert(1)</script>", "$$\\frac{}$$", 'it\'s "<b>"', "=cmd()"])
+def test_explorer_ids_scenarios_and_languages_are_data_as_well(pairs, corpus, name):
+    """None of them is markup, and JupyterLab is told that a dollar begins no formula."""
+    items = corpus.items.assign(item=[f"{name}{i}" for i in range(len(corpus))])
+    named = replace(corpus, items=items.assign(scenario=name + items["scenario"]))
+    html = explorer({name: pairs["zh"], "sw": pairs["sw"]}, named)._repr_html_()
+    assert html.lower().count("<script") == html.lower().count("</script") == 1
+    found = data_of(html)
+    assert found["items"] == items["item"].tolist()
+    assert list(found["found"]) == [name, "sw"]
+    assert name not in html.replace(script(html), "")
+    assert re.search(r'<div class="[^"]*\btex2jax_ignore mathjax_ignore"', html)
+
+
 def test_explorer_page_requests_nothing(pairs, corpus):
     html = explorer(pairs, corpus)._repr_html_()
     assert not re.search(r"https?:|//[\w.-]+\.\w|\b(?:src|href|url)\b\s*[=(]|@import", html)

@@ -83,7 +83,9 @@ def test_slope_on_generation_length_is_found_where_it_is_planted(pair, items, tm
     harder = replace(pair, subjects={**pair.subjects, TRAINED: blurred})
     texts = SimpleNamespace(items=items)
     monkeypatch.setattr(problem_depth.corpora, "load", lambda *_, **__: texts)
-    written = items.assign(language="de", looping=False, stopped="text", n_steps=40 * 1.3**levels)
+    solved = {"condition": "reasoning", "language": "de", "sample": 0, "correct": True, "looping": False}
+    n_steps = np.round(40 * 1.3**levels).astype(int)
+    written = items.assign(**solved, scenario=pair.scenario, stopped="text", n_steps=n_steps)
     made = planted_recordings(rng, n_scenarios=4)
     about = {"model": {"model": "m"}, "n_draws": 1, "difficulty": 5, "seed": 0}
     path = tmp_path / "r.npz"

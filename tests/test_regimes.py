@@ -11,10 +11,15 @@ from builders import compatible, three_seeds
 from scipy import signal, special, stats
 from statsmodels.tsa.regime_switching.markov_regression import MarkovRegression
 from statsmodels.tsa.statespace.structural import UnobservedComponents
-from zspace.errors import ConvergenceError
+from zspace.errors import ConvergenceError, MeasureError
 from zspace.series.regimes import RegimeModel, RegimeParams, StochasticVolatility, switching
 from zspace.series.regimes.changes import change_points, event_test
-from zspace.series.regimes.hamilton import filtered_probabilities, simulate_regimes, smoothed_probabilities
+from zspace.series.regimes.hamilton import (
+    filtered_probabilities,
+    require_series,
+    simulate_regimes,
+    smoothed_probabilities,
+)
 from zspace.series.regimes.particles import fit_stochastic_volatility, particle_filter
 from zspace.series.regimes.switching import fit_switching, number_of_regimes
 
@@ -193,8 +198,25 @@ def test_fit_says_that_a_collapsed_regime_is_an_artefact(rng):
     found = fit_switching(equal, n_starts=3, rng=rng)
     assert "of the variance" in found.degenerate
     spikes[[20, 60, 61]] = 40
-    with pytest.raises(ConvergenceError, match="equal value"):
+    with pytest.raises(ConvergenceError, match="3 steps have the value 40"):
         fit_switching(spikes, n_starts=2, rng=rng)
+
+
+def test_fit_names_the_step_that_no_regime_survives(rng):
+    """One step far from all others is not called equal values."""
+    series = rng.standard_normal(100)
+    series[70] = 1e4
+    with pytest.raises(ConvergenceError, match=r"step 70 \(10000\) has 100.0%") as refused:
+        fit_switching(series, n_starts=2, rng=rng)
+    assert "value" not in str(refused.value)
+
+
+@pytest.mark.parametrize("unit", [1e-15, 1.0, 1e15])
+def test_series_are_constant_whatever_their_unit(rng, unit):
+    series = rng.standard_normal(100)
+    assert np.array_equal(require_series(unit * series, shortest=64), unit * series)
+    with pytest.raises(MeasureError, match="constant to rounding"):
+        require_series(unit * (3 + 1e-14 * series), shortest=64)
 
 
 @pytest.mark.parametrize("broken", [False, True])

@@ -154,7 +154,7 @@ figures.snr_by_level(result.levels, {v.language: v.as_stated for v in verdicts[M
 # %% tags=["tol-0.03"]
 other = lab.open_others(others, variants=language_pairs.FEW_VARIANTS)
 display(activity.sensitivity(pairs, other, difficulty).round(3))
-lengths = problem_depth.read_generation_lengths(model, recorded, written.split(","), rng=lab.rng["solutions"])
+lengths = problem_depth.read_generation_lengths(model, recorded, written.replace(",", " ").split(), rng=lab.rng["solutions"])
 activity.by_generation_length(lengths, rng=lab.rng["lengths"]).round(3)
 
 # %% [markdown]

@@ -118,7 +118,7 @@ display(tables.rules(CLAIMS), tables.operating(operating).round(3))
 # first solutions read again by the model: nothing should differ from the recording.
 
 # %% tags=["tol-0.02"]
-traces = solving.read(model, recorded, languages.split(","))
+traces = solving.read(model, recorded, lab.languages)
 live = solving.reread(model, traces, n_live)
 display(solutions.written(traces), live.round(3))
 
@@ -153,7 +153,7 @@ profile = solutions.layer_profile(traces, rng=lab.rng["layers"])
 figures.momentum_by_layer(profile, {v.language: v.as_corrected for v in verdicts[solutions.ALL]})
 
 # %% tags=["tol-0.02"]
-figures.one_trace(regime_changes.one_trace(traces, layer, rng=lab.rng["one trace"], language=languages.split(",")[0]))
+figures.one_trace(regime_changes.one_trace(traces, layer, rng=lab.rng["one trace"], language=lab.languages[0]))
 
 # %% [markdown]
 # ## Sensitivity

@@ -29,7 +29,7 @@ model = "gemma-3-270m"  # name in params/models.yaml, hub id, folder, or name of
 corpus = "number-stories"  # name, hub id, folder or file
 version = ""  # "spelled-out" or "digits", "masked" or "as-is" for other corpora; "" takes the first that fits
 languages = "en,zh,fr,sw"  # the first one is the anchor
-other_languages = "en,zh,fr,sw"  # those of the sensitivity row on the other version of the numbers
+other_languages = "en,zh,fr,sw"  # those, as far as they are read, of the row on the other version of the numbers
 n_scenarios = 15  # scenarios of number-stories
 n_draws = 2  # items per scenario
 difficulty = 2  # operations per item
@@ -160,7 +160,8 @@ figures.retrieval_curves(result.curves, result.peaks, by_language)
 
 # %% tags=["tol-0.05"]
 last = lab.open_others(texts, pooling="last", first_layer=1)
-few = [code for code in texts.languages if code in other_languages.split(",")]
+anchor, *rest = texts.languages
+few = [anchor, *(code for code in rest if code in other_languages.replace(",", " ").split())]
 other_texts = lab.load(languages=few, version=corpora.OTHER_VERSION[texts.version])
 other = lab.open_others(other_texts, variants=language_pairs.FEW_VARIANTS)
 by_layer.sensitivity(pairs, last, other, rng=lab.rng["permutations"]).round(3)

@@ -133,7 +133,7 @@ figures.margin_by_level(result.margins, {v.language: v.as_corrected for v in ver
 # %% tags=["tol-0.1"]
 other = lab.open_others(others, variants=language_pairs.FEW_VARIANTS)
 display(problem_depth.sensitivity(pairs, texts.items, other).round(3))
-problem_depth.by_generation_length(model, recorded, written.split(","), rng=lab.rng["solutions"]).round(3)
+problem_depth.by_generation_length(model, recorded, written.replace(",", " ").split(), rng=lab.rng["solutions"]).round(3)
 
 # %% [markdown]
 # ## Verdict

@@ -7,21 +7,23 @@ readings: as the source note states it, and as corrected.
 Verdicts: proved, supported, refuted, inconclusive, not testable.
 """
 
+import contextlib
 import functools
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType, NoneType
 
 import numpy as np
 import pandas as pd
 from statsmodels.stats.proportion import proportion_confint
 
 from ..errors import ClaimError
-from ..files import atomic_write, params, runs_root
+from ..files import atomic_write, lock, params, runs_root
 from ..measures.resampling import holm
-from . import statistics
+from . import executions, statistics
 from .rules import (
     INCONCLUSIVE,
     NOT_TESTABLE,
@@ -39,11 +41,17 @@ from .rules import (
 )
 
 READINGS = ("as_stated", "as_corrected")
+# fields of a row, or of a control, that are numbers
+NUMBERS = (
+    "estimate", "low", "high", "minimal_effect", "pvalue", "p_holm", "n_items", "n_scenarios", "n",
+    "range_low", "range_high",
+)  # fmt: skip
 LEDGER_COLUMNS = (
     "claim", "model", "corpus", "language", "as_stated", "as_corrected", "estimate", "low", "high",
     "statistic_kind", "pvalue", "statistic", "shown", "minimal_effect", "p_holm", "null_supported", "power",
-    "as_stated_reason", "as_corrected_reason",
+    "as_stated_reason", "as_corrected_reason", "n_items", "seed",
 )  # fmt: skip
+SUPERSEDED = "superseded"  # folder, in the ledger, of records that do not hold any more
 
 
 @dataclass(frozen=True)
@@ -213,11 +221,21 @@ def record(
     provenance: Mapping,
     operating: OperatingCharacteristic | None = None,
     scope: Mapping | None = None,
+    parameters: Mapping = MappingProxyType({}),
+    read: Mapping = MappingProxyType({}),
 ) -> Path:
     """Write the verdicts of one claim on one model and corpus to the ledger; returns the file.
 
-    The file holds the statement, the rule and every control beside the verdicts, so that a page can
-    be made from the ledger alone. An earlier record of the same claim, model and corpus is replaced.
+    The file holds the statement, the rule and every control beside the verdicts, so that a page can be made
+    from the ledger alone.
+
+    parameters : those of the notebook that decide these verdicts, with model and corpus by absolute path.
+    read : what identifies the content of model and corpus.
+
+    The file's name ends in two hashes: of claim and parameters, the execution, and of what it read. A record
+    of the same execution and content is replaced. One of the same execution that read other content does not
+    hold any more: it goes into the folder `superseded`, which nothing reads. So does a record that says that
+    a model's weights are unavailable, once it is measured. Any other record is left as it is.
     """
     entry = rule(claim_id)
     rates = None if operating is None else asdict(operating)
@@ -226,46 +244,142 @@ def record(
         **{k: entry[k] for k in ("title", "notebook", "kind")},
         "model": model,
         "corpus": corpus,
+        "execution": {"parameters": dict(parameters), "read": dict(read)},
         "scope": {"text": entry["scope"], **(scope or {})},
         "provenance": dict(provenance),
         "statement": entry["statement"],
         "rule": {k: entry[k] for k in ("null_hypothesis", "multiplicity", "rules")},
         "rows": [{**asdict(v), "operating": rates} for v in verdicts],
     }
-    path = _record_file(claim_id, model, corpus)
-    with atomic_write(path) as stream:
-        json.dump(_plain(content), stream, indent=1, ensure_ascii=False, allow_nan=False)
-        stream.write("\n")
+    content = _plain(content)
+    path = _record_file(content)
+    # two runs of one execution would each move the other's record away
+    with lock(path.parent):
+        with atomic_write(path) as stream:
+            json.dump(content, stream, indent=1, ensure_ascii=False, allow_nan=False)
+            stream.write("\n")
+        for other in _superseded_by(content, path):
+            gone = path.parent / SUPERSEDED / other.name
+            gone.parent.mkdir(exist_ok=True)
+            other.replace(gone)
     return path
 
 
-def is_measured(claim_id: str, *, model: str, corpus: str) -> bool:
-    """Whether the ledger's record of that claim, model and corpus rests on items, estimate or not."""
-    path = _record_file(claim_id, model, corpus)
-    if not path.is_file():
+def is_measured(
+    claim_id: str, *, model: str, corpus: str, parameters: Mapping = MappingProxyType({})
+) -> bool:
+    """Whether a ledger's record of that claim, model and corpus rests on items, estimate or not.
+
+    Of two corpora of one name the one that the parameter `corpus` names counts.
+    """
+    about = {"model": model, "corpus": corpus, "execution": {"parameters": dict(parameters)}}
+    found = (one for _, one in _records_of(claim_id) if _is_of_the_same(one, about))
+    return any(map(_has_numbers, found))
+
+
+def _record_file(content: Mapping) -> Path:
+    names = [content[k] for k in ("claim", "model", "corpus")]
+    about = content["execution"]
+    # a corpus without a parameter, such as recordings, is known by its label
+    execution = dict(zip(("claim", "model", "corpus"), names, strict=True)) | about["parameters"]
+    return runs_root() / "ledger" / f"{executions.file_name(names, execution, about['read'])}.json"
+
+
+def _superseded_by(content: Mapping, path: Path) -> list[Path]:
+    """Records that do not hold beside a new one, which lies at `path`."""
+    gone = []
+    for other, one in _records_of(content["claim"]):
+        alike = _is_of_the_same(one, content)
+        replaced = _execution(other) == _execution(path)
+        filled = alike and _has_numbers(content) and _is_unavailable(one)
+        unknown = alike and "execution" not in one  # an older zspace kept one record of model and corpus
+        if other != path and (replaced or filled or unknown):
+            gone.append(other)
+    return gone
+
+
+def _execution(path: Path) -> list[str]:
+    """The hash of claim and parameters in a record's name; none in names that an older zspace gave."""
+    return path.stem.split("--")[-2:-1] if "--" in path.stem else []
+
+
+def _records_of(claim_id: str) -> list[tuple[Path, dict]]:
+    """Files and contents of all records of a claim that can be read; the page names those that cannot."""
+    found = []
+    for path in sorted((runs_root() / "ledger").glob(f"{claim_id}--*.json")):
+        with contextlib.suppress(ClaimError):
+            found += [(path, one) for one in read_records(path) if one["claim"] == claim_id]
+    return found
+
+
+def _is_of_the_same(one: Mapping, other: Mapping) -> bool:
+    """Whether two records are of one model and corpus, as far as both say where the corpus lies."""
+    if (one["model"], one["corpus"]) != (other["model"], other["corpus"]):
         return False
-    (found,) = read_records(path)
-    return any(row.get(number) is not None for row in found["rows"] for number in ("estimate", "n_items"))
+    places = {r.get("execution", {}).get("parameters", {}).get("corpus") for r in (one, other)}
+    return len(places - {None}) < 2
 
 
-def _record_file(*about: str) -> Path:
-    return runs_root() / "ledger" / f"{'--'.join(about).replace('/', '+')}.json"
+def _has_numbers(content: Mapping) -> bool:
+    return any(row.get(name) is not None for row in content["rows"] for name in ("estimate", "n_items"))
+
+
+def _is_unavailable(content: Mapping) -> bool:
+    reasons = [row.get("as_corrected_reason") or "" for row in content["rows"]]
+    return not _has_numbers(content) and all(r.startswith("weights unavailable") for r in reasons)
 
 
 def read_records(path: Path | str) -> list[dict]:
-    """Ledger records of a folder of files, or of one file (a record, or a snapshot: a list of them)."""
+    """Ledger records of a folder of files, or of one file (a record, or a snapshot: a list of them).
+
+    Raises ClaimError, naming the file, where there is no ledger or a file holds something else.
+    """
     path = Path(path)
-    files = sorted(path.glob("*.json")) if path.is_dir() else [path]
-    if (path.is_dir() and not files) or not path.exists():
+    found = record_files(path)
+    return [one for file in found for one in _records_in(file)]
+
+
+def record_files(path: Path | str) -> list[Path]:
+    """Files of a ledger, which is a folder of them or one file; raises ClaimError where there is none."""
+    path = Path(path)
+    found = sorted(path.glob("*.json")) if path.is_dir() else [path]
+    if not found or not path.exists():
         raise ClaimError(f"no ledger at {path}; run `zspace report` first, or name a ledger file.")
-    records = []
-    for file in files:
-        try:
-            content = json.loads(file.read_text(encoding="utf-8"))
-        except json.JSONDecodeError as error:
-            raise ClaimError(f"{file} is not a ledger record ({error}); delete it and run again.") from error
-        records += content if isinstance(content, list) else [content]
+    return found
+
+
+def _records_in(file: Path) -> list[dict]:
+    wrong = f"{file} is not a ledger record"
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        json.dumps(content, ensure_ascii=False).encode()  # half a surrogate pair is no text
+    except (OSError, ValueError, RecursionError) as error:
+        raise ClaimError(f"{wrong} ({error}); delete it and run again.") from error
+    records = content if isinstance(content, list) else [content]
+    for one in records:
+        if not isinstance(one, dict):
+            raise ClaimError(f"{wrong}: it holds {type(one).__name__}; delete it and run again.")
+        absent = [name for name in ("claim", "model", "corpus") if not isinstance(one.get(name), str)]
+        rows = one.get("rows")
+        has_rows = isinstance(rows, list) and all(isinstance(row, dict) and "language" in row for row in rows)
+        if absent or not has_rows:
+            lacks = ", ".join([*absent, *([] if has_rows else ["rows"])])
+            raise ClaimError(f"{wrong}: it lacks {lacks}; delete it and run again.")
+        for place, value, kind in _typed(one):
+            if not isinstance(value, kind) or isinstance(value, bool):
+                raise ClaimError(f"{wrong}: {place} is {str(value)[:60]!r}; delete it and run again.")
     return records
+
+
+def _typed(record: Mapping) -> Iterator[tuple[str, object, type | tuple[type, ...]]]:
+    """Place, value and type of what `read_ledger` reads of a record, beyond its names."""
+    execution = record.get("execution", {})
+    yield "execution", execution, dict
+    yield "execution.parameters", execution.get("parameters", {}), dict
+    for i, row in enumerate(record["rows"]):
+        yield f"rows[{i}].language", row["language"], str
+        yield f"rows[{i}].operating", row.get("operating") or {}, dict
+        yield from ((f"rows[{i}].{k}", row.get(k), (int, float, NoneType)) for k in NUMBERS)
 
 
 def read_ledger(path: Path | str | None = None) -> pd.DataFrame:
@@ -273,14 +387,19 @@ def read_ledger(path: Path | str | None = None) -> pd.DataFrame:
 
     First come claim, model, corpus, language, as_stated, as_corrected, estimate, low, high (the primary
     statistic and the 95 % limits of an interval, else NaN), statistic_kind, pvalue (of a test), statistic
-    (its name) and shown (all of it in words). Raises ClaimError where there is no ledger.
+    (its name) and shown (all of it in words); last n_items and seed. Where a ledger has several records of a
+    claim under one name, `corpus` says in what they differ (`executions.told_apart`), so that claim, model,
+    corpus and language name a row. Raises ClaimError where there is no ledger.
     """
+    records = read_records(runs_root() / "ledger" if path is None else path)
     rows = []
-    for one in read_records(runs_root() / "ledger" if path is None else path):
+    for one, (_, corpus) in zip(records, executions.told_apart(records), strict=True):
+        seed = one.get("execution", {}).get("parameters", {}).get("seed")
         for row in one["rows"]:
             rates = row.get("operating") or {}
             rates = {k: rates.get(k) for k in ("null_supported", "power")}
-            rows.append({**one, **row, **rates, "shown": statistics.words(row)})
+            more = {"corpus": corpus, "seed": seed, "shown": statistics.words(row)}
+            rows.append({**one, **row, **rates, **more})
     table = pd.DataFrame(rows, columns=list(LEDGER_COLUMNS))
     return table.astype(dict.fromkeys(("estimate", "low", "high", "pvalue"), float))
 

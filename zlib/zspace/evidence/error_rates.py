@@ -10,6 +10,7 @@ scenarios, `from_errors` from the standard errors of a run; `rates` counts verdi
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -86,15 +87,24 @@ def rates(worlds: Worlds, *, rng: np.random.Generator, n_simulations: int = 200)
     key = files.fingerprint([worlds.claim, rule, dict(worlds.about), n_simulations, stream, code])
     path = files.runs_root() / "operating" / f"{key}.json"
     with files.lock(path):
-        if path.is_file():
-            found = OperatingCharacteristic(**json.loads(path.read_text("utf-8")))
-        else:
+        if (found := _kept(path)) is None:
             making, drawing = rng.spawn(2)
             options = {"rng": drawing, "n_simulations": n_simulations}
             found = claims.operating_characteristic(worlds.claim, worlds.make(making), **options)
+            content = asdict(found)
             with files.atomic_write(path) as stream:
-                json.dump(asdict(found), stream)
+                json.dump({"content": content, "seal": files.fingerprint(content)}, stream)
     return replace(found, effects=dict(worlds.effects))
+
+
+def _kept(path: Path) -> OperatingCharacteristic | None:
+    """What `rates` kept; None where there is nothing, or something that was changed since."""
+    try:
+        found = json.loads(path.read_text("utf-8"))
+        whole = files.fingerprint(found["content"]) == found["seal"]
+        return OperatingCharacteristic(**found["content"]) if whole else None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 def strength_of(world: str) -> float:

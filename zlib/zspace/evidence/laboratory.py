@@ -7,15 +7,19 @@ everything after it is one call: `load` (texts), `open_pairs` and `open_others` 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
 
 from .. import files
-from ..sources import corpora
+from ..errors import ModelError
+from ..sources import corpora, languages, models
 from ..sources.corpora import Corpus
-from . import claims, error_rates, language_pairs, tables, theme
+from ..sources.models import TRAINED
+from ..states import imported
+from . import claims, error_rates, executions, language_pairs, needs, tables, theme
 from .claims import OperatingCharacteristic, Verdict
 from .error_rates import Worlds
 from .language_pairs import LanguagePair
@@ -23,22 +27,39 @@ from .language_pairs import LanguagePair
 # parameters of a notebook that choose its texts, as `corpora.load` names them
 _TEXTS = ("version", "n_scenarios", "n_draws", "difficulty", "padding", "seed", "n_items", "block")
 _ANY = "any"  # model and corpus of a claim that is about neither
+# parameters that decide nothing about such a claim, whatever its notebook does beside it
+_OF_MODELS = {"model", "corpus", "languages", "other_languages", "levels", "recorded", "written", "layer"}
+_OF_MODELS |= {"n_live", "n_re_rounded", "sinks", *_TEXTS} - {"seed"}
 
 
 @dataclass(frozen=True)
 class Lab:
-    """Parameters of one notebook, and its streams of random numbers by name."""
+    """Parameters of one notebook, its streams of random numbers by name, and the claims that it judges."""
 
     parameters: Mapping[str, object]
     rng: Mapping[str, np.random.Generator]
+    claims: tuple[str, ...] = ()
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Codes of the parameter `languages`, the anchor first where there is one."""
+        return languages.parse(self.parameters["languages"])
 
     def load(self, **changes) -> Corpus:
-        """The texts that the parameters name; `changes` replace some of them."""
+        """The texts that the parameters name; `changes` replace some, for a row of a sensitivity table.
+
+        Without changes: raises ParameterError where texts or model lack what a claim needs (`needs`).
+        """
+        other = bool(changes)
         given = {name: self.parameters[name] for name in _TEXTS if name in self.parameters}
         if "levels" in self.parameters:
             given["difficulty"] = [int(level) for level in self.parameters["levels"].split(",")]
-        codes = changes.pop("languages", None) or self.parameters["languages"].split(",")
-        return corpora.load(self.parameters["corpus"], codes, **{**given, **changes})
+        codes = changes.pop("languages", None) or self.languages
+        texts = corpora.load(self.parameters["corpus"], codes, **{**given, **changes})
+        if not other:
+            facts = needs.of_texts(texts, self.parameters["model"])
+            needs.require(self.claims, facts, f"{texts.name} in {', '.join(texts.languages)}")
+        return texts
 
     def open_pairs(self, texts: Corpus, kinds: Sequence[str] = (), **options) -> dict[str, LanguagePair]:
         """Every language beside the anchor with all controls, or with those of some kinds ("random", ...)."""
@@ -79,21 +100,53 @@ class Lab:
         """
         if texts is not None:
             corpus, scope = f"{texts.name}/{texts.version}", language_pairs.scope(texts, pairs)
+        about_none = corpus == _ANY
+        read = {} if about_none else self._read(texts)
+        if "attention" in (identity := read.get("model", {})):
+            scope = {**scope, "states": models.Kind(identity["attention"], identity["residual"]).label}
         claims.record(
             claim,
             verdicts,
-            model=_ANY if corpus == _ANY else self.parameters["model"],
+            model=_ANY if about_none else executions.located(self.parameters["model"], Path()),
             corpus=corpus,
             operating=operating,
             provenance=files.provenance(),
             scope=scope,
+            parameters=self._deciding(claims.rule(claim)["notebook"], about_none=about_none),
+            read=read,
         )
         shown = tables.verdicts(verdicts).round(3), tables.reasons(verdicts)
         return tuple(table.rename_axis(claim) for table in shown)
 
+    def _deciding(self, notebook: str, *, about_none: bool) -> dict[str, object]:
+        """The notebook's own parameters; for a claim about no model without those of models and texts."""
+        path = files.PROJECT / "notebooks" / f"{notebook}.ipynb"
+        names = executions.notebook_parameters(path) if path.is_file() else self.parameters
+        kept = {k: self.parameters[k] for k in names if k in self.parameters}
+        if about_none:
+            kept = {k: v for k, v in kept.items() if k not in _OF_MODELS}
+        return executions.placed(kept, Path())
+
+    def _read(self, texts: Corpus | None) -> dict[str, object]:
+        """What identifies the content of model and corpus, as far as they are here."""
+        model = self.parameters["model"]
+        found = imported.find(model, texts) if texts is not None else None
+        try:
+            identity = found.identity(TRAINED) if found else models.identity(model)
+        except ModelError:  # recordings of a model can be read where its weights cannot
+            identity = {}
+        recorded = Path(self.parameters.get("recorded", ""))
+        return {
+            "model": identity,
+            "corpus": texts.fingerprint if texts is not None else "",
+            "recorded": files.content_hash(recorded) if recorded.is_file() else "",
+        }
+
 
 def open_lab(parameters: Mapping[str, object], *, streams: Sequence[str] = ()) -> Lab:
     """The lab of a notebook: call it with `globals()`, below the cell of parameters.
+
+    Its claims are those that the variable CLAIMS names, where there is one.
 
     streams : names of the random streams, all spawned from the parameter `seed`. A name added at the end
         leaves the others as they are.
@@ -101,4 +154,5 @@ def open_lab(parameters: Mapping[str, object], *, streams: Sequence[str] = ()) -
     theme.prepare_notebook()
     plain = {name: v for name, v in parameters.items() if isinstance(v, str | int | float | bool)}
     spawned = np.random.default_rng(plain.get("seed", 0)).spawn(len(streams))
-    return Lab(MappingProxyType(plain), MappingProxyType(dict(zip(streams, spawned, strict=True))))
+    named = MappingProxyType(dict(zip(streams, spawned, strict=True)))
+    return Lab(MappingProxyType(plain), named, tuple(parameters.get("CLAIMS", ())))

@@ -77,6 +77,12 @@ class LanguagePair:
         x, y = self.subjects[subject]
         return tuple(s[:, self.discovery].mean(1, keepdims=True, dtype=float) for s in (x, y))
 
+    def n_different(self, rows: np.ndarray) -> int:
+        """Different texts among rows (n,) bool, in the language with fewer; their number without texts."""
+        if self.texts is None:
+            return int(rows.sum())
+        return min(len({own[i] for i in np.flatnonzero(rows)}) for own in self.texts)
+
     def lengths(self) -> Pair:
         """Number of tokens (n,) of every item in both languages."""
         return tuple((t >= 0).sum(1) for t in self.tokens)

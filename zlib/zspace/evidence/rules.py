@@ -21,7 +21,7 @@ import numpy as np
 
 from ..errors import ClaimError
 from ..measures.resampling import Count, Interval, TestResult
-from . import statistics
+from . import needs, statistics
 from .statistics import COUNT, INTERVAL, TEST, Statistic, is_defined
 
 PROVED, SUPPORTED, REFUTED = "proved", "supported", "refuted"
@@ -156,6 +156,7 @@ def validate(claim_id: str, entry: Mapping) -> None:
     where = f"params/claims.yaml, {claim_id}"
     if missing := [field for field in _FIELDS if field not in entry]:
         raise ClaimError(f"{where}: it lacks {', '.join(missing)}.")
+    needs.check_declared(where, entry.get("needs", {}))
     rules, readings = entry["rules"], {"as_stated", "as_corrected"}
     if not readings <= set(rules) <= readings | {"required", "preconditions"}:
         raise ClaimError(

@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from ..errors import ParameterError
+from ..errors import ConvergenceError, MeasureError
 from ..measures.resampling import GroupDraws, Interval, draw_groups, interval_of
 from ..sources.models import kind_of
-from . import claims
+from . import claims, needs
 from .language_pairs import PLANTED, SHUFFLED, TRAINED, VARIANTS, LanguagePair, of_kind
 from .rules import Control, Evidence
 from .statistics import Statistic
@@ -124,14 +124,16 @@ def missing_subjects(study: Study, pair: LanguagePair) -> list[str]:
     return [*absent, "token ids"] if pair.tokens is None and absent else absent
 
 
-def require_scenarios(pair: LanguagePair, least: int, why: str) -> None:
-    """Raises ParameterError where a pair has fewer confirmation scenarios than a test needs."""
-    found = len(np.unique(pair.scenario[pair.confirmation]))
-    if found < least:
-        raise ParameterError(
-            f"{found} confirmation scenarios; at least {least} are needed {why}. Take more scenarios, or of "
-            "another corpus more items or smaller blocks."
-        )
+def require(claim: str, pairs: Mapping[str, LanguagePair], *, levels: np.ndarray | None = None) -> None:
+    """Raises ParameterError where pairs lack what a claim needs (`needs`); levels (n,) are difficulties."""
+    for pair in pairs.values():
+        n, states = len(pair.scenario), pair.subjects[TRAINED][0]
+        # without texts, all items are taken to differ
+        own, other = pair.texts or (range(n), range(n, 2 * n))
+        texts = {"anchor": own, **dict.fromkeys(pairs, other)}
+        facts = needs.of_items(texts, pair.scenario, pair.discovery, levels)
+        facts |= needs.of_sizes(layers=len(states) - 1, width=states.shape[-1])
+        needs.require([claim], facts, f"the pair of {pair.language}")
 
 
 def baselines(measured: Measured, subject: str, others: Sequence[str] = ()) -> list[str]:
@@ -196,17 +198,34 @@ def compare_choices(
     """Rows of a sensitivity table: one per choice, with the trained model and its highest control.
 
     `choices` maps words to the pairs of a choice and to what gives the number of the trained model and of
-    every control in a pair; columns are (language, "trained") and (language, `against`). A choice without
-    pairs has no row.
+    every control in a pair; columns are (language, "trained") and (language, `against`). A choice that cannot
+    be measured, or without pairs, is an empty row that says why.
     """
     rows = {}
     for words, (pairs, number) in choices.items():
+        row, why = {}, "" if pairs else "these states are not there"
         for language, pair in pairs.items():
-            found = dict(number(pair))
-            row = rows.setdefault(words, {})
+            try:
+                found = dict(number(pair))
+            except (MeasureError, ConvergenceError) as error:
+                row, why = {}, str(error)
+                break
             row[language, "trained"] = found.pop(TRAINED)
             row[language, against] = max(found.values(), default=np.nan)
-    return pd.DataFrame.from_dict(rows, orient="index")
+        rows[_noted(words, why)] = row
+    columns = dict.fromkeys(name for row in rows.values() for name in row)
+    table = pd.DataFrame([[row.get(name, np.nan) for name in columns] for row in rows.values()])
+    # pd.Index makes levels of tuples
+    return table.set_axis(pd.Index([*rows]), axis=0).set_axis(pd.Index([*columns]), axis=1)
+
+
+def _noted(words: str | tuple[str, ...], why: str) -> str | tuple[str, ...]:
+    """The name of a choice, or of its first part, with why it was not measured."""
+    if not why:
+        return words
+    first, *rest = (words,) if isinstance(words, str) else words
+    noted = f"{first} (not measured: {why})"
+    return (noted, *rest) if rest else noted
 
 
 def present(pair: LanguagePair, *names: str) -> list[str]:

@@ -1,5 +1,7 @@
 """The map of all verdicts."""
 
+import html
+
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -45,14 +47,18 @@ def verdict_map(ledger: pd.DataFrame, reading: str = "as_corrected") -> go.Figur
     about = ledger["model"].iloc[0] if ledger["model"].nunique() == 1 else "Verdicts"
     if ledger["corpus"].nunique() == 1 < ledger["claim"].nunique():
         about = f"{about} on {ledger['corpus'].iloc[0]}"
-    title = f"{about} {reading.replace('_', ' ')}: {finding}"
+    title = f"{html.escape(about)} {reading.replace('_', ' ')}: {finding}"
     titled(figure, title, f"all: every language together; {key}")
     # the names of models and corpora leave the plot too narrow for its title
     return figure.update_layout(title={"x": 0.02, "xref": "container"})
 
 
 def _row_labels(ledger: pd.DataFrame) -> pd.Series:
-    """Claim, the model it was judged on where there are several, the corpus where that model has several."""
+    """Claim, the model it was judged on where there are several, the corpus where that model has several.
+
+    Plotly reads a little HTML in texts: names are escaped.
+    """
+    ledger = ledger.assign(**{k: ledger[k].map(html.escape) for k in ("model", "corpus")})
     claims, models = ledger["claim"].str.replace("_", " "), ledger["model"]
     several = ledger.groupby(["claim", "model"])["corpus"].transform("nunique") > 1
     named = models.where((models != "any") & (models.nunique() > 1), "")

@@ -16,6 +16,7 @@ import plotly.graph_objects as go
 import plotly.io as pio
 from plotly.subplots import make_subplots
 
+from ..sources import languages
 from .language_pairs import PERMUTED, RANDOM_BLOCKS, SHUFFLED, of_kind
 from .rules import INCONCLUSIVE, NOT_TESTABLE, PROVED, REFUTED, SUPPORTED
 
@@ -56,6 +57,7 @@ def prepare_notebook() -> None:
     """
     pd.set_option("display.max_colwidth", None, "display.max_columns", None, "display.width", 200)
     pd.set_option("display.max_rows", 200)  # all controls of all languages
+    pd.set_option("display.html.use_mathjax", False)  # a dollar in a text or name begins no formula
     browsers = ("chromium", "chromium-browser", "google-chrome", "chrome")
     has_chromium = "ZSPACE_CELL" not in os.environ and any(map(shutil.which, browsers))
     pio.renderers["png"].width = 620
@@ -64,7 +66,7 @@ def prepare_notebook() -> None:
 
 def language_colour(language: str) -> str:
     """Hexadecimal colour of a language, the same in every figure; grey for languages without one."""
-    return LANGUAGE_COLOURS.get(language, "#666666")
+    return LANGUAGE_COLOURS.get(languages.find(language, LANGUAGE_COLOURS), "#666666")
 
 
 def small_multiples(languages: Sequence[str], x: str, y: str, shared: bool = True) -> go.Figure:

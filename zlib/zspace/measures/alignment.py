@@ -17,6 +17,7 @@ from typing import Literal
 
 import numpy as np
 
+from ..errors import MeasureError
 from .paired import finite, group_codes, paired
 from .resampling import TestResult, permutation_max, whole_group_permutations
 
@@ -64,7 +65,7 @@ def retrieval_outcomes(
 
     Raises
     ------
-    ValueError : shapes differ; a state is NaN or infinite (the layer is named); an item has no
+    MeasureError : shapes differ; a state is NaN or infinite (the layer is named); an item has no
         direction (zero norm); the groups leave nothing to compare at this level.
     """
     return outcomes_of_scores(similarity(x, y, score=score, center=center, k=k), groups=groups, level=level)
@@ -99,7 +100,7 @@ def shuffled_accuracy(x, y, permutations, *, groups=None, level: Level = "item",
 
     Raises
     ------
-    ValueError : as `retrieval_outcomes`; also no permutations, or, at level "within", some that leave
+    MeasureError : as `retrieval_outcomes`; also no permutations, or, at level "within", some that leave
         the groups.
     """
     scores = similarity(x, y, **options)
@@ -107,9 +108,11 @@ def shuffled_accuracy(x, y, permutations, *, groups=None, level: Level = "item",
     codes = level_codes(groups, level, n)
     permutations = np.asarray(permutations)
     if permutations.ndim != 2 or not (np.sort(permutations, 1) == np.arange(n)).all():
-        raise ValueError(f"permutations must have shape (B, {n}) and hold every item once a row.")
+        raise MeasureError(f"permutations must have shape (B, {n}) and hold every item once a row.")
     if level == "within" and not (codes[permutations] == codes).all():
-        raise ValueError('level "within" needs permutations within the groups: shuffle with them as strata.')
+        raise MeasureError(
+            'level "within" needs permutations within the groups: shuffle with them as strata.'
+        )
     forward, backward = _nearest(scores, codes, level), _nearest(scores.swapaxes(-1, -2), codes, level)
     items, labels = np.arange(n), codes if level == "between" else np.arange(n)
     accuracies = np.empty((len(permutations), *scores.shape[:-2]))
@@ -166,10 +169,10 @@ def chance_corrected(accuracy, chance):
 
     Raises
     ------
-    ValueError : chance is 1, so that nothing could be found out.
+    MeasureError : chance is 1, so that nothing could be found out.
     """
     if np.any(np.asarray(chance) >= 1):
-        raise ValueError("the chance level is 1: every query has a single candidate, nothing is retrieved.")
+        raise MeasureError("the chance level is 1: every query has a single candidate, nothing is retrieved.")
     return (np.asarray(accuracy) - chance) / (1 - np.asarray(chance))
 
 
@@ -192,7 +195,7 @@ def linear_cka(x, y, *, unbiased: bool = True):
 
     Raises
     ------
-    ValueError : item counts differ, fewer than 4 items, a constant or non-finite input.
+    MeasureError : item counts differ, fewer than 4 items, a constant or non-finite input.
 
     Examples
     --------
@@ -242,7 +245,7 @@ def cka_by_layer(x, y, *, groups=None, n_permutations: int = 199, rng: np.random
 
     Raises
     ------
-    ValueError : as `linear_cka` and `resampling.whole_group_permutations`.
+    MeasureError : as `linear_cka` and `resampling.whole_group_permutations`.
 
     References
     ----------
@@ -272,11 +275,11 @@ def similarity(x, y, *, score: Score = "cosine", center=True, k: int = 10) -> np
     Parameters and errors as in `retrieval_outcomes`.
     """
     if score not in ("cosine", "csls"):
-        raise ValueError(f'unknown score {score!r}; choose "cosine" or "csls".')
+        raise MeasureError(f'unknown score {score!r}; choose "cosine" or "csls".')
     x, y = paired(x, y)
     means = _means(x, y, center)
     if score == "csls" and not 1 <= k <= x.shape[-2]:
-        raise ValueError(f"CSLS with k={k} needs 1 <= k <= {x.shape[-2]} items; choose a smaller k.")
+        raise MeasureError(f"CSLS with k={k} needs 1 <= k <= {x.shape[-2]} items; choose a smaller k.")
     scores = np.empty((*x.shape[:-1], x.shape[-2]))
     for index in np.ndindex(x.shape[:-2]):
         unit_x, unit_y = _units((x, y), means, index)
@@ -317,14 +320,14 @@ def wrong_candidates(codes: np.ndarray, level: Level) -> np.ndarray:
 def level_codes(groups, level: Level, n: int) -> np.ndarray:
     """Group of each item (n,) int, each item its own at level "item"; errors as in `retrieval_outcomes`."""
     if level not in ("item", "between", "within"):
-        raise ValueError(f'unknown level {level!r}; choose "item", "between" or "within".')
+        raise MeasureError(f'unknown level {level!r}; choose "item", "between" or "within".')
     if level == "item":
         return np.arange(n)
     if groups is None:
-        raise ValueError(f'level "{level}" compares groups of items; pass groups, one label per item.')
+        raise MeasureError(f'level "{level}" compares groups of items; pass groups, one label per item.')
     codes = group_codes(groups, n, least=2 if level == "between" else 1)
     if level == "within" and codes.max() == n - 1:
-        raise ValueError('level "within" needs groups of at least 2 items, all hold 1; use level "item".')
+        raise MeasureError('level "within" needs groups of at least 2 items, all hold 1; use level "item".')
     return codes
 
 
@@ -337,7 +340,7 @@ def _means(x: np.ndarray, y: np.ndarray, center) -> list[np.ndarray]:
     try:
         mean_x, mean_y = (np.broadcast_to(np.asarray(m, np.float64), shape) for m in center)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"center must be True, False or two means that broadcast to {shape}.") from error
+        raise MeasureError(f"center must be True, False or two means that broadcast to {shape}.") from error
     return [mean_x, mean_y]
 
 
@@ -348,14 +351,14 @@ def _units(pair, means, index: tuple[int, ...]) -> list[np.ndarray]:
         unit = np.subtract(states[index], mean[index], dtype=np.float64)
         norms = np.sqrt(np.vecdot(unit, unit))
         if not np.isfinite(norms).all():
-            raise ValueError(
+            raise MeasureError(
                 f"{name} holds NaN or infinite values{_at_layer(index)}; float16 overflows on some models: "
                 "capture in float32 or bfloat16, or leave the layer out."
             )
         # what centring leaves of a constant is its rounding error, which has a direction but no meaning
         empty = norms <= 1e-13 * np.linalg.norm(mean[index])
         if empty.any():
-            raise ValueError(
+            raise MeasureError(
                 f"{int(empty.sum())} of {len(norms)} items have no direction{_at_layer(index)}, first item "
                 f"{int(empty.argmax())} of {name}: their state is zero or equals the mean that was "
                 "subtracted. Leave out the layer (the last token's embedding is often the same for all "
@@ -374,7 +377,7 @@ def _centre_gram(states: np.ndarray, unbiased: bool, name: str, gram: np.ndarray
     """Writes the centred Gram, whose inner products are proportional to HSIC, into `gram` (n, n)."""
     if states.ndim != 2 or len(states) < 4 or len(states) != len(gram):
         expected = f"(n, d) with n >= 4, and n = {len(gram)} as in the first"
-        raise ValueError(f"{name} has shape {states.shape}; CKA needs {expected}.")
+        raise MeasureError(f"{name} has shape {states.shape}; CKA needs {expected}.")
     centred = states - states.mean(0)
     size, spread = np.linalg.norm(states), np.linalg.norm(centred)
     if not np.isfinite(size):
@@ -388,7 +391,7 @@ def _centre_gram(states: np.ndarray, unbiased: bool, name: str, gram: np.ndarray
         gram += rows.sum() / (n - 1) - rows[:, None] - rows
         np.fill_diagonal(gram, 0.0)
     if spread <= 1e-12 * size or np.linalg.norm(gram) <= 1e-12 * scale:
-        raise ValueError(
+        raise MeasureError(
             f"{name} is constant, or its items are all equally far apart: CKA compares "
             "distances between items and is undefined without any difference. Leave it out."
         )

@@ -18,6 +18,7 @@ from typing import Literal
 import numpy as np
 from scipy.stats import rankdata
 
+from ..errors import MeasureError
 from .results import TestResult
 
 EXACT_UP_TO = 10  # languages whose orders are enumerated, 3.6 million of them
@@ -38,7 +39,7 @@ def spearman_null(x, y, *, rng: np.random.Generator | None = None) -> tuple[floa
 
     Raises
     ------
-    ValueError : shapes, NaN, fewer than 4 languages, more than ten without `rng`.
+    MeasureError : shapes, NaN, fewer than 4 languages, more than ten without `rng`.
     """
     x, y = _numbers(x, y)
     ranks = [_standard(rankdata(v)) for v in (x, y)]
@@ -61,15 +62,15 @@ def partial_spearman(x, y, covariates, *, n_permutations: int = 9999, rng: np.ra
 
     Raises
     ------
-    ValueError : as `spearman_null`; fewer than p + 5 languages, which leave no three degrees of freedom.
+    MeasureError : as `spearman_null`; fewer than p + 5 languages, which leave no three degrees of freedom.
     """
     x, y = _numbers(x, y)
     given = np.asarray(covariates, float).reshape(x.size, -1)
     p = given.shape[1]
     if np.isnan(given).any():
-        raise ValueError(f"{int(np.isnan(given).sum())} covariates are NaN; leave out those languages.")
+        raise MeasureError(f"{int(np.isnan(given).sum())} covariates are NaN; leave out those languages.")
     if x.size < p + 5:
-        raise ValueError(
+        raise MeasureError(
             f"{x.size} languages and {p} covariates leave {x.size - p - 2} degrees of freedom; at least 3 "
             "are needed. Take fewer covariates."
         )
@@ -104,7 +105,7 @@ def mantel(
 
     Raises
     ------
-    ValueError : shapes, asymmetry, values off the diagonal that are not finite, or all alike.
+    MeasureError : shapes, asymmetry, values off the diagonal that are not finite, or all alike.
     """
     statistic, null = mantel_null(a, b, n_permutations=n_permutations, rng=rng)
     exact = math.factorial(len(np.asarray(a))) <= n_permutations
@@ -120,14 +121,16 @@ def mantel_null(a, b, *, n_permutations: int = 9999, rng: np.random.Generator) -
     """Correlation of `mantel`, and its values under permuted languages."""
     a, b = (np.asarray(m, float) for m in (a, b))
     if a.ndim != 2 or a.shape != b.shape or a.shape[0] != a.shape[1] or len(a) < 4:
-        raise ValueError(f"matrices have shapes {a.shape} and {b.shape}; expected two (n, n) with n >= 4.")
+        raise MeasureError(f"matrices have shapes {a.shape} and {b.shape}; expected two (n, n) with n >= 4.")
     upper = np.triu_indices(len(a), 1)
     for name, matrix in (("a", a), ("b", b)):
         if not np.isfinite(matrix[upper]).all() or not np.allclose(matrix[upper], matrix.T[upper]):
-            raise ValueError(f"{name} is not finite and symmetric; average both directions of a pair first.")
+            raise MeasureError(
+                f"{name} is not finite and symmetric; average both directions of a pair first."
+            )
     standard = [_standard(m[upper]) for m in (a, b)]
     if standard[0] is None or standard[1] is None:
-        raise ValueError("all pairs of a or of b are alike: there is nothing to correlate.")
+        raise MeasureError("all pairs of a or of b are alike: there is nothing to correlate.")
     everything = math.factorial(len(a)) <= n_permutations
     orders = _all_orders(len(a)) if everything else np.argsort(rng.random((n_permutations, len(a))), axis=1)
     full = np.zeros_like(b)
@@ -162,7 +165,7 @@ def permutation_pvalue(statistic: float, null: np.ndarray, alternative: Alternat
         "less": null <= statistic + _ROUNDING,
     }
     if alternative not in extreme:
-        raise ValueError(f"unknown alternative {alternative!r}; choose one of {', '.join(extreme)}.")
+        raise MeasureError(f"unknown alternative {alternative!r}; choose one of {', '.join(extreme)}.")
     count = int(extreme[alternative].sum())
     return count / len(null) if exact else (1 + count) / (1 + len(null))
 
@@ -171,7 +174,7 @@ def _numbers(x, y) -> tuple[np.ndarray, np.ndarray]:
     """One number per language, twice; infinite ones are ranks like any other."""
     x, y = (np.asarray(v, float) for v in (x, y))
     if x.ndim != 1 or x.shape != y.shape or x.size < 4 or np.isnan(x).any() or np.isnan(y).any():
-        raise ValueError(
+        raise MeasureError(
             f"x and y have shapes {x.shape} and {y.shape}; expected two (n,) with n >= 4 and no NaN (give "
             "a censored depth as infinite)."
         )
@@ -182,7 +185,7 @@ def _standard(values: np.ndarray) -> np.ndarray | None:
     """Centred and of unit length; None where all are alike."""
     centred = values - values.mean()
     length = np.linalg.norm(centred)
-    return centred / length if length > 1e-12 * max(1.0, np.abs(values).max()) else None
+    return centred / length if length > 1e-12 * np.abs(values).max() else None
 
 
 @functools.lru_cache(maxsize=4)
@@ -202,7 +205,7 @@ def _orders(n: int, rng: np.random.Generator | None) -> np.ndarray:
     if n <= EXACT_UP_TO:
         return _all_orders(n)
     if rng is None:
-        raise ValueError(f"{n} languages have too many orders to enumerate; pass rng to draw some.")
+        raise MeasureError(f"{n} languages have too many orders to enumerate; pass rng to draw some.")
     return np.argsort(rng.random((99_999, n)), axis=1)
 
 

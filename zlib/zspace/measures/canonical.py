@@ -12,6 +12,7 @@ permuting what the variates already found leave.
 import numpy as np
 from scipy.stats import chi2
 
+from ..errors import MeasureError
 from .paired import finite, paired
 
 _SINGULAR = 1e-8  # least singular value of unit columns, relative to the largest
@@ -25,8 +26,8 @@ def canonical_correlations(x, y) -> np.ndarray:
 
     Raises
     ------
-    ValueError : shapes differ, values are not finite, columns are constant or collinear, or n <= p + q, where
-        some correlations are 1 whatever the states.
+    MeasureError : shapes differ, values are not finite, columns are constant or collinear, or n <= p + q,
+        where some correlations are 1 whatever the states.
 
     Examples
     --------
@@ -121,7 +122,7 @@ def basis(name: str, states: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray,
 
     Raises
     ------
-    ValueError : columns are constant or collinear.
+    MeasureError : columns are constant or collinear.
     """
     centred = centred_by(states, codes)
     norms = np.linalg.norm(centred, axis=-2, keepdims=True)
@@ -134,7 +135,7 @@ def basis(name: str, states: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray,
         where = tuple(int(i) for i in np.argwhere(flat)[0])
         rank = int((values[where] > _SINGULAR * values[where][0]).sum()) if values[where][0] else 0
         at = f" at leading index {where}" if where else ""
-        raise ValueError(
+        raise MeasureError(
             f"{name}{at} varies in {rank} of its {states.shape[-1]} columns, the others being constant or "
             f"collinear. Drop them, or set n_components to at most {rank}."
         )
@@ -144,7 +145,7 @@ def basis(name: str, states: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray,
 def require_freedom(freedom: int, p: int, q: int, where: str) -> None:
     """Refuses where the spans of both sides must meet, which makes correlations of 1 out of nothing."""
     if freedom < p + q:
-        raise ValueError(
+        raise MeasureError(
             f"{where} has {freedom} degrees of freedom for {p} + {q} columns; with fewer than {p + q} some "
             f"correlations are 1 whatever the states. Set n_components to at most {max(freedom // 2, 0)}, or "
             "take more items."

@@ -10,6 +10,7 @@ Source: Hotelling (1936), "Relations Between Two Sets of Variates", Biometrika 2
 
 import numpy as np
 
+from ..errors import MeasureError
 from . import canonical
 from .paired import finite, paired
 
@@ -30,12 +31,12 @@ def depth_components(states, train, n_axes: int) -> np.ndarray:
 
     Raises
     ------
-    ValueError : shapes, values that are not finite, too many axes, or states that vary in fewer dimensions.
+    MeasureError : shapes, values that are not finite, too many axes, or states that vary in fewer dimensions.
     """
     states, train = _checked(states, train)
     n_train, d = int(train.sum()), states.shape[2]
     if not 1 <= n_axes <= min(n_train - 1, d):
-        raise ValueError(
+        raise MeasureError(
             f"n_axes={n_axes}; {n_train} training items of {d} dimensions allow 1 to {min(n_train - 1, d)}."
         )
     centred = states - states[:, train].mean(1, keepdims=True)
@@ -47,7 +48,10 @@ def depth_components(states, train, n_axes: int) -> np.ndarray:
     values, vectors = np.linalg.eigh(fitted.T @ fitted / len(fitted))
     if not values[-n_axes] > _SINGULAR * values[-1] > 0:
         found = int((values > _SINGULAR * max(values[-1], 0)).sum()) if values[-1] > 0 else 0
-        raise ValueError(f"the states vary in {found} dimensions; expected at least n_axes={n_axes}.")
+        raise MeasureError(
+            f"the states vary in {found} dimensions (variances above {_SINGULAR:g} of the largest); expected "
+            f"at least n_axes={n_axes}. Take fewer axes, or more items that differ."
+        )
     axes = vectors[:, : -n_axes - 1 : -1] / np.sqrt(values[: -n_axes - 1 : -1])
     return centred @ (scale[:, None] * axes)
 
@@ -65,12 +69,14 @@ def shared_series(x, y, train, n_components: int) -> tuple[np.ndarray, np.ndarra
 
     Raises
     ------
-    ValueError : shapes differ, values are not finite, more components than axes, or singular scores.
+    MeasureError : shapes differ, values are not finite, more components than axes, or singular scores.
     """
     x, y = paired(x, y, "(L+1, n, q)")
     (x, train), (y, _) = _checked(x, train), _checked(y, train)
     if not 1 <= n_components <= x.shape[2]:
-        raise ValueError(f"n_components={n_components}; expected 1 to {x.shape[2]}, the axes of a language.")
+        raise MeasureError(
+            f"n_components={n_components}; expected 1 to {x.shape[2]}, the axes of a language."
+        )
     fitted = []
     for scores in (x, y):
         inside = scores[:, train]
@@ -84,7 +90,7 @@ def shared_series(x, y, train, n_components: int) -> tuple[np.ndarray, np.ndarra
 def _checked(states, train) -> tuple[np.ndarray, np.ndarray]:
     states, train = finite("states", states), np.asarray(train)
     if states.ndim != 3 or train.shape != states.shape[1:2] or train.dtype != bool or train.sum() < 2:
-        raise ValueError(
+        raise MeasureError(
             f"states have shape {states.shape}, train {train.shape} of {train.dtype}; expected (L+1, n, d) "
             "and (n,) bool with at least 2 items."
         )

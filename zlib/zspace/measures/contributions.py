@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..errors import MeasureError
+
 
 @dataclass(frozen=True)
 class Gram:
@@ -38,18 +40,18 @@ def gram(h, *, rng: np.random.Generator, center: bool = True) -> Gram:
 
     Raises
     ------
-    ValueError : fewer than two layers or three items, or a contribution that is zero.
+    MeasureError : fewer than two layers or three items, or a contribution that is zero.
     """
     h = np.asarray(h, float)
     if h.ndim != 3 or len(h) < 3 or h.shape[1] < 3:
-        raise ValueError(f"states have shape {h.shape}; expected (L+1, n, d) with L >= 2 and n >= 3.")
+        raise MeasureError(f"states have shape {h.shape}; expected (L+1, n, d) with L >= 2 and n >= 3.")
     added = np.diff(h, axis=0)
     if center:
         added = added - added.mean(1, keepdims=True)
     norms = np.linalg.norm(added, axis=-1, keepdims=True)
     if (norms == 0).any():
         layer = int(np.argwhere(norms == 0)[0][0])
-        raise ValueError(f"layer {layer} adds nothing to some item, so that its cosines are undefined.")
+        raise MeasureError(f"layer {layer} adds nothing to some item, so that its cosines are undefined.")
     unit = added / norms
     cosines = np.einsum("jnd,knd->jkn", unit, unit)
     # a cyclic shift of a random order pairs no item with itself

@@ -20,6 +20,7 @@ import pandas as pd
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
+from ..errors import MeasureError
 from .alignment import chance_corrected
 from .paired import group_codes
 from .resampling import Interval, group_sums, group_weights, interval_of
@@ -102,7 +103,7 @@ def alignment_depth(
 
     Raises
     ------
-    ValueError : shapes, values, threshold, chance, confidence or run out of range; fewer layers than
+    MeasureError : shapes, values, threshold, chance, confidence or run out of range; fewer layers than
         `run`; fewer than 2 groups.
     """
     correct = _outcomes(correct)
@@ -146,7 +147,7 @@ def half_peak_threshold(correct_discovery, control, *, minimal_excess: float = 0
 
     Raises
     ------
-    ValueError : outcomes or control outside [0, 1], or a control too high to be exceeded by this much.
+    MeasureError : outcomes or control outside [0, 1], or a control too high to be exceeded by this much.
 
     Examples
     --------
@@ -156,11 +157,11 @@ def half_peak_threshold(correct_discovery, control, *, minimal_excess: float = 0
     peak = _outcomes(correct_discovery).mean(1).max()
     control = np.asarray(control, np.float64)
     if control.size == 0 or not ((control >= 0) & (control <= 1)).all():
-        raise ValueError(f"control must hold accuracies in [0, 1], found {control.tolist()}.")
+        raise MeasureError(f"control must hold accuracies in [0, 1], found {control.tolist()}.")
     floor = control.max()
     threshold = floor + max(peak - floor, minimal_excess) / 2
     if minimal_excess < 0 or threshold >= 1:
-        raise ValueError(
+        raise MeasureError(
             f"a control of {floor:.4g} and a minimal excess of {minimal_excess:.4g} give the threshold "
             f"{threshold:.4g}, which no accuracy can exceed; use a harder level of retrieval."
         )
@@ -190,11 +191,11 @@ def lower_band(
 
     Raises
     ------
-    ValueError : as `alignment_depth`.
+    MeasureError : as `alignment_depth`.
     """
     sums, counts = _sums(correct, groups)
     if not 0.5 < confidence < 1 or n_resamples < 2:
-        raise ValueError(f"confidence {confidence} must lie in (.5, 1), n_resamples {n_resamples} be >= 2.")
+        raise MeasureError(f"confidence {confidence} must lie in (.5, 1), n_resamples {n_resamples} be >= 2.")
     n_groups = counts.size
     sums, counts = np.pad(sums, ((0, 0), (0, 1))), np.append(counts, counts.mean())
     centre = sums.sum(1) / counts.sum()
@@ -317,13 +318,13 @@ def definitions(
 def _outcomes(correct) -> np.ndarray:
     correct = np.asarray(correct, np.float64)
     if correct.ndim != 2 or 0 in correct.shape:
-        raise ValueError(
+        raise MeasureError(
             f"correct has shape {correct.shape}, expected (layers, items); average the two directions of "
             "retrieval_outcomes first, outcomes.mean(-2)."
         )
     if not ((correct >= 0) & (correct <= 1)).all():
         layer, item = (int(i) for i in np.argwhere(~((correct >= 0) & (correct <= 1)))[0])
-        raise ValueError(
+        raise MeasureError(
             f"correct must lie in [0, 1], found {correct[layer, item]} at layer {layer}, item {item}; pass "
             "outcomes, not scores, and leave out items without one."
         )
@@ -338,12 +339,12 @@ def _sums(correct, groups) -> tuple[np.ndarray, np.ndarray]:
 
 def _require_rule(correct, threshold, chance, run):
     if not 0 <= chance < 1 or not chance <= threshold < 1:
-        raise ValueError(
+        raise MeasureError(
             f"threshold {threshold} and chance {chance} must satisfy 0 <= chance <= threshold < 1: an "
             "accuracy at chance is no alignment, and none exceeds 1."
         )
     if not isinstance(run, int | np.integer) or not 1 <= run <= len(correct):
-        raise ValueError(
+        raise MeasureError(
             f"run is {run}, correct has {len(correct)} layers; run must be a whole number from 1 to that."
         )
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 import pandas as pd
 
+from ..errors import MeasureError
 from . import canonical
 from .bridges.pairs import principal_axes
 from .paired import finite, group_codes, paired
@@ -130,7 +131,7 @@ def shared_dimension(
 
     Raises
     ------
-    ValueError : shapes; values that are not finite; constant or collinear columns; fewer than p + q degrees
+    MeasureError : shapes; values that are not finite; constant or collinear columns; fewer than p + q degrees
         of freedom in either half of the items (its items less one, or less its groups with `within`), where
         correlations are 1 whatever the states; fewer than 8 groups, or of sizes too unlike to be exchanged; a
         level out of (0, 1); too few permutations.
@@ -171,7 +172,7 @@ def pairwise_dimensions(states, *, n_components: int | None = None, **options) -
     """
     stacks = [np.asarray(s) for s in states]
     if len(stacks) < 2 or stacks[0].ndim != 3 or len({s.shape for s in stacks}) > 1:
-        raise ValueError(
+        raise MeasureError(
             f"states have shapes {[s.shape for s in stacks]}; expected at least two languages (layers, n, p)."
         )
     design = _design_of(stacks[0].shape[1], **options)
@@ -287,13 +288,15 @@ def _design_of(
 ) -> _Design:
     codes = group_codes(groups, n)
     if within and groups is None:
-        raise ValueError("within=True subtracts the means of groups, but groups is None; give the scenarios.")
+        raise MeasureError(
+            "within=True subtracts the means of groups, but groups is None; give the scenarios."
+        )
     if codes.max() + 1 < MIN_GROUPS:
-        raise ValueError(
+        raise MeasureError(
             f"{codes.max() + 1} groups; at least {MIN_GROUPS} are needed to exchange them in both halves."
         )
     if not 0 < level < 1 or (n_permutations + 1) * level < 1 - 1e-9:
-        raise ValueError(
+        raise MeasureError(
             f"level={level} with n_permutations={n_permutations}; expected a level in (0, 1) and at least "
             "1 / level - 1 permutations, or no p-value can reach it."
         )

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..errors import MeasureError
+
 _RIDGE = 1.0
 
 
@@ -31,7 +33,7 @@ def language_probe(states: Sequence, train, *, center: bool = False) -> np.ndarr
 
     Raises
     ------
-    ValueError : fewer than two languages, arrays of different shapes, or no item on one of the sides.
+    MeasureError : fewer than two languages, arrays of different shapes, or no item on one of the sides.
     """
     from sklearn.linear_model import RidgeClassifier
     from sklearn.svm import SVC
@@ -39,14 +41,14 @@ def language_probe(states: Sequence, train, *, center: bool = False) -> np.ndarr
     states = [np.asarray(one) for one in states]
     train = np.asarray(train, bool)
     if len(states) < 2 or len({one.shape for one in states}) > 1 or states[0].ndim != 3:
-        raise ValueError(
+        raise MeasureError(
             f"states have shapes {[one.shape for one in states]}; expected at least two arrays (layers, "
             "items, hidden) of one shape."
         )
     n_train, n_test = int(train.sum()), int((~train).sum())
     if train.shape != states[0].shape[1:2] or not n_train or not n_test:
         n_items = states[0].shape[1]
-        raise ValueError(f"train marks {n_train} of {train.size} items; expected some of {n_items}.")
+        raise MeasureError(f"train marks {n_train} of {train.size} items; expected some of {n_items}.")
     labels = np.repeat(np.arange(len(states)), n_train), np.repeat(np.arange(len(states)), n_test)
     accuracy = []
     for layers in zip(*states, strict=True):

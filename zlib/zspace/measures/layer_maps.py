@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..errors import MeasureError
 from .paired import group_codes
 
 _FOLDS = 10  # of cross-fitting
@@ -49,14 +50,14 @@ class MapScores:
 def score_maps(series: Series, groups: np.ndarray, *, held_out: bool = True) -> MapScores:
     """Errors of both kinds of map, fitted to nine tenths of the groups, or to all where not held out.
 
-    Raises ValueError where a layer adds the same to every problem.
+    Raises MeasureError where a layer adds the same to every problem.
     """
     x, y = _regression(series)
     codes = group_codes(groups, x.shape[1])
     n_groups = int(codes.max()) + 1
     scale = np.sqrt((y**2).mean((1, 2)))[:, None]
     if not scale.min() > 0:
-        raise ValueError(
+        raise MeasureError(
             f"layer {2 + int(scale.argmin())} adds the same to every problem; expected layers that tell "
             "problems apart. Leave it out."
         )

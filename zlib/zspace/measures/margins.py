@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import stats
 
-from ..errors import ConvergenceError
+from ..errors import ConvergenceError, MeasureError
 from .alignment import Level, level_codes, wrong_candidates
 from .paired import finite, group_codes
 from .resampling import TestResult, permutation_max, stratified_permutations
@@ -62,7 +62,7 @@ def margins(scores, *, groups=None, level: Level = "item") -> np.ndarray:
 
     Raises
     ------
-    ValueError : scores are not square or not finite, groups do not fit, or an item has no wrong candidate.
+    MeasureError : scores are not square or not finite, groups do not fit, or an item has no wrong candidate.
 
     Examples
     --------
@@ -71,10 +71,10 @@ def margins(scores, *, groups=None, level: Level = "item") -> np.ndarray:
     """
     scores = np.asarray(scores, np.float64)
     if scores.ndim < 2 or scores.shape[-1] != scores.shape[-2] or not np.isfinite(scores).all():
-        raise ValueError(f"scores have shape {scores.shape}; expected finite values (..., n, n).")
+        raise MeasureError(f"scores have shape {scores.shape}; expected finite values (..., n, n).")
     wrong = wrong_candidates(level_codes(groups, level, scores.shape[-1]), level)
     if not wrong.any(1).all():
-        raise ValueError(
+        raise MeasureError(
             f'item {int((~wrong.any(1)).argmax())} has no wrong candidate at level "{level}"; leave it out, '
             "or use another level."
         )
@@ -98,7 +98,7 @@ def difficulty_slope(area, level, groups, *, covariates=None) -> DifficultySlope
 
     Raises
     ------
-    ValueError : shapes differ, values are not finite, the level is constant, fewer than 3 groups, or areas
+    MeasureError : shapes differ, values are not finite, the level is constant, fewer than 3 groups, or areas
         that do not vary within groups.
     ConvergenceError : the design is singular, or the optimiser fails or reaches no maximum.
     """
@@ -144,13 +144,13 @@ def difficulty_permutation(
 
     Raises
     ------
-    ValueError, ConvergenceError : as in `difficulty_slope` and `resampling.stratified_permutations`; also a
+    MeasureError, ConvergenceError : as in `difficulty_slope` and `resampling.stratified_permutations`; also a
         level that does not vary within any stratum.
     """
     area, level, codes, covariates = _items(area, level, groups, covariates)
     strata = np.asarray(strata)
     if strata.shape != area.shape:
-        raise ValueError(f"strata has shape {strata.shape}, expected {area.shape}: one label per item.")
+        raise MeasureError(f"strata has shape {strata.shape}, expected {area.shape}: one label per item.")
     outcome = (area - area.mean()) / _spread_within(area, codes)
     fixed = np.column_stack([np.ones(area.size), covariates])
     null_fit = _fit_mixed_model(outcome, fixed, codes)
@@ -161,7 +161,7 @@ def difficulty_permutation(
     permutations = stratified_permutations(strata, n_shuffles=n_shuffles, rng=rng)
     rows = np.vstack([level, level[permutations]])
     if (rows == level).all():
-        raise ValueError("the level is the same for all items of a stratum; use coarser strata.")
+        raise MeasureError("the level is the same for all items of a stratum; use coarser strata.")
     rows = _whiten(rows - level.mean(), codes, ratio)
     rows = rows - (rows @ basis) @ basis.T
     slopes = (rows @ left) / (rows**2).sum(1)
@@ -174,16 +174,18 @@ def _items(area, level, groups, covariates):
     """Finite float arrays, group codes, and standardised covariates (n, k)."""
     area, level = np.asarray(area, np.float64), np.asarray(level, np.float64)
     if area.ndim != 1 or level.shape != area.shape:
-        raise ValueError(f"area and level have shapes {area.shape} and {level.shape}; expected twice (n,).")
+        raise MeasureError(f"area and level have shapes {area.shape} and {level.shape}; expected twice (n,).")
     table = np.empty((area.size, 0)) if covariates is None else np.asarray(covariates, np.float64)
     table = table[:, None] if table.ndim == 1 else table
     if table.ndim != 2 or len(table) != area.size:
-        raise ValueError(f"covariates have shape {table.shape}, expected ({area.size},) or ({area.size}, k).")
+        raise MeasureError(
+            f"covariates have shape {table.shape}, expected ({area.size},) or ({area.size}, k)."
+        )
     for name, values in (("area", area), ("level", level), ("covariates", table)):
         finite(name, values)
     codes = group_codes(groups, area.size)
     if level.size == 0 or np.ptp(level) == 0 or codes.max() < 2:
-        raise ValueError(
+        raise MeasureError(
             f"found {np.unique(level).size} levels and {np.unique(codes).size} groups; a slope with an "
             "intercept per group needs at least 2 levels and 3 groups."
         )
@@ -196,7 +198,7 @@ def _spread_within(area: np.ndarray, codes: np.ndarray) -> float:
     left = area - (np.bincount(codes, area) / counts)[codes]
     squares = float(left @ left)
     if counts.size == area.size or squares <= 1e-24 * float(area @ area):
-        raise ValueError(
+        raise MeasureError(
             f"the areas of {area.size} items in {counts.size} groups do not vary within groups, so that they "
             "have no unit; pass several items per scenario."
         )

@@ -20,6 +20,7 @@ import numpy as np
 from scipy import special, stats
 from statsmodels.stats.multitest import multipletests
 
+from ..errors import MeasureError
 from .association import mantel as mantel
 from .paired import finite, group_codes
 from .results import Count as Count
@@ -83,12 +84,12 @@ class GroupDraws:
         """Interval of the mean of `values` (..., n); see `bootstrap` for the method and for `bounds`."""
         values = finite("values", values)
         if bounds is not None and not (values.min() >= bounds[0] and values.max() <= bounds[1]):
-            raise ValueError(
+            raise MeasureError(
                 f"values span [{values.min():.4g}, {values.max():.4g}], outside bounds {bounds}; "
                 "differences of outcomes need (-1, 1), unbounded values None."
             )
         if not 0 < confidence < 1:
-            raise ValueError(f"confidence {confidence} must lie in (0, 1).")
+            raise MeasureError(f"confidence {confidence} must lie in (0, 1).")
         sums, counts = group_sums(values, self.codes)
         estimate = sums.sum(-1) / counts.sum()
         replicates = _ratio(self.weights, sums, counts)
@@ -143,7 +144,7 @@ def bootstrap(
 
     Raises
     ------
-    ValueError : shapes differ, values are not finite or out of bounds, fewer than 2 groups or resamples.
+    MeasureError : shapes differ, values are not finite or out of bounds, fewer than 2 groups or resamples.
     """
     values = np.asarray(values)
     if isinstance(bounds, str):
@@ -178,11 +179,11 @@ def group_weights(groups, n_resamples: int, *, rng: np.random.Generator) -> np.n
 
     Raises
     ------
-    ValueError : fewer than 2 groups or resamples.
+    MeasureError : fewer than 2 groups or resamples.
     """
     codes = group_codes(groups, len(groups), least=2)
     if n_resamples < 2:
-        raise ValueError(f"n_resamples {n_resamples} must be >= 2.")
+        raise MeasureError(f"n_resamples {n_resamples} must be >= 2.")
     return _multinomial(int(codes.max()) + 1, n_resamples, rng)
 
 
@@ -211,13 +212,13 @@ def stratified_permutations(strata, *, n_shuffles: int, rng: np.random.Generator
 
     Raises
     ------
-    ValueError : every stratum holds one item, so that nothing is shuffled.
+    MeasureError : every stratum holds one item, so that nothing is shuffled.
     """
     codes = group_codes(strata, len(strata))
     counts = np.bincount(codes)
     alone = int((counts == 1).sum())
     if alone == counts.size:
-        raise ValueError(
+        raise MeasureError(
             f"all {alone} strata hold a single item, so a shuffle within strata moves nothing. "
             "Use coarser strata."
         )
@@ -249,13 +250,13 @@ def whole_group_permutations(groups, *, n_shuffles: int, rng: np.random.Generato
 
     Raises
     ------
-    ValueError : the sizes leave fewer than 20 arrangements.
+    MeasureError : the sizes leave fewer than 20 arrangements.
     """
     codes = group_codes(groups, len(groups))
     sizes = np.bincount(codes)
     same = np.unique(sizes, return_counts=True)[1]
     if special.gammaln(same + 1).sum() < np.log(_MIN_ARRANGEMENTS):
-        raise ValueError(
+        raise MeasureError(
             f"{len(sizes)} groups of sizes {sizes.tolist()} have fewer than {_MIN_ARRANGEMENTS} arrangements "
             "that exchange groups of one size. Drop items of the larger groups until sizes agree."
         )
@@ -297,11 +298,13 @@ def permutation_max(
 
     Raises
     ------
-    ValueError : shapes differ or values are not finite.
+    MeasureError : shapes differ or values are not finite.
     """
     observed, null = np.atleast_1d(np.asarray(observed, np.float64)), np.asarray(null, np.float64)
     if null.ndim != 2 or null.shape[1:] != observed.shape or null.shape[0] < 1:
-        raise ValueError(f"observed has shape {observed.shape}, null {null.shape}; expected (m,) and (B, m).")
+        raise MeasureError(
+            f"observed has shape {observed.shape}, null {null.shape}; expected (m,) and (B, m)."
+        )
     rows = finite("the observed row and those of the null", np.vstack([observed, null]))
     if standardise or alternative == "two-sided":
         rows = rows - rows.mean(0)
@@ -323,7 +326,7 @@ def holm(pvalues) -> np.ndarray:
 
     Raises
     ------
-    ValueError : a p-value is NaN or outside [0, 1].
+    MeasureError : a p-value is NaN or outside [0, 1].
 
     Examples
     --------
@@ -334,7 +337,7 @@ def holm(pvalues) -> np.ndarray:
     if pvalues.size == 0:
         return pvalues
     if not ((pvalues >= 0) & (pvalues <= 1)).all():
-        raise ValueError(f"p-values must lie in [0, 1], found {pvalues.tolist()}; leave out untested ones.")
+        raise MeasureError(f"p-values must lie in [0, 1], found {pvalues.tolist()}; leave out untested ones.")
     return multipletests(pvalues, method="holm")[1]
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from ..errors import MeasureError
 from .paired import finite, group_codes, paired
 
 _AXES = "(..., L+1, n, d)"
@@ -66,7 +67,7 @@ class SnrReplicates:
     Attributes
     ----------
     estimate : profile of all items under the pairing rule of the replicates, arrays (L+1,) and (L,).
-    replicates : the same with a leading axis of B resamples.
+    replicates : the same with a leading axis of B resamples; NaN in those whose items share one state.
     n_groups : number of groups that were resampled.
     """
 
@@ -85,7 +86,7 @@ def snr_profile(h1, h2, *, groups=None) -> SnrProfile:
 
     Raises
     ------
-    ValueError : shapes differ, non-finite states (the layer is named), fewer than 2 groups, or a
+    MeasureError : shapes differ, non-finite states (the layer is named), fewer than 2 groups, or a
         state in which all items coincide, so that snr has no denominator.
 
     Examples
@@ -116,16 +117,16 @@ def snr_replicates(h1, h2, groups, weights) -> SnrReplicates:
 
     Raises
     ------
-    ValueError : as `snr_profile`; weights of another number of scenarios.
+    MeasureError : as `snr_profile`; weights of another number of scenarios.
     """
     h1, h2 = _states(h1, h2)
     if h1.ndim != 3:
-        raise ValueError(f"states have shape {h1.shape}; the bootstrap takes one pair, (L+1, n, d).")
+        raise MeasureError(f"states have shape {h1.shape}; the bootstrap takes one pair, (L+1, n, d).")
     order, starts = _sorted_groups(groups, h1.shape[-2])
     if np.shape(weights)[1:] != (len(starts),):
-        raise ValueError(f"weights have shape {np.shape(weights)}; expected (B, {len(starts)} scenarios).")
-    replicates = _account(h1, h2, order, starts, weights)
-    return SnrReplicates(snr_profile(h1, h2, groups=groups), replicates, len(starts))
+        raise MeasureError(f"weights have shape {np.shape(weights)}; expected (B, {len(starts)} scenarios).")
+    estimate = snr_profile(h1, h2, groups=groups)
+    return SnrReplicates(estimate, _account(h1, h2, order, starts, weights), len(starts))
 
 
 def mixing(profile: SnrProfile) -> tuple[np.ndarray, np.ndarray]:
@@ -205,10 +206,12 @@ def _account_state(pairs, states, layer: int):
     """D_same, its centred form, D_cross and D_diff of either language, each (B,)."""
     difference = states[0] - states[1]
     middle = (states[0].mean(0) + states[1].mean(0)) / 2
-    each = [pairs.distance(centred, centred) for centred in (h - h.mean(0) for h in states)]
+    each = np.array([pairs.distance(centred, centred) for centred in (h - h.mean(0) for h in states)])
     # relative to the states' size: below it, distances are the rounding error of a constant
-    if (np.array(each) <= 1e-20 * np.mean([_dot(h, h).mean() for h in states])).any():
-        raise ValueError(
+    constant = (each <= 1e-20 * np.mean([_dot(h, h).mean() for h in states])).any(0)
+    each[:, constant] = np.nan  # of a resample
+    if constant.all():
+        raise MeasureError(
             f"all items share one state at layer {layer}, so D_diff is 0 and snr undefined (the last "
             "token's embedding often is the same for all items). Use mean pooling, or start later."
         )

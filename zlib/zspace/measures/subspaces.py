@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg
 
+from ..errors import MeasureError
 from ..theory import optimal_map
 from .paired import finite, paired
 
@@ -44,7 +45,7 @@ def shared_directions(x, y, n_components: int) -> SharedDirections:
 
     Raises
     ------
-    ValueError : shapes differ, values are not finite, or p exceeds what the states hold: at most d, at most
+    MeasureError : shapes differ, values are not finite, or p exceeds what the states hold: at most d, at most
         2 (n - 1) (one less a language for its mean), and no more than they vary in.
 
     References
@@ -55,7 +56,7 @@ def shared_directions(x, y, n_components: int) -> SharedDirections:
     x, y = paired(finite("x", x), finite("y", y), "(n, d)")
     n, d = x.shape
     if not 1 <= n_components <= min(d, 2 * (n - 1)):
-        raise ValueError(
+        raise MeasureError(
             f"n_components={n_components}; {n} items of {d} dimensions allow 1 to {min(d, 2 * (n - 1))}."
         )
     centred = np.stack([s - s.mean(0) for s in (x, y)])
@@ -109,16 +110,16 @@ def split_contributions(
 
     Raises
     ------
-    ValueError : as `shared_directions`; an odd number of components; shapes that do not fit.
+    MeasureError : as `shared_directions`; an odd number of components; shapes that do not fit.
     """
     h1, h2 = paired(h1, h2, "(L+1, n, d)", names=("h1", "h2"))
     discovery = np.asarray(discovery, bool)
     if len(h1) < 2 or discovery.shape != h1.shape[1:2]:
-        raise ValueError(
+        raise MeasureError(
             f"discovery has shape {discovery.shape}, states {h1.shape}; expected (n,) and at least one layer."
         )
     if n_components % 2:
-        raise ValueError(f"n_components={n_components}; expected an even number, half of it for Z.")
+        raise MeasureError(f"n_components={n_components}; expected an even number, half of it for Z.")
     steps, agreement = [], []
     for k in range(len(h1) - 1):
         before, after = (np.stack([_centred(h[i], discovery) for h in (h1, h2)]) for i in (k, k + 1))
@@ -143,7 +144,10 @@ def _principal_axes(centred: np.ndarray, n_components: int) -> np.ndarray:
     # below this, eigenvalues of the product are the rounding error of larger ones
     if not values[0] > 1e-12 * values[-1]:
         rank = int((values > 1e-12 * values[-1]).sum())
-        raise ValueError(f"n_components={n_components}, but the states vary in {rank} directions only.")
+        raise MeasureError(
+            f"n_components={n_components}, but the states vary in {rank} directions only (variances above "
+            "1e-12 of the largest). Take fewer components, or more items that differ."
+        )
     axes = centred.T @ vectors / np.sqrt(values) if wide else vectors
     return axes[:, ::-1]
 

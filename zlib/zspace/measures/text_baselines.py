@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+from ..errors import MeasureError
 from .alignment import Level, outcomes_of_scores
 
 
@@ -57,13 +58,13 @@ def fertility(texts: Sequence[str], n_tokens, n_reference, *, spaced: bool = Tru
 
     Raises
     ------
-    ValueError : no text, counts that do not fit the texts, or a text without a token or a character.
+    MeasureError : no text, counts that do not fit the texts, or a text without a token or a character.
     """
     n_tokens, n_reference = (np.asarray(n, float) for n in (n_tokens, n_reference))
     lengths = [len("".join(text.split())) for text in texts]
     fits = 0 < len(texts) == len(n_tokens) == len(n_reference)
     if not fits or min(*lengths, n_tokens.min(), n_reference.min()) < 1:
-        raise ValueError(
+        raise MeasureError(
             f"{len(texts)} texts with {len(n_tokens)} and {len(n_reference)} token counts; expected texts, "
             "none of them blank, and one of each a text, at least 1."
         )
@@ -84,11 +85,13 @@ def token_overlap(ids_x, ids_y) -> np.ndarray:
 
     Raises
     ------
-    ValueError : the two languages have different numbers of texts.
+    MeasureError : the two languages have different numbers of texts.
     """
     ids_x, ids_y = np.asarray(ids_x), np.asarray(ids_y)
     if ids_x.ndim != 2 or ids_y.ndim != 2 or len(ids_x) != len(ids_y):
-        raise ValueError(f"token ids have shapes {ids_x.shape} and {ids_y.shape}; expected (n, T) for one n.")
+        raise MeasureError(
+            f"token ids have shapes {ids_x.shape} and {ids_y.shape}; expected (n, T) for one n."
+        )
     width = int(max(ids_x.max(initial=0), ids_y.max(initial=0))) + 1
     bags = sparse.vstack([_bag(ids_x, width), _bag(ids_y, width)]).tocsr()
     holding = np.bincount(bags.indices, minlength=width)

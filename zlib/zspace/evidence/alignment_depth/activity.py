@@ -17,7 +17,6 @@ import numpy as np
 import pandas as pd
 
 from ... import theory
-from ...errors import ParameterError
 from ...measures import residual
 from ...measures.resampling import GroupDraws, Interval, draw_groups, interval_of, stratified_permutations
 from .. import study
@@ -74,12 +73,12 @@ def activity_by_difficulty(
 ) -> ActivityResult:
     """Conjecture 5 on a model; `levels` (n,) is the difficulty of each item.
 
-    Raises ParameterError where there are fewer than two levels or a scenario lacks one of them.
+    Raises ParameterError as `study.require`: fewer than two levels, or a scenario that lacks one of them.
     """
     levels = np.asarray(levels)
+    study.require(IN_MODELS, pairs, levels=levels)
     by_level, slopes, measured, evidence = [], [], [], []
     for pair, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True):
-        require_levels(pair, levels)
         making, permuting, drawing = stream.spawn(3)
         draws = draw(pair, rng=drawing)
         subjects = {n: (states, levels) for n, states in subjects_of(pair, levels, making).items()}
@@ -227,17 +226,6 @@ def _depths(gain: float, q: float, rng: np.random.Generator) -> dict[str, float]
         "sampled stack": int(theory.first_below(profile.snr, THRESHOLD)),
         "largest error of the snr": float(np.abs(profile.snr - exact).max()),
     }
-
-
-def require_levels(pair: LanguagePair, levels: np.ndarray) -> None:
-    counts = pd.crosstab(pair.scenario, levels)
-    absent = int((counts == 0).to_numpy().sum())
-    if counts.shape[1] < 2 or absent:
-        raise ParameterError(
-            f"{pair.language}: difficulties {', '.join(map(str, counts.columns))}, {len(counts)} scenarios, "
-            f"{absent} of their combinations without an item; expected two "
-            "or more difficulties and every scenario at each. Ask for several: difficulty=[1, 2, 3]."
-        )
 
 
 def permuted_levels(scenario: np.ndarray, levels: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from ...errors import ParameterError
 from ...measures import alignment, association, depth, residual, text_baselines
 from ...measures.resampling import GroupDraws, Interval, TestResult, stratified_permutations
 from ...sources import languages
@@ -61,14 +62,15 @@ def language_depth(
 ) -> LanguageDepth:
     """Depths, associations and evidence of both claims.
 
-    Raises ParameterError for a language that nothing is known of, ValueError with fewer than four languages
-    beside the anchor.
+    Raises ParameterError for a language without a known share of text, MeasureError with fewer than four
+    languages beside the anchor.
     """
+    covariates = _covariates(pairs, anchor)
     measuring, testing = rng.spawn(2)
     streams = measuring.spawn(len(pairs))
     measured = [_depths(pair, stream) for pair, stream in zip(pairs.values(), streams, strict=True)]
     depths, curves = (pd.concat(t, ignore_index=True) for t in zip(*measured, strict=True))
-    depths = depths.merge(_covariates(pairs, anchor), left_on="language", right_index=True)
+    depths = depths.merge(covariates, left_on="language", right_index=True)
     tables, partial, statistics = [], [], {}
     for (name, outcome), stream in zip(OUTCOMES.items(), testing.spawn(len(OUTCOMES)), strict=True):
         associated, found = associations(depths, outcome, rng=stream)
@@ -228,7 +230,7 @@ def _covariates(pairs: Mapping[str, LanguagePair], anchor: str) -> pd.DataFrame:
     """Proxies, tokens beside the anchor's (fertility), own token overlap and typological distance."""
     codes = list(pairs)
     known = languages.table(codes)
-    apart = languages.distances([anchor, *codes])[0, 1:]
+    apart = [_distance(anchor, code) for code in codes]
     rows = {}
     for (code, pair), distance in zip(pairs.items(), apart, strict=True):
         rows[code] = {"fertility": np.nan, "overlap": np.nan, "distance": distance}
@@ -237,6 +239,14 @@ def _covariates(pairs: Mapping[str, LanguagePair], anchor: str) -> pd.DataFrame:
             overlap = text_baselines.mean_token_overlap(*pair.tokens)
             rows[code] |= {"fertility": own.mean() / first.mean(), "overlap": overlap.matched}
     return known[[f"log_{p}" for p in languages.PROXIES]].join(pd.DataFrame.from_dict(rows, orient="index"))
+
+
+def _distance(anchor: str, code: str) -> float:
+    """Typological distance of two languages, NaN where none is known: a covariate that is then left out."""
+    try:
+        return float(languages.distances([anchor, code])[0, 1])
+    except ParameterError:
+        return np.nan
 
 
 def _with_error(x: np.ndarray, y: np.ndarray, critical: float, rng: np.random.Generator) -> float:

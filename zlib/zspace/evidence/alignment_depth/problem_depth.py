@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from ...errors import ConvergenceError, MeasureError
 from ...measures import alignment, margins
 from ...measures.resampling import GroupDraws, Interval
 from ...sources import corpora
@@ -20,8 +21,8 @@ from ...states.generation import recordings
 from ..error_rates import Worlds, from_errors
 from ..language_pairs import PERMUTED, PLANTED, SHUFFLED, TRAINED, VARIANTS, LanguagePair, open_pairs, spread
 from ..rules import Evidence
-from ..study import Study, Values, baselines, draw, excesses, judge, present, standard_errors
-from .activity import PERMUTED_LEVELS, permuted_levels, require_levels
+from ..study import Study, Values, baselines, draw, excesses, judge, present, require, standard_errors
+from .activity import PERMUTED_LEVELS, permuted_levels
 
 CLAIM = "prediction_4_problem_depth"
 _N_DRAWS = 2000
@@ -53,11 +54,14 @@ class ProblemDepth:
 def problem_depth(
     pairs: Mapping[str, LanguagePair], items: pd.DataFrame, *, rng: np.random.Generator
 ) -> ProblemDepth:
-    """Prediction 4 on a model; `items` is the corpus's table, with columns item, category and difficulty."""
+    """Prediction 4 on a model; `items` is the corpus's table, with columns item, category and difficulty.
+
+    Raises ParameterError as `study.require`, ConvergenceError where a mixed model has no fit.
+    """
     levels = items["difficulty"].to_numpy()
+    require(CLAIM, pairs, levels=levels)
     tables, slopes, curves, losses, evidence = [], [], [], [], []
     for pair, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True):
-        require_levels(pair, levels)
         making, judging, permuting = stream.spawn(3)
         measured = {n: item_margins(pair, p) for n, p in subjects_of(pair, levels, making).items()}
         slopes_of = level_slopes(pair, measured, levels, rng=judging)
@@ -137,7 +141,7 @@ def worlds(result: ProblemDepth) -> Worlds:
 def sensitivity(
     pairs: Mapping[str, LanguagePair], items: pd.DataFrame, other: Mapping[str, LanguagePair]
 ) -> pd.DataFrame:
-    """Slope of the trained model under other choices: one row per choice and language.
+    """Slope of the trained model under other choices: one row per choice and language, NaN without a fit.
 
     `other` holds pairs of the same items under other padding.
     """
@@ -159,11 +163,11 @@ def sensitivity(
             choices["padded with sentences"] = (padded.mean(0), None)
         for name, (area, covariates) in choices.items():
             data = (one[chosen] for one in (area, levels, pair.scenario))
-            rows[name, language] = _limits(margins.difficulty_slope(*data, covariates=covariates))
+            rows[name, language] = _limits_of(*data, covariates=covariates)
         for category, kept in items[chosen].groupby("category").groups.items():
             data = tuple(one[kept] for one in (found.mean(0), levels, pair.scenario))
             if len(np.unique(data[-1])) >= 3:
-                rows[f"category {category}", language] = _limits(margins.difficulty_slope(*data))
+                rows[f"category {category}", language] = _limits_of(*data)
     table = pd.DataFrame.from_dict(rows, orient="index")
     table.index = pd.MultiIndex.from_tuples(table.index, names=["choice", "language"])
     return table
@@ -188,7 +192,7 @@ def by_generation_length(
             continue
         area = item_margins(pair, pair.subjects[TRAINED]).mean(0)[known]
         scaled = np.log(length[known])
-        rows[language] |= _limits(margins.difficulty_slope(area, scaled / scaled.std(), pair.scenario[known]))
+        rows[language] |= _limits_of(area, scaled / scaled.std(), pair.scenario[known])
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("language")
 
 
@@ -214,7 +218,12 @@ def read_generation_lengths(
     return found
 
 
-def _limits(found: margins.DifficultySlope) -> dict[str, float]:
+def _limits_of(*data, covariates=None) -> dict[str, float]:
+    """Slope and its limits, NaN where the items do not determine them: rows beside the one that is judged."""
+    try:
+        found = margins.difficulty_slope(*data, covariates=covariates)
+    except (ConvergenceError, MeasureError):
+        return dict.fromkeys(("slope", "low", "high"), np.nan)
     return {"slope": found.slope, **dict(zip(("low", "high"), found.interval, strict=True))}
 
 

@@ -25,7 +25,7 @@ from ..error_rates import Size, Worlds, correlations_in_words, from_errors, stre
 from ..language_pairs import PLANTED, SHUFFLED, TRAINED, LanguagePair
 from ..rules import Control, Evidence
 from ..statistics import Statistic
-from ..study import N_RESAMPLES, Study, Values, draw, judge, present, standard_errors
+from ..study import N_RESAMPLES, Study, Values, draw, judge, present, require, standard_errors
 
 AFFINE, CONDITIONING = "prediction_5_affine_vs_procrustes", "prediction_6_bridge_conditioning"
 ROTATION, PERMUTED_LANGUAGES = "rotation planted", "languages permuted"
@@ -78,6 +78,11 @@ def components_allowed(n_items: int) -> int:
     return min(MOST_COMPONENTS, n_items // ITEMS_A_COMPONENT)
 
 
+def components_of(pair: LanguagePair) -> int:
+    """`components_allowed` of the discovery items of a pair, equal texts counted once."""
+    return components_allowed(pair.n_different(pair.discovery))
+
+
 def fit_sizes(n_items: int, n_fitted: int) -> pd.DataFrame:
     """Items of a corpus, how many of them one bridge is fitted to, and the components that allows."""
     row = {
@@ -95,7 +100,8 @@ def too_few(n_languages: int) -> str | None:
 
 
 def affine_vs_procrustes(pairs: Mapping[str, LanguagePair], *, rng: np.random.Generator) -> BridgeResult:
-    """Prediction 5 on every language paired with the anchor."""
+    """Prediction 5 on every language paired with the anchor; errors as `study.require`."""
+    require(AFFINE, pairs)
     curves, measured, evidence = [], [], []
     for pair, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True):
         making, fitting, judging = stream.spawn(3)
@@ -130,23 +136,29 @@ def bridge_subjects(pair: LanguagePair, rng: np.random.Generator) -> dict[str, t
     names = (TRAINED, *pair.random_baselines, *present(pair, SHUFFLED), *pair.re_rounded)
     subjects = {name: pair.subjects[name] for name in names}
     first, second = rng.spawn(2)
-    anchor, train = pair.subjects[TRAINED][0], pair.discovery
+    anchor, train, width = pair.subjects[TRAINED][0], pair.discovery, components_of(pair)
     growing = np.geomspace(1, _PLANTED_KAPPA, len(anchor))
-    subjects[PLANTED] = (anchor, plant_map(anchor, train, growing, rng=first))
-    subjects[ROTATION] = (anchor, plant_map(anchor, train, np.ones(len(anchor)), rng=second))
+    subjects[PLANTED] = (anchor, plant_map(anchor, train, growing, rng=first, width=width))
+    subjects[ROTATION] = (anchor, plant_map(anchor, train, np.ones(len(anchor)), rng=second, width=width))
     return subjects
 
 
 def plant_map(
-    states, train, kappas, *, rng: np.random.Generator, noise: float = _PLANTED_NOISE
+    states,
+    train,
+    kappas,
+    *,
+    rng: np.random.Generator,
+    noise: float = _PLANTED_NOISE,
+    width: int | None = None,
 ) -> np.ndarray:
     """States (L+1, n, d) that another language would have behind a map of the given condition numbers (L+1,).
 
-    The components that bridges see are turned at random, stretched, turned again and blurred by `noise` of
-    their root mean square.
+    The components that bridges see (`width`, by default as many as the training items allow) are turned at
+    random, stretched, turned again and blurred by `noise` of their root mean square.
     """
     states = np.asarray(states, float)
-    width = components_allowed(int(np.sum(train)))
+    width = width or components_allowed(int(np.sum(train)))
     scores = bridges.principal_components(states, train, width)
     found = []
     for layer, kappa in zip(scores, kappas, strict=True):
@@ -199,11 +211,9 @@ def bridge_conditioning(
 ) -> ConditioningResult:
     """Prediction 6 over all pairs of languages, for the model, further subjects and what is planted.
 
-    Raises ParameterError with fewer than four languages, or fewer than eight items in a quarter of the
-    scenarios.
+    Raises ParameterError as `study.require`, or where there are fewer than eight items in a quarter.
     """
-    if reason := too_few(len(pairs) + 1):
-        raise ParameterError(reason)
+    require(CONDITIONING, pairs)
     splitting, planting, measuring, judging = rng.spawn(4)
     scenario = next(iter(pairs.values())).scenario
     parts = quarters(scenario, splitting)
@@ -371,7 +381,7 @@ def _ladder(
 ) -> tuple[ladders.Ladder, bridges.OrthogonalNull]:
     """The ladder from the first to the second language, and under orthogonal truth."""
     train, test = pair.discovery, pair.confirmation
-    p = components_allowed(int(train.sum()))
+    p = components_of(pair)
     x, y = (bridges.principal_components(s, train, p) for s in states)
     parts = (x[:, train], y[:, train], x[:, test], y[:, test])
     return ladders.compare_maps(*parts), bridges.orthogonal_null(*parts, noise="both", rng=rng)

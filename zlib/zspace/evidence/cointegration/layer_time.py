@@ -32,7 +32,7 @@ from ..error_rates import Size, Worlds, from_errors
 from ..language_pairs import SHUFFLED, TRAINED, LanguagePair, Pair
 from ..rules import Control, Evidence
 from ..statistics import Statistic
-from ..study import N_RESAMPLES, Study, Values, draw, judge, present, require_scenarios, standard_errors
+from ..study import N_RESAMPLES, Study, Values, draw, judge, present, require, standard_errors
 
 TIME, RANK = "conjecture_7_layers_as_time", "conjecture_7_rank_in_models"
 ONE_MAP, OWN_MAPS = "one map planted", "maps of each layer planted"
@@ -48,7 +48,7 @@ class TimeResult:
 
     maps : language, subject, r2_common and r2_own (of what layers add, held out), common_share (midpoint),
         constancy (p-value of one map for both halves of depth), drift (p-value of no drift of any problem),
-        rank, also with three lags, dimension (of the same components at the last layer).
+        rank, also with three lags (NaN below seven layers), dimension (of the same components at the last).
     by_layer : language, subject, layer (that adds), r2_common, r2_own.
     evidence : claim (`TIME`, `RANK`) -> one per language.
     errors : subject -> standard errors of own R^2, common share and own gain, from their replicates (median
@@ -66,12 +66,12 @@ def layers_as_time(
 ) -> TimeResult:
     """Maps, ranks and evidence of every language; `n_components` of each language enter the system.
 
-    Raises ParameterError with fewer than `MIN_SCENARIOS` confirmation scenarios.
+    Raises ParameterError as `study.require`: of layers, scenarios and items to fit components to.
     """
+    require(TIME, pairs)
     maps, by_layer, measured = [], [], []
     evidence: dict[str, list[Evidence]] = {TIME: [], RANK: []}
     for pair, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True):
-        require_scenarios(pair, MIN_SCENARIOS, "to leave a fifth of them out of a rank test")
         fitting, judging, ranking = stream.spawn(3)
         names = (TRAINED, *pair.random_baselines, *present(pair, SHUFFLED), *pair.re_rounded)
         series = {name: pair_series(pair, pair.subjects[name], n_components) for name in names}
@@ -99,7 +99,7 @@ def pair_ranks(pairs: Mapping[str, LanguagePair], anchor: str, *, n_components: 
     """Pooled rank of every two languages, trained model: first, second, rank, constancy, drift (p-values)."""
     pair = next(iter(pairs.values()))
     train, test = pair.discovery, pair.confirmation
-    n_axes = bridging.components_allowed(int(train.sum()))
+    n_axes = bridging.components_of(pair)
     states = bridging.by_language(pairs, anchor, TRAINED)
     scores = {k: depth_components(s, train, n_axes) for k, s in states.items()}
     rows = []
@@ -113,11 +113,14 @@ def pair_ranks(pairs: Mapping[str, LanguagePair], anchor: str, *, n_components: 
 def by_components(pairs: Mapping[str, LanguagePair], counts: Sequence[int]) -> pd.DataFrame:
     """Held-out R^2 of both kinds of maps, trained model, with more components: language, components, r2_*.
 
-    Counts beyond the axes that the discovery items allow are left out.
+    NaN for counts beyond the axes that the discovery items allow.
     """
     rows = []
     for language, pair in pairs.items():
-        for m in (c for c in counts if c <= bridging.components_allowed(int(pair.discovery.sum()))):
+        for m in counts:
+            if m > bridging.components_of(pair):
+                rows.append((language, m, np.nan, np.nan))
+                continue
             series = pair_series(pair, pair.subjects[TRAINED], m)
             kept = pair.confirmation
             scores = layer_maps.score_maps(tuple(s[kept] for s in series), pair.scenario[kept])
@@ -127,7 +130,7 @@ def by_components(pairs: Mapping[str, LanguagePair], counts: Sequence[int]) -> p
 
 def pair_series(pair: LanguagePair, states: Pair, n_components: int) -> Pair:
     """Two (n, L+1, m) series on the components that both languages share on the discovery items."""
-    n_axes = bridging.components_allowed(int(pair.discovery.sum()))
+    n_axes = bridging.components_of(pair)
     scores = (depth_components(s, pair.discovery, n_axes) for s in states)
     return shared_series(*scores, pair.discovery, n_components)
 
@@ -308,6 +311,8 @@ def _map_row(series: Pair, scenario: np.ndarray, rng: np.random.Generator) -> di
     alike = equal_groups(scenario)
     h1, h2, scenario = (a[alike] for a in (*series, scenario))
     found = pooled_rank(h1, h2, scenario)
+    long_enough = h1.shape[1] >= cointegration.LEAST_LAYERS + 3
+    with_lags = pooled_rank(h1, h2, scenario, k_ar_diff=3).rank if long_enough else np.nan
     return {
         "r2_common": common,
         "r2_own": own,
@@ -315,6 +320,6 @@ def _map_row(series: Pair, scenario: np.ndarray, rng: np.random.Generator) -> di
         "constancy": found.constancy.pvalue,
         "drift": found.drift.pvalue,
         "rank": found.rank,
-        "rank, three lags": pooled_rank(h1, h2, scenario, k_ar_diff=3).rank,
+        "rank, three lags": with_lags,
         "dimension": last_dimension(h1, h2, scenario, rng),
     }

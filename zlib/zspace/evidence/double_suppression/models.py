@@ -25,6 +25,7 @@ import pandas as pd
 from ... import theory
 from ...measures.resampling import GroupDraws, Interval, interval_of
 from ...measures.subspaces import SplitContributions, split_contributions
+from .. import study
 from ..error_rates import Size, Worlds, calibrated
 from ..language_pairs import PERMUTED, SHUFFLED, TRAINED, LanguagePair, Pair
 from ..rules import Evidence
@@ -60,7 +61,8 @@ class ProjectionResult:
 def double_suppression(
     pairs: Mapping[str, LanguagePair], *, rng: np.random.Generator, n_components: int = N_COMPONENTS
 ) -> ProjectionResult:
-    """Conjecture 3 on a model: curves, gaps and evidence of every language."""
+    """Conjecture 3 on a model: curves, gaps and evidence of every language; errors as `study.require`."""
+    study.require(CLAIM, pairs)
     curves, gaps, evidence = [], [], []
     for pair, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True):
         deciding, making = stream.spawn(3)[::2]
@@ -210,11 +212,11 @@ def sensitivity(pairs: Mapping[str, LanguagePair]) -> pd.DataFrame:
         }
         return {name: mean_gaps(pair, one)[which] for name, one in found.items()}
 
-    rows = {}
-    for name, (n_components, scale) in choices.items():
-        kept = {k: p for k, p in pairs.items() if n_components <= 2 * (p.discovery.sum() - 1)}
-        for i, words in enumerate(GAPS):
-            rows[name, words.replace("_", " ")] = (kept, partial(gap, i, n_components, scale))
+    rows = {
+        (name, words.replace("_", " ")): (pairs, partial(gap, i, n_components, scale))
+        for name, (n_components, scale) in choices.items()
+        for i, words in enumerate(GAPS)
+    }
     return compare_choices(rows, "best baseline")
 
 

@@ -12,6 +12,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from ...errors import MeasureError
 from ...measures import alignment
 from ...measures.resampling import GroupDraws, Interval, holm, permutation_max, stratified_permutations
 from ...measures.text_baselines import lexical_outcomes, ngram_outcomes
@@ -192,9 +193,9 @@ def sensitivity(
     """Accuracy of the trained model and of its best control under choices other than the primary one.
 
     `primary` holds mean-pooled pairs of the primary version, `last` the same pooled at the last token,
-    `other` those of the corpus's other version (digits). One row per choice that the corpus allows; columns
-    are (language, "trained" or "best control") and the level of chance. Every layer is chosen anew on
-    discovery items and scored on the others.
+    `other` those of the corpus's other version (digits). One row per choice, empty where the corpus does not
+    allow it; columns are (language, "trained" or "best control") and the level of chance. Every layer is
+    chosen anew on discovery items and scored on the others.
 
     The last rows have another measure: debiased linear CKA, and its 95 % level for the trained model where
     whole scenarios are permuted (`alignment.cka_by_layer`; drawn from `rng`), which lies above zero.
@@ -212,18 +213,22 @@ def sensitivity(
         "other version, within its scenario": (other, {"level": "within"}),
         "AUC against other scenarios": (primary, None),
     }
-    first = next(iter(primary.values()))
-    choices = {n: c for n, c in choices.items() if c[0] and (first.has_scenarios or "within" not in n)}
     measures = {n: (pairs, partial(_scores, options=options)) for n, (pairs, options) in choices.items()}
     measures |= {CKA: (primary, _cka), CKA_NULL: (primary, partial(_cka_null, rng=rng))}
-    table = compare_choices(measures, "best control")
-    chance = [_chance(first, options) for _, options in choices.values()]
+    table, first = compare_choices(measures, "best control"), next(iter(primary.values()))
+    measured = table.notna().any(axis=1)[: len(choices)]
+    chance = [
+        _chance(first, options) if there else np.nan
+        for (_, options), there in zip(choices.values(), measured, strict=True)
+    ]
     table.insert(0, ("all", "chance"), [*chance, np.nan, np.nan])
     return table
 
 
 def _scores(pair: LanguagePair, options: Mapping | None) -> dict[str, float]:
     """Accuracy (AUC without options) at the own peak, of the trained model and of every control."""
+    if not pair.has_scenarios and (options or {}).get("level") == "within":
+        raise MeasureError("each row is its own scenario.")
     if options is None:
         found = {n: _auc(pair, n) for n in (TRAINED, *pair.random_baselines, *present(pair, PERMUTED))}
     else:

@@ -12,10 +12,9 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from ...files import params
 from ...measures import alignment, language_probe, text_baselines
 from ...measures.resampling import Interval
-from ...sources import corpora, stories
+from ...sources import corpora, languages, stories
 from ...states import subjects
 from .. import language_pairs
 from ..language_pairs import PERMUTED, RANDOM_BLOCKS, SHUFFLED, TRAINED, LanguagePair, own_overlap
@@ -24,7 +23,7 @@ from . import by_layer
 from .by_layer import SPELLING, SURFACE, aligned_excess, peak_layer, retrieval_outcomes
 
 # scripts that put no space between words (ISO 15924)
-UNSPACED = ("Hans", "Hant", "Jpan", "Thai", "Laoo", "Khmr", "Mymr")
+UNSPACED = ("Hans", "Hant", "Jpan", "Thai", "Laoo", "Khmr", "Mymr", "Tibt")
 SINK_POOLINGS = ("median", "trimmed")
 STORY_LANGUAGES = stories.languages()
 
@@ -207,8 +206,8 @@ def _limits(interval: Interval) -> tuple[float, float, float]:
 
 
 def _fertility(corpus: corpora.Corpus, language: str, own: np.ndarray, reference: np.ndarray) -> dict:
-    script = params("languages").get(language, {}).get("script", "")
-    found = text_baselines.fertility(corpus.texts[language], own, reference, spaced=script not in UNSPACED)
+    spaced = languages.script(language) not in UNSPACED
+    found = text_baselines.fertility(corpus.texts[language], own, reference, spaced=spaced)
     return {
         "tokens": found.tokens,
         "tokens per word": found.per_word,

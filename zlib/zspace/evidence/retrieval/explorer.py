@@ -30,8 +30,10 @@ class Explorer:
         code, style = ((_ASSETS / f"explorer.{kind}").read_text("utf-8") for kind in ("js", "css"))
         # "<" cannot end the script element when it is written as an escape.
         data = json.dumps(self.data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+        # texts may hold dollars, which JupyterLab would take for formulas
+        plain = "tex2jax_ignore mathjax_ignore"
         return (
-            f'<div class="zspace-explorer"><style>{style}</style><div class="zspace-root"></div>'
+            f'<div class="zspace-explorer {plain}"><style>{style}</style><div class="zspace-root"></div>'
             f"<script>(function (data, root) {{{code}}})({data}, "
             "document.currentScript.previousElementSibling);</script></div>"
         )

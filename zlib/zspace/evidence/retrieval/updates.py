@@ -88,8 +88,12 @@ def update_auc(
 def update_gain(auc: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     """(n,) mean over the inner layers k = 1..L-2 of AUC(f_k) - AUC(h_k) (all layers where L < 4)."""
     states, updates = auc
-    inner = slice(1, -1) if len(updates) >= 4 else slice(None)
-    return (updates - states[:-1])[inner].mean(0)
+    return _mean_inner(updates - states[:-1])
+
+
+def _mean_inner(by_layer: np.ndarray) -> np.ndarray:
+    """Mean of L layers (L, n) over the inner ones, over all where L < 4."""
+    return (by_layer[1:-1] if len(by_layer) >= 4 else by_layer).mean(0)
 
 
 def gain_statistics(
@@ -135,7 +139,10 @@ def sensitivity(primary: Mapping[str, LanguagePair], last: Mapping[str, Language
         "primary: mean pooling, inner layers, centred": (primary, gain_by(update_gain)),
         "raw vectors": (primary, gain_by(update_gain, center=False)),
         STANDARDISED: (primary, gain_by(update_gain, standardise=True)),
-        "AUC of the states themselves, inner layers": (primary, gain_by(lambda auc: auc[0][1:-2].mean(0))),
+        "AUC of the states themselves, inner layers": (
+            primary,
+            gain_by(lambda auc: _mean_inner(auc[0][:-1])),
+        ),
         "all layers": (primary, gain_by(lambda auc: (auc[1] - auc[0][:-1]).mean(0))),
         "last token, from layer 1": (last, gain_by(update_gain)),
     }

@@ -26,7 +26,7 @@ from ..bridges import bridging
 from ..error_rates import Worlds, from_errors
 from ..language_pairs import PERMUTED, PLANTED, SHUFFLED, TRAINED, LanguagePair, Pair, spread, standardised
 from ..rules import Evidence
-from ..study import Study, Values, baselines, draw, excesses, judge, require_scenarios, standard_errors
+from ..study import Study, Values, baselines, draw, excesses, judge, require, standard_errors
 
 CLAIM = "conjecture_7_dimension"
 _MOST_COMPONENTS = 24
@@ -57,10 +57,10 @@ def dimension_by_layer(
     n_permutations: int = 99,
     n_halves: int = 20,
 ) -> DimensionResult:
-    """Curves and evidence of every language, of as many components as its items allow."""
+    """Curves and evidence of every language, of components as it allows; errors as `study.require`."""
+    require(CLAIM, pairs)
     curves, measured, evidence = [], [], []
     for pair, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True):
-        require_scenarios(pair, dimension.MIN_GROUPS, "to exchange them")
         drawing, judging, halving, planting = stream.spawn(4)
         draws = draw(pair, rng=judging.spawn(1)[0])
         p = components_for(pair)
@@ -94,15 +94,20 @@ def dimension_table(curves: pd.DataFrame) -> pd.DataFrame:
 
 
 def components_for(pair: LanguagePair) -> int:
-    """Components that the items of a pair allow: four discovery items and four confirmation scenarios each.
+    """Components that a pair allows: four discovery items and four confirmation scenarios each.
 
-    2 to 24, and the dimension is at most as many. With fewer scenarios per component the sequential test
-    finds too many dimensions where some are shared. Raises ParameterError below eight discovery items.
+    2 to 24, at most as many as the states have dimensions, and half as many as items in either half of those
+    that the test takes; the dimension is at most as many. With fewer scenarios per component the sequential
+    test finds too many dimensions where some are shared. Raises ParameterError below eight discovery items.
     """
-    n_items = int(pair.discovery.sum())
+    n_items = pair.n_different(pair.discovery)
     bridging.components_allowed(n_items)
-    n_scenarios = len(np.unique(pair.scenario[pair.confirmation]))
-    return min(_MOST_COMPONENTS, n_items // bridging.ITEMS_A_COMPONENT, max(2, n_scenarios // 4))
+    scenarios, tested = np.unique(pair.scenario[pair.confirmation]), exchangeable(pair)
+    n_tested = len(np.unique(pair.scenario[tested]))
+    half = n_tested // 2 * (tested.sum() // n_tested)
+    by_scenario = max(2, len(scenarios) // 4)
+    width = pair.subjects[TRAINED][0].shape[-1]
+    return min(_MOST_COMPONENTS, width, n_items // bridging.ITEMS_A_COMPONENT, by_scenario, (half - 1) // 2)
 
 
 def sizes(pairs: Mapping[str, LanguagePair]) -> pd.DataFrame:
@@ -216,13 +221,17 @@ def by_components(pairs: Mapping[str, LanguagePair], counts: Sequence[int]) -> p
     """Shared variance, mean over inner layers, with more components: one row per language and count.
 
     Of the trained model, of a shuffled pairing if there is one, and of the trained model with each dimension
-    divided by its standard deviation; of as many components as the discovery items can be fitted with.
+    divided by its standard deviation; NaN for more components than the discovery items can be fitted with.
     """
     rows = {}
     for language, pair in pairs.items():
         subjects = {name: pair.subjects[name] for name in (TRAINED, SHUFFLED) if name in pair.subjects}
         subjects["trained, standardised"] = standardised(pair).subjects[TRAINED]
-        for p in (c for c in counts if 2 * c < pair.discovery.sum()):
+        allowed = min((pair.n_different(pair.discovery) - 1) // 2, pair.subjects[TRAINED][0].shape[-1])
+        for p in counts:
+            if p > allowed:
+                rows[language, p] = dict.fromkeys(subjects, np.nan)
+                continue
             found = {name: shared_variance(pair, *reduced(pair, one, p)) for name, one in subjects.items()}
             rows[language, p] = {
                 name: bridging.mean_inner(one.by_layer(np.ones(one.sums.shape[-1])))

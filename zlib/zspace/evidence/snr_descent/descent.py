@@ -137,8 +137,9 @@ def identity_errors(profile: residual.SnrProfile) -> tuple[float, float]:
         (profile.d_same, profile.delta_sq, profile.cross_same),
         (profile.d_diff, profile.sigma_sq, profile.cross_diff),
     ):
-        predicted = distance[..., :-1] + added + cross
-        errors.append(float(np.max(np.abs(predicted - distance[..., 1:]) / distance[..., 1:])))
+        predicted, found = distance[..., :-1] + added + cross, distance[..., 1:]
+        # equal states are no distance apart, and have no cross-terms
+        errors.append(float(np.max(np.abs(predicted - found) / np.where(found > 0, found, 1.0))))
     return tuple(errors)
 
 
@@ -242,18 +243,21 @@ def _nearness(pair: LanguagePair, states: Pair, draws: GroupDraws) -> Interval:
     """1 - D_same / D_cross of centred states at the layer where it is largest on discovery."""
     states, rows = _centred(pair, states), pair.discovery
     chosen = residual.snr_profile(*(s[:, rows] for s in states), groups=pair.scenario[rows])
-    layer = int(np.argmax(1 - chosen.d_same / chosen.d_cross))
-    found = _replicates(pair, tuple(s[layer : layer + 1] for s in states), draws)
-    estimate, replicates = (1 - p.d_same / p.d_cross for p in (found.estimate, found.replicates))
+    with np.errstate(divide="ignore", invalid="ignore"):  # of two items that are opposite in both languages
+        nearness = 1 - chosen.d_same / chosen.d_cross
+        layer = int(np.argmax(np.where(np.isnan(nearness), -np.inf, nearness)))
+        found = _replicates(pair, tuple(s[layer : layer + 1] for s in states), draws)
+        estimate, replicates = (1 - p.d_same / p.d_cross for p in (found.estimate, found.replicates))
     return interval_of(estimate[0], replicates[:, 0], found.n_groups)
 
 
 def _largest_rise(pair: LanguagePair, states: Pair, draws: GroupDraws) -> Interval:
     """Rise of log r at the layer where it is largest on discovery items."""
     chosen = residual.snr_profile(*(s[:, pair.discovery] for s in states))
-    layer = int(np.argmax(np.diff(np.log(chosen.snr))))
-    found = _replicates(pair, tuple(s[layer : layer + 2] for s in states), draws)
-    estimate, replicates = (np.diff(np.log(p.snr)) for p in (found.estimate, found.replicates))
+    with np.errstate(divide="ignore", invalid="ignore"):  # of languages that do not differ
+        layer = int(np.argmax(np.diff(np.log(chosen.snr))))
+        found = _replicates(pair, tuple(s[layer : layer + 2] for s in states), draws)
+        estimate, replicates = (np.diff(np.log(p.snr)) for p in (found.estimate, found.replicates))
     return interval_of(estimate[0], replicates[:, 0], found.n_groups)
 
 
@@ -285,13 +289,18 @@ def _criteria(pair: LanguagePair, profiles: Mapping[str, residual.SnrProfile]) -
                 "exact": p.improves_exact.sum(),
                 "as stated right": (p.improves_orthogonal == falls).sum(),
                 "exact right": (p.improves_exact == falls).sum(),
-                "largest |C_s|/D_same": np.abs(p.cross_same / p.d_same[:-1]).max(),
+                "largest |C_s|/D_same": _largest_share(p.cross_same, p.d_same[:-1]),
                 "identity error": max(identity_errors(p)),
                 "snr at the end": p.snr[-1],
                 "floor without cross-terms": theory.snr_floor(p.snr[0], p.delta_sq / p.sigma_sq),
             }
         )
     return pd.DataFrame(rows)
+
+
+def _largest_share(cross: np.ndarray, distance: np.ndarray) -> float:
+    """Largest |cross-term| relative to a distance; NaN where two languages have the same states."""
+    return float(np.max(np.abs(cross / distance))) if (distance > 0).all() else np.nan
 
 
 def _norm_ratios(pair: LanguagePair, rng: np.random.Generator, n_shuffles: int = 50) -> pd.DataFrame:

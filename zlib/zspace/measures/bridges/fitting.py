@@ -18,6 +18,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from ...errors import MeasureError
 from ..paired import finite, paired
 
 Kind = Literal["procrustes", "scaled_procrustes", "ridge", "affine"]
@@ -50,7 +51,7 @@ class Bridge:
 
         Raises
         ------
-        ValueError : x has other dimensions or leading axes than the training states, or is not finite.
+        MeasureError : x has other dimensions or leading axes than the training states, or is not finite.
         """
         x = finite("x", x)
         self._check_shape("x", x, self.mean_x)
@@ -75,13 +76,13 @@ class Bridge:
 
         Raises
         ------
-        ValueError : shapes do not fit the bridge or each other, values are not finite, or y is constant.
+        MeasureError : shapes do not fit the bridge or each other, values are not finite, or y is constant.
         """
         y = finite("y", y)
         self._check_shape("y", y, self.mean_y)
         predicted = self.predict(x)
         if predicted.shape != y.shape:
-            raise ValueError(
+            raise MeasureError(
                 f"x gives predictions of shape {predicted.shape}, y has {y.shape}; row i of both must be the "
                 "same item."
             )
@@ -96,13 +97,13 @@ class Bridge:
 
         Raises
         ------
-        ValueError : ridge on n < 2 d_x items, where the spectrum of W is that of the penalty and the noise.
+        MeasureError : ridge on n < 2 d_x items, where the spectrum of W is that of the penalty and the noise.
         """
         if self.kind in ("procrustes", "scaled_procrustes"):
             return _plain(np.ones(self.weight.shape[:-2]))
         width = self.weight.shape[-2]
         if self.n_train < 2 * width:
-            raise ValueError(
+            raise MeasureError(
                 f"the condition number of a map fitted to {self.n_train} items of {width} dimensions is not "
                 f"that of the languages; at least {2 * width} items are needed. Fit on more items, or reduce "
                 f"x to at most {self.n_train // 2} principal components first."
@@ -113,7 +114,7 @@ class Bridge:
         leading, width = mean.shape[:-1], mean.shape[-1]
         if states.ndim < 2 or states.shape[-1] != width or (leading and states.shape[:-2] != leading):
             expected = ", ".join([*(map(str, leading) if leading else ["..."]), "m", str(width)])
-            raise ValueError(
+            raise MeasureError(
                 f"{name} has shape {states.shape}; the bridge was fitted to states like ({expected}): pass "
                 "the same layers and dimensions."
             )
@@ -137,7 +138,7 @@ def fit(x_train, y_train, *, kind: Kind = "procrustes") -> Bridge:
 
     Raises
     ------
-    ValueError : an unknown kind; items or leading axes that do not match; states that are constant or not
+    MeasureError : an unknown kind; items or leading axes that do not match; states that are constant or not
         finite; Procrustes with d_x != d_y; affine with n < 2 d_x or states varying in fewer dimensions.
 
     Examples
@@ -184,7 +185,7 @@ def least_squares(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     u, s, vt = np.linalg.svd(x, full_matrices=False)
     rank = (s > max(x.shape[-2:]) * np.finfo(float).eps * s[..., :1]).sum(-1).min()
     if rank < x.shape[-1]:
-        raise ValueError(
+        raise MeasureError(
             f"x_train varies in {rank} of its {x.shape[-1]} dimensions: no affine map is determined in the "
             f'others. Reduce x to at most {rank} principal components first, or use kind="ridge".'
         )
@@ -236,17 +237,17 @@ def _plain(values: np.ndarray) -> float | np.ndarray:
 def _require_fit(x, y, kind: Kind) -> tuple[np.ndarray, np.ndarray]:
     """Both as float64, of shapes that the kind can be fitted to."""
     if kind not in get_args(Kind):
-        raise ValueError(f"unknown kind {kind!r}; choose one of {', '.join(map(repr, get_args(Kind)))}.")
+        raise MeasureError(f"unknown kind {kind!r}; choose one of {', '.join(map(repr, get_args(Kind)))}.")
     names = ("x_train", "y_train")
     x, y = paired(*map(finite, names, (x, y)), names=names, same_width=False)
     n, width = x.shape[-2:]
     if "procrustes" in kind and width != y.shape[-1]:
-        raise ValueError(
+        raise MeasureError(
             f"a rotation needs as many dimensions on both sides, found {width} and {y.shape[-1]}; reduce "
             'both to the same number of principal components, or use kind="ridge" or "affine".'
         )
     if kind == "affine" and n < 2 * width:
-        raise ValueError(
+        raise MeasureError(
             f"affine map from {width} dimensions with {n} items: at least {2 * width} items are needed, or "
             f"it fits noise. Use more items, reduce x to at most {n // 2} principal components first, or use "
             'kind="ridge".'
@@ -263,7 +264,7 @@ def centred_states(name: str, states: np.ndarray) -> tuple[np.ndarray, np.ndarra
     if constant.any():
         where = [int(i) for i in np.argwhere(constant)[0]]
         at = f" at leading index {tuple(where)}" if where else ""
-        raise ValueError(
+        raise MeasureError(
             f"{name} is the same for all its {states.shape[-2]} items{at}: there is nothing to map. Leave "
             "out the layer (the last token's embedding is often constant), or use mean pooling."
         )

@@ -44,7 +44,7 @@ def compare_maps(x_train, y_train, x_test, y_test) -> Ladder:
 
     Raises
     ------
-    ValueError : as `bridges.fit`.
+    MeasureError : as `bridges.fit`.
     """
     fitted = {kind: bridges.fit(x_train, y_train, kind=kind) for kind in LADDER}
     off = [((y_test - fitted[kind].predict(x_test)) ** 2).sum(-1) for kind in LADDER]

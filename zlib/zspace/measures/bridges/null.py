@@ -22,6 +22,7 @@ from typing import Literal, get_args
 import numpy as np
 from scipy import stats
 
+from ...errors import MeasureError
 from ..paired import finite, paired
 from .fitting import best_rotation, centred_states, energy, fit
 
@@ -65,10 +66,10 @@ class OrthogonalNull:
 
         Raises
         ------
-        ValueError : an unknown statistic, or a confidence outside (0, 1).
+        MeasureError : an unknown statistic, or a confidence outside (0, 1).
         """
         if statistic not in get_args(Statistic) or not 0 < confidence < 1:
-            raise ValueError(
+            raise MeasureError(
                 f"found statistic {statistic!r} and confidence {confidence}; choose one of "
                 f"{', '.join(map(repr, get_args(Statistic)))}, and a number between 0 and 1."
             )
@@ -116,8 +117,8 @@ def orthogonal_null(
 
     Raises
     ------
-    ValueError : as `fit` of kind "affine"; p differs between the sides; m <= p; an unknown noise; fewer than
-        2 simulations.
+    MeasureError : as `fit` of kind "affine"; p differs between the sides; m <= p; an unknown noise; fewer
+        than 2 simulations.
     """
     halves = _checked(x_train, y_train, x_test, y_test, noise, n_simulations)
     gap, log_kappa = _statistics(halves)
@@ -192,17 +193,17 @@ def _checked(x_train, y_train, x_test, y_test, noise: str, n_simulations: int):
         halves.append(paired(*map(finite, names, pair), "(..., n, p)", names=names))
     (train, _), (test, _) = halves
     if train.shape[:-2] != test.shape[:-2] or train.shape[-1] != test.shape[-1]:
-        raise ValueError(
+        raise MeasureError(
             f"training states have shape {train.shape}, held-out states {test.shape}; expected (..., n, p) "
             "and (..., m, p) with the same layers and dimensions. Take as many components of both."
         )
     if test.shape[-2] <= test.shape[-1]:
-        raise ValueError(
+        raise MeasureError(
             f"{test.shape[-2]} items to score in {test.shape[-1]} dimensions do not determine a rotation; "
             "score more items, or use fewer components."
         )
     if noise not in get_args(Noise) or n_simulations < 2:
-        raise ValueError(
+        raise MeasureError(
             f"found noise {noise!r} and n_simulations {n_simulations}; choose one of "
             f"{', '.join(map(repr, get_args(Noise)))}, and at least 2."
         )

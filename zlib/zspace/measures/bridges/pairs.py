@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...errors import MeasureError
 from ..paired import finite
 from .fitting import RELATIVE_PENALTIES, Kind, centred_states, energy, leave_one_out, span_of
 
@@ -52,13 +53,13 @@ def all_pairs(
 
     Raises
     ------
-    ValueError : shapes differ; values are not finite; fewer than 2 items to fit on or to score; states of a
+    MeasureError : shapes differ; values are not finite; fewer than 2 items to fit on or to score; states of a
         language that are constant; an unknown kind.
     """
     languages, stacks = _named(states)
     train = _split(train, stacks[0].shape[-2])
     if unknown := set(kinds) - set(KINDS):
-        raise ValueError(f"unknown kinds {sorted(unknown)}; choose of {', '.join(KINDS)}.")
+        raise MeasureError(f"unknown kinds {sorted(unknown)}; choose of {', '.join(KINDS)}.")
     leading, k = stacks[0].shape[:-2], len(languages)
     r2 = {kind: np.full((*leading, k, k), np.nan) for kind in kinds}
     others = ~np.eye(k, dtype=bool)
@@ -81,11 +82,11 @@ def principal_components(states, train, n_components: int) -> np.ndarray:
 
     Raises
     ------
-    ValueError : as in `all_pairs`.
+    MeasureError : as in `all_pairs`.
     """
     states = finite("states", states)
     if states.ndim < 2:
-        raise ValueError(f"states have shape {states.shape}; expected (..., n, d).")
+        raise MeasureError(f"states have shape {states.shape}; expected (..., n, d).")
     train = _split(train, states.shape[-2])
     centred, mean = centred_states("states", states[..., train, :])
     return (states - mean[..., None, :]) @ principal_axes("states", centred, n_components)
@@ -95,7 +96,7 @@ def principal_axes(name: str, centred: np.ndarray, n_components: int) -> np.ndar
     """Leading axes (..., d, p) of centred states (..., n, d)."""
     n, d = centred.shape[-2:]
     if not 1 <= n_components <= min(n - 1, d):
-        raise ValueError(
+        raise MeasureError(
             f"n_components={n_components} of {name}; {n} training items of {d} dimensions allow 1 to "
             f"{min(n - 1, d)}."
         )
@@ -184,7 +185,7 @@ def _named(states) -> tuple[tuple[str, ...], list[np.ndarray]]:
     stacks = [np.asarray(s) for s in states.values()]
     shapes = {s.shape for s in stacks}
     if len(stacks) < 2 or len(shapes) > 1 or stacks[0].ndim < 2 or not stacks[0].size:
-        raise ValueError(
+        raise MeasureError(
             f"states of {len(stacks)} languages have shapes {sorted(shapes)}; expected at least two "
             "languages with the same (..., n, d), row i being the same item in all."
         )
@@ -195,7 +196,7 @@ def _split(train, n: int) -> np.ndarray:
     """Training items (n,) bool."""
     train = np.asarray(train)
     if train.shape != (n,) or train.dtype != bool or not 2 <= train.sum() <= n - 2:
-        raise ValueError(
+        raise MeasureError(
             f"train has shape {train.shape} and dtype {train.dtype}; expected bool of shape ({n},) with at "
             "least 2 items to fit on and 2 to score."
         )

@@ -7,7 +7,7 @@ ratio is mechanical); `simulate_shared_trends`, `size_table` and `recovery_table
 """
 
 # ruff: noqa: F401
-from .pooled import PooledRank, pooled_johansen
+from .pooled import LEAST_LAYERS, PooledRank, pooled_johansen
 from .recovery import recovery_table, simulate_shared_trends, size_table
 from .speeds import Adjustment, ShuffledAdjustment, adjustment, shuffled_adjustment
 from .trace_test import JohansenRank, johansen, size_distortion

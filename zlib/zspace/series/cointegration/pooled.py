@@ -18,12 +18,13 @@ from functools import lru_cache
 
 import numpy as np
 
-from ...errors import ParameterError
+from ...errors import MeasureError, ParameterError
 from ...measures.paired import finite, group_codes, paired
 from ...measures.results import TestResult
 from . import reduced_rank
 
 DEMEAN = ("layer", "problem", "none")
+LEAST_LAYERS = 5  # beside the lags
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def pooled_johansen(
 
     Raises
     ------
-    ValueError : shapes differ, values are not finite, a problem does not move, layers or problems are too
+    MeasureError : shapes differ, values are not finite, a problem does not move, layers or problems are too
         few, states are nearly singular, or what `allow_distorted` allows. ParameterError : unknown options.
     """
     y, codes = require_pairs(h1, h2, groups)
@@ -175,9 +176,11 @@ def _problem_scales(steps: np.ndarray, demean: str) -> np.ndarray:
         own = scaled if demean == "none" else scaled - _common(scaled, 1 / scales)
         scales = scales * np.sqrt((own**2).mean((1, 2)))
         if not scales.min() > 1e-12 * scales.max():
-            raise ValueError(
-                f"problem {int(scales.argmin())} does not move between layers beyond what all do; expected "
-                "states that differ. Leave it out."
+            least, most = int(scales.argmin()), int(scales.argmax())
+            raise MeasureError(
+                f"problem {least} moves by {scales[least]:.1e} beyond what all do, problem {most} by "
+                f"{scales[most]:.1e}; expected steps of like size. Leave out the one that stands still, or "
+                "the one that is an outlier."
             )
     return scales
 
@@ -210,7 +213,7 @@ def _remarks(y, codes, k, demean, allow) -> list[str]:
             "the dimensions, or split groups that are independent."
         )
     if remarks and not allow:
-        raise ValueError(" ".join(remarks) + " allow_distorted=True goes on regardless.")
+        raise MeasureError(" ".join(remarks) + " allow_distorted=True goes on regardless.")
     return remarks
 
 
@@ -243,8 +246,13 @@ def _require_options(y, k, demean, level):
             "and level in (0, 1)."
         )
     n_problems, n_steps, n = y.shape
-    if n_steps < k + 5 or n_problems < max(10, n * (k + 2)):
-        raise ValueError(
-            f"found {n_problems} problems of {n_steps} layers in 2 x {n // 2} dimensions; expected at least "
-            f"{max(10, n * (k + 2))} problems and {k + 5} layers. Reduce the dimensions."
+    if n_steps < k + LEAST_LAYERS:
+        raise MeasureError(
+            f"found {n_steps} layers; expected at least {k + LEAST_LAYERS} with k_ar_diff={k}. Take fewer "
+            "lags, or a deeper model."
+        )
+    if n_problems < max(10, n * (k + 2)):
+        raise MeasureError(
+            f"found {n_problems} problems in 2 x {n // 2} dimensions with k_ar_diff={k}; expected at least "
+            f"{max(10, n * (k + 2))}. Take more problems, or reduce the dimensions."
         )

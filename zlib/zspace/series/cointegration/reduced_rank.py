@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from ...errors import MeasureError
 from ...measures.results import TestResult
 
 
@@ -31,7 +32,7 @@ class Rows:
 def canonical(now: np.ndarray, level: np.ndarray):
     """Canonical correlations (n,), left and right vectors (n, n) as columns, and S01 (n, n).
 
-    Vectors are orthonormal under S00 and S11. ValueError where either is singular to rounding.
+    Vectors are orthonormal under S00 and S11. MeasureError where either is singular to rounding.
     """
     n = now.shape[2]
     flat_now, flat_level = now.reshape(-1, n), level.reshape(-1, n)
@@ -42,7 +43,7 @@ def canonical(now: np.ndarray, level: np.ndarray):
         unit = np.sqrt(np.maximum(np.diag(s), 1e-300))
         condition = np.linalg.cond(s / np.outer(unit, unit))
         if not condition <= 1e12:
-            raise ValueError(
+            raise MeasureError(
                 f"the {name} of the stacked states are nearly singular: condition number {condition:.1e}, "
                 "expected <= 1e+12. Reduce to fewer principal components."
             )

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from ...errors import ParameterError
+from ...errors import MeasureError, ParameterError
 from .pooled import require_pairs
 from .reduced_rank import grouped
 
@@ -108,7 +108,7 @@ def adjustment(h1, h2, *, beta=None, groups=None) -> Adjustment:
 
     Raises
     ------
-    ValueError : shapes, non-finite values, fewer than 6 groups, no gap.
+    MeasureError : shapes, non-finite values, fewer than 6 groups, no gap.
     """
     y, codes, beta = _prepared(h1, h2, beta, groups)
     sums = _diagonal(y, codes, beta)
@@ -178,17 +178,19 @@ def _prepared(h1, h2, beta, groups):
     y, codes = require_pairs(h1, h2, groups)
     codes = np.arange(len(y)) if codes is None else codes
     n_groups = int(codes.max()) + 1
-    if n_groups < MIN_GROUPS or y.shape[1] < 2:
-        raise ValueError(
-            f"found {n_groups} groups and {y.shape[1]} layers; expected at least {MIN_GROUPS} and 2. An "
-            "interval over groups needs groups; collect more."
+    if y.shape[1] < 2:
+        raise MeasureError("found states of one layer; expected at least 2, between which speeds are.")
+    if n_groups < MIN_GROUPS:
+        raise MeasureError(
+            f"found {n_groups} groups; expected at least {MIN_GROUPS}. An interval over groups needs groups; "
+            "collect more."
         )
     if n_groups < FEW_GROUPS:
         warnings.warn(f"{n_groups} groups; below {FEW_GROUPS} the interval is rough.", stacklevel=3)
     if beta is not None:
         beta = np.asarray(beta, np.float64)
         if beta.ndim != 2 or len(beta) != y.shape[2] or beta.shape[1] < 1 or not np.isfinite(beta).all():
-            raise ValueError(
+            raise MeasureError(
                 f"beta has shape {beta.shape}, expected ({y.shape[2]}, m) finite with m >= 1. A rank of 0 "
                 "has no speeds."
             )
@@ -196,8 +198,10 @@ def _prepared(h1, h2, beta, groups):
     p = y.shape[2] // 2
     gap = y[..., :p] - y[..., p:] if beta is None else y @ beta
     if not np.abs(gap).max() > 1e-12 * np.abs(y).max():
-        raise ValueError(
-            "the languages do not differ at any layer; expected a gap. Were they swapped for one?"
+        where = "the languages do not differ" if beta is None else "the relations beta are 0"
+        raise MeasureError(
+            f"{where} at any layer, beyond what all problems share; expected a gap. Is one language there "
+            "twice?"
         )
     return y, codes, beta
 

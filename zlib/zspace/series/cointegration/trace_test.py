@@ -18,7 +18,7 @@ import numpy as np
 from statsmodels.tsa.coint_tables import c_sjt
 from statsmodels.tsa.vector_ar.vecm import coint_johansen
 
-from ...errors import ParameterError
+from ...errors import MeasureError, ParameterError
 from ...measures.paired import finite
 
 CORRECTIONS = ("none", "reinsel-ahn", "bootstrap")
@@ -74,7 +74,7 @@ def johansen(
 
     Raises
     ------
-    ValueError : y is not finite, too short, (nearly) singular, or of a shape at which independent walks are
+    MeasureError : y is not finite, too short, (nearly) singular, or of a shape at which independent walks are
         called cointegrated in more than 20 % of the cases; the message has the rate that was measured.
     ParameterError : unknown correction or det_order; no generator for the bootstrap.
     """
@@ -125,7 +125,7 @@ def size_distortion(
     the drift), so that such walks are rejected too often at any length: at T = 1000 one of them with a
     constant in 30 %, two with a trend in 22 %. Without deterministic terms the rate falls to 5 % as T grows.
 
-    Errors: ValueError and ParameterError for shapes and options as in `johansen`.
+    Errors: MeasureError and ParameterError for shapes and options as in `johansen`.
     """
     _require_options(k_ar_diff, det_order, correction, n_bootstrap)
     _require_shape(n_steps, n_series, k_ar_diff, det_order)
@@ -220,7 +220,7 @@ def _guard(n_steps, n, k, det_order, correction, allow) -> float:
             "series that drift."
         )
     if size > REFUSE_SIZE and not allow:
-        raise ValueError(
+        raise MeasureError(
             f"{message} Take fewer series, more steps, correction='bootstrap', or many problems "
             "(pooled_johansen); allow_distorted=True goes on regardless."
         )
@@ -258,11 +258,16 @@ def _require_options(k_ar_diff, det_order, correction, n_bootstrap):
 
 
 def _require_shape(n_steps, n, k, det_order):
+    if not 2 <= n <= 12:
+        raise MeasureError(
+            f"found {n}; expected 2 to 12 series, for which there are critical values. Leave some out, or "
+            "reduce them to principal components."
+        )
     least = max(2 * n, n * (k + 1) + 1) + 1 + k + det_order + 1
-    if not 2 <= n <= 12 or n_steps < least:
-        raise ValueError(
-            f"found {n_steps} steps of {n} series; expected 2 to 12 series and, for {n} of them with "
-            f"k_ar_diff={k} and det_order={det_order}, at least {least} steps: with fewer, canonical "
+    if n_steps < least:
+        raise MeasureError(
+            f"found {n_steps} steps of {n} series; expected, with k_ar_diff={k} and "
+            f"det_order={det_order}, at least {least} steps: with fewer, canonical "
             "correlations are 1 by construction and the trace test rejects 100 % of independent walks. "
             "Reduce the series, or pool problems (pooled_johansen)."
         )
@@ -271,7 +276,7 @@ def _require_shape(n_steps, n, k, det_order):
 def _require_steps(y, k, det_order) -> np.ndarray:
     y = finite("y", y)
     if y.ndim != 2:
-        raise ValueError(
+        raise MeasureError(
             f"y has shape {y.shape}, expected (T, n): one series. Pool many with pooled_johansen."
         )
     _require_shape(*y.shape, k, det_order)
@@ -283,13 +288,18 @@ def _require_regular(y: np.ndarray):
     spread = centred.std(0)
     flat = spread <= 1e-12 * np.maximum(np.abs(y).max(0), 1e-300)
     if flat.any():
-        raise ValueError(f"series {int(flat.argmax())} is constant; expected series that move. Drop it.")
+        raise MeasureError(f"series {int(flat.argmax())} is constant; expected series that move. Drop it.")
     steps = np.diff(y, axis=0)
+    straight = steps.std(0) <= 1e-12 * np.abs(y).max(0)
+    if straight.any():
+        raise MeasureError(
+            f"series {int(straight.argmax())} is a straight line: all its steps are alike. Drop it."
+        )
     units = ((centred, spread), (steps, np.maximum(steps.std(0), 1e-300)))
     condition = max(np.linalg.cond(moved / unit) for moved, unit in units)
     if not condition <= _CONDITION:
-        raise ValueError(
+        raise MeasureError(
             f"the series are nearly singular: condition number {condition:.1e}, expected <= "
-            f"{_CONDITION:.0e}. Two of them are copies or sums of others; reduce to "
-            "principal components first."
+            f"{_CONDITION:.0e}. Some are copies or sums of others, or the same few steps hold nearly all of "
+            "their variance; reduce to principal components first, or leave out such steps."
         )

@@ -11,6 +11,7 @@ Processes of Several Types of Points", Journal of the Royal Statistical Society 
 
 import numpy as np
 
+from ...errors import MeasureError
 from ...measures.results import TestResult
 
 
@@ -27,7 +28,7 @@ def change_points(probabilities, *, minimum_run: int = 8) -> np.ndarray:
 
     Raises
     ------
-    ValueError : wrong shape, values outside [0, 1], or minimum_run below 1.
+    MeasureError : wrong shape, values outside [0, 1], or minimum_run below 1.
 
     Examples
     --------
@@ -36,11 +37,11 @@ def change_points(probabilities, *, minimum_run: int = 8) -> np.ndarray:
     """
     probabilities = np.asarray(probabilities, np.float64)
     if probabilities.ndim != 1 or not ((probabilities >= 0) & (probabilities <= 1)).all():
-        raise ValueError(
+        raise MeasureError(
             f"probabilities have shape {probabilities.shape}; expected (T,) in [0, 1], those of one regime."
         )
     if minimum_run < 1:
-        raise ValueError(f"minimum_run is {minimum_run}; expected at least one step.")
+        raise MeasureError(f"minimum_run is {minimum_run}; expected at least one step.")
     upper = probabilities > 0.5
     starts = np.flatnonzero(np.r_[True, upper[1:] != upper[:-1]][: upper.size])
     kept = starts[np.diff(np.r_[starts, upper.size]) >= minimum_run]
@@ -72,7 +73,7 @@ def event_test(
 
     Raises
     ------
-    ValueError : shapes or lengths differ, steps outside the series, no change point or no event at all.
+    MeasureError : shapes or lengths differ, steps outside the series, no change point or no event at all.
     """
     changes, events = _problems(changes, events, window)
     shares = np.zeros(1 + n_shifts)
@@ -96,25 +97,25 @@ def _problems(changes, events, window: int):
     if not isinstance(events, (list, tuple)) or np.ndim(events[0]) == 0:
         changes, events = [changes], [events]
     if len(changes) != len(events):
-        raise ValueError(
+        raise MeasureError(
             f"{len(changes)} lists of change points for {len(events)} of events; expected one each."
         )
     changes = [np.asarray(c) for c in changes]
     events = [np.asarray(e) for e in events]
     for number, (steps, happened) in enumerate(zip(changes, events, strict=True)):
         if happened.ndim != 1 or happened.dtype != bool or happened.size < 2 * window + 2:
-            raise ValueError(
+            raise MeasureError(
                 f"events of problem {number} are {happened.dtype} of shape {happened.shape}; expected bool "
                 f"(T,) with T > {2 * window + 1}, the width of the window."
             )
         whole = steps.size == 0 or np.issubdtype(steps.dtype, np.integer)
         if steps.ndim != 1 or not whole or ((steps < 0) | (steps >= happened.size)).any():
-            raise ValueError(
+            raise MeasureError(
                 f"change points of problem {number} must be integer steps in [0, {happened.size}), one "
                 f"dimension; found {steps.tolist()}."
             )
     if window < 0 or not sum(c.size for c in changes) or not any(e.any() for e in events):
-        raise ValueError(
+        raise MeasureError(
             f"window {window} must be at least 0, and there must be a change point and an event to compare; "
             f"found {sum(c.size for c in changes)} and {sum(int(e.sum()) for e in events)}."
         )

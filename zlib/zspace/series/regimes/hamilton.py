@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...errors import MeasureError
 from ...measures.paired import finite
 
 SHORTEST = 64  # steps below which no regime or volatility is estimated
@@ -35,7 +36,7 @@ class RegimeParams:
 
     Raises
     ------
-    ValueError : shapes differ, values are not finite, a variance is not positive, rows (or the initial
+    MeasureError : shapes differ, values are not finite, a variance is not positive, rows (or the initial
         distribution) are no probabilities, or no initial is given and the stationary one is not unique.
     """
 
@@ -50,18 +51,18 @@ class RegimeParams:
         k = self.means.size
         shapes = (self.means.shape, self.variances.shape, self.transition.shape)
         if k < 2 or shapes != ((k,), (k,), (k, k)):
-            raise ValueError(
+            raise MeasureError(
                 f"means, variances and transition have shapes {shapes}; expected (k,), (k,), (k, k) with k "
                 "at least 2."
             )
         if not (np.isfinite(self.means) & (self.variances > 0) & (self.variances < np.inf)).all():
-            raise ValueError(
+            raise MeasureError(
                 f"means {self.means.tolist()} must be finite, variances {self.variances.tolist()} positive."
             )
         _require_probabilities("row {} of transition", self.transition)
         initial = stationary(self.transition) if self.initial is None else np.array(self.initial, np.float64)
         if initial.shape != (k,):
-            raise ValueError(f"initial has shape {initial.shape}, expected ({k},): one per regime.")
+            raise MeasureError(f"initial has shape {initial.shape}, expected ({k},): one per regime.")
         _require_probabilities("initial", initial[None])
         object.__setattr__(self, "initial", initial)
 
@@ -97,7 +98,7 @@ def filtered_probabilities(log_y, params: RegimeParams) -> FilteredRegimes:
 
     Raises
     ------
-    ValueError : wrong shape or values that are not finite; a series impossible under the parameters.
+    MeasureError : wrong shape or values that are not finite; a series impossible under the parameters.
 
     Examples
     --------
@@ -133,7 +134,7 @@ def simulate_regimes(
 ) -> tuple[np.ndarray, np.ndarray]:
     """A series of planted regimes: `log_y` (n,) and `regimes` (n,) int, the truth behind it."""
     if n < 1:
-        raise ValueError(f"n is {n}; expected at least one step.")
+        raise MeasureError(f"n is {n}; expected at least one step.")
     uniforms = rng.random(n)
     cumulative = params.transition.cumsum(1)[:, :-1].tolist()
     now = int((uniforms[0] > params.initial.cumsum()[:-1]).sum())
@@ -156,15 +157,15 @@ def require_series(values, *, shortest: int = 1) -> np.ndarray:
     """The series as float64 (T,), refused if it is not finite, too short, or (to estimate on) constant."""
     series = finite("log y", values)
     if series.ndim != 1 or series.size == 0:
-        raise ValueError(f"the series has shape {series.shape}, expected (T,), one number per step.")
+        raise MeasureError(f"the series has shape {series.shape}, expected (T,), one number per step.")
     if series.size < shortest:
-        raise ValueError(
+        raise MeasureError(
             f"the series has {series.size} steps; at least {shortest} are needed. Generate longer."
         )
-    if shortest > 1 and series.std() <= 1e-12 * max(1.0, np.abs(series).max()):
-        raise ValueError(
-            f"the series is constant ({series[0]:.6g} at all {series.size} steps): it has no regimes. Leave "
-            "out looping text."
+    if shortest > 1 and series.std() <= 1e-12 * np.abs(series).max():
+        raise MeasureError(
+            f"the series is constant to rounding (deviation {series.std():.1e} about {series.mean():.6g} in "
+            f"{series.size} steps): it has no regimes. Leave out looping text."
         )
     return series
 
@@ -174,7 +175,7 @@ def stationary(transition: np.ndarray) -> np.ndarray:
     k = len(transition)
     equations = np.vstack([transition.T - np.eye(k), np.ones(k)])
     if np.linalg.matrix_rank(equations, tol=1e-12) < k:
-        raise ValueError(
+        raise MeasureError(
             "the chain falls into parts and has no unique stationary distribution; give initial."
         )
     kept = np.linalg.lstsq(equations, np.eye(k + 1)[k], rcond=None)[0].clip(0)
@@ -193,7 +194,7 @@ def _forward(log_y: np.ndarray, params: RegimeParams) -> tuple[np.ndarray, np.nd
         joint = predicted + now
         evidence = np.logaddexp.reduce(joint)
         if evidence == -np.inf:
-            raise ValueError(
+            raise MeasureError(
                 f"step {t} ({log_y[t]:.6g}) has density zero under every regime; check units and parameters."
             )
         log_filtered[t] = joint - evidence
@@ -206,7 +207,7 @@ def _require_probabilities(name: str, rows: np.ndarray):
     bad = ~((rows >= 0).all(1) & (np.abs(rows.sum(1) - 1) <= 1e-8))
     if bad.any():
         where = int(bad.argmax())
-        raise ValueError(
+        raise MeasureError(
             f"{name.format(where)} is {rows[where].tolist()}; expected probabilities that sum to one (row i: "
             "from regime i; statsmodels has the transpose)."
         )

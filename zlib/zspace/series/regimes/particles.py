@@ -17,7 +17,7 @@ from typing import Protocol
 import numpy as np
 from scipy import optimize, special
 
-from ...errors import ConvergenceError
+from ...errors import ConvergenceError, MeasureError
 from .hamilton import SHORTEST, RegimeParams, log_densities, require_series
 
 
@@ -64,7 +64,7 @@ class StochasticVolatility:
 
     Raises
     ------
-    ValueError : the mean is not finite, phi not in (-1, 1), or a variance or degrees not positive.
+    MeasureError : the mean is not finite, phi not in (-1, 1), or a variance or degrees not positive.
     """
 
     mean: float
@@ -75,7 +75,7 @@ class StochasticVolatility:
     def __post_init__(self):
         positive = (self.innovation_variance, self.degrees)
         if not np.isfinite(self.mean) or not abs(self.phi) < 1 or not all(0 < v < np.inf for v in positive):
-            raise ValueError(
+            raise MeasureError(
                 f"mean {self.mean} must be finite, phi {self.phi} in (-1, 1), innovation_variance and "
                 f"degrees {positive} positive."
             )
@@ -139,12 +139,12 @@ def particle_filter(
 
     Raises
     ------
-    ValueError : wrong shape, values that are not finite, fewer than 2 particles, or an observation to which
+    MeasureError : wrong shape, values that are not finite, fewer than 2 particles, or an observation to which
         every particle gives weight zero.
     """
     observations = require_series(observations)
     if n_particles < 2:
-        raise ValueError(f"n_particles is {n_particles}; expected at least 2, and thousands for a result.")
+        raise MeasureError(f"n_particles is {n_particles}; expected at least 2, and thousands for a result.")
     k = getattr(model, "n_regimes", None)
     means, variances, sizes = np.empty((3, observations.size))
     probabilities = None if k is None else np.empty((observations.size, k))
@@ -156,7 +156,7 @@ def particle_filter(
         log_weights = model.log_weight(x, observation)
         top = log_weights.max()
         if not np.isfinite(top):
-            raise ValueError(
+            raise MeasureError(
                 f"no particle explains step {t} ({observation:.6g}); check the units of the series and the "
                 "model, or take more particles."
             )
@@ -189,12 +189,12 @@ def fit_stochastic_volatility(log_y, *, degrees: float | None = None) -> Volatil
 
     Raises
     ------
-    ValueError : a series too short, constant, not finite; degrees not positive.
+    MeasureError : a series too short, constant, not finite; degrees not positive.
     ConvergenceError : no start reaches a maximum, or the state or the noise has no variance left.
     """
     log_y = require_series(log_y, shortest=SHORTEST)
     if degrees is not None and not 0 < degrees < np.inf:
-        raise ValueError(f"degrees {degrees} must be positive.")
+        raise MeasureError(f"degrees {degrees} must be positive.")
     noise = None if degrees is None else float(special.polygamma(1, degrees / 2))
     fit, (noise, innovation, phi) = _quasi_likelihood(log_y - log_y.mean(), noise)
     state = innovation / (1 - phi**2)

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...errors import ConvergenceError
+from ...errors import ConvergenceError, MeasureError
 from ...measures.results import TestResult
 from .hamilton import SHORTEST, FilteredRegimes, RegimeParams, require_series, smoothed_probabilities
 
 _FLAT = 1e-4  # largest slope of the log-likelihood per step, in standard units, that counts as a maximum
 _LEAST_VARIANCE, _LEAST_STEPS = 1e-3, 5.0  # below them (share of the variance, steps) a regime is an artefact
+_OUTLIER = 0.9  # share of all squared distances from the median that makes one step an outlier
 _FLOOR = 0.01  # of a regime's variance, relative to the residual variance of one regime, in the test
 _STAY = 1e-4  # transition probabilities in the test lie in [_STAY, 1 - _STAY]
 # offsets of the two means and their variances, in residual standard units, the two probabilities to stay, and
@@ -74,16 +75,18 @@ def fit_switching(
 
     Raises
     ------
-    ValueError : a series too short, constant, not finite; fewer than 1 start.
+    MeasureError : a series too short, constant, not finite; fewer than 1 start.
     ConvergenceError : no start reaches a maximum, nor a collapsed regime that can be reported.
     """
     log_y = require_series(log_y, shortest=SHORTEST)
     if n_starts < 1:
-        raise ValueError(f"n_starts {n_starts} must be at least 1.")
+        raise MeasureError(f"n_starts {n_starts} must be at least 1.")
     mean, scale = log_y.mean(), log_y.std()
     standard, fits = (log_y - mean) / scale, []
     for start in _random_starts(n_starts, standard, rng):
-        params, settled = _maximise(standard, start, switching_variance)
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")  # they report attempts; the maximum is checked there
+            params, settled = _maximise(standard, start, switching_variance)
         if params is not None:
             params = RegimeParams(mean + scale * params.means, scale**2 * params.variances, params.transition)
             smoothed = smoothed_probabilities(log_y, params)
@@ -91,8 +94,8 @@ def fit_switching(
     usable = [fit for fit in fits if fit[3] or fit[2] is not None]
     if not usable:
         raise ConvergenceError(
-            f"none of {n_starts} starts of two regimes on {log_y.size} steps reached a maximum; take more "
-            "starts or a longer series. Steps of equal value make it unbounded."
+            f"none of {n_starts} starts of two regimes on {log_y.size} steps reached a maximum"
+            f"{_why_unbounded(log_y)}."
         )
     params, smoothed, words, settled = max(usable, key=lambda fit: (fit[2] is None, fit[1].loglik))
     return RegimeFit(params, smoothed.loglik, settled, words, smoothed.probabilities.mean(0))
@@ -134,13 +137,13 @@ def number_of_regimes(
 
     Raises
     ------
-    ValueError : a series too short, constant, not finite; lags other than 0 or 1.
+    MeasureError : a series too short, constant, not finite; lags other than 0 or 1.
     """
     log_y = require_series(log_y, shortest=SHORTEST)
     if lags not in (0, 1):
-        raise ValueError(f"lags is {lags}; choose 0 (white noise) or 1 (autoregression) for one regime.")
+        raise MeasureError(f"lags is {lags}; choose 0 (white noise) or 1 (autoregression) for one regime.")
     if n_bootstrap < 19 or n_iterations < 3:
-        raise ValueError(f"n_bootstrap {n_bootstrap} must be >= 19 and n_iterations {n_iterations} >= 3.")
+        raise MeasureError(f"n_bootstrap {n_bootstrap} must be >= 19 and n_iterations {n_iterations} >= 3.")
     series, phi = (log_y - log_y.mean()) / log_y.std(), 0.0
     if lags:
         now, before = series[1:], series[:-1]
@@ -282,12 +285,10 @@ def _maximise(standard: np.ndarray, start: RegimeParams, switching_variance: boo
         values[model.parameters[i, "regime_transition"]] = start.transition[i, :-1]
         values[model.parameters[i, "exog"]] = start.means[i]
     values[model.parameters["variance"]] = start.variances if switching_variance else start.variances.mean()
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")  # they report attempts; the maximum is checked below
-        try:
-            fit = model.fit(values, em_iter=20, maxiter=500, cov_type="none")
-        except (np.linalg.LinAlgError, RuntimeError, ValueError):  # a regime collapsed; others may not
-            return None, False
+    try:
+        fit = model.fit(values, em_iter=20, maxiter=500, cov_type="none")
+    except (np.linalg.LinAlgError, RuntimeError, ValueError):  # a regime collapsed; others may not
+        return None, False
     settled = fit.mle_retvals["converged"] or np.abs(fit.mle_retvals["gopt"]).max() < _FLAT
     means = np.array([fit.params[model.parameters[i, "exog"]][0] for i in range(2)])
     variances = np.broadcast_to(fit.params[model.parameters["variance"]], 2)
@@ -301,6 +302,22 @@ def _maximise(standard: np.ndarray, start: RegimeParams, switching_variance: boo
         return RegimeParams(means[order], variances[order], transition), bool(settled)
     except ValueError:  # a chain that falls into parts has no stationary start
         return None, False
+
+
+def _why_unbounded(log_y: np.ndarray) -> str:
+    """What a regime may have collapsed on, a step far from all others or equal ones, and what to do."""
+    squares = (log_y - np.median(log_y)) ** 2
+    step = int(squares.argmax())
+    if (share := squares[step] / squares.sum()) > _OUTLIER:
+        return (
+            f": step {step} ({log_y[step]:.6g}) has {share:.1%} of the squared distances from the median, so "
+            "that a regime collapses on it, or on all others; leave it out if it is an error"
+        )
+    values, counts = np.unique(log_y, return_counts=True)
+    if (most := int(counts.max())) > 1:
+        equal = f"{most} steps have the value {values[counts.argmax()]:.6g}"
+        return f": {equal}, on which a regime collapses; leave out text that repeats itself"
+    return "; take more starts or a longer series"
 
 
 def _degeneracy(params: RegimeParams, smoothed: FilteredRegimes, variance: float) -> str | None:

@@ -21,7 +21,7 @@ from arch import arch_model
 from scipy.signal import lfilter
 from statsmodels.stats.diagnostic import acorr_ljungbox, het_arch
 
-from ...errors import ConvergenceError, ParameterError
+from ...errors import ConvergenceError, MeasureError, ParameterError
 from ...measures.paired import group_codes
 from ...measures.resampling import stratified_permutations
 from ...measures.results import TestResult
@@ -74,7 +74,7 @@ def fit_mem(y, *, n_starts: int = 5) -> MemFit:
 
     Raises
     ------
-    ValueError : y is no such series. ParameterError : `n_starts` is not in 1..7.
+    MeasureError : y is no such series. ParameterError : `n_starts` is not in 1..7.
     ConvergenceError : no start converged, or one that did not has the highest likelihood.
     """
     y = require_series(y)
@@ -119,7 +119,7 @@ def sup_score_test(y, *, classes=None, n_shuffles: int = 999, rng: np.random.Gen
 
     Raises
     ------
-    ValueError : y is no such series, classes do not fit, or too fine: fewer than 64 steps
+    MeasureError : y is no such series, classes do not fit, or too fine: fewer than 64 steps
         share theirs with another.
     """
     y = require_series(y)
@@ -160,11 +160,11 @@ def pooled_test(
 
     Raises
     ------
-    ValueError : as `sup_score_test`, with the number of the series; no series; lists of different lengths.
+    MeasureError : as `sup_score_test`, with the number of the series; no series; lists of different lengths.
     """
     if len(series) == 0 or (classes is not None and len(classes) != len(series)):
         labels = "no classes" if classes is None else f"{len(classes)} lists of classes"
-        raise ValueError(f"found {len(series)} series and {labels}; give at least one, with classes each.")
+        raise MeasureError(f"found {len(series)} series and {labels}; give at least one, with classes each.")
     total = np.zeros(1 + n_shuffles)
     for i, y in enumerate(series):
         labels = None if classes is None else classes[i]
@@ -203,24 +203,24 @@ def arch_lm_test(y, *, lags: int = 10) -> TestResult:
 
 
 def require_series(y, name: str = "y") -> np.ndarray:
-    """The series as (T,) float64, or a ValueError that says what is wrong with it.
+    """The series as (T,) float64, or a MeasureError that says what is wrong with it.
 
     Zeros are values of a MEM and stay; a series that ends in two or more is taken for a padded one.
     """
     y = np.asarray(y, np.float64)
     if y.ndim != 1 or y.size < MIN_STEPS:
-        raise ValueError(
+        raise MeasureError(
             f"{name} has shape {y.shape}; expected (T,) with T >= {MIN_STEPS} generation steps of one "
             "problem. Leave shorter problems out; pool several with pooled_test, never by concatenation."
         )
     wrong = ~np.isfinite(y) | (y < 0)
     if wrong.any():
         first = int(np.argmax(wrong))
-        raise ValueError(f"{name} is {y[first]} at step {first}; squared norms are finite and >= 0.")
+        raise MeasureError(f"{name} is {y[first]} at step {first}; squared norms are finite and >= 0.")
     if not y[-2:].any():
-        raise ValueError(f"{name} ends in zeros, as padded series do; cut it at the last generated token.")
+        raise MeasureError(f"{name} ends in zeros, as padded series do; cut it at the last generated token.")
     if y.std() <= _CONSTANT * y.mean():
-        raise ValueError(
+        raise MeasureError(
             f"{name} is constant to rounding (deviation over mean {y.std() / y.mean():.1e}): there is "
             "nothing to cluster. Does the text repeat one token?"
         )
@@ -249,9 +249,11 @@ def _best(fits: list):
     highest = max((f.loglikelihood for f in fits if np.isfinite(f.loglikelihood)), default=-np.inf)
     best = max(converged, key=lambda f: f.loglikelihood, default=None)
     if best is None or best.loglikelihood < highest - 1e-4:
+        which = "" if best is None else ", among them the one with the highest likelihood"
         raise ConvergenceError(
-            f"{len(fits) - len(converged)} of {len(fits)} fits of the MEM did not converge, among them "
-            "the one with the highest likelihood. Try more starts; the tests by shuffling need no fit."
+            f"{len(fits) - len(converged)} of {len(fits)} fits of the MEM did not converge{which}: a series "
+            f"that explodes or drifts has no such model. Try up to {1 + len(_STARTS)} starts; the tests by "
+            "shuffling need no fit."
         )
     return best
 
@@ -265,14 +267,14 @@ def _shuffled(y, classes, n_shuffles: int, rng: np.random.Generator, name: str =
         return np.vstack([e, rng.permuted(np.broadcast_to(e, (n_shuffles, e.size)), axis=1)])
     classes = np.asarray(classes)
     if classes.shape != y.shape:
-        raise ValueError(f"classes of {name} have shape {classes.shape}, expected {y.shape}, one per step.")
+        raise MeasureError(f"classes of {name} have shape {classes.shape}, expected {y.shape}, one per step.")
     codes = group_codes(classes, y.size)
     counts = np.bincount(codes)
     movable = int(counts[counts > 1].sum())
     means = np.bincount(codes, y) / counts
     e = y / np.where(means > 0, means, 1.0)[codes] - (means > 0)[codes]
     if movable < MIN_STEPS or e.std() <= _CONSTANT:
-        raise ValueError(
+        raise MeasureError(
             f"within its {counts.size} classes {name} has {movable} steps that can be exchanged, with "
             f"deviation {e.std():.1e} of the class mean; expected {MIN_STEPS} that vary. Use coarser classes."
         )

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 import statsmodels.api as sm
 
-from ...errors import ConvergenceError
+from ...errors import ConvergenceError, MeasureError
 from .mem import require_series
 
 MIN_PROBLEMS = 10
@@ -34,7 +34,7 @@ def remove_position_profile(series: Sequence) -> list[np.ndarray]:
 
     Raises
     ------
-    ValueError : fewer than ten series; one is not positive, or fails `mem.require_series`.
+    MeasureError : fewer than ten series; one is not positive, or fails `mem.require_series`.
     ConvergenceError : levels and profile do not settle in 1000 rounds.
     """
     series = _require_positive(series)
@@ -71,14 +71,14 @@ def residualise(series: Sequence, classes: Sequence, surprisal: Sequence) -> lis
 
     Raises
     ------
-    ValueError : as `remove_position_profile`; classes or surprisal do not fit the series or are not finite.
+    MeasureError : as `remove_position_profile`; classes or surprisal do not fit the series or are not finite.
     """
     series = _require_positive(series)
     lengths = [y.size for y in series]
     labels, surprise = _joined("classes", classes, lengths), _joined("surprisal", surprisal, lengths)
     surprise = surprise.astype(np.float64)
     if not np.isfinite(surprise).all():
-        raise ValueError("surprisal holds NaN or infinite values; every generated token has a probability.")
+        raise MeasureError("surprisal holds NaN or infinite values; every generated token has a probability.")
     position = np.concatenate([np.arange(1.0, n + 1) for n in lengths])
     dummies = np.unique(labels, return_inverse=True)[1][:, None] == np.arange(1, np.unique(labels).size)
     design = np.column_stack([dummies, surprise, position, np.log(position)])
@@ -105,7 +105,7 @@ def _position_bins(lengths: np.ndarray) -> np.ndarray:
 
 def _require_positive(series: Sequence) -> list[np.ndarray]:
     if len(series) < MIN_PROBLEMS:
-        raise ValueError(
+        raise MeasureError(
             f"found {len(series)} series; a profile over problems needs at least {MIN_PROBLEMS}, or it is "
             "the series themselves."
         )
@@ -113,7 +113,7 @@ def _require_positive(series: Sequence) -> list[np.ndarray]:
     for i, y in enumerate(series):
         if not y.all():
             step = int(np.argmin(y))
-            raise ValueError(f"series {i} is 0 at step {step}; a multiplicative profile needs y > 0.")
+            raise MeasureError(f"series {i} is 0 at step {step}; a multiplicative profile needs y > 0.")
     return series
 
 
@@ -122,7 +122,7 @@ def _joined(name: str, lists: Sequence, lengths: list[int]) -> np.ndarray:
     if found != [(n,) for n in lengths]:
         differ = [i for i, (f, n) in enumerate(zip(found, lengths, strict=False)) if f != (n,)]
         where = f"; series {differ[0]} has {lengths[differ[0]]} steps, {found[differ[0]]}" if differ else ""
-        raise ValueError(
+        raise MeasureError(
             f"{name} has {len(found)} lists for {len(lengths)} series{where}: give one value per step."
         )
     return np.concatenate([np.asarray(x) for x in lists])
