@@ -1,9 +1,10 @@
 # capture -> notebooks -> summary -> page. Started by `zspace report`; alone or on a cluster:
 #     snakemake --profile params/profiles/local --config grid=quick
 #     snakemake --profile params/profiles/slurm --config grid=full
-# Paths below are relative to the runs folder (ZSPACE_RUNS, or runs/). `code/*` stands for the library and the
-# notebooks: such a file changes only when the code it stands for does. A notebook is executed into failed/ (Snakemake
-# deletes the outputs of a failed job, and this copy says where it broke off) and moved to notebooks/ once it succeeded.
+# Paths below are relative to the runs folder (ZSPACE_RUNS, or runs/), whose own path may hold any sign. `code/*` stands
+# for the library and the notebooks, `read/*` for models and corpora: such a file changes only when the content that it
+# stands for does. A notebook is executed into failed/ (Snakemake deletes the outputs of a failed job, and this copy says
+# where it broke off) and moved to notebooks/ once it succeeded.
 import re
 
 from zspace import files
@@ -11,8 +12,13 @@ from zspace.pages import batch, grids
 
 workdir: str(files.runs_root())
 
-PLAN = grids.plan(config.get("grid", "quick"), models=config.get("models"))
-CODE = {name: str(path) for name, path in batch.stamps(PLAN).items()}
+PLAN = grids.plan(
+    config.get("grid", "quick"), models=config.get("models"), left_out=config.get("left_out", ())
+)
+CODE, READ = (
+    {name: path.relative_to(files.runs_root()).as_posix() for name, path in found.items()}
+    for found in (batch.stamps(PLAN), batch.read_stamps(PLAN))
+)
 CAPTURES = {c.key: c for c in PLAN.captures}
 CELLS = {c.key: c for c in PLAN.cells}
 SUMMARY = {PLAN.summary.key: PLAN.summary} if PLAN.summary else {}
@@ -35,18 +41,31 @@ def notebook_code(wildcards):
     return [CODE["evidence"], CODE[f"notebook-{PLAN.cell(wildcards.cell).notebook}"]]
 
 
+def content(values):
+    """What stands for the model, the texts and the recordings that parameters name."""
+    return [READ[values[name]] for name in ("model", "corpus", "recorded") if values.get(name) in READ]
+
+
+def captured_content(wildcards):
+    capture = CAPTURES[wildcards.key]
+    return content({"model": capture.model, **capture.corpus})
+
+
+def notebook_content(wildcards):
+    return content(CELLS[wildcards.cell].values)
+
+
 def capturing(wildcards):
     command = batch.capture_command(CAPTURES[wildcards.key])
     return batch.job_command(f"capture--{wildcards.key}", f"logs/capture--{wildcards.key}.txt", command)
 
 
-def failed(wildcards):
-    return f"failed/{wildcards.cell}.ipynb"
-
-
 def executing(wildcards):
-    command = batch.notebook_command(PLAN.cell(wildcards.cell), failed(wildcards), folder=PLAN.folder)
-    return batch.job_command(wildcards.cell, f"logs/{wildcards.cell}.txt", command)
+    return batch.job_command(*batch.executing(PLAN.cell(wildcards.cell), folder=PLAN.folder))
+
+
+def paging(wildcards):
+    return batch.job_command("page", "logs/page.txt", batch.page_command())
 
 
 rule report:
@@ -59,7 +78,7 @@ rule report:
     log:
         "logs/page.txt",
     params:
-        command=batch.job_command("page", "logs/page.txt", batch.page_command()),
+        command=paging,
     shell:
         "{params.command}"
 
@@ -77,6 +96,7 @@ rule captures:
 rule capture:
     input:
         CODE["captures"],
+        captured_content,
     output:
         touch("states/captured/{key}"),
     log:
@@ -96,6 +116,7 @@ rule notebook:
     input:
         captures_read,
         notebook_code,
+        notebook_content,
     output:
         "notebooks/{cell}.ipynb",
     log:
@@ -104,9 +125,8 @@ rule notebook:
         cell=any_of(CELLS),
     params:
         command=executing,
-        failed=failed,
     shell:
-        "mkdir -p failed && {params.command} && mv {params.failed:q} {output:q}"
+        "{params.command}"
 
 
 rule summary:
@@ -121,6 +141,5 @@ rule summary:
         cell=any_of(SUMMARY),
     params:
         command=executing,
-        failed=failed,
     shell:
-        "mkdir -p failed && {params.command} && mv {params.failed:q} {output:q}"
+        "{params.command}"

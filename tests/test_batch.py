@@ -1,7 +1,9 @@
 """Grids and batches, on trivial notebooks that need no model."""
 
+import concurrent.futures
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,8 +18,14 @@ import snakemake.cli
 import yaml
 from nbformat.v4 import new_code_cell, new_notebook
 from zspace import files
-from zspace.errors import ModelError, ParameterError, WeightsUnavailableError
-from zspace.evidence import claims, rules
+from zspace.errors import (
+    ModelError,
+    ParameterError,
+    UnmetNeedsError,
+    WeightsUnavailableError,
+    ZspaceError,
+)
+from zspace.evidence import claims, needs, rules
 from zspace.measures.resampling import Interval
 from zspace.pages import batch, grids, parameters
 from zspace.sources import corpora, hosted
@@ -80,6 +88,16 @@ def offering(grid) -> str:
     return rewrite(grid, notebooks={"first": {}, JUDGED: {}}, **wanted)
 
 
+def keys(grid: Path) -> dict[str, str]:
+    """Notebook -> the name of its one execution."""
+    return {cell.notebook: cell.key for cell in grids.plan(str(grid)).cells}
+
+
+def words(cells) -> list[str]:
+    """The names of executions or captures without the hash that ends them."""
+    return [one.key.rpartition("--")[0] for one in cells]
+
+
 def read(cells) -> list[tuple[str, str]]:
     """(model, version) of each capture or cell."""
     known = [{"model": c.model, **c.corpus} if hasattr(c, "corpus") else c.parameters for c in cells]
@@ -91,7 +109,7 @@ def start_batch(grid: Path) -> subprocess.Popen:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def wait_until(condition, seconds: float = 30) -> None:
+def wait_until(condition, seconds: float = 120) -> None:
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until, "waited in vain"
@@ -101,7 +119,7 @@ def wait_until(condition, seconds: float = 30) -> None:
 def start_half_way(grid: Path) -> subprocess.Popen:
     """A batch whose first notebook is done and whose second one is being executed."""
     process = start_batch(grid)
-    first = grid.parent / "runs" / "notebooks" / "first.ipynb"
+    first = grid.parent / "runs" / "notebooks" / f"{keys(grid)['first']}.ipynb"
     wait_until(lambda: first.is_file() and (grid.parent / "second.alive").is_file())
     return process
 
@@ -117,12 +135,13 @@ def test_batch_goes_on_where_it_was_killed(grid):
     process = start_half_way(grid)
     process.kill()
     wait_for_the_end_of_the_job(grid)
-    process.communicate(timeout=10)
-    assert not (executed / "second.ipynb").exists()
+    process.communicate(timeout=60)
+    names = keys(grid)
+    assert [path.name for path in executed.iterdir()] == [f"{names['first']}.ipynb"]
 
     (folder / "go").touch()
-    out, err = start_batch(grid).communicate(timeout=60)
-    assert out.split()[-2:] == [str(executed / "first.ipynb"), str(executed / "second.ipynb")], err
+    out, err = start_batch(grid).communicate(timeout=240)
+    assert out.split()[-2:] == [str(executed / f"{names[name]}.ipynb") for name in ("first", "second")], err
     counts = {"first.done": "x", "second.begun": "xx", "second.done": "x"}  # the first one before the kill
     assert {name: (folder / name).read_text() for name in counts} == counts
     assert not list((folder / "runs" / "failed").iterdir())
@@ -131,7 +150,7 @@ def test_batch_goes_on_where_it_was_killed(grid):
 def test_batch_and_its_jobs_end_on_ctrl_c(grid):
     process = start_half_way(grid)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "Traceback" not in out + err
     assert err.startswith("zspace: interrupted")
@@ -142,11 +161,12 @@ def test_batch_keeps_a_failed_notebook_apart_and_executes_the_others(grid):
     runs = grid.parent / "runs"
     write_notebook(grid.parent / "second.ipynb", "seed = 0", "1 / 0")
     process = start_batch(grid)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=240)
     assert process.returncode == 1
-    assert [path.name for path in (runs / "notebooks").iterdir()] == ["first.ipynb"]
-    for words in ((runs / "failed" / "second.ipynb").read_text(), out):
-        assert "ZeroDivisionError" in words
+    names = keys(grid)
+    assert [path.stem for path in (runs / "notebooks").iterdir()] == [names["first"]]
+    for said in ((runs / "failed" / f"{names['second']}.ipynb").read_text(), out):
+        assert "ZeroDivisionError" in said
     assert "Traceback" not in out + err
 
 
@@ -195,13 +215,27 @@ def test_stamps_change_with_what_a_step_depends_on_only(grid, tmp_path, monkeypa
         ({"corpora": [STORIES | {"only": "a/b"}]}, ["only", "'a/b'", "list"]),
         ({"corpora": [STORIES | {"capture_only": "no"}]}, ["capture_only", "'no'", "bool"]),
         ({"corpora": [STORIES | {"poolings": "mean,middle"}]}, ["'middle'", "mean, last, median, trimmed"]),
-        ({"corpora": [{"corpus": "text"}]}, ["unknown corpus 'text'", "number-stories, mgsm, "]),
+        (
+            {"corpora": [{"corpus": "text"}]},
+            ["unknown corpus 'text'", "number-stories, picture-names, mgsm, "],
+        ),
         ({"corpora": [{"corpus": "juletxara/mgsn"}]}, ["unknown corpus 'juletxara/mgsn'", "mgsm"]),
         ({"corpora": [STORIES, STORIES]}, ["two captures", "same name: a-b--number-stories--spelled-out"]),
         ({"notebooks": {"third": {"per_pair": "true"}}}, ["per_pair is 'true'", "true, false or also"]),
         ({"notebooks": {"third": {"per_pair": None}}}, ["per_pair is None", "true, false or also"]),
         (PAIRS | {"corpora": [STORIES | {"languages": "en"}]}, ["at least two languages", "corpus has en."]),
-        (PAIRS | {"corpora": [STORIES | {"languages": ""}]}, ["at least two languages", "corpus has none."]),
+        ({"corpora": [STORIES | {"languages": ""}]}, ["field languages is ''", "one or more"]),
+        ({"corpora": [STORIES | {"languages": False}]}, ["languages is False", 'in quotes, as in "no"']),
+        ({"corpora": [STORIES | {"languages": "en,sw,en"}]}, ["'en,sw,en'", "different language codes"]),
+        ({"corpora": [STORIES | {"seed": -1}]}, ["seed is -1", "at least 0"]),
+        ({"corpora": [STORIES | {"version": "masked-as-is"}]}, ["'masked-as-is'", "'as-is'"]),
+        ({"models": [False]}, ["False is no name of a model", "in quotes"]),
+        ({"models": ["a/b", 7]}, ["7 is no name of a model"]),
+        ({"variants": {"random": 3}}, ["seeds of variant random", "found 3", "expected a list"]),
+        ({"variants": {"random": [0, "1"]}}, ["'1' is among the seeds of variant random"]),
+        ({"notebooks": {"first": 5}}, ["notebook first of the grid", "found 5"]),
+        ({"notebooks": {"first": {"parameters": ["seed"]}}}, ["parameters of notebook first", "['seed']"]),
+        ({"notebooks": {"../first": {}}}, ["no notebook '../first'"]),
         ({"summary": "sumary"}, ["sumary", "first"]),
     ],
 )
@@ -223,21 +257,21 @@ def test_plan_of_a_notebook_with_a_model_is_one_cell_per_model_and_corpus(plan_o
     corpora = [STORIES | {"languages": "en, zh,sw", "n_items": 9}, DIGITS | {"variants": {"random": [4]}}]
     models, variants = ["gemma-3-270m", "owner/name"], {"trained": [], "random": [0, 1]}
     plan = plan_of(notebooks={"first": {}, "third": {}}, models=models, variants=variants, corpora=corpora)
-    keys = [f"third--{model}--number-stories--spelled-out" for model in ("gemma-3-270m", "owner-name")]
-    assert [c.key for c in plan.cells] == ["first", *keys]
+    named = [f"third--{model}--number-stories--spelled-out" for model in ("gemma-3-270m", "owner-name")]
+    assert words(plan.cells) == ["first", *named]
     assert plan.cells[2].parameters == {**STORIES, "model": "owner/name", "n_items": 9}
     assert [c.variants for c in plan.captures] == [("trained", "random-0", "random-1"), ("random-4",)] * 2
 
 
 def test_plan_gives_a_corpus_to_the_models_that_it_is_for(plan_of):
-    corpora = [STORIES | {"except": ["c/d"]}, DIGITS | {"only": ["c/d"]}, STORIES | {"version": "third"}]
+    corpora = [STORIES | {"except": ["c/d"]}, DIGITS | {"only": ["c/d"]}, STORIES | {"version": "masked"}]
     plan = plan_of(corpora=corpora)
-    assert read(plan.cells) == [("a/b", "spelled-out"), ("a/b", "third"), ("c/d", "third")]
-    assert read(plan.captures) == [*read(plan.cells)[:2], ("c/d", "digits"), ("c/d", "third")]
+    assert read(plan.cells) == [("a/b", "spelled-out"), ("a/b", "masked"), ("c/d", "masked")]
+    assert read(plan.captures) == [*read(plan.cells)[:2], ("c/d", "digits"), ("c/d", "masked")]
     assert {c.capture for c in plan.cells} <= {c.key for c in plan.captures}
     assert not any({"only", "except"} & set(c.corpus) for c in plan.captures)
     other = plan_of(instead="e/f", corpora=corpora)
-    assert read(other.captures) == read(other.cells) == [("e/f", "spelled-out"), ("e/f", "third")]
+    assert read(other.captures) == read(other.cells) == [("e/f", "spelled-out"), ("e/f", "masked")]
 
 
 def test_plan_finds_the_folders_of_the_models_that_a_corpus_is_for(plan_of, tmp_path):
@@ -253,7 +287,7 @@ def test_plan_captures_other_poolings_beside_the_usual_ones(plan_of):
     plan = plan_of(models=["a/b"], corpora=[STORIES, sinks])
     usual, median = plan.captures
     assert (usual.poolings, median.poolings) == ("", "mean,median")
-    assert median.key == f"{usual.key}--mean-median"
+    assert words([median]) == [f"{words([usual])[0]}--mean-median"]
     assert [c.capture for c in plan.cells] == [usual.key]
     command = batch.capture_command(median)
     assert "--poolings=mean,median" in command
@@ -284,6 +318,7 @@ def test_plan_tells_captures_of_other_sizes_apart(plan_of):
         (False, "en, zh,sw", {"": "en,zh,sw"}),
         (True, "en, zh,sw", {"--en-zh": "en,zh", "--en-sw": "en,sw"}),
         ("also", "en,zh,sw", {"": "en,zh,sw", "--en-zh": "en,zh", "--en-sw": "en,sw"}),
+        ("also", "en,zh", {"--en-zh": "en,zh"}),  # the pair is all there is
         # English is the anchor where it is there, else the first language is
         (True, "zh,en,sw", {"--en-zh": "en,zh", "--en-sw": "en,sw"}),
         (True, "de,zh", {"--de-zh": "de,zh"}),
@@ -293,7 +328,8 @@ def test_plan_executes_a_notebook_for_all_languages_and_for_pairs(plan_of, per_p
     plan = plan_of(corpora=[STORIES | {"languages": languages}], notebooks={"third": {"per_pair": per_pair}})
     for model in ("a-b", "c-d"):
         key = f"third--{model}--number-stories--spelled-out"
-        own = {c.key.removeprefix(key): c for c in plan.cells if c.key.startswith(key)}
+        named = zip(words(plan.cells), plan.cells, strict=True)
+        own = {name.removeprefix(key): c for name, c in named if name.startswith(key)}
         assert {ending: c.parameters["languages"] for ending, c in own.items()} == executed
     assert len(plan.cells) == 2 * len(executed)
     assert {c.capture for c in plan.cells} == {c.key for c in plan.captures}
@@ -331,7 +367,7 @@ def test_plan_makes_paths_absolute_for_jobs_that_run_elsewhere(plan_of, tmp_path
     (tmp_path / "texts").mkdir()
     [cell] = plan_of(models=["a/b"], corpora=[{"corpus": "texts"}]).cells
     assert cell.parameters["corpus"] == str(tmp_path / "texts")
-    assert cell.key == "third--a-b--texts--v"
+    assert words([cell]) == ["third--a-b--texts--v"]
 
 
 def test_plan_takes_other_models_than_the_grid(plan_of):
@@ -387,13 +423,6 @@ def test_quick_grid_reads_each_story_once_with_each_model():
         assert languages["median,trimmed"] == languages[""]
 
 
-@pytest.mark.parametrize("line", ["n = 1 + 1", "import os", "x, y = 1, 2", "n: int"])
-def test_notebook_parameters_are_plain_literals(tmp_path, line):
-    write_notebook(tmp_path / "odd.ipynb", f"seed = 0\n{line}\n")
-    with pytest.raises(ParameterError, match=r"odd\.ipynb"):
-        parameters.notebook_parameters(tmp_path / "odd.ipynb")
-
-
 def test_read_parameters_takes_the_type_of_the_default(grid):
     write_notebook(grid.parent / "third.ipynb", PARAMETERS + "flag = False\n")
     words = {"version": "1", "n_items": "12", "rate": "1e-3", "flag": "true"}
@@ -404,13 +433,230 @@ def test_read_parameters_takes_the_type_of_the_default(grid):
         parameters.check_parameters("third", many, folder=grid.parent)
 
 
-def test_located_takes_a_path_from_where_it_is_meant(tmp_path):
-    for name in ("texts", "number-stories", "gemma-3-270m"):
+def test_executions_are_named_by_all_that_makes_them_what_they_are(grid, tmp_path):
+    """Not by what a name is called: nothing that differs is one file, and what is the same always is."""
+    folder, names = (
+        grid.parent,
+        ("a/dev", "b/dev", "wmt.2019", "wmt.2020", "a/{x}", "a/$x", "a/数据", "a/语言"),
+    )
+    write_notebook(folder / "third.ipynb", PARAMETERS + "seed = 0\n")
+    for name in names:
+        (folder / name).mkdir(parents=True)
+
+    def key(**given) -> str:
+        return grids.cell("third", given, folder=folder).key
+
+    ways = [{"corpus": str(folder / name)} for name in names] + [{"model": str(folder / n)} for n in names]
+    ways += [{"languages": "en,de"}, {"n_items": 3}, {"seed": 1}, {"rate": 0.25}, {"version": "masked"}, {}]
+    found = [key(**given) for given in ways]
+    assert len(set(found)) == len(ways)
+    assert key(seed=0) == key(model="m", languages="en", rate=0.5) == key()
+    assert key(corpus=str(folder / "a" / ".." / "a" / "dev")) == found[0]
+    assert key(languages="en, de") == key(languages="en,de")
+    assert all(re.fullmatch(r"third--[\w.-]+--[0-9a-f]{12}", name, re.ASCII) for name in found)
+    # a notebook of the same name in another folder is another one
+    (folder / "other").mkdir()
+    write_notebook(folder / "other" / "third.ipynb", PARAMETERS + "seed = 0\n")
+    assert grids.cell("third", {}, folder=folder / "other").key != key()
+
+
+@pytest.mark.parametrize("name", ["../first", "/etc/passwd", "a/b", "", "first.ipynb", ".."])
+def test_a_notebook_is_a_name_and_no_path(grid, name):
+    (grid.parent / "a").mkdir()
+    write_notebook(grid.parent / "a" / "b.ipynb", "seed = 0")
+    with pytest.raises(ParameterError, match=r"no notebook .*Known: first, second"):
+        grids.cell(name, {}, folder=grid.parent)
+
+
+BAD = {
+    "seed": [-1, 0.5, "0", True], "n_items": [-5, "many"], "block": [0, -1], "n_simulations": [0],
+    "difficulty": [0, 6], "rate": [float("nan"), float("inf"), "fast"],
+    "languages": ["", " ", ",", "en,en", "en,zh, en", False, ["en", "no"], "en,<b>", "en,../x", "en,$x$"],
+    "model": ["", "a\0b", "a\nb", "a\ud800"], "corpus": ["", " "],
+    "version": ["third", "Masked"], "padding": ["words"], "levels": ["", "1,x", "0,1", "1,,2"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, values in BAD.items() for value in values]
+)
+def test_a_value_that_nothing_can_be_computed_from_is_refused_by_name(grid, name, value):
+    more = 'seed = 0\nblock = 1\nn_simulations = 4\ndifficulty = 2\npadding = "none"\nlevels = "1,2"\n'
+    write_notebook(grid.parent / "third.ipynb", PARAMETERS.replace('"v"', '""') + more)
+    with pytest.raises(ParameterError) as caught:
+        grids.cell("third", {name: value}, folder=grid.parent)
+    said = str(caught.value)
+    assert said.startswith(f"parameter {name} of notebook third is {value!r}")
+    assert "; expected " in said
+    assert ("in quotes" in said) == (value is False)
+    good = {"seed": 7, "n_items": 0, "languages": "no, zho_Hans,pt-BR", "levels": "1, 3", "rate": 1}
+    assert grids.cell("third", good, folder=grid.parent).parameters["languages"] == "no,zho_Hans,pt-BR"
+
+
+def test_check_refuses_what_nothing_can_be_judged_on_before_the_first_execution_starts(
+    grid, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(needs, "of_model", lambda model, corpus: {})
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    words = ["apple", "river", "window", "candle", "garden", "bottle", "saddle", "mirror", "basket"]
+    for code in ("en", "sw"):
+        (texts / f"{code}.txt").write_text("".join(f"{code} {word}\n" for word in words))
+    write_notebook(grid.parent / "third.ipynb", PARAMETERS.replace('"v"', '""') + "block = 1\n")
+
+    def check(**given) -> None:
+        given = {"corpus": str(texts), "languages": "en,sw", "n_items": 0, **given}
+        batch.check([grids.cell("third", given, folder=grid.parent)])
+
+    check()
+    check(n_items=9, version="masked")
+    for given, named in [
+        ({"n_items": 500}, "n_items=500"),
+        ({"version": "spelled-out"}, "version='spelled-out'"),
+        ({"languages": "en,fr"}, "fr"),
+        ({"languages": "en"}, "found 1 languages"),
+        ({"n_items": 2}, "different texts in the discovery third"),
+        ({"corpus": str(tmp_path / "absent")}, "absent"),
+    ]:
+        with pytest.raises(ValueError, match=named) as caught:
+            check(**given)
+        assert isinstance(caught.value, ZspaceError)
+
+
+@pytest.fixture
+def reading(grid, tmp_path):
+    """A grid over one notebook that reads a model folder and a corpus folder, and its plan."""
+    write_notebook(grid.parent / "third.ipynb", PARAMETERS.replace('"v"', '""') + 'recorded = ""\n')
+    folders = {"model": tmp_path / "m {x}", "texts": tmp_path / "texts"}
+    contents = {
+        "model": ("config.json", "model.safetensors", "tokenizer.json"),
+        "texts": ("en.txt", "sw.txt"),
+    }
+    for name, folder in folders.items():
+        folder.mkdir()
+        for file in contents[name]:
+            (folder / file).write_text("{}")
+    (tmp_path / "traces.npz").write_text("recorded")
+    notebooks = {"third": {"parameters": {"recorded": str(tmp_path / "traces.npz")}}}
+    corpus = {"corpus": str(folders["texts"]), "languages": "en,sw"}
+    path = rewrite(grid, models=[str(folders["model"])], corpora=[corpus], notebooks=notebooks)
+    return grids.plan(path), folders
+
+
+def test_read_stamps_change_with_the_content_of_models_and_corpora_only(reading, tmp_path):
+    plan, folders = reading
+
+    def changed(edit) -> set[str]:
+        before = {name: path.stat().st_mtime_ns for name, path in batch.read_stamps(plan).items()}
+        edit()
+        after = batch.read_stamps(plan)
+        return {Path(name).name for name, path in after.items() if path.stat().st_mtime_ns != before[name]}
+
+    def edit(path: Path, text: str):
+        return lambda: path.write_text(text)
+
+    assert len(batch.read_stamps(plan)) == 3
+    assert changed(lambda: None) == set()
+    for folder in folders.values():
+        for path in folder.iterdir():
+            assert changed(lambda p=path: os.utime(p)) == set()
+            assert changed(edit(path, path.read_text())) == set()  # written again, as it was
+    for name in ("en.txt", "sw.txt", "answers.txt"):
+        assert changed(edit(folders["texts"] / name, "other")) == {"texts"}
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        assert changed(edit(folders["model"] / name, "[]")) == {"m {x}"}
+    assert changed(edit(tmp_path / "traces.npz", "others")) == {"traces.npz"}
+
+
+def test_read_stamps_are_inputs_of_what_reads_them(reading):
+    """As Snakemake sees it: with everything made there is nothing to do, until a text is another one."""
+    plan, folders = reading
+    runs = files.runs_root()
+    [capture], [cell] = plan.captures, plan.cells
+    batch.stamps(plan), batch.read_stamps(plan)
+    for made in (f"states/captured/{capture.key}", f"notebooks/{cell.key}.ipynb"):
+        (runs / made).parent.mkdir(parents=True, exist_ok=True)
+        (runs / made).touch()
+    (runs / batch.CONFIG).write_text(json.dumps({"grid": plan.grid, "models": []}))
+    places = {"snakefile": files.PROJECT / "Snakefile", "directory": runs, "configfile": runs / batch.CONFIG}
+    command = [sys.executable, "-m", "snakemake", *(f"--{name}={place}" for name, place in places.items())]
+    command += ["--dry-run", "--cores=1", "--rerun-triggers=mtime", "--", f"notebooks/{cell.key}.ipynb"]
+
+    def said() -> str:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        return done.stdout + done.stderr
+
+    assert "Nothing to be done" in said()
+    (folders["texts"] / "en.txt").write_text("other texts")
+    after = said()
+    assert f"logs/capture--{capture.key}.txt" in after
+    assert f"logs/{cell.key}.txt" in after
+
+
+def test_job_moves_what_is_finished_and_leaves_what_is_not(tmp_path):
+    unfinished, finished = tmp_path / "failed" / "a", tmp_path / "done" / "a"
+    write = f"open({str(unfinished)!r}, 'w').write('x')"
+    log = tmp_path / "logs" / "a.txt"
+    failing = [sys.executable, "-c", f"{write}; 1 / 0"]
+    assert batch.job("a", log, failing, unfinished, finished) == 1
+    assert (unfinished.is_file(), finished.exists()) == (True, False)
+    assert batch.job("a", log, [sys.executable, "-c", write], unfinished, finished) == 0
+    assert (unfinished.exists(), finished.read_text()) == (False, "x")
+
+
+def test_jobs_of_one_key_wait_for_each_other_and_those_of_others_do_not(tmp_path, capfd):
+    """Each notes when it begins and ends: of one key they never overlap."""
+    code = (
+        "import sys, time; p = sys.argv[1]; open(p, 'a').write('b'); time.sleep(.4); open(p, 'a').write('e')"
+    )
+
+    def start(key: str, note: str) -> None:
+        batch.job(key, tmp_path / f"{key}.txt", [sys.executable, "-c", code, str(tmp_path / note)])
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        for one in [
+            pool.submit(start, k, n) for k, n in (("k", "k"), ("k", "k"), ("k", "k"), ("other", "o"))
+        ]:
+            one.result()
+    assert (tmp_path / "k").read_text() == "bebebe"
+    assert (tmp_path / "o").read_text() == "be"
+    assert "k: is running elsewhere, waiting for it" in capfd.readouterr().out
+
+
+def test_notebook_command_escapes_what_papermill_takes_for_a_template(tmp_path):
+    cell = grids.Cell("k", "first", {"corpus": "/a {x}/b"})
+    command = batch.notebook_command(cell, tmp_path / "{runs}" / "k.ipynb", folder=tmp_path / "{y}")
+    source, executed = command[command.index(f"--cwd={tmp_path / '{y}'}") + 1 :][:2]
+    assert source.format() == str(tmp_path / "{y}" / "first.ipynb")
+    assert executed.format() == str(tmp_path / "{runs}" / "k.ipynb")
+    assert yaml.safe_load(command[command.index("-y") + 1]) == {"corpus": "/a {x}/b"}
+
+
+def test_models_are_separated_by_commas_that_no_path_has(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a,b", "c, d", "e"):
         (tmp_path / name).mkdir()
-    assert parameters.located("texts", tmp_path) == str(tmp_path / "texts")
-    # what is no path stays as it is, and a known name is never a path
-    for name in ("absent", "number-stories", "gemma-3-270m", ""):
-        assert parameters.located(name, tmp_path) == name
+    assert parameters.split_models("m/n,a,b,c, d , e,f") == ["m/n", "a,b", "c, d", "e", "f"]
+    assert parameters.split_models(str(tmp_path / "a,b")) == [str(tmp_path / "a,b")]
+    assert parameters.split_models(" , ") == []
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(
+    "name", ["{x} $HOME's, ü#%=数", "/".join(["a folder of some forty signs or even more"] * 30)]
+)
+def test_a_batch_makes_everything_below_any_path(tmp_path, name):
+    """Spaces, braces, quotes, other scripts and 1,300 signs in the paths of runs, grid and notebooks."""
+    folder = tmp_path / name
+    folder.mkdir(parents=True)
+    write_notebook(folder / "first.ipynb", 'corpus = ""\nseed = 0', "open('first.done', 'a').write(corpus)")
+    (folder / "grid.yaml").write_text("folder: .\nnotebooks: {first: {parameters: {seed: 3}}}\n")
+    command = [sys.executable, "-m", "zspace.pages.cli", "run", "first", "--grid", str(folder / "grid.yaml")]
+    environment = {**os.environ, "ZSPACE_RUNS": str(folder / "runs {y}")}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    assert Path(done.stdout.splitlines()[-1]).parent == folder / "runs {y}" / "notebooks"
+    assert (folder / "first.done").is_file()
 
 
 def test_job_returns_the_status_of_its_command_and_its_last_words(tmp_path, capfd):
@@ -456,7 +702,7 @@ def test_reachable_models_records_the_others_as_not_testable(grid, tmp_path, mon
             raise WeightsUnavailableError("no network; run `hf download far/b`")
 
     monkeypatch.setattr(batch.fetching, "fetch", fetch)
-    assert batch.reachable_models(plan) == "here/a"
+    assert batch.reachable_models(plan) == ["here/a"]
     ledger = claims.read_ledger(tmp_path / "runs" / "ledger")
     assert set(ledger.claim) == {ALIGNED, RISES}
     for column, value in (("model", "far/b"), ("corpus", STORY_LABEL), ("as_corrected", "not testable")):
@@ -467,12 +713,34 @@ def test_reachable_models_records_the_others_as_not_testable(grid, tmp_path, mon
         batch.reachable_models(plan)
 
 
+def test_executions_that_lack_what_their_claims_need_are_left_out_and_recorded(grid, tmp_path, monkeypatch):
+    monkeypatch.setattr(needs, "of_model", lambda model, corpus: {})
+    for name in (JUDGED, "prediction_3_language_depth"):
+        write_notebook(tmp_path / f"{name}.ipynb", PARAMETERS)
+    notebooks = {"first": {}, JUDGED: {}, "prediction_3_language_depth": {}}
+    asked = {"models": ["a/b"], "corpora": [STORIES], "notebooks": notebooks}
+    plan = grids.plan(rewrite(grid, **asked))
+    left_out = batch.leave_out(plan.cells)
+    assert words([c for c in plan.cells if c.key in left_out]) == [
+        "prediction_3_language_depth--a-b--number-stories--spelled-out"
+    ]
+    found = rows_of(tmp_path)
+    assert {(row["claim"], row["as_corrected"]) for row in found} == {
+        ("prediction_3_language_depth", "not testable")
+    }
+    assert "3 languages (at least 6 needed)" in found[0]["as_corrected_reason"]
+    rest = grids.plan(str(grid), left_out=left_out)
+    assert [c.key for c in rest.cells] == [c.key for c in plan.cells if c.key not in left_out]
+    with pytest.raises(UnmetNeedsError, match="at least 6 needed"):
+        batch.leave_out([c for c in plan.cells if c.key in left_out])
+
+
 def test_plan_neither_captures_nor_executes_models_that_are_only_offered(offering):
     plan = grids.plan(offering)
     assert {c.model for c in plan.captures} == {"here/a"}
-    assert [c.key for c in plan.cells] == ["first", f"{JUDGED}--here-a--number-stories--spelled-out"]
+    assert words(plan.cells) == ["first", f"{JUDGED}--here-a--number-stories--spelled-out"]
     # here/a is measured anyway, and the first notebook is about no model
-    assert [c.key for c in plan.offered] == [f"{JUDGED}--far-b--number-stories--spelled-out"]
+    assert words(plan.offered) == [f"{JUDGED}--far-b--number-stories--spelled-out"]
     asked = grids.plan(offering, models="far/b")
     assert [c.model for c in asked.captures] == ["far/b"] * 2
     assert (asked.cells[1:], asked.offered) == (plan.offered, ())
@@ -514,13 +782,13 @@ def test_record_offered_leaves_what_was_measured(offering, tmp_path, estimate):
 
 
 def test_run_records_an_offered_model_and_measures_it_where_it_is_asked_for(offering, tmp_path, monkeypatch):
-    commands = []
-    monkeypatch.setattr(snakemake.cli, "main", lambda words: commands.append(words))
+    asked = []
+    config = tmp_path / "runs" / batch.CONFIG
+    monkeypatch.setattr(snakemake.cli, "main", lambda _: asked.append(json.loads(config.read_text())))
     assert batch.run(offering) == 0
     assert {row["model"] for row in rows_of(tmp_path)} == {"far/b"}
-    assert not any(word.startswith("models=") for word in commands[0])
-    assert batch.run(offering, models="far/b") == 0
-    assert "models=far/b" in commands[1]
+    assert batch.run(offering, models=["far/b"]) == 0
+    assert [one["models"] for one in asked] == [[], ["far/b"]]
 
 
 def test_is_measured_tells_numbers_from_rows_without_any(grid):
@@ -551,7 +819,7 @@ def test_label_is_what_a_run_on_other_corpora_records(tmp_path, monkeypatch):
     paths = {code: folder / f"mgsm_{code}.tsv" for code in ("en", "sw")}
     for code, path in paths.items():
         path.write_text(f"Ann ({code}) has 3 pears.\t3\nBob ({code}) sold every hat.\t0\n")
-    monkeypatch.setattr(hosted, "fetch", lambda corpus, codes: {code: paths[code] for code in codes})
+    monkeypatch.setattr(hosted, "fetch", lambda corpus, codes: ({code: paths[code] for code in codes}, {}))
     for name in (str(folder), "mgsm", "juletxara/mgsm"):
         for version in ("masked", "as-is"):
             texts = corpora.load(name, ["en", "sw"], version=version)

@@ -16,7 +16,7 @@ from zspace.evidence.blind_sweep import grid
 from zspace.pages import batch, cli, grids, publishing
 from zspace.sources import corpora
 from zspace.sources.models import TRAINED, Subject
-from zspace.states import imported, subjects
+from zspace.states import imported, store, subjects
 from zspace.states.generation import recordings, solving
 
 PNG = b"\x89PNG picture"
@@ -92,6 +92,18 @@ def test_help_is_light():
         (["capture", "gemma-3-270m", *FEW, "--poolings", "mean,middle"], ["middle", "trimmed"]),
         (["import", "absent.npz", "--name", "mine", *FEW], ["absent.npz", ".safetensors"]),
         (["sweep", "--part", "noise", "--part", "nois"], ["part 'nois'", "noise,", "factorial"]),
+        (["run", "../first"], ["no notebook '../first'", "first"]),
+        (["run", "first", "-p", "n_draws", "0"], ["n_draws", "is 0", "at least 1"]),
+        (["run", "first", "-p", "model="], ["model", "''", "a name"]),
+        (["run", "first", "-p"], ["-p", "argument"]),
+        (["run"], ["argument 'notebooks'"]),
+        (["rnu"], ["rnu", "--help"]),
+        (["report", "--cores", "0"], ["--cores", "0"]),
+        (["report", "--cores", "many"], ["--cores", "many"]),
+        (["capture", "gemma-3-270m", *FEW, "--seed=-1"], ["--seed", "-1"]),
+        (["capture", "gemma-3-270m", "--languages=en,en"], ["en", "different language codes"]),
+        (["traces", "gemma-3-270m", "--seed=-2"], ["--seed", "-2"]),
+        (["sweep", "--seed=-2"], ["--seed", "-2"]),
         (["verify", "--full", "--quick"], ["--full or --quick"]),
         (["page"], ["ledger"]),
         (["publish"], ["ledger"]),
@@ -111,6 +123,63 @@ def test_debug_shows_the_traceback(zspace, project):
         zspace("--debug", "run", "second")
 
 
+FOREIGN = [
+    (OSError(28, "No space left on device", "/runs/x"), 2, ["/runs/x", "No space left"]),
+    (PermissionError(13, "Permission denied", "/runs/x"), 2, ["/runs/x", "Permission denied"]),
+    (OSError(28, "No space left on device"), 2, ["no space left on the disk"]),
+    (MemoryError(), 2, ["out of memory", "fewer items"]),
+    (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"), 2, ["not valid Unicode", "0xff"]),
+    (KeyError("layer"), 1, ["unexpected error KeyError: 'layer'", "--debug", "report"]),
+    (RuntimeError("two\nlines \ud800"), 1, ["unexpected error RuntimeError: two lines", "--debug"]),
+    (RecursionError("too deep"), 1, ["unexpected error RecursionError: too deep"]),
+    (ZeroDivisionError(), 1, ["unexpected error ZeroDivisionError"]),
+]
+
+
+@pytest.mark.parametrize(("error", "status", "words"), FOREIGN)
+def test_an_error_of_another_library_is_one_line_and_its_traceback_is_kept(
+    zspace, monkeypatch, error, status, words
+):
+    """A fault of zspace itself is told from one of its user by the exit status; --debug hides neither."""
+
+    def listing():
+        raise error
+
+    monkeypatch.setattr(store, "listing", listing)
+    found, out, err = zspace("states")
+    assert (found, out, err.count("\n")) == (status, "", 1)
+    assert err.startswith("zspace: ")
+    assert "Traceback" not in err
+    assert all(word in err for word in words)
+    with pytest.raises(type(error)) as caught:
+        zspace("--debug", "states")
+    assert caught.value is error
+
+
+@pytest.mark.parametrize(("raised", "status"), [(KeyboardInterrupt(), 130), (SystemExit(130), 130)])
+def test_an_interruption_is_no_error(zspace, monkeypatch, raised, status):
+    def listing():
+        raise raised
+
+    monkeypatch.setattr(store, "listing", listing)
+    assert zspace("states") == (status, "", "")
+
+
+def test_help_and_no_words_are_no_errors(zspace):
+    for words in (["--help"], ["run", "--help"], []):
+        _, out, err = zspace(*words)
+        assert "Usage" in out + err
+        assert "zspace: " not in err
+
+
+def test_page_names_what_it_leaves_out(zspace, project):
+    record_verdict("model-a")
+    (project / "runs" / "ledger" / "cut.json").write_text('{"claim": ')
+    status, out, err = zspace("page")
+    assert (status, out) == (0, f"{project / 'runs' / 'report' / 'index.html'}\n")
+    assert (err.count("\n"), err.startswith("left out: cut.json: ")) == (1, True)
+
+
 def asked_for(monkeypatch) -> dict:
     """What a capture asks for: the words and options of the corpus, the subjects and how to open them."""
     seen = {}
@@ -127,7 +196,7 @@ def asked_for(monkeypatch) -> dict:
 def test_capture_passes_on_what_it_is_told_and_nothing_else(zspace, monkeypatch):
     seen = asked_for(monkeypatch)
     assert zspace("capture", "m", "--languages=en,sw", "--variants=trained,random-blocks-2")[0] == 0
-    assert seen["load"] == (("number-stories", ["en", "sw"]), {})
+    assert seen["load"] == (("number-stories", "en,sw"), {})
     assert seen["wanted"] == [TRAINED, Subject("random-blocks", 2)]
     assert seen["options"]["dtype"] == "float32"
     assert seen["options"]["together"] == seen["options"]["poolings"] == ["mean", "last"]
@@ -142,7 +211,7 @@ def test_capture_takes_every_option_that_a_grid_has(zspace, monkeypatch):
     corpus = {"corpus": "texts", "languages": "en, sw", **OPTIONS}
     command = batch.capture_command(grids.Capture("k", "m", corpus, ("re-rounded-1",), "mean,median"))
     assert zspace(*command[command.index("capture") :])[0] == 0
-    assert seen["load"] == (("texts", ["en", "sw"]), OPTIONS)
+    assert seen["load"] == (("texts", "en, sw"), OPTIONS)
     assert seen["wanted"] == [Subject("re-rounded", 1)]
     assert seen["options"]["together"] == seen["options"]["poolings"] == ["mean", "median"]
 
@@ -341,6 +410,19 @@ def test_publish_writes_nothing_when_a_figure_is_missing(zspace, project):
     assert not (project / "notebooks" / "data").exists()
 
 
+@pytest.mark.parametrize("content", ['{"cells": [', "[]", '{"cells": [3]}'])
+def test_publish_names_an_executed_notebook_that_is_damaged(zspace, project, content):
+    record_verdict("model-a")
+    for place in files.params("figures").values():
+        picture(place["notebook"], project / "runs")
+    first = sorted((project / "runs" / "notebooks").iterdir())[0]
+    first.write_text(content)
+    status, _, err = zspace("publish")
+    assert (status, err.count("\n")) == (2, 1)
+    assert first.name in err
+    assert "old" in (project / "README.md").read_text()
+
+
 @pytest.mark.parametrize("readme", ["none", publishing.START, f"{publishing.END}\n{publishing.START}"])
 def test_replace_table_refuses_a_readme_without_its_markers(readme):
     with pytest.raises(ParameterError, match="zspace publish"):
@@ -365,7 +447,7 @@ def test_traces_records_with_its_options_and_writes_the_layers_asked_for(zspace,
     words = ["--languages", "de, sw", "--layers", "9", "--n-samples", "3", "--out", str(path)]
     status, out, _ = zspace("traces", "some-model", *words)
     assert status == 0
-    assert seen[0][0] == ("some-model", ["de", "sw"])
+    assert seen[0][0] == ("some-model", ("de", "sw"))
     assert seen[0][1]["n_samples"] == 3
     assert recordings.load(path).layers.tolist() == [9]
     assert "8 solutions written, 8 correct, 8 kept" in out

@@ -2,8 +2,8 @@
 
 The Snakefile and the command line both build their commands here. Folders below `files.runs_root()`:
 `states/` captured arrays, `notebooks/` executed notebooks, `failed/` executions that are running or broke
-off, `logs/` their text output, `code/` one small file per part of the library, rewritten only when that
-part's content changes: what Snakemake compares time stamps with.
+off, `logs/` their text output, `code/` one small file per part of the library and `read/` one per model and
+corpus, rewritten only when the content of what they stand for changes: Snakemake compares their times.
 """
 
 import contextlib
@@ -21,14 +21,17 @@ from pathlib import Path
 import filelock
 
 from .. import files
-from ..errors import WeightsUnavailableError
-from ..sources import corpora
+from ..errors import UnmetNeedsError, WeightsUnavailableError
+from ..evidence.executions import PLACES, file_name, located
+from ..sources import corpora, models
 from ..sources.models import fetching, weights
 from . import grids, parameters
 from .grids import Capture, Cell, Plan
 
 BATCH_LOG = "logs/batch.txt"
+CONFIG = "batch.json"  # what the running batch was asked for
 INTERRUPTED = 130  # exit status after Ctrl-C, as shells have it
+# parameters that choose texts
 _HEARTBEAT = 30  # seconds between two lines of a running job, each with what its command said last
 _LOST_BATCH_CHECK = 0.5  # seconds between two looks at whether the batch that started a job still lives
 
@@ -46,8 +49,11 @@ def notebook_command(cell: Cell, executed: Path | str, *, folder: Path | None = 
     """Command line of papermill that executes one cell into the file `executed`."""
     folder = folder or files.PROJECT / "notebooks"
     papermill = [sys.executable, "-m", "papermill", "--no-progress-bar", "--log-level=WARNING"]
-    parameters = ["-y", json.dumps(cell.parameters, ensure_ascii=False)] if cell.parameters else []
-    return [*papermill, f"--cwd={folder}", str(folder / f"{cell.notebook}.ipynb"), str(executed), *parameters]
+    given = ["-y", json.dumps(cell.parameters, ensure_ascii=False)] if cell.parameters else []
+    # papermill takes both paths for templates, with parameters in braces
+    paths = str(folder / f"{cell.notebook}.ipynb"), str(executed)
+    escaped = [path.replace("{", "{{").replace("}", "}}") for path in paths]
+    return [*papermill, f"--cwd={folder}", *escaped, *given]
 
 
 def page_command() -> list[str]:
@@ -55,19 +61,43 @@ def page_command() -> list[str]:
     return _zspace("page")
 
 
-def job_command(key: str, log: Path | str, command: Sequence[str]) -> str:
-    """Shell line that runs `command` under `job`."""
-    return shlex.join([sys.executable, "-m", __name__, key, str(log), *command])
+def job_command(key: str, log: Path | str, command: Sequence[str], *paths: Path | str) -> str:
+    """Shell line that runs `command` under `job`; `paths`: what it writes, and where that goes when done."""
+    return shlex.join([sys.executable, "-m", __name__, key, str(log), *map(str, paths), "--", *command])
 
 
-def job(key: str, log: Path | str, command: Sequence[str]) -> int:
+def job(
+    key: str,
+    log: Path | str,
+    command: Sequence[str],
+    unfinished: Path | str | None = None,
+    finished: Path | str | None = None,
+) -> int:
     """Run a command of the batch, its output in `log`, and say in one line how it went.
 
-    The command is ended when the batch that started it was interrupted or killed (see `_running_batch`):
-    else it would go on beside the batch that is started next. Returns its exit status.
+    What it writes at `unfinished` is moved to `finished` once it has succeeded. Of two jobs of one key the
+    second waits for the first. The command is ended when the batch that started it was interrupted or killed
+    (see `_running_batch`): else it would go on beside the batch that is started next.
+
+    Returns its exit status.
     """
-    log, start = Path(log), time.monotonic()
-    log.parent.mkdir(parents=True, exist_ok=True)
+    log = Path(log)
+    for path in (Path(p) for p in (log, unfinished, finished) if p):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    alone = log.with_name(f".{log.stem}")
+    if files.is_locked(alone):
+        print(f"  {key}: is running elsewhere, waiting for it", flush=True)
+    with files.lock(alone):
+        if _batch_is_lost():
+            return INTERRUPTED
+        status = _run(key, log, command)
+        if status == 0 and unfinished and finished:
+            Path(unfinished).replace(finished)
+    return status
+
+
+def _run(key: str, log: Path, command: Sequence[str]) -> int:
+    start = time.monotonic()
     print(f"  {key}: running", flush=True)
     with log.open("w", encoding="utf-8") as stream:
         streams = {"stdin": subprocess.DEVNULL, "stdout": stream, "stderr": subprocess.STDOUT}
@@ -93,17 +123,24 @@ def job(key: str, log: Path | str, command: Sequence[str]) -> int:
     return process.returncode
 
 
+def executing(cell: Cell, *, folder: Path | None = None, runs: Path = Path()) -> tuple:
+    """What `job` and `job_command` take to execute a cell; paths are those in the runs folder `runs`."""
+    failed, executed = (runs / name / f"{cell.key}.ipynb" for name in ("failed", "notebooks"))
+    log = runs / "logs" / f"{cell.key}.txt"
+    return cell.key, log, notebook_command(cell, failed, folder=folder), failed, executed
+
+
 def execute(cell: Cell, *, folder: Path | None = None) -> int:
     """Execute one cell now; returns papermill's exit status. The executed copy goes where a batch puts it."""
-    runs = files.runs_root()
-    failed, executed = (runs / name / f"{cell.key}.ipynb" for name in ("failed", "notebooks"))
-    for path in (failed, executed):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    command = notebook_command(cell, failed, folder=folder)
-    status = job(cell.key, runs / "logs" / f"{cell.key}.txt", command)
-    if status == 0:
-        failed.replace(executed)
-    return status
+    return job(*executing(cell, folder=folder, runs=files.runs_root()))
+
+
+def check(cells: Sequence[Cell]) -> None:
+    """Refuse executions that cannot succeed before the first one is started; see `preflight.check`."""
+    from ..evidence import preflight
+
+    for cell in cells:
+        preflight.check(cell.notebook, cell.values)
 
 
 def stamps(plan: Plan) -> dict[str, Path]:
@@ -116,26 +153,54 @@ def stamps(plan: Plan) -> dict[str, Path]:
     library = [p.name for p in files.PACKAGE.iterdir() if p.name not in ("pages", "__pycache__")]
     installed = [n for n in ("torch", "transformers") if any(importlib.metadata.distributions(name=n))]
     versions = [importlib.metadata.version(name) for name in installed]
+    texts = _params("models.yaml", "languages.yaml", "typology.csv", "corpora.yaml")
     content = {
-        "captures": [files.source_fingerprint("sources", "states"), _params("models", "languages"), versions],
-        "evidence": [files.source_fingerprint(*sorted(library)), _params("claims", "models", "languages")],
+        "captures": [files.source_fingerprint("sources", "states"), texts, versions],
+        "evidence": [files.source_fingerprint(*sorted(library)), _params("claims.yaml"), texts, _data()],
         "pages": [files.source_fingerprint("pages", "evidence")],
         **{f"notebook-{n}": _sources(plan.folder / f"{n}.ipynb") for n in plan.notebooks},
     }
+    return {name: _stamp(f"code/{name}", described) for name, described in content.items()}
+
+
+def read_stamps(plan: Plan) -> dict[str, Path]:
+    """Files that stand for what a plan reads, by the name or path of a model, corpus or recording.
+
+    As `stamps`: a file is rewritten when the content of the model or of the files has changed, not when
+    their times have. The built-in texts and those of the hub, whose revision is fixed, are code.
+    """
+    values = [{"model": one.model, **one.corpus} for one in plan.captures]
+    values += [one.values for one in plan.cells]
+    named = {name: {str(v[name]) for v in values if v.get(name)} for name in (*PLACES, "recorded")}
     found = {}
-    for name, described in content.items():
-        found[name] = files.runs_root() / "code" / name
-        text = files.fingerprint(described) + "\n"
-        if not found[name].is_file() or found[name].read_text("utf-8") != text:
-            with files.atomic_write(found[name]) as stream:
-                stream.write(text)
+    for name in sorted(named["model"]):
+        found[name] = _stamp(f"read/{file_name(['model', name], name)}", _identity(name))
+    for name in sorted(named["corpus"] | named["recorded"]):
+        path = plan.folder / name
+        if name not in corpora.BUILT_INS and path.exists():
+            found[name] = _stamp(f"read/{file_name(['texts', name], name)}", files.content_hash(path))
     return found
+
+
+def _identity(model: str) -> dict:
+    try:
+        return models.identity(model)
+    except WeightsUnavailableError as error:
+        return {"unavailable": str(error)}
+
+
+def _stamp(name: str, described: object) -> Path:
+    path, text = files.runs_root() / name, files.fingerprint(described) + "\n"
+    if not path.is_file() or path.read_text("utf-8", errors="replace") != text:
+        with files.atomic_write(path) as stream:
+            stream.write(text)
+    return path
 
 
 def run(
     grid: str,
     *,
-    models: str | None = None,
+    models: Sequence[str] | None = None,
     targets: Sequence[str] = ("report",),
     cores: int | None = None,
     profile: str = "local",
@@ -146,21 +211,27 @@ def run(
     INTERRUPTED after Ctrl-C; raises ZspaceError before anything is started. A second call on the same runs
     folder waits for the first. On SIGTERM running jobs are finished and no further ones are started.
     """
-    if models:
-        models = ",".join(parameters.located(name.strip(), Path()) for name in models.split(","))
+    models = [located(name, Path()) for name in models or ()]
     wanted = grids.plan(grid, models=models)
     models = reachable_models(wanted) if wanted.lenient else models
+    cells = grids.plan(grid, models=models).cells if wanted.lenient else wanted.cells
+    left_out = leave_out(cells)
+    targets = [name for name in targets if Path(name).stem not in left_out]
     record_offered(wanted)
-    grid = str(Path(grid).resolve()) if Path(grid).is_file() else grid
+    asked = {"grid": str(Path(grid).resolve()) if Path(grid).is_file() else grid}
+    asked |= {"models": models, "left_out": sorted(left_out)}
     from snakemake.cli import main as snakemake
 
     runs, log = files.runs_root(), files.runs_root() / BATCH_LOG
     log.parent.mkdir(parents=True, exist_ok=True)
     places = {"snakefile": files.PROJECT / "Snakefile", "profile": _profile(profile), "directory": runs}
+    # Snakemake would read a path on its command line as YAML, and split it
+    places["configfile"] = runs / CONFIG
     command = [f"--{name}={place}" for name, place in places.items()]
-    command += ["--nolock", *([f"--cores={cores}"] if cores else []), "--config", f"grid={grid}"]
-    command += [f"models={models}"] if models else []
+    command += ["--nolock", *([f"--cores={cores}"] if cores else [])]
     with _alone(), _running_batch(local=profile == "local") as interrupted:
+        with files.atomic_write(places["configfile"]) as stream:
+            json.dump(asked, stream)
         with log.open("w", encoding="utf-8") as stream, contextlib.redirect_stderr(stream):
             try:
                 snakemake([*command, "--", *targets])
@@ -170,8 +241,8 @@ def run(
         return INTERRUPTED if interrupted else status
 
 
-def reachable_models(plan: Plan) -> str:
-    """The plan's models whose weights are at hand or can be fetched (they then are), comma-separated.
+def reachable_models(plan: Plan) -> list[str]:
+    """The plan's models whose weights are at hand or can be fetched (they then are).
 
     For each of the others the ledger gets `not testable` on every claim that its cells would have judged.
     """
@@ -186,7 +257,26 @@ def reachable_models(plan: Plan) -> str:
             _record_unavailable(name, plan.cells, str(error))
     if names and not reached:
         raise WeightsUnavailableError(f"no model of grid {plan.grid} can be reached: {', '.join(names)}.")
-    return ",".join(reached)
+    return reached
+
+
+def leave_out(cells: Sequence[Cell]) -> set[str]:
+    """Keys of executions that lack what their claims need; the ledger gets `not testable` on these claims.
+
+    Raises UnmetNeedsError where that is all of them, and else what `check` raises.
+    """
+    lacking: dict[str, UnmetNeedsError] = {}
+    for cell in cells:
+        try:
+            check([cell])
+        except UnmetNeedsError as error:
+            lacking[cell.key] = error
+    if lacking and len(lacking) == len(cells):
+        raise next(iter(lacking.values()))
+    for cell in (one for one in cells if one.key in lacking):
+        print(f"  {cell.key}: left out. {lacking[cell.key]}", flush=True)
+        _record_not_testable([cell], str(lacking[cell.key]))
+    return set(lacking)
 
 
 def record_offered(plan: Plan) -> None:
@@ -202,20 +292,28 @@ def record_offered(plan: Plan) -> None:
 
 def _record_unavailable(model: str, cells: Sequence[Cell], reason: str) -> None:
     """`not testable` on every claim that a model's cells would have judged, but for what was measured."""
+    of_model = [one for one in cells if one.parameters.get("model") == model]
+    _record_not_testable(of_model, f"weights unavailable: {reason}")
+
+
+def _record_not_testable(cells: Sequence[Cell], reason: str) -> None:
+    """`not testable` on every claim about a model that cells would have judged, but for what was measured."""
     from ..evidence import claims, rules
 
-    for cell in (one for one in cells if one.parameters.get("model") == model):
+    for cell in cells:
         place = [str(cell.parameters.get(k, "")) for k in ("corpus", "version", "padding")]
         corpus = corpora.label(*place) if place[0] else "any"
-        evidence = rules.Evidence(unavailable=f"weights unavailable: {reason}")
+        evidence = rules.Evidence(unavailable=reason)
         for claim, entry in claims.entries().items():
             # a claim without a measured statistic is about no model, and some others are not either
             about_none = "primary" not in entry or entry.get("model") == "any"
             if entry["notebook"] != cell.notebook or about_none:
                 continue
-            if not claims.is_measured(claim, model=model, corpus=corpus):
+            model = str(cell.parameters.get("model", "any"))
+            about = {"model": model, "corpus": corpus, "parameters": cell.values}
+            if not claims.is_measured(claim, **about):
                 verdicts = claims.evaluate_scope(claim, [evidence])
-                claims.record(claim, verdicts, model=model, corpus=corpus, provenance=files.provenance())
+                claims.record(claim, verdicts, **about, provenance=files.provenance())
 
 
 @contextlib.contextmanager
@@ -264,8 +362,15 @@ def _sources(path: Path) -> list:
     return [[c["cell_type"], "".join(c["source"])] for c in cells]
 
 
+def _data() -> list[str]:
+    """What lies beside the notebooks for them to read, but for the ledger, which a batch leaves there."""
+    folder = files.PROJECT / "notebooks" / "data"
+    there = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != "ledger.json")
+    return [f"{p.relative_to(folder).as_posix()} {files.content_hash(p)}" for p in there]
+
+
 def _params(*names: str) -> list[str]:
-    paths = [files.PROJECT / "params" / f"{name}.yaml" for name in names]
+    paths = [files.PROJECT / "params" / name for name in names]
     return [p.read_text("utf-8") for p in paths if p.is_file()]
 
 
@@ -301,4 +406,5 @@ def _alone() -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    sys.exit(job(sys.argv[1], sys.argv[2], sys.argv[3:]))
+    about, words = sys.argv[1 : sys.argv.index("--")], sys.argv[sys.argv.index("--") + 1 :]
+    sys.exit(job(*about[:2], words, *about[2:]))

@@ -1,13 +1,16 @@
 """The `zspace` command.
 
 Every command imports what it needs when it is called, so that `zspace --help` answers at once. An error
-that zspace raises on purpose is one message on stderr and exit status 2; `--debug` shows its traceback.
+is one line on stderr; `--debug` shows its traceback. The exit status is 2 for what the user can mend (errors
+that zspace raises on purpose, words that it does not know, files and memory), 1 for a fault of zspace itself.
 """
 
+import errno
 import functools
 import inspect
 import itertools
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable
@@ -55,13 +58,13 @@ def _corpus(
     difficulty: Annotated[int | None, typer.Option(min=1, max=5)] = None,
     padding: Annotated[str | None, typer.Option(help="none, sentences, numbers (number stories).")] = None,
     block: Annotated[int | None, typer.Option(min=1, help="Neighbouring rows that belong together.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the corpus.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the corpus.")] = None,
 ) -> "corpora.Corpus":
     """The corpus that a command's options describe; an option that is not given keeps its default."""
     given = {k: v for k, v in locals().items() if k not in ("corpus", "languages") and v is not None}
     from ..sources import corpora
 
-    return corpora.load(corpus, _names(languages) or None, **given)
+    return corpora.load(corpus, languages or None, **given)
 
 
 def _reads_corpus(command: Callable) -> Callable:
@@ -139,7 +142,8 @@ def run(
         _finish(batch.run(grid, targets=targets, cores=cores), targets)
         return
     given = dict(_pair(text) for text in parameter or [])
-    cells = [grids.cell(n, parameters.read_parameters(n, given)) for n in notebooks]
+    cells = [grids.cell(n, parameters.read_parameters(n, given)) for n in dict.fromkeys(notebooks)]
+    batch.check(cells)
     _finish(max(batch.execute(one) for one in cells), [f"notebooks/{c.key}.ipynb" for c in cells])
 
 
@@ -148,9 +152,10 @@ def report(
     grid: Grid = "quick", models: Models = None, cores: Cores = None, profile: Profile = "local"
 ) -> None:
     """Capture, execute and judge what a grid asks for and is not there yet; prints the page's path."""
-    from . import batch
+    from . import batch, parameters
 
-    status = batch.run(grid, models=models, cores=cores, profile=profile)
+    names = parameters.split_models(models) if models else None
+    status = batch.run(grid, models=names, cores=cores, profile=profile)
     if status not in (0, batch.INTERRUPTED) and any((files.runs_root() / "ledger").glob("*.json")):
         typer.echo("some of it failed; the page shows the rest:", err=True)
         page()
@@ -163,7 +168,9 @@ def page() -> None:
     from . import report as reporting
 
     runs = files.runs_root()
-    typer.echo(str(reporting.build(runs / "ledger", runs / "notebooks", runs / "report")))
+    folders = (runs / name for name in ("ledger", "notebooks", "report"))
+    index = reporting.build(*folders, tell=lambda left_out: typer.echo(f"left out: {left_out}", err=True))
+    typer.echo(str(index))
 
 
 @app.command()
@@ -180,7 +187,7 @@ def sweep(
     part: Annotated[list[str] | None, typer.Option(help="E.g. noise (repeatable); all by default.")] = None,
     device: Device = "cpu",
     workers: Annotated[int, typer.Option(min=1, help="Processes that measure.")] = 1,
-    seed: Annotated[int, typer.Option(help="Root seed of the items measured on.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Root seed of the items measured on.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder; by default that of the committed parts.")] = None,
     keep: Annotated[bool, typer.Option(help="Keep the trained networks, and read those kept.")] = False,
 ) -> None:
@@ -207,15 +214,16 @@ def traces(
     n_kept: Annotated[int, typer.Option(min=1, help="Solutions kept per language.")] = 36,
     n_steps: Annotated[int, typer.Option(min=64, help="Longest solution, in tokens.")] = 200,
     temperature: Annotated[float, typer.Option(help="Sampling temperature.")] = 0.5,
-    seed: Annotated[int, typer.Option(help="Root seed.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Root seed.")] = 0,
     device: Device = "cpu",
 ) -> None:
     """Let a model write solutions of stories, and record every layer at every token, with controls."""
+    from ..sources import languages as codes_of
     from ..states.generation import recordings, solving
 
     options = {"difficulty": difficulty, "n_draws": n_draws, "n_samples": n_samples, "n_kept": n_kept}
     options |= {"n_steps": n_steps, "temperature": temperature, "seed": seed, "device": device}
-    found = solving.ensure(model, _names(languages), **options)
+    found = solving.ensure(model, codes_of.parse(languages), **options)
     blocks = _blocks(layers, found.layers.tolist())
     recordings.save(recordings.select(found, layers=blocks), out)
     kept = found.series[found.series["condition"] == "reasoning"]
@@ -257,12 +265,39 @@ def main() -> None:
     words = [w for w in sys.argv[1:] if w != "--debug"]
     signal.signal(signal.SIGINT, _interrupted)
     try:
-        app(_joined_parameters(words), prog_name="zspace")
-    except ZspaceError as error:
+        sys.exit(app(_joined_parameters(words), prog_name="zspace", standalone_mode=False))
+    except Exception as error:
         if len(words) < len(sys.argv) - 1:
             raise
-        typer.echo(f"zspace: {' '.join(str(error).split())}", err=True)
-        sys.exit(2)
+        status, message = _said(error, words)
+        if message:
+            typer.echo(f"zspace: {_one_line(message)}", err=True)
+        sys.exit(status)
+
+
+def _said(error: Exception, words: list[str]) -> tuple[int, str]:
+    """Exit status and message of an error; one that nobody foresaw is not made to look like a user's."""
+    if isinstance(error, ZspaceError):
+        return 2, str(error)
+    if hasattr(error, "format_message"):  # of typer's parser, which has one `click` of its own
+        found = f"found in `zspace {shlex.join(words)}`. `zspace --help` lists commands and options."
+        return 2, f"{error.format_message().rstrip('.')}; {found}" if words else ""  # help was shown
+    if isinstance(error, MemoryError):
+        return 2, "out of memory. Ask for fewer items, languages or variants, or for a smaller model."
+    if isinstance(error, OSError) and error.filename is not None:
+        return 2, f"{os.fsdecode(error.filename)}: {error.strerror}. Correct the path or its permissions."
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return 2, "no space left on the disk. Free some, or point ZSPACE_RUNS elsewhere."
+    kind = type(error).__name__
+    if isinstance(error, UnicodeError):
+        return 2, f"text that is not valid Unicode ({kind}: {error}). Save the file or name as UTF-8."
+    return 1, f"unexpected error {kind}: {error}. Run the same command with --debug and report what it shows."
+
+
+def _one_line(text: str) -> str:
+    """Text without line ends, and without signs that standard error cannot show."""
+    shown = " ".join(text.split())
+    return shown.encode(sys.stderr.encoding or "utf-8", "backslashreplace").decode(errors="replace")
 
 
 def _interrupted(*_: object) -> None:
@@ -292,7 +327,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _names(text: str | None) -> list[str]:
-    return [name.strip() for name in (text or "").split(",") if name.strip()]
+    return (text or "").replace(",", " ").split()
 
 
 def _blocks(text: str, there: list[int]) -> list[int]:

@@ -6,22 +6,31 @@ Everything that papermill would accept silently is refused here (`parameters`), 
 """
 
 import itertools
-import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import yaml
 
 from .. import files
 from ..errors import ParameterError
-from ..sources.corpora import BUILT_IN
+from ..evidence import executions
+from ..evidence.executions import located, notebook_parameters
+from ..sources import languages as codes_of
+from ..sources.corpora import BUILT_IN, BUILT_INS
 from ..sources.models import KINDS, Subject, possible, weights
 from ..states.pooling import NAMES as POOLINGS
-from .parameters import check_parameters, known_names, listed, located, notebook_parameters
+from .parameters import (
+    check_parameters,
+    expected,
+    known_names,
+    listed,
+    notebook_file,
+    split_models,
+    yaml_hint,
+)
 
-ANCHOR = "en"  # of pairs, where the corpus has it; else its first language
 _CORPUS_FIELDS = dict.fromkeys(("corpus", "version", "languages", "padding"), str)
 _CORPUS_FIELDS |= dict.fromkeys(("n_items", "n_scenarios", "n_draws", "difficulty", "block", "seed"), int)
 _CORPUS_OPTIONS = {"capture_only": False, "poolings": "", "only": [], "except": []}  # with their defaults
@@ -52,14 +61,16 @@ class Capture:
 class Cell:
     """One execution of one notebook.
 
-    key : name of the executed copy. notebook : stem of the notebook. parameters : what papermill injects.
-    capture : key of the capture it reads, or None.
+    key : name of the executed copy, of no other execution. notebook : stem of the notebook. parameters : what
+    papermill injects. capture : key of the capture it reads, or None. values : of all parameters, given or
+    default, with model and corpus by absolute path.
     """
 
     key: str
     notebook: str
     parameters: Mapping[str, object]
     capture: str | None = None
+    values: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -94,16 +105,19 @@ class Plan:
         return tuple(sorted({c.notebook for c in self.every}))
 
 
-def plan(grid: str, *, models: str | None = None) -> Plan:
+def plan(grid: str, *, models: str | Sequence[str] | None = None, left_out: Collection[str] = ()) -> Plan:
     """The plan of a grid, named in params/grid.yaml or lying in a YAML file of its own.
 
-    `models` (comma-separated) replaces the grid's own. Raises ParameterError, naming what was found and what
-    is known, for an unknown grid, field, corpus, pooling, notebook or notebook parameter, for values of the
-    wrong type and for two captures or executions of one name; ModelError for an unknown model.
+    `models` (names, or a text of them with commas) replaces the grid's own; `left_out` holds keys of
+    executions that are not to be run. Raises ParameterError, naming
+    what was found and what is known, for an unknown grid, field, corpus, pooling, notebook or notebook
+    parameter, for values that are wrong and for two captures or executions that are the same; ModelError for
+    an unknown model.
     """
     content, base = _grid(grid)
     folder = (base / content["folder"]).resolve() if "folder" in content else files.PROJECT / "notebooks"
-    names = _models(models.split(",") if models else content.get("models") or [], Path() if models else base)
+    models = split_models(models) if isinstance(models, str) else models
+    names = _models(models or content.get("models") or [], Path() if models else base)
     variants = _subjects(content.get("variants") or {"trained": []})
     corpora = [_corpus(entry, variants, base) for entry in content.get("corpora") or []]
     captures = tuple(_captures(names, corpora))
@@ -112,6 +126,7 @@ def plan(grid: str, *, models: str | None = None) -> Plan:
     for what, ones in {"captures": captures, "executions": cells}.items():
         if twice := [key for key, n in Counter(one.key for one in ones).items() if n > 1]:
             raise ParameterError(f"grid {grid} has two {what} of the same name: {', '.join(sorted(twice))}.")
+    cells = tuple(one for one in cells if one.key not in left_out)
     summary = _summary(folder, content["summary"]) if "summary" in content else None
     lenient = content.get("models") == "all" and not models
     known = {cell.key for cell in cells}
@@ -126,13 +141,16 @@ def cell(notebook: str, parameters: Mapping[str, object], *, folder: Path | None
 
     Raises ParameterError for an unknown notebook or parameter, or a value of another type than the default.
     """
-    folder = folder or files.PROJECT / "notebooks"
+    own = files.PROJECT / "notebooks"
+    folder = folder or own
     checked = check_parameters(notebook, parameters, folder=folder)
-    known = notebook_parameters(folder / f"{notebook}.ipynb")
-    shown = {name: checked.get(name, default) for name, default in known.items()}
-    told = {name: str(shown.get(name, "")) for name in ("model", "corpus", "version", "padding")}
-    names = [word for name, word in told.items() if word and (name, word) != ("padding", "none")]
-    return Cell("--".join(_slug(n) for n in [notebook, *names]), notebook, checked)
+    values = executions.effective(notebook_file(notebook, folder), checked)
+    told = {name: str(values.get(name, "")) for name in ("model", "corpus", "version", "padding")}
+    names = [word for name, word in told.items() if (name, word) != ("padding", "none")]
+    pair = str(values.get("languages", ""))
+    names += [pair] if pair.count(",") == 1 else []
+    about = [notebook, values] if folder == own else [notebook, values, str(folder)]
+    return Cell(executions.file_name([notebook, *names], about), notebook, checked, values=values)
 
 
 def _grid(grid: str) -> tuple[dict, Path]:
@@ -141,11 +159,14 @@ def _grid(grid: str) -> tuple[dict, Path]:
     if path.suffix in (".yaml", ".yml"):
         try:
             content, base = yaml.safe_load(path.read_text("utf-8")), path.resolve().parent
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
             raise ParameterError(f"cannot read the grid file {grid}: {error}") from error
     else:
         known = files.params("grid")
-        known_names("grid", [grid], known, "params/grid.yaml")
+        if grid not in known:
+            raise ParameterError(
+                f"unknown grid {grid!r}. Known: {listed(known)} of params/grid.yaml, or a .yaml file."
+            )
         content, base = known[grid], files.PROJECT
     if not isinstance(content, dict):
         raise ParameterError(f"grid {grid} is no mapping; expected the fields {listed(_GRID_FIELDS)}.")
@@ -161,10 +182,14 @@ def _grid(grid: str) -> tuple[dict, Path]:
 
 def _models(names: str | Sequence[str], base: Path) -> list[str]:
     """Names of models, each known to `weights.find`, which raises ModelError listing the known ones."""
-    names = list(files.params("models")) if names == "all" else [located(name, base) for name in names]
+    if names == "all":
+        return list(files.params("models"))
     for name in names:
-        weights.find(name)
-    return names
+        if not isinstance(name, str) or expected("model", name):
+            hint = yaml_hint(name, "")
+            raise ParameterError(f"{name!r} is no name of a model; expected {expected('model', '')}.{hint}")
+        weights.find(located(name, base))
+    return [located(name, base) for name in names]
 
 
 def _corpus(entry: Mapping, variants: tuple[Subject, ...], base: Path) -> tuple[dict[str, object], dict]:
@@ -175,9 +200,11 @@ def _corpus(entry: Mapping, variants: tuple[Subject, ...], base: Path) -> tuple[
     types["variants"] = dict
     known_names("corpus field", entry, types, "a corpus of the grid")
     for name, value in entry.items():
-        if type(value) is not types[name]:
-            expected = types[name].__name__
-            raise ParameterError(f"corpus field {name} is {value!r}; expected a value of type {expected}.")
+        wanted = f"a value of type {types[name].__name__}" if type(value) is not types[name] else ""
+        wanted = wanted or expected(name, value)
+        if wanted:
+            hint = yaml_hint(value, types[name]())
+            raise ParameterError(f"corpus field {name} is {value!r}; expected {wanted}.{hint}")
     options = {name: entry.get(name, default) for name, default in _CORPUS_OPTIONS.items()}
     options |= {name: _models(options[name], base) for name in ("only", "except")}
     options["variants"] = _subjects(entry["variants"]) if entry.get("variants") else variants
@@ -187,9 +214,9 @@ def _corpus(entry: Mapping, variants: tuple[Subject, ...], base: Path) -> tuple[
     found = located(entry["corpus"], base)
     hosted = files.params("corpora")
     on_hub = {*hosted, *(one["hub"] for one in hosted.values())}
-    if found not in (BUILT_IN, *on_hub) and not Path(found).is_absolute():
+    if found not in (*BUILT_INS, *on_hub) and not Path(found).is_absolute():
         raise ParameterError(
-            f"unknown corpus {found!r} in the grid. Known: {BUILT_IN}, {listed(hosted)}, or a folder "
+            f"unknown corpus {found!r} in the grid. Known: {listed((*BUILT_INS, *hosted))}, or a folder "
             f"or file (relative to {base.resolve()})."
         )
     return entry | {"corpus": found}, options
@@ -197,7 +224,7 @@ def _corpus(entry: Mapping, variants: tuple[Subject, ...], base: Path) -> tuple[
 
 def _summary(folder: Path, notebook: str) -> Cell:
     """The notebook that reads all verdicts: of this runs root, not of the snapshot that is its default."""
-    takes_ledger = "ledger" in notebook_parameters(folder / f"{notebook}.ipynb")
+    takes_ledger = "ledger" in notebook_parameters(notebook_file(notebook, folder))
     given = {"ledger": str(files.runs_root() / "ledger")} if takes_ledger else {}
     return cell(notebook, given, folder=folder)
 
@@ -213,7 +240,8 @@ def _captures(models: list, corpora: list) -> Iterator[Capture]:
         if _is_for(model, options):
             kept = tuple(one.name for one in possible(model, options["variants"]))
             if kept or not options["capture_only"]:
-                yield Capture(_capture_key(model, corpus, options), model, corpus, kept, options["poolings"])
+                key = _capture_key(model, corpus, options)
+                yield Capture(key, model, corpus, kept, options["poolings"])
 
 
 def _check_versions(cells: Sequence[Cell]) -> None:
@@ -239,9 +267,13 @@ def _cells_of(folder: Path, notebook: str, options: Mapping, models: list, corpo
 
     One with a corpus of its own is executed once per model, and captures what it reads.
     """
-    known_names("field", options, _NOTEBOOK_FIELDS, f"notebook {notebook} of the grid")
+    where = f"notebook {notebook} of the grid"
+    _is_a(Mapping, options, where)
+    known_names("field", options, _NOTEBOOK_FIELDS, where)
     overrides = options.get("parameters") or {}
-    if "model" not in notebook_parameters(folder / f"{notebook}.ipynb"):
+    _is_a(Mapping, overrides, f"parameters of {where}")
+    _is_a(list, options.get("only") or [], f"only of {where}")
+    if "model" not in notebook_parameters(notebook_file(str(notebook), folder)):
         yield cell(notebook, overrides, folder=folder)
         return
     if only := options.get("only"):
@@ -254,40 +286,43 @@ def _cells_of(folder: Path, notebook: str, options: Mapping, models: list, corpo
             continue
         parameters = {"model": model, **corpus, **overrides}
         languages = str(parameters.get("languages", ""))
-        for pair, chosen in _language_sets(languages, options.get("per_pair", False)):
+        for chosen in _language_sets(languages, options.get("per_pair", False)):
             one = cell(notebook, {**parameters, **chosen}, folder=folder)
-            yield replace(one, key=one.key + pair, capture=_capture_key(model, corpus, used))
+            yield replace(one, capture=_capture_key(model, corpus, used))
 
 
-def _language_sets(languages: str, per_pair: bool | str) -> list[tuple[str, dict[str, str]]]:
-    """(ending of the key, parameters) of a notebook's executions: all languages, each pair, or both."""
-    names = [name.strip() for name in languages.split(",") if name.strip()]
-    together = [("", {"languages": ",".join(names)} if names else {})]
+def _language_sets(languages: str, per_pair: bool | str) -> list[dict[str, str]]:
+    """Parameters of a notebook's executions: all languages, each pair, or both."""
+    names = codes_of.parse(languages) if languages else ()
+    together = [{"languages": ",".join(names)} if names else {}]
     if per_pair not in (True, False, "also"):
         raise ParameterError(f"per_pair is {per_pair!r}; expected true, false or also.")
     if not per_pair:
         return together
-    anchor, *others = sorted(names, key=lambda name: name != ANCHOR) or [""]
-    if not others:
+    if len(names) < 2:
         raise ParameterError(f"per_pair needs at least two languages; the corpus has {listed(names)}.")
-    pairs = [f"{anchor},{name}" for name in others]
-    apart = [(f"--{_slug(pair)}", {"languages": pair}) for pair in pairs]
-    return [*together, *apart] if per_pair == "also" else apart
+    anchor = codes_of.anchor(names)
+    apart = [{"languages": f"{anchor},{name}"} for name in names if name != anchor]
+    return [*(one for one in together if one not in apart), *apart] if per_pair == "also" else apart
 
 
 def _subjects(variants: Mapping[str, Sequence[int]]) -> tuple[Subject, ...]:
     known_names("variant", variants, KINDS, "the grid")
+    for kind, seeds in variants.items():
+        _is_a(list, seeds or [], f"the seeds of variant {kind}")
+        for seed in (one for one in seeds or [] if type(one) is not int or expected("seed", one)):
+            wanted = expected("seed", -1)
+            raise ParameterError(f"{seed!r} is among the seeds of variant {kind}; expected {wanted}.")
     return tuple(Subject(kind, seed) for kind, seeds in variants.items() for seed in (seeds or [None]))
 
 
 def _capture_key(model: str, corpus: Mapping[str, object], options: Mapping) -> str:
-    settings = {k: v for k, v in corpus.items() if k not in ("corpus", "version", "languages")}
-    names = [model, str(corpus["corpus"]), str(corpus.get("version", "default"))]
-    poolings = [_slug(options["poolings"])] if options["poolings"] else []
-    return "--".join([*(_slug(n) for n in names), files.fingerprint(settings, 6), *poolings])
+    variants, poolings = [one.name for one in options["variants"]], options["poolings"]
+    words = [model, corpus["corpus"], corpus.get("version", "default"), poolings]
+    return executions.file_name(words, [model, dict(corpus), variants, poolings])
 
 
-def _slug(name: str) -> str:
-    """A name as part of a file name: the last part of a path, a hub id with dashes for its slash."""
-    name = Path(name).name if Path(name).is_absolute() else name
-    return re.sub(r"[^\w.]+", "-", name).strip("-.")
+def _is_a(kind: type, value: object, what: str) -> None:
+    if not isinstance(value, kind):
+        wanted = "a list" if kind is list else "names with values"
+        raise ParameterError(f"{what}: found {value!r}; expected {wanted}, as params/grid.yaml shows.")

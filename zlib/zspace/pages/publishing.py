@@ -90,8 +90,13 @@ def figure(notebooks: Path, *, notebook: str, number: int = 1) -> bytes:
     copies = sorted(p for p in notebooks.glob("*.ipynb") if p.stem.split("--")[0] == notebook)
     if not copies:
         raise ParameterError(f"{notebook} was not executed into {notebooks}; run `zspace report` first.")
-    outputs = [o for c in json.loads(copies[0].read_text("utf-8"))["cells"] for o in c.get("outputs", [])]
-    figures = [o["data"] for o in outputs if {_PNG, _PLOTLY} & o.get("data", {}).keys()]
+    try:
+        outputs = [o for c in json.loads(copies[0].read_text("utf-8"))["cells"] for o in c.get("outputs", [])]
+        figures = [o["data"] for o in outputs if {_PNG, _PLOTLY} & o.get("data", {}).keys()]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ParameterError(
+            f"{copies[0]} is not a notebook that can be read ({error}). Run it again, or delete it."
+        ) from error
     if len(figures) < number:
         raise ParameterError(
             f"{copies[0].name} has {len(figures)} figures; params/figures.yaml asks for {number}."

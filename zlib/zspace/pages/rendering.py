@@ -10,7 +10,8 @@ import ast
 import html
 import json
 import re
-from collections.abc import Iterator
+import secrets
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,10 @@ import nbformat
 from nbconvert import HTMLExporter
 from pygments.formatters import HtmlFormatter
 
+from .. import files
 from ..errors import ZspaceError
+
+_LONGEST_NAME = 220  # signs of a page's name, which may need a hash and an ending
 
 PLOTLY = "application/vnd.plotly.v1+json"
 # What a page can show without a network; scripts and widgets of other libraries are left out.
@@ -41,7 +45,6 @@ FORMULA = re.compile(
     """,
     re.VERBOSE | re.DOTALL | re.MULTILINE,
 )
-HTML_TEXT = re.compile(r"(<(script|style|pre|code|math)\b.*?</\2\s*>|<[^>]*>)", re.DOTALL | re.IGNORECASE)
 EXTERNAL = re.compile(
     r"<(?:script|img|link|iframe|source|video|audio|embed|object)\b[^>]*?\b(?:src|href|data)\s*=\s*"
     r"[\"']?\s*((?:https?:)?//[^\"'\s>]+)",
@@ -74,15 +77,15 @@ class Page:
 def page(notebook: Path, below: Path, out: Path) -> Page:
     """Render `below/notebook` into the folder `out`; its name there is its path, joined by dashes.
 
+    Formulas are those of Markdown and LaTeX: everything else shows a dollar as it is, because it may come
+    from a text, a name or a path.
+
     Raises
     ------
     ZspaceError : the notebook cannot be read, holds a formula that cannot be converted, or would
         load something from a network; names notebook and cell.
     """
-    try:
-        nb = nbformat.read(below / notebook, as_version=4)
-    except (OSError, ValueError) as error:
-        raise ZspaceError(f"{notebook}: not a notebook that can be read ({error}). Run it again.") from error
+    nb = _read(below / notebook, notebook)
     tokens = _Tokens()
     for number, cell in enumerate(nb.cells):
         _prepare(cell, tokens, f"{notebook}, cell {number}")
@@ -91,7 +94,7 @@ def page(notebook: Path, below: Path, out: Path) -> Page:
     body, _ = exporter.from_notebook_node(nb)
     heading = next((m[1] for m in map(_first_heading, nb.cells) if m), notebook.stem)
     result = Page(
-        file="-".join(notebook.with_suffix(".html").parts),
+        file=_page_name(notebook, out),
         title=tokens.resolve(html.escape(heading, quote=False)),
         source=notebook,
         parameters=_parameters(nb),
@@ -100,13 +103,37 @@ def page(notebook: Path, below: Path, out: Path) -> Page:
     text = TEMPLATES.get_template("page.html.j2").render(
         page=result,
         body=tokens.resolve(body),
-        plain_title=re.sub(r"<[^>]*>", "", result.title),
+        plain_title=html.unescape(re.sub(r"<[^>]*>", "", result.title)),
         has_figures=tokens.figures > 0,
         code_style=HtmlFormatter(style="default").get_style_defs(".highlight"),
     )
     _refuse_external(text, str(notebook))
     (out / result.file).write_text(text, encoding="utf-8")
     return result
+
+
+def _page_name(notebook: Path, out: Path) -> str:
+    """Name of a notebook's page in `out`: its path, joined by dashes, with a hash where that is none.
+
+    Signs that a link would have to escape, names too long and names that are taken get the hash.
+    """
+    name = "-".join(notebook.with_suffix("").parts)
+    is_plain = re.fullmatch(rf"[\w.-]{{1,{_LONGEST_NAME}}}", name, re.ASCII)
+    if is_plain and name != "index" and not (out / f"{name}.html").exists():
+        return f"{name}.html"
+    return f"{files.slug(name, _LONGEST_NAME)}-{files.fingerprint(notebook.as_posix(), 12)}.html"
+
+
+def _read(path: Path, notebook: Path) -> nbformat.NotebookNode:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # cells without an id: what matters is checked below
+            nb = nbformat.read(path, as_version=4)
+            nbformat.validate(nb)
+    except Exception as error:  # foreign files make nbformat raise whatever its parts do
+        cause = " ".join(str(error).split())[:200]
+        raise ZspaceError(f"{notebook}: not a notebook that can be read ({cause}). Run it again.") from error
+    return nb
 
 
 def rich_text(text: str, where: str) -> str:
@@ -138,15 +165,16 @@ class _Tokens:
 
     def __init__(self) -> None:
         self._html: dict[str, str] = {}
+        self._name = f"zspacetoken{secrets.token_hex(8)}n"  # that no text can hold by chance or design
         self.figures = 0
 
     def put(self, finished: str) -> str:
-        token = f"zspacetoken{len(self._html):05d}end"
+        token = f"{self._name}{len(self._html):05d}end"
         self._html[token] = finished
         return token
 
     def resolve(self, text: str) -> str:
-        return re.sub(r"zspacetoken\d{5}end", lambda match: self._html[match[0]], text)
+        return re.sub(rf"{self._name}\d{{5}}end", lambda match: self._html[match[0]], text)
 
     def formulas(self, text: str, where: str) -> str:
         """Markdown with each formula and each escaped dollar replaced by its token."""
@@ -170,11 +198,11 @@ class _Tokens:
             )
         return found
 
-    def figure(self, spec: dict, where: str) -> str:
-        """Place of a Plotly figure, drawn by the shared library to the width of the page."""
-        for text in _strings(spec.get("layout", {})):
-            if re.search(r"\$[^$]+\$", text):
-                raise ZspaceError(f"{where}: figure text {text!r} holds a `$` formula. Write it in Unicode.")
+    def figure(self, spec: dict) -> str:
+        """Place of a Plotly figure, drawn by the shared library to the width of the page.
+
+        Without MathJax, which the page lacks, a dollar in its texts is a dollar.
+        """
         self.figures += 1
         layout = {k: v for k, v in spec.get("layout", {}).items() if k != "width"} | {"autosize": True}
         figure = {k: spec.get(k, []) for k in ("data", "frames")} | {"layout": layout}
@@ -210,13 +238,7 @@ def _shown(data: dict, tokens: _Tokens, where: str) -> dict:
         return {}
     content = data[kind]
     if kind == PLOTLY:
-        return {"text/html": tokens.figure(content, where)}
-    if kind == "text/html":
-        # formulas of its running text alone: what HTML_TEXT finds stays
-        parts = HTML_TEXT.split(content)
-        parts[::3] = [tokens.formulas(text, where) for text in parts[::3]]
-        del parts[2::3]  # names of elements, which stand in the parts before them
-        return {"text/html": "".join(parts)}
+        return {"text/html": tokens.figure(content)}
     if kind in ("text/markdown", "text/latex"):
         return {"text/html" if kind == "text/latex" else kind: tokens.formulas(content, where)}
     return {kind: content}
@@ -233,10 +255,17 @@ def _parameters(nb) -> dict:
     found = {}
     for cell in nb.cells:
         if {"parameters", "injected-parameters"} & set(cell.metadata.get("tags", ())):
-            for statement in ast.parse(cell.source).body:
+            for statement in _statements(cell.source):
                 if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
                     found[statement.targets[0].id] = _literal(statement.value)
     return found
+
+
+def _statements(source: str) -> list[ast.stmt]:
+    try:
+        return ast.parse(source).body
+    except (SyntaxError, ValueError):  # no Python: a run that failed on it has no parameters
+        return []
 
 
 def _literal(node: ast.expr):
@@ -248,14 +277,6 @@ def _literal(node: ast.expr):
 
 def _first_heading(cell) -> re.Match | None:
     return re.search(r"^#\s+(.+?)\s*$", cell.source, re.MULTILINE) if cell.cell_type == "markdown" else None
-
-
-def _strings(value) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict | list):
-        for part in value.values() if isinstance(value, dict) else value:
-            yield from _strings(part)
 
 
 def _refuse_external(text: str, where: str) -> None:

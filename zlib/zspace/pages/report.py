@@ -6,15 +6,15 @@ Every verdict, number, name and date on the index comes from a record or a noteb
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import markupsafe
 import plotly.offline
 
 from .. import files
-from ..errors import ClaimError
-from ..evidence import claims, statistics
+from ..errors import ClaimError, ZspaceError
+from ..evidence import claims, executions, statistics
 from ..evidence.statistics import is_number
 from ..sources import corpora
 from . import rendering
@@ -53,29 +53,40 @@ FALSE_ALARM_BOUND = 0.05
 BAR_WIDTH, BAR_MARGIN = 150, 8  # pixels of the bar of an interval
 
 
-def build(ledger: Path, notebooks: Path, out: Path) -> Path:
+def build(
+    ledger: Path, notebooks: Path, out: Path, *, tell: Callable[[str], object] = lambda left_out: None
+) -> Path:
     """Write the report into the folder `out` (replaced as a whole) and return its index page.
+
+    A record or notebook that is damaged is left out; the index names it.
 
     Parameters
     ----------
-    ledger : folder of `*.json` verdict records, at any depth.
+    ledger : folder of `*.json` verdict records.
     notebooks : folder of executed `*.ipynb`, at any depth.
     out : folder of the report.
+    tell : called with each file that is left out and why, in one text.
 
     Raises
     ------
-    ClaimError : there is no record, or one is malformed; names the file.
-    ZspaceError : a notebook cannot be rendered; names notebook and cell.
+    ClaimError : there is no record that can be shown; names the first file and what is wrong with it.
     StoreError : `out` cannot be written; what stood there is untouched.
     """
-    records = read_records(Path(ledger))
+    records, left_out = _readable(Path(ledger))
     notebooks = Path(notebooks)
     sources = sorted(p.relative_to(notebooks) for p in notebooks.rglob("*.ipynb"))
     sources = [p for p in sources if not any(part.startswith(".") for part in p.parts)]
+    pages = []
     with files.atomic_folder(out) as folder:
         (folder / "plotly.min.js").write_text(plotly.offline.get_plotlyjs(), encoding="utf-8")
-        pages = [rendering.page(source, notebooks, folder) for source in sources]
-        (folder / "index.html").write_text(_index(records, pages), encoding="utf-8")
+        for source in sources:
+            try:
+                pages.append(rendering.page(source, notebooks, folder))
+            except ZspaceError as error:
+                left_out.append(str(error))
+        (folder / "index.html").write_text(_index(records, pages, left_out), encoding="utf-8")
+    for message in left_out:
+        tell(message)
     return Path(out) / "index.html"
 
 
@@ -84,6 +95,26 @@ def read_records(ledger: Path) -> list[dict]:
     records = claims.read_records(ledger)
     for record in records:
         _check(record)
+    return _in_order(records)
+
+
+def _readable(ledger: Path) -> tuple[list[dict], list[str]]:
+    """The records that can be shown, and what is wrong with each file of the others."""
+    records, left_out = [], []
+    for file in claims.record_files(ledger):
+        try:
+            found = read_records(file)
+            for record in found:
+                _authored(record)
+            records += found
+        except ZspaceError as error:
+            left_out.append(f"{file.name}: {error}")
+    if not records:
+        raise ClaimError(f"no record of {ledger} can be shown. {left_out[0]}")
+    return _in_order(records), left_out
+
+
+def _in_order(records: list[dict]) -> list[dict]:
     place = {claim: number for number, claim in enumerate(claims.entries())}
     last = len(place)
     return sorted(records, key=lambda r: (place.get(r["claim"], last), r["claim"], r["model"], r["corpus"]))
@@ -92,21 +123,32 @@ def read_records(ledger: Path) -> list[dict]:
 def page_of(record: dict, pages: list[rendering.Page]) -> rendering.Page | None:
     """The page of the notebook run that made a record, or None where that run was not rendered.
 
-    A run is known by its notebook's name in its path and by the values of its parameters `model`
-    and `corpus`, as far as it has them; the run that agrees in most of them is taken. A theorem's
-    record holds for "any" model and corpus.
+    A run is known by its notebook's name in its path and by the values of its parameters. A record of an
+    older zspace has none: there `model` and `corpus` count, as far as the run has them. The run that agrees
+    in most of them is taken. A theorem's record holds for "any" model and corpus.
     """
+    stated = record.get("execution", {}).get("parameters", {})
+    name = executions.file_name([record["notebook"]])
 
     def agreement(page: rendering.Page) -> int:
-        if not any(record["notebook"] in part for part in page.source.with_suffix("").parts):
+        if not any(name in part for part in page.source.with_suffix("").parts):
             return 0
+        if stated:
+            values = _placed(page)
+            shared = stated.keys() & values.keys()
+            return 1 + len(shared) if all(values[k] == stated[k] for k in shared) else 0
         named = {"model": str(page.parameters.get("model")), "corpus": corpus_of(page)}
-        stated = {k: name for k, name in named.items() if page.parameters.get(k)}
-        names = {k: (v, ANY, Path(v).stem) for k, v in stated.items()}
-        fits = [record[k] in names[k] or record[k].startswith(f"{v}/") for k, v in stated.items()]
+        known = {k: v for k, v in named.items() if page.parameters.get(k)}
+        names = {k: (v, ANY, Path(v).stem) for k, v in known.items()}
+        fits = [record[k] in names[k] or record[k].startswith(f"{v}/") for k, v in known.items()]
         return 1 + len(fits) if all(fits) else 0
 
     return max(filter(agreement, pages), key=agreement, default=None)
+
+
+def _placed(page: rendering.Page) -> dict[str, object]:
+    """The parameters of a run, model and corpus by their absolute paths."""
+    return executions.placed(page.parameters, files.PROJECT / "notebooks")
 
 
 def verdict_word(verdict: str) -> str:
@@ -139,23 +181,51 @@ def side_by_side(groups: list[dict]) -> list[dict]:
 
 
 def control_pages(pages: list[rendering.Page]) -> list[dict]:
-    """Pages of the notebook `controls`: one line per model and corpus; pages of one pair by its language."""
-    lines: dict[tuple, dict] = {}
-    for page in pages:
-        if page.source.stem.split("--")[0] != CONTROLS:
-            continue
-        model, name = str(page.parameters.get("model", "")), corpus_of(page)
-        line = lines.setdefault((model, name), {"model": model, "corpus": name, "all": None, "pairs": []})
+    """Pages of the notebook `controls`: one line per model and corpus; pages of one pair by its language.
+
+    Runs that differ in more than their languages stand on lines of their own.
+    """
+    lines: dict[str, dict] = {}
+    for page in (page for page in pages if _is_of_controls(page)):
+        values = {k: v for k, v in _placed(page).items() if k != "languages"}
+        about = _about(page, CONTROLS) | {"execution": {"parameters": values}}
+        line = lines.setdefault(files.fingerprint(values), {"about": about, "all": None, "pairs": []})
         if is_pair(page):
             line["pairs"].append((_languages(page)[-1], page))
         else:
             line["all"] = page
-    return list(lines.values())
+    named = executions.told_apart([line["about"] for line in lines.values()])
+    return [
+        {"model": model, "corpus": corpus, "all": line["all"], "pairs": line["pairs"]}
+        for line, (model, corpus) in zip(lines.values(), named, strict=True)
+    ]
+
+
+def named_pages(pages: list[rendering.Page]) -> list[tuple[rendering.Page, str]]:
+    """Pages of notebooks, each with words on model and corpus that tell it from all others of its title."""
+    titles = {page.title: number for number, page in enumerate(pages)}
+    named = executions.told_apart([_about(page, str(titles[page.title])) for page in pages])
+    several = Counter((page.title, model) for page, (model, _) in zip(pages, named, strict=True))
+    return [
+        (page, f"{model}, {corpus}".strip(", ") if several[page.title, model] > 1 else model)
+        for page, (model, corpus) in zip(pages, named, strict=True)
+    ]
+
+
+def _about(page: rendering.Page, claim: str) -> dict:
+    """What `executions.told_apart` reads of a record, for a page."""
+    values = _placed(page)
+    about = {"model": str(values.get("model", "")), "corpus": corpus_of(page) if "corpus" in values else ""}
+    return {"claim": claim, **about, "execution": {"parameters": values}}
+
+
+def _is_of_controls(page: rendering.Page) -> bool:
+    return page.source.stem.split("--")[0] == CONTROLS
 
 
 def is_pair(page: rendering.Page) -> bool:
     """Whether a page is one of the notebook `controls` about a single pair of languages."""
-    return page.source.stem.split("--")[0] == CONTROLS and len(_languages(page)) == 2
+    return _is_of_controls(page) and len(_languages(page)) == 2
 
 
 def corpus_of(page: rendering.Page) -> str:
@@ -169,63 +239,109 @@ def _check(record: dict) -> None:
     missing = RECORD_KEYS - record.keys()
     for number, row in enumerate(record.get("rows", ())):
         missing |= {f"rows[{number}].{key}" for key in ROW_KEYS - row.keys()}
+    if missing:
+        raise ClaimError(f"ledger record {name} lacks {', '.join(sorted(missing))}. Run its notebook again.")
+    for place, value, kind in _typed(record):
+        if not isinstance(value, kind):
+            wanted = " or ".join(one.__name__ for one in kind) if isinstance(kind, tuple) else kind.__name__
+            raise ClaimError(
+                f"ledger record {name}: {place} is {str(value)[:60]!r}; expected {wanted}. Run its notebook "
+                "again."
+            )
+    for number, row in enumerate(record["rows"]):
         for key in claims.READINGS:
-            if key in row and not verdict_word(row[key]):
+            if not verdict_word(row[key]):
                 raise ClaimError(
                     f"ledger record {name}: rows[{number}].{key} is {row[key]!r}, not a verdict "
                     f"({', '.join(VERDICTS)}). Run its notebook again."
                 )
-    if missing:
-        raise ClaimError(f"ledger record {name} lacks {', '.join(sorted(missing))}. Run its notebook again.")
 
 
-def _index(records: list[dict], pages: list[rendering.Page]) -> str:
+def _typed(record: dict) -> Iterator[tuple[str, object, type | tuple[type, ...]]]:
+    """Place, value and type of all that the page reads of a record."""
+    for name in ("claim", "title", "notebook", "model", "corpus"):
+        yield name, record[name], str
+    for name in ("provenance", "statement", "rule"):
+        yield name, record[name], dict
+    for name in ("scope", "execution"):
+        yield name, record.get(name, {}), dict
+    yield "execution.parameters", record.get("execution", {}).get("parameters", {}), dict
+    for number, row in enumerate(record["rows"]):
+        place = f"rows[{number}]"
+        yield f"{place}.language", row["language"], str
+        yield f"{place}.controls", row["controls"], list
+        yield f"{place}.operating", row["operating"] or {}, dict
+        numbers = [(f"{place}.{k}", row.get(k)) for k in claims.NUMBERS]
+        for key in claims.READINGS:
+            yield f"{place}.{key}", row[key], str
+        for i, control in enumerate(row["controls"]):
+            yield f"{place}.controls[{i}]", control, dict
+            yield f"{place}.controls[{i}].name", control.get("name"), str
+            yield f"{place}.controls[{i}].passed", control.get("passed"), bool
+            numbers += [(f"{place}.controls[{i}].{k}", control.get(k)) for k in claims.NUMBERS]
+        yield from ((where, number, (int, float, type(None))) for where, number in numbers)
+
+
+def _index(records: list[dict], pages: list[rendering.Page], left_out: list[str]) -> str:
     """HTML of the index page."""
-    groups = [_group(record, records, page_of(record, pages)) for record in records]
+    named = executions.told_apart(records)
+    groups = [
+        _group(record, records, page_of(record, pages), *names)
+        for record, names in zip(records, named, strict=True)
+    ]
     rows = [row for group in groups for row in group["rows"]]
     return rendering.TEMPLATES.get_template("index.html.j2").render(
         groups=groups,
         claims=_distinct(r["claim"] for r in records),
-        models=_distinct(r["model"] for r in records if r["model"] != ANY),
+        models=_distinct(model for model, _ in named if model != ANY),
         measured=_distinct(g["model"] for g in groups if any(row["n_items"] for row in g["rows"])),
-        corpora=_distinct(r["corpus"] for r in records if r["corpus"] != ANY),
+        corpora=_distinct(corpus for model, corpus in named if model != ANY),
         languages=sorted(_distinct(row["language"] for row in rows), key=lambda code: code != "*"),
         verdicts=VERDICTS,
         counts={key: Counter(row[key]["word"] for row in rows) for key in claims.READINGS},
         n_rows=len(rows),
-        pages=[page for page in pages if not is_pair(page)],
+        pages=named_pages([page for page in pages if not is_pair(page)]),
         side_by_side=side_by_side(groups),
         control_pages=control_pages(pages),
         provenance=_provenance(records),
+        left_out=left_out,
     )
 
 
-def _group(record: dict, records: list[dict], page: rendering.Page | None) -> dict:
-    """What the index shows of one record."""
+def _group(record: dict, records: list[dict], page: rendering.Page | None, model: str, corpus: str) -> dict:
+    """What the index shows of one record, under the names `model` and `corpus`."""
+    scale = _scale([row for r in records if r["claim"] == record["claim"] for row in r["rows"]])
+    return {
+        "claim": record["claim"],
+        **_authored(record),
+        "model": model,
+        "corpus": corpus,
+        "page": page,
+        "rows": [_row(row, scale) for row in record["rows"]],
+    }
+
+
+def _authored(record: dict) -> dict:
+    """What params/claims.yaml says in a record, with its formulas; values that come from data have none."""
     where = f"ledger record {record['claim']} × {record['model']}"
 
     def rich(text: object) -> markupsafe.Markup:
         return markupsafe.Markup(rendering.rich_text(str(text), where))
 
-    scale = _scale([row for r in records if r["claim"] == record["claim"] for row in r["rows"]])
+    scope = dict(_flat(record.get("scope", {}), depth=1))
     return {
-        "claim": record["claim"],
         "title": rich(record["title"]),
         "statement": {key: rich(text) for key, text in record["statement"].items()},
         "rule": {key: rich(_plain(value)) for key, value in _flat(record["rule"], depth=2)},
-        "scope": {key: rich(_plain(value)) for key, value in _flat(record.get("scope", {}), depth=1)},
-        "model": record["model"],
-        "corpus": record["corpus"],
-        "page": page,
-        "rows": [_row(row, scale, rich) for row in record["rows"]],
+        "scope": {key: rich(value) if key == "text" else _plain(value) for key, value in scope.items()},
     }
 
 
-def _row(row: dict, scale: Callable[[float], float], rich) -> dict:
+def _row(row: dict, scale: Callable[[float], float]) -> dict:
     """What the index shows of one language in one record."""
     controls = [
         {
-            "name": rich(control["name"]),
+            "name": control["name"],
             "value": _shown(control),
             "verdict": control.get("verdict", ""),
             "passed": bool(control["passed"]),
@@ -238,7 +354,7 @@ def _row(row: dict, scale: Callable[[float], float], rich) -> dict:
             "word": verdict_word(row[key]),
             "slug": verdict_word(row[key]).replace(" ", "-"),
             "symbol": VERDICTS[verdict_word(row[key])][0],
-            "reason": rich(row.get(f"{key}_reason") or ""),
+            "reason": row.get(f"{key}_reason") or "",
         }
         for key in claims.READINGS
     }
@@ -297,7 +413,7 @@ def _bar(row: dict, scale: Callable[[float], float], slug: str) -> str:
         if is_number(start) and is_number(end)
     ]
     drawn.append(f'<circle cx="{scale(row["estimate"])}" cy="12" r="4"/>')
-    label = f"{_shown(row)}; minimal effect {_number(row.get('minimal_effect'))}"
+    label = markupsafe.escape(f"{_shown(row)}; minimal effect {_number(row.get('minimal_effect'))}")
     return (
         f'<svg class="bar {slug}" width="{BAR_WIDTH}" height="24" viewBox="0 0 {BAR_WIDTH} 24" '
         f'role="img" aria-label="{label}"><title>{label}</title>{"".join(drawn)}</svg>'
