@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from reliability_counts import pytest_terminal_summary  # noqa: F401 (a hook)
 
 ROOT_SEED = 271828
 ROOT = Path(__file__).resolve().parents[1]

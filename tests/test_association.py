@@ -140,6 +140,14 @@ def test_spearman_refuses(x):
         association.spearman_null(x, np.arange(np.shape(x)[-1]))
 
 
+@pytest.mark.parametrize("unit", [1e-15, 1e15])
+def test_mantel_does_not_depend_on_the_unit(rng, unit):
+    a, b = (m + m.T for m in rng.standard_normal((2, 5, 5)))
+    found, scaled = (mantel(a, factor * b, rng=rng) for factor in (1.0, unit))
+    assert scaled.statistic == pytest.approx(found.statistic)
+    assert scaled.pvalue == found.pvalue
+
+
 def test_partial_spearman_refuses_too_few_languages(rng):
     with pytest.raises(ValueError, match="degrees of freedom"):
         association.partial_spearman(range(6), range(6), np.zeros((6, 2)), rng=rng)

@@ -175,6 +175,8 @@ def test_johansen_does_not_depend_on_the_basis_of_the_series(rng):
     [
         (lambda y: np.hstack([y, y[:, :1]]), "nearly singular"),
         (lambda y: y * [1, 0] + 4, "series 1 is constant"),
+        (lambda y: np.column_stack([y[:, 0], np.arange(len(y))]), "series 1 is a straight line"),
+        (lambda y: put(y, 20, 1e12), "the same few steps hold nearly all"),
         (lambda y: put(y, (3, 1), np.nan), r"y holds 1 NaN or infinite values, first at index \(3, 1\)"),
         (lambda y: y[:, 0], "expected \\(T, n\\)"),
         (lambda y: y[:6], "rejects 100 %"),
@@ -379,9 +381,10 @@ def test_groups_of_one_problem_agree_with_independent_problems(rng):
         (lambda h1, h2: (h1, h2[:, :-1]), {}, "twice"),
         (lambda h1, h2: (put(h1, (3, 4, 1), np.inf), h2), {}, r"h1 holds 1 NaN or inf.* \(3, 4, 1\)"),
         (lambda h1, h2: (h1, h1), {}, "nearly singular"),
-        (lambda *pair: [put(h, 5, 0) for h in pair], {"demean": "none"}, "problem 5 does not move"),
-        (lambda h1, h2: (h1[:5], h2[:5]), {}, "at least 12 problems"),
-        (lambda h1, h2: (h1[:, :5], h2[:, :5]), {}, "6 layers"),
+        (lambda *pair: [put(h, 5, 0) for h in pair], {"demean": "none"}, r"problem 5 moves by 0.0e\+00"),
+        (lambda h1, h2: (h1[:5], h2[:5]), {}, "5 problems .* at least 12"),
+        (lambda h1, h2: (h1[:, :5], h2[:, :5]), {}, "5 layers; expected at least 6 .* a deeper model"),
+        (lambda h1, h2: (put(h1, (7, 9), 1e15), h2), {"scale_problems": False}, "nearly singular"),
         (lambda h1, h2: (h1, h2), {"groups": np.zeros(3)}, "one label per item"),
     ],
 )

@@ -213,3 +213,17 @@ def test_shuffled_norm_ratio_equals_the_profile_of_shuffled_items(states):
         means = [np.mean(h, axis=1, keepdims=True) for h in states]
         profile = residual.snr_profile(h1 - means[0], h2[:, p] - means[1])
         np.testing.assert_allclose(centred[b], profile.norm_ratio, rtol=1e-9)
+
+
+def test_replicates_of_scenarios_that_share_one_state_are_undefined(rng):
+    """Of three scenarios two hold one item: resamples of these alone have no distance between items."""
+    h1, h2 = rng.standard_normal((2, 3, 9, 5))
+    h1[:, :6], h2[:, :6] = h1[:, :1], h2[:, :1]
+    scenario = np.repeat([0, 1, 2], 3)
+    weights = np.array([[2.0, 1, 0], [1, 1, 1], [1, 0, 2]])
+    found = residual.snr_replicates(h1, h2, scenario, weights).replicates
+    assert np.isnan(found.snr[0]).all()
+    assert np.isfinite(found.snr[1:]).all()
+    h1[:, 6:], h2[:, 6:] = h1[:, :1], h2[:, :1]
+    with pytest.raises(ValueError, match="all items share one state"):
+        residual.snr_replicates(h1, h2, scenario, weights)
