@@ -566,6 +566,51 @@ def test_read_stamps_change_with_the_content_of_models_and_corpora_only(reading,
     for name in ("config.json", "model.safetensors", "tokenizer.json"):
         assert changed(edit(folders["model"] / name, "[]")) == {"m {x}"}
     assert changed(edit(tmp_path / "traces.npz", "others")) == {"traces.npz"}
+    inner = folders["texts"] / "inner"
+    inner.mkdir()
+    assert changed(edit(inner / "0.npz", "of a store")) == {"texts"}
+    assert changed(edit(inner / "0.npz", "of another")) == {"texts"}
+
+
+def test_read_stamps_change_with_the_texts_that_are_cached_of_the_hub(reading, tmp_path, monkeypatch):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    snapshot = tmp_path / "hub" / "datasets--juletxara--mgsm" / "snapshots" / "0"
+    snapshot.mkdir(parents=True)
+    (snapshot.parents[1] / "refs").mkdir()
+    (snapshot.parents[1] / "refs" / "main").write_text("0")
+
+    def stamp() -> str:
+        return batch._read_stamps([{"corpus": "mgsm"}], tmp_path)["mgsm"].read_text()
+
+    without = stamp()
+    (snapshot / "mgsm_en.tsv").write_text("a\t1\n")
+    first = stamp()
+    assert stamp() == first != without
+    (snapshot / "mgsm_en.tsv").write_text("b\t1\n")
+    assert stamp() not in (first, without)
+
+
+def test_read_stamps_change_with_the_tokens_that_end_a_model_s_text(reading, monkeypatch):
+    """They decide where recordings stop and are no part of what states are keyed by."""
+    plan, folders = reading
+    name = str(folders["model"])
+    before = batch.read_stamps(plan)[name].read_text()
+    monkeypatch.setattr(batch.models, "end_tokens", lambda model: (7,))
+    assert batch.read_stamps(plan)[name].read_text() != before
+
+
+def test_an_execution_by_itself_leaves_the_stamps_of_what_it_read(reading, monkeypatch):
+    plan, folders = reading
+    before = {name: path.read_text() for name, path in batch.read_stamps(plan).items()}
+    (folders["texts"] / "en.txt").write_text("other")
+    monkeypatch.setattr(batch, "job", lambda *_: 0)
+    [cell] = plan.cells
+    assert batch.execute(cell, folder=plan.folder) == 0
+    left = {path.read_text() for path in (files.runs_root() / "read").iterdir()}
+    assert before[str(folders["texts"])] not in left
+    assert len(left) == len(before)
 
 
 def test_read_stamps_are_inputs_of_what_reads_them(reading):

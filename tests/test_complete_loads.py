@@ -102,6 +102,9 @@ def test_weights_that_the_files_lack_are_named(folder, lost, words):
         ("model.layers.0.self_attn.q_proj.lora_A.weight", "merge_and_unload"),
         ("model.layers.0.mlp.up_proj.weight_scale", "are quantised"),
         ("model.layers.0.mlp.up_proj.qweight", "are quantised"),
+        ("model.layers.0.mlp.image_proj.weight", "not of the same model"),  # not above the blocks
+        ("model.layers.0.scores.weight", "not of the same model"),
+        ("scoreboard.weight", "not of the same model"),
     ],
 )
 def test_weights_that_the_model_does_not_know_are_named(folder, added, words):
@@ -388,6 +391,16 @@ def test_quantised_numbers_are_refused_where_no_file_says_so(folder):
     content = tensors(folder)
     save(folder, {**content, NAME: content[NAME].to(torch.float8_e4m3fn)})
     assert re.search(r"1 tensors are quantised \(model\.layers\.1.* is F8_E4M3\)", refusal(folder))
+
+
+@pytest.mark.parametrize("kind", ["int8", "uint8", "int32"])
+def test_codes_in_the_place_of_weights_are_refused(folder, kind):
+    content = tensors(folder)
+    codes = (content[NAME] * 100).to(getattr(torch, kind))
+    save(folder, {**content, NAME: codes})
+    assert "1 tensors are quantised (model.layers.1" in refusal(folder)
+    save(folder, {**content, "model.layers.0.self_attn.bias": codes})  # control: a buffer, such as a mask
+    assert "quantised" not in refusal(folder)
 
 
 @pytest.mark.parametrize("installed", [False, True])

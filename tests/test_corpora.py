@@ -715,6 +715,32 @@ def test_load_refuses_a_code_that_means_several_files_and_a_file_asked_for_twice
         corpora.load(path, "zh-CN,zho_Hans")
 
 
+@pytest.mark.parametrize(("names", "alike"), [("en,eng,sw", "en and eng"), ("zh_Hans,zho_Hans", ".* and .*")])
+def test_load_refuses_two_files_of_one_language_where_none_is_asked_for(tmp_path, names, alike):
+    path = folder(tmp_path, **dict.fromkeys(names.split(","), EN))
+    with pytest.raises(CorpusError, match=rf": {alike} are one language; name the languages to read"):
+        corpora.load(path)
+    asked = [name for name in names.split(",") if name != "eng"][:2]
+    if "sw" in asked:
+        assert corpora.load(path, asked).languages == ("en", "sw")
+
+
+def test_load_tells_scripts_and_regions_of_a_language_apart(tmp_path):
+    path = folder(tmp_path, en=EN, zho_Hans=EN, zho_Hant=FR, pt=FR)
+    assert len(corpora.load(path).languages) == 4
+
+
+def test_load_refuses_a_folder_of_mgsm_and_of_other_texts(tmp_path):
+    path = folder(tmp_path, en=EN, sw=FR)
+    written(path / "mgsm_en.tsv", "a\t1\n")
+    with pytest.raises(CorpusError, match=r"holds several corpora \(mgsm_\{\}\.tsv, \{\}\.txt"):
+        corpora.load(path)
+    for code in ("en", "sw"):
+        (path / f"{code}.txt").unlink()
+    written(path / "notes.txt", "no texts")
+    assert corpora.load(path, "en").texts["en"] == ("a",)
+
+
 def test_load_tells_the_stories_by_any_code():
     asked = corpora.load("number-stories", "zho_Hans,eng_Latn", n_draws=1)
     usual = corpora.load("number-stories", "zh,en", n_draws=1)

@@ -471,6 +471,20 @@ def test_a_cached_snapshot_that_was_edited_is_noticed(snapshot, name):
             attempt("owner/tiny")
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json"])
+def test_a_file_in_the_place_of_a_link_is_another_model(snapshot, name):
+    """As a cache is copied with its links followed, or a file of it replaced: nothing names its digest."""
+    linked = models.identity("owner/tiny")
+    content = (snapshot / name).read_bytes()
+    (snapshot / name).unlink()
+    (snapshot / name).write_bytes(content)
+    copied = models.identity("owner/tiny")
+    assert copied["weights"] != linked["weights"]
+    assert models.identity("owner/tiny") == copied
+    flip(snapshot / name, 40)
+    assert models.identity("owner/tiny")["weights"] not in (copied["weights"], linked["weights"])
+
+
 def test_an_adapter_in_a_snapshot_is_refused(snapshot):
     (snapshot / "adapter_config.json").write_text('{"base_model_name_or_path": "owner/base"}')
     with pytest.raises(ModelError, match=r"holds an adapter \(adapter_config\.json, of owner/base\)"):

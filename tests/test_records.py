@@ -209,6 +209,12 @@ def test_empty_lines_at_the_end_are_no_rows(tmp_path):
         corpora.load(folder, "en,de")
 
 
+def test_a_text_as_long_as_a_document_is_read(tmp_path):
+    long = "a, " * 100_000
+    path = written(tmp_path / "a.csv", f'en,sw\n"{long}x",b\n')
+    assert corpora.load(path, "en,sw").texts["en"] == (f"{long}x",)
+
+
 def test_unknown_answers_at_the_end_are_answers(tmp_path):
     written(tmp_path / "en.txt", "a\nb\nc\nd\n")
     written(tmp_path / "answers.txt", "1\n2\n\n\n")

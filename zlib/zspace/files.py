@@ -86,14 +86,15 @@ def slug(text: str, longest: int = 40) -> str:
 
 
 def content_hash(path: Path | str) -> str:
-    """SHA-256 of a file, or of names and contents of the files of a folder (not of those in its folders).
+    """SHA-256 of a file, or of names and contents of the files of a folder and of its folders.
 
     Neither times nor places count. Hidden files do not either: editors and file managers leave them.
     """
     path = Path(path)
     if path.is_dir():
-        there = sorted(p for p in path.iterdir() if p.is_file() and not p.name.startswith("."))
-        return fingerprint([[p.name, content_hash(p)] for p in there], 64)
+        there = sorted(p for p in path.iterdir() if not p.name.startswith("."))
+        kept = [p for p in there if p.is_file() or (p.is_dir() and not p.is_symlink())]
+        return fingerprint([[p.name, content_hash(p)] for p in kept], 64)
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

@@ -116,7 +116,8 @@ class Lab:
             read=read,
         )
         shown = tables.verdicts(verdicts).round(3), tables.reasons(verdicts)
-        return tuple(table.rename_axis(claim) for table in shown)
+        title = f"{claim} ({scope['states']} states)" if "states" in scope else claim
+        return tuple(table.rename_axis(title) for table in shown)
 
     def _deciding(self, notebook: str, *, about_none: bool) -> dict[str, object]:
         """The notebook's own parameters; for a claim about no model without those of models and texts."""

@@ -83,7 +83,7 @@ def require(claims: Iterable[str], facts: Mapping[str, Fact], about: str) -> Non
         found = [f"{facts[name].words} ({_expected(name, k)})" for name, k in least.items()]
         what_to_do = "; ".join(dict.fromkeys(REMEDIES[name] for name in least))
         raise UnmetNeedsError(
-            f"{about}: found {', '.join(found)}, too little for {', '.join(who)}. To do: {what_to_do}."
+            f"{about}: found {', '.join(found)}, not enough for {', '.join(who)}. To do: {what_to_do}."
         )
 
 
@@ -185,7 +185,11 @@ def _declared() -> dict[str, dict]:
 
 
 def _expected(name: str, least: int) -> str:
-    special = {"levels": f"at least {least} needed, and every scenario at each", "shares": "all needed"}
+    special = {
+        "levels": f"at least {least} needed, and every scenario at each",
+        "shares": "all needed",
+        "residual": "a residual stream needed",
+    }
     return special.get(name, "needed" if least is True else f"at least {least} needed")
 
 

@@ -15,15 +15,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import filelock
 
 from .. import files
-from ..errors import UnmetNeedsError, WeightsUnavailableError
+from ..errors import ModelError, UnmetNeedsError, WeightsUnavailableError
 from ..evidence.executions import PLACES, file_name, located
-from ..sources import corpora, models
+from ..sources import corpora, hosted, models, pictures
 from ..sources.models import fetching, weights
 from . import grids, parameters
 from .grids import Capture, Cell, Plan
@@ -132,6 +132,8 @@ def executing(cell: Cell, *, folder: Path | None = None, runs: Path = Path()) ->
 
 def execute(cell: Cell, *, folder: Path | None = None) -> int:
     """Execute one cell now; returns papermill's exit status. The executed copy goes where a batch puts it."""
+    # a batch that comes later has to see what this execution read
+    _read_stamps([cell.values], folder or files.PROJECT / "notebooks")
     return job(*executing(cell, folder=folder, runs=files.runs_root()))
 
 
@@ -153,7 +155,7 @@ def stamps(plan: Plan) -> dict[str, Path]:
     library = [p.name for p in files.PACKAGE.iterdir() if p.name not in ("pages", "__pycache__")]
     installed = [n for n in ("torch", "transformers") if any(importlib.metadata.distributions(name=n))]
     versions = [importlib.metadata.version(name) for name in installed]
-    texts = _params("models.yaml", "languages.yaml", "typology.csv", "corpora.yaml")
+    texts = _params("models.yaml", "languages.yaml", "typology.csv", "corpora.yaml", "language_codes.csv")
     content = {
         "captures": [files.source_fingerprint("sources", "states"), texts, versions],
         "evidence": [files.source_fingerprint(*sorted(library)), _params("claims.yaml"), texts, _data()],
@@ -167,26 +169,49 @@ def read_stamps(plan: Plan) -> dict[str, Path]:
     """Files that stand for what a plan reads, by the name or path of a model, corpus or recording.
 
     As `stamps`: a file is rewritten when the content of the model or of the files has changed, not when
-    their times have. The built-in texts and those of the hub, whose revision is fixed, are code.
+    their times have. The built-in texts are code.
     """
     values = [{"model": one.model, **one.corpus} for one in plan.captures]
-    values += [one.values for one in plan.cells]
+    return _read_stamps([*values, *(one.values for one in plan.cells)], plan.folder)
+
+
+def _read_stamps(values: Sequence[Mapping[str, object]], folder: Path) -> dict[str, Path]:
     named = {name: {str(v[name]) for v in values if v.get(name)} for name in (*PLACES, "recorded")}
     found = {}
     for name in sorted(named["model"]):
         found[name] = _stamp(f"read/{file_name(['model', name], name)}", _identity(name))
     for name in sorted(named["corpus"] | named["recorded"]):
-        path = plan.folder / name
-        if name not in corpora.BUILT_INS and path.exists():
-            found[name] = _stamp(f"read/{file_name(['texts', name], name)}", files.content_hash(path))
+        if (content := _content(name, folder)) is not None:
+            found[name] = _stamp(f"read/{file_name(['texts', name], name)}", content)
     return found
+
+
+def _content(name: str, folder: Path) -> object:
+    """What tells the content of a corpus or of recordings from another; None where that is code."""
+    path = folder / name
+    if name in corpora.BUILT_INS:
+        return None
+    if pictures.is_annotations(path):  # beside much that is no name of a picture
+        return [files.content_hash(one) for one in pictures.folders(path)]
+    if path.exists():
+        return files.content_hash(path)
+    on_hub = hosted.find(name)
+    return {k: files.content_hash(one) for k, one in hosted.cached(on_hub).items()} if on_hub else None
 
 
 def _identity(model: str) -> dict:
     try:
-        return models.identity(model)
+        return {**models.identity(model), "end tokens": _end_tokens(model)}
     except WeightsUnavailableError as error:
         return {"unavailable": str(error)}
+
+
+def _end_tokens(model: str) -> object:
+    """They decide where recordings stop. A configuration that is wrong fails what loads it, not the batch."""
+    try:
+        return models.end_tokens(model)
+    except ModelError as error:
+        return str(error)
 
 
 def _stamp(name: str, described: object) -> Path:

@@ -5,6 +5,7 @@ or by its hub id. Files go into the Hugging Face cache and are read by `tables`,
 checked like any other. Nothing is downloaded for languages that were not asked for.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,6 +91,21 @@ def fetch(corpus: Hosted, languages: Sequence[str] | None) -> tuple[dict[str, Pa
         f" {' and '.join(others)}, to which it may have moved, cannot be reached either." if others else ""
     )
     raise CorpusError(f"{failed[0]}{moved}") from failed[0]
+
+
+def cached(corpus: Hosted) -> dict[str, Path]:
+    """Name on the hub -> file of a corpus in the Hugging Face cache, of all its languages and layouts."""
+    try:
+        from huggingface_hub import try_to_load_from_cache
+    except ModuleNotFoundError:
+        return {}
+    found = {}
+    for layout, code in itertools.product(corpus.layouts, corpus.configs):
+        file = _file(corpus, layout, code)
+        path = try_to_load_from_cache(corpus.hub, file, repo_type="dataset", revision=layout.revision)
+        if isinstance(path, str):
+            found[f"{layout.revision}/{file}"] = Path(path)
+    return found
 
 
 def _download(corpus: Hosted, layout: Layout, code: str) -> Path:

@@ -79,6 +79,17 @@ def is_same(one: str, other: str) -> bool:
     return a.language == b.language if a and b else _folded(one) == _folded(other)
 
 
+def two_of_one(names: Iterable[str]) -> tuple[str, str] | None:
+    """Two names of one language, script and region, such as "en" and "eng"; None where there are none."""
+    seen: dict[object, str] = {}
+    for name in names:
+        key = _split(name) or _folded(name)
+        if key in seen:
+            return seen[key], name
+        seen[key] = name
+    return None
+
+
 def anchor(codes: Sequence[str]) -> str:
     """The language that others are compared with: English where it is there, else the first one."""
     return next((code for code in codes if is_same(code, "en")), codes[0])

@@ -74,6 +74,11 @@ def _groups() -> Mapping[str, str]:
     return {label: labels[start] for label, start in zip(labels, starts, strict=True)}
 
 
+def folders(folder: Path) -> list[Path]:
+    """The folders of CLDR's `common` that hold names."""
+    return [one for part in _ANNOTATIONS if (one := folder / part).is_dir()]
+
+
 def names(codes: Sequence[str] | None = None, *, folder: Path | None = None) -> dict[str, dict[str, str]]:
     """Code point(s), such as "U+1F4D7", -> language -> name, of the pictures named in all of the languages.
 

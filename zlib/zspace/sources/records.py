@@ -34,6 +34,7 @@ NESTED = "translation"  # the field in which corpora of the Hugging Face hub hav
 _QUOTED = re.compile(r'"((?:[^"]|"")*+)"(?=[\t\r\n]|\Z)')
 _UNCLOSED = re.compile(r'"(?:[^"]|"")*+\Z')
 _LONGEST = 1000  # lines of a quoted field of a TSV: a quote that is not closed by then is a character
+_LONGEST_FIELD = 2**31 - 1  # characters; the csv module's own limit, 131,072, is less than a long document
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _UNDECODED = re.compile("[\udc80-\udcff]")
 _PLAIN = re.compile(r"[^\t\r\n]*")
@@ -147,6 +148,7 @@ def _csv_records(path: Path, keep: Callable[[str], bool]) -> Iterator:
     unquoted = re.sub(r'"[^"]*"', "", first)
     separator = max(",;\t", key=unquoted.count)
     is_spaced = all(name.startswith(" ") for name in unquoted.split(separator)[1:])  # as in "en, de"
+    csv.field_size_limit(_LONGEST_FIELD)  # of the module, for want of one of the reader
     reader = csv.reader(chain([first], source), delimiter=separator, skipinitialspace=is_spaced, strict=True)
     return _delimited_records(path, _csv_rows(path, reader), keep)
 

@@ -114,8 +114,12 @@ def read_files(paths: Mapping[str, Path], columns: Mapping[str, str], limit: int
 
 def _read(path: Path, languages: Sequence[str] | None, limit: int | None) -> Table:
     if path.is_dir():
-        read_languages = _read_mgsm if any(path.glob(f"{MGSM}*.tsv")) else _read_folder
-        return read_languages(path, languages, limit)
+        if not any(path.glob(f"{MGSM}*.tsv")):
+            return _read_folder(path, languages, limit)
+        pattern, others = _layout(path, languages)
+        if any(map(codes_of.is_code, others)):
+            raise _several_corpora(path, [f"{MGSM}{{}}.tsv", pattern])
+        return _read_mgsm(path, languages, limit)
     if not path.exists():
         raise CorpusError(
             f"unknown corpus {str(path)!r}: neither a built-in one (number-stories) nor an existing folder "
@@ -140,7 +144,8 @@ def _agreed(column: str, by_language: Mapping[str, list], labels: Mapping[str, s
         if row is not None:
             raise CorpusError(
                 f"{labels[code]} row {row} has the {column} {values[row - 1]!r}, {labels[first]} has "
-                f"{expected[row - 1]!r}; rows must pair by line. Put the rows in the same order."
+                f"{expected[row - 1]!r}; rows must pair by line. Put the rows in the same order"
+                + (", and write numbers alike." if column == "answer" else ".")
             )
     return expected
 
@@ -201,11 +206,15 @@ def _layout(folder: Path, languages: Sequence[str] | None) -> tuple[str, dict[st
         return "{}.txt", texts
     others = {pattern: there for pattern, there in found.items() if there and pattern != "{}.txt"}
     if len(others) > 1:
-        raise CorpusError(
-            f"{folder.name} holds several corpora ({', '.join(others)}, {{}} being a language); put one of "
-            "them into a folder of its own."
-        )
+        raise _several_corpora(folder, others)
     return next(iter(others.items()), ("{}.txt", texts))
+
+
+def _several_corpora(folder: Path, patterns: Iterable[str]) -> CorpusError:
+    return CorpusError(
+        f"{folder.name} holds several corpora ({', '.join(patterns)}, {{}} being a language); put one of "
+        "them into a folder of its own."
+    )
 
 
 def _read_mgsm(folder: Path, languages: Sequence[str] | None, limit: int | None) -> Table:
@@ -344,6 +353,9 @@ def _choose(
             )
         if not present:
             raise CorpusError(f"{source} has no {pattern.format('<lang>')}")
+        if twice := codes_of.two_of_one(present):
+            both = " and ".join(twice)
+            raise CorpusError(f"{source}: {both} are one language; name the languages to read.")
         languages = sorted(present, key=lambda name: not codes_of.is_same(name, "en"))
     chosen: dict[str, str] = {}
     for code in languages:

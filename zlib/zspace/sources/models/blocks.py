@@ -186,7 +186,8 @@ def longest_text(network: "nn.Module") -> int | None:
     """Tokens of the longest text that the model has positions for; None where nothing bounds them."""
     from torch import nn
 
-    known = getattr(network.config.get_text_config(), "max_position_embeddings", None)
+    config = network.config.get_text_config()
+    known = getattr(config, "max_position_embeddings", getattr(config, "max_seq_len", None))  # MPT's name
     for name, module in network.named_modules():
         # RoBERTa and its kin count from behind the padding's own position
         if name.endswith("position_embeddings") and isinstance(module, nn.Embedding):

@@ -23,8 +23,9 @@ WRAPPERS = {
 }
 # Parts that stand beside a language model, which its class in transformers may leave out.
 _BESIDE = re.compile(
-    r"(?:^|\.)(?:vision|visual|audio|image|video|speech|multi_modal|multimodal|mm_|mtp|nextn|talker|token2wav"
-    r"|code2wav|vqmodel|pooler|seq_relationship|score|classifier|classification_head|v_head|value_head|qa_outputs|regression_head)"
+    r"vision\w*|visual|audio\w*|image\w*|video\w*|speech\w*|multi_?modal\w*|mm_\w*|mtp|nextn|talker|token2wav"
+    r"|code2wav|vqmodel|pooler|seq_relationship|score|classifier|classification_head|v_head|value_head|qa_outputs"
+    r"|regression_head"
 )
 _SHOWN = 3
 
@@ -47,7 +48,7 @@ def check(network: "nn.Module", read: Mapping, *, where: str, dtype: str, headle
     missing = set(read["missing_keys"]) | _passed_over(network)
     head = missing & _head_names(network) if headless else set()
     missing -= head
-    unexpected = {name for name in read["unexpected_keys"] if not _BESIDE.search(name)}
+    unexpected = {name for name in read["unexpected_keys"] if not _is_beside(name)}
     _refuse_incomplete(network, missing, unexpected, where)
     if wrong := sorted(read["mismatched_keys"]):
         name, found, expected = wrong[0]
@@ -66,6 +67,12 @@ def check(network: "nn.Module", read: Mapping, *, where: str, dtype: str, headle
         if tensor.is_floating_point() and not tensor.is_meta:
             _check_numbers(name, tensor, where, dtype)
     return not head
+
+
+def _is_beside(name: str) -> bool:
+    """Whether a weight belongs to a part beside the language model, not to one inside its blocks."""
+    above_blocks = re.split(r"\.\d+(?:\.|$)", name)[0]
+    return any(_BESIDE.fullmatch(part) for part in above_blocks.split("."))
 
 
 def tensors(network: "nn.Module") -> "list[tuple[str, Tensor]]":

@@ -2,7 +2,8 @@
 
 Weights are gigabytes and are asked for by every notebook, so a digest is kept under `files.cache_root()` with
 the size, inode and both times of the file. The time of its last change of status (ctime) cannot be set back,
-so that an edit shows even where the modification time was restored.
+so that an edit shows even where the modification time was restored. One made through a memory map may not:
+operating systems update times late then, or not at all.
 """
 
 import contextlib

@@ -214,12 +214,19 @@ def _check_weights(folder: Path) -> None:
         except (OSError, SafetensorError) as error:
             reason = _what_it_is(path) or f"cannot be read as safetensors ({error})"
             raise ModelError(f"{path} {reason}. Copy or download it again.") from error
-        if odd := {name: kind for name, kind in kinds.items() if re.match(r"F[468](?:_|$)", kind)}:
+        # whole numbers may be buffers, such as a mask; as weights they are codes that lack their scale
+        if odd := {name: kind for name, kind in kinds.items() if _is_quantised(name, kind)}:
             name, kind = next(iter(odd.items()))
             raise ModelError(
                 f"{path}: {len(odd)} tensors are quantised ({name} is {kind}). zspace reads exact weights "
                 "only: take the original model or a GGUF file."
             )
+
+
+def _is_quantised(name: str, kind: str) -> bool:
+    """Whether a tensor of that name and safetensors type holds codes instead of weights."""
+    is_weight = name.endswith((".weight", "_proj", ".gate_up_proj", ".down_proj"))
+    return bool(re.match(r"F[468](?:_|$)", kind)) or (is_weight and not re.match(r"B?F\d", kind))
 
 
 def _what_it_is(path: Path) -> str | None:

@@ -76,7 +76,8 @@ def identify(source: Source) -> dict:
     """What decides the numbers that the weights and the tokenizer of a source yield, as JSON.
 
     Packages: the assembled file's SHA-256 and the code of its conversion. Hub ids: the commit, whose files,
-    if they are cached, must be what they were when they were downloaded. Local files: the content of all
+    if they are cached, must be what they were when they were downloaded; where a cache does not say what that
+    was, their content too. Local files: the content of all
     that transformers may read of them.
     Raises WeightsUnavailableError for a hub id that is neither cached nor reachable; ModelError for files
     that cannot be read, or cached ones that were edited.
@@ -87,7 +88,8 @@ def identify(source: Source) -> dict:
     elif source.kind == "hub":
         revision = commit_of(source)
         weights = tokenizer = f"{source.location}@{revision}"
-        _verify_cached(source, hub_folder(source) / "snapshots" / revision)
+        loose = _verify_cached(source, hub_folder(source) / "snapshots" / revision)
+        weights += f" of files {files.fingerprint(loose)}" if loose else ""
     else:
         weights, tokenizer = _local_fingerprints(Path(source.location))
         revision = weights
@@ -152,10 +154,13 @@ def import_quietly() -> None:
 
 
 def one_line(error: BaseException) -> str:
-    """The first line of what another library says, or the kind of its error where it says nothing."""
+    """What another library says, in one line, with the kind of its error where it says little."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     said = lines[0] if lines else ""
-    return said[:300] if len(said) > len(type(error).__name__) else f"{type(error).__name__} {said}".strip()
+    if len(lines) > 1 and not said.endswith("."):  # the reason stands on the next line
+        said = f"{said} {lines[1]}"
+    known = isinstance(error, OSError | ValueError) and len(said) > len(type(error).__name__)
+    return said[:300] if known else f"{type(error).__name__}: {said}"[:300]
 
 
 def _registered(name: str, entry: dict) -> Source:
@@ -213,13 +218,15 @@ def _local_fingerprints(path: Path) -> tuple[str, str]:
     return weights, tokenizer
 
 
-def _verify_cached(source: Source, snapshot: Path) -> None:
+def _verify_cached(source: Source, snapshot: Path) -> dict[str, str]:
     """Refuse files of the Hugging Face cache that are no longer what the hub sent.
 
-    A snapshot's files are links to blobs named by their digest; where there are no links nothing can be told.
+    A snapshot's files are links to blobs named by their digest. Of those that are not (a cache copied with
+    its links followed, a file put in the place of a link) the digests are returned, by name.
     """
+    loose: dict[str, str] = {}
     if not snapshot.is_dir():
-        return
+        return loose
     for path in (*folders.weight_files(snapshot), *folders.tokenizer_files(snapshot)):
         name = Path(os.readlink(path)).name if path.is_symlink() else ""
         form = {40: "git", 64: "sha256"}.get(len(name) * bool(re.fullmatch(r"[0-9a-f]+", name)))
@@ -229,6 +236,9 @@ def _verify_cached(source: Source, snapshot: Path) -> None:
                 f"downloaded. Delete {path.resolve()} and run `hf download {source.location}` to have it "
                 "back; keep an edited model in a folder of its own and pass its path."
             )
+        if not form:
+            loose[path.name] = contents.digest(path)
+    return loose
 
 
 def commit_of(source: Source) -> str:
