@@ -374,7 +374,7 @@ def test_load_of_a_hub_id_uses_the_commit_that_is_cached(offline, folder):
     model = models.load("owner/tiny")
     assert model.revision == COMMIT
     assert model.identity() == models.identity("owner/tiny")
-    assert models.identity("owner/tiny")["weights"] == f"owner/tiny@{COMMIT}"
+    assert models.identity("owner/tiny")["weights"].startswith(f"owner/tiny@{COMMIT} of files ")  # not links
     partial = home / "snapshots" / COMMIT
     partial.unlink()
     partial.mkdir()
