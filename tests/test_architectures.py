@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="the extra `models` is not installed")
 
 import architectures  # noqa: E402
+import transformers  # noqa: E402
 from architectures import DECODERS, ENCODERS, TEXTS, examine, network_of  # noqa: E402
 from model_builders import assert_close, sample_corpus  # noqa: E402
 from zspace import files  # noqa: E402
@@ -254,6 +256,8 @@ def test_encoder_has_no_traces_and_its_positions_end_before_the_padding_s(loaded
     with pytest.raises(ModelError, match=f"{positions + 1} tokens, .* knows {positions} positions"):
         capture.states(model, [longest + "e"])
     assert blocks.longest_text(loaded("llama").network) == 256
+    mpt = SimpleNamespace(config=transformers.MptConfig(max_seq_len=77), named_modules=list)
+    assert blocks.longest_text(mpt) == 77  # by a name of its own
 
 
 def test_verify_refuses_a_model_of_another_kind_than_it_is_said_to_be(loaded):

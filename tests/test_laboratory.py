@@ -40,6 +40,19 @@ def test_record_is_about_no_model_unless_something_was_read(recorded):
     assert shown.index.name == why.index.name == CLAIM
 
 
+def test_a_record_and_its_tables_say_that_an_encoder_s_states_are_bidirectional(recorded, texts, monkeypatch):
+    identity = {"attention": "bidirectional", "residual": False}
+    lab = laboratory.open_lab(VALUES)
+    verdicts = claims.evaluate_scope(JUDGED, [Evidence(unavailable="none")])
+    names = []
+    for found in (identity, {}):  # a decoder's identity says nothing of its attention
+        monkeypatch.setattr(laboratory.models, "identity", lambda _, found=found: found)
+        names += [table.index.name for table in lab.record(JUDGED, verdicts, texts=lab.load())]
+    assert names == [f"{JUDGED} (bidirectional, post-norm states)"] * 2 + [JUDGED] * 2
+    assert recorded[0]["scope"]["states"] == "bidirectional, post-norm"
+    assert "states" not in recorded[1]["scope"]
+
+
 SIZE = {"n_scenarios": 3, "n_draws": 1, "n_items": 0, "block": 1, "difficulty": 2, "padding": "none"}
 VALUES = {
     "model": "m",

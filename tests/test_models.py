@@ -342,6 +342,7 @@ def test_load_reads_an_encoder_with_any_head(tmp_path, head):
     tiny_tokenizer().save_pretrained(tmp_path)
     model = models.load(tmp_path)
     assert (model.n_layers, model.kind.label) == (2, "bidirectional, post-norm")
+    assert models.identity(tmp_path)["attention"] == model.identity()["attention"] == "bidirectional"
     with torch.inference_mode():
         own = network(input_ids=IDS, output_hidden_states=True).hidden_states
     for found, expected in zip(states(model, IDS), own, strict=True):

@@ -235,7 +235,7 @@ def test_a_claim_about_contributions_refuses_an_encoder_that_adds_none(kind, res
     if residual:
         needs.require(["prediction_2_update_agnosticism"], facts, "m")
         return
-    with pytest.raises(ParameterError, match=r"bidirectional, post-norm.*a decoder with a residual stream"):
+    with pytest.raises(ParameterError, match=r"are bidirectional, post-norm \(a residual stream needed\)"):
         needs.require(["prediction_2_update_agnosticism"], facts, "m")
 
 

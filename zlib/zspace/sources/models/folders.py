@@ -225,7 +225,7 @@ def _check_weights(folder: Path) -> None:
 
 def _is_quantised(name: str, kind: str) -> bool:
     """Whether a tensor of that name and safetensors type holds codes instead of weights."""
-    is_weight = name.endswith((".weight", "_proj", ".gate_up_proj", ".down_proj"))
+    is_weight = name.endswith((".weight", "_proj"))  # fused experts lack ".weight"
     return bool(re.match(r"F[468](?:_|$)", kind)) or (is_weight and not re.match(r"B?F\d", kind))
 
 

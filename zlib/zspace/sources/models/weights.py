@@ -77,8 +77,7 @@ def identify(source: Source) -> dict:
 
     Packages: the assembled file's SHA-256 and the code of its conversion. Hub ids: the commit, whose files,
     if they are cached, must be what they were when they were downloaded; where a cache does not say what that
-    was, their content too. Local files: the content of all
-    that transformers may read of them.
+    was, their content too. Local files: the content of all that transformers may read of them.
     Raises WeightsUnavailableError for a hub id that is neither cached nor reachable; ModelError for files
     that cannot be read, or cached ones that were edited.
     """
@@ -87,9 +86,9 @@ def identify(source: Source) -> dict:
         revision = source.revision
     elif source.kind == "hub":
         revision = commit_of(source)
-        weights = tokenizer = f"{source.location}@{revision}"
         loose = _verify_cached(source, hub_folder(source) / "snapshots" / revision)
-        weights += f" of files {files.fingerprint(loose)}" if loose else ""
+        content = f" of files {files.fingerprint(loose)}" if loose else ""
+        weights = tokenizer = f"{source.location}@{revision}{content}"
     else:
         weights, tokenizer = _local_fingerprints(Path(source.location))
         revision = weights
