@@ -15,7 +15,7 @@ from zspace.evidence.error_rates import Worlds, from_errors
 from zspace.evidence.language_pairs import PERMUTED, SHUFFLED, TRAINED, standardised
 from zspace.evidence.retrieval.figures import excess_by_subject
 from zspace.evidence.rules import Evidence
-from zspace.evidence.study import STANDARDISED, Study, Values, draw
+from zspace.evidence.study import RAW, Study, Values, draw
 from zspace.measures.resampling import GroupDraws, Interval
 
 CLAIM = "similar_distances"
@@ -77,12 +77,12 @@ def similar_distances(pairs: Mapping, *, rng: np.random.Generator) -> tuple[list
     evidence, measured = [], []
     for pair, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True):
         draws = draw(pair, rng=stream)
-        raw, scaled = (
+        scaled, raw = (
             {name: similarity(one, states, draws) for name, states in one.subjects.items()}
-            for one in (pair, standardised(pair))
+            for one in (standardised(pair), pair)
         )
-        measured.append(raw)
-        evidence.append(study.judge(STUDY, pair, raw, draws, {STANDARDISED: scaled}))
+        measured.append(scaled)
+        evidence.append(study.judge(STUDY, pair, scaled, draws, {RAW: raw}))
     return evidence, from_errors(STUDY, study.standard_errors(measured), ["similarity_excess"], evidence)
 
 
@@ -94,7 +94,7 @@ def sensitivity(pairs: Mapping) -> pd.DataFrame:
         return {name: float(similarity(pair, s, draws).estimate[0]) for name, s in pair.subjects.items()}
 
     scaled = {language: standardised(pair) for language, pair in pairs.items()}
-    choices = {"primary": (pairs, numbers), STANDARDISED: (scaled, numbers)}
+    choices = {"primary": (scaled, numbers), RAW: (pairs, numbers)}
     return study.compare_choices(choices, "highest control")
 
 

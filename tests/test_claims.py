@@ -76,17 +76,20 @@ def undefined():
 
 
 def evidence(low, high, controls=GOOD, language="zh", **fields):
-    return Evidence(language, {"aligned_excess": interval(low, high)}, controls, n_scenarios=20, **fields)
+    statistics, sizes = {"aligned_excess": interval(low, high)}, {"n_items": 80, "n_scenarios": 20}
+    return Evidence(language, statistics, controls, **sizes, **fields)
 
 
 @pytest.mark.parametrize(
     ("low", "high", "verdict", "words"),
     [
         (0.11, 0.30, "supported", r"\[0.110, 0.300\] against 0.1$"),
-        (0.10, 0.30, "inconclusive", "about 21 scenarios"),
-        # the half-width .10 must shrink to the distance .05 of the estimate from the bound: four times 20
-        (0.05, 0.25, "inconclusive", "about 80 scenarios would decide"),
-        (-0.20, 0.10, "inconclusive", "scenarios would decide"),
+        (0.10, 0.30, "inconclusive", "about 121 rows in all would decide"),
+        # the half-width .10 must shrink to the distance .05 of the estimate from the bound: four times the
+        # 120 rows of which 80 are judged
+        (0.05, 0.25, "inconclusive", "about 480 rows in all would decide"),
+        (-0.20, 0.10, "inconclusive", "rows in all would decide"),
+        (0.00, 0.24, "inconclusive", "not reachable with this corpus"),
         (-0.20, 0.09, "refuted", "against 0.1$"),  # some of it is no effect of less than the bound
         (-0.05, 0.05, "refuted", "against 0.1: equivalent to none"),
     ],
@@ -166,7 +169,10 @@ def test_evaluate_asks_for_its_preconditions():
 
     assert found(0.1, 0.2).as_stated == "supported"
     assert found(-0.1, 0.2).as_stated == "not testable"
-    assert found(-0.1, 0.2).as_stated_reason.startswith("precondition not met: fall 0.050 [-0.100, 0.200]")
+    assert found(-0.1, 0.2).as_stated_reason.startswith("precondition undecided: fall 0.050 [-0.100, 0.200]")
+    void = found(-0.2, -0.1)
+    assert void.as_stated == void.as_corrected == "premise refuted"
+    assert void.as_stated_reason.startswith("what the claim presupposes does not hold: fall -0.150")
 
 
 @pytest.mark.parametrize("failing", ["symbolic_identity", "numeric_identity", "criterion_on_ensemble"])
@@ -607,29 +613,101 @@ def test_read_ledger_says_what_is_wrong(tmp_path):
         claims.read_ledger(tmp_path)
 
 
-def test_an_excess_names_the_control_of_each_limit():
-    """Lower limit over the highest control, upper over the lowest or the mean: no one interval of 95 %."""
-    values = {"random-0": 0.2, "random-1": 0.1, "random-2": 0.3}
-    one = interval(0.5, 0.7)
-    mean = study.shifted(one, values, over_mean=True)
-    assert (mean.low, mean.low_over) == (pytest.approx(0.2), "random-2")
-    assert (mean.high, mean.high_over) == (pytest.approx(0.5), "the mean of random-0, random-1, random-2")
-    plain = study.shifted(one, values)
-    assert (plain.high, plain.high_over) == (pytest.approx(0.4), "random-2")
-    rng = np.random.default_rng(0)
-    drawn = {k: (np.array([v]), v + 0.05 * rng.standard_normal((1, 500)), 20) for k, v in values.items()}
-    drawn["trained"] = (np.array([0.6]), 0.6 + 0.05 * rng.standard_normal((1, 500)), 20)
-    apart = study.excess_over(drawn, "trained", list(values), 0)
-    assert (apart.low_over, apart.high_over) == ("random-2", "random-1")
-    single = {k: study.excess_over(drawn, "trained", [k], 0) for k in ("random-1", "random-2")}
-    assert (apart.low, apart.high) == (single["random-2"].low, single["random-1"].high)
-    found = claims.evaluate(CLAIM, Evidence("zh", {"aligned_excess": mean}, GOOD))
-    assert (found.statistic_kind, found.low_over, found.high_over) == (
-        "excess",
-        mean.low_over,
-        mean.high_over,
+def drawn(values, rng, n_groups=20, noise=0.05):
+    """Values of several subjects whose replicates are independent."""
+    return {
+        name: study.Values(np.array([v]), v + noise * rng.standard_normal((1, 2000)), n_groups)
+        for name, v in values.items()
+    }
+
+
+def test_an_excess_is_over_the_mean_of_exchangeable_baselines_and_names_them():
+    values = {"trained": 0.6, "random-0": 0.2, "random-1": 0.1, "random-2": 0.3, "shuffled pairing": 0.15}
+    found = drawn(values, np.random.default_rng(0))
+    others = [name for name in values if name != "trained"]
+    one = study.excess_over(found, "trained", others, 0)
+    assert one.estimate == pytest.approx(0.4)
+    assert one.low_over == "the mean of 3 random"
+    # their spread is a part of the error: t of two degrees of freedom times .1 over the root of three
+    assert one.margin == pytest.approx(4.303 * 0.1 / np.sqrt(3), rel=1e-3)
+    alone = study.excess_over(found, "trained", ["shuffled pairing"], 0)
+    assert (alone.margin, alone.low_over) == (0, "shuffled pairing")
+    assert one.low < alone.low
+    judged = claims.evaluate(CLAIM, Evidence("zh", {"aligned_excess": one}, GOOD))
+    assert (judged.statistic_kind, judged.low_over) == ("excess", one.low_over)
+
+
+def test_an_excess_over_several_kinds_is_that_over_the_nearest():
+    found = drawn(
+        {"trained": 0.6, "random-0": 0.1, "random-1": 0.1, "shuffled pairing": 0.5}, np.random.default_rng(1)
     )
-    assert "[0.200 over random-2, 0.500 over the mean of random-0" in found.as_corrected_reason
+    both = study.excess_over(found, "trained", ["random-0", "random-1", "shuffled pairing"], 0)
+    near = study.excess_over(found, "trained", ["shuffled pairing"], 0)
+    assert (both.estimate, both.low, both.high) == (near.estimate, near.low, near.high)
+    assert both.low_over == both.high_over == "shuffled pairing"
+
+
+def test_a_baseline_is_one_more_draw_of_its_kind():
+    found = drawn({"random-0": 0.2, "random-1": 0.1, "random-2": 0.3}, np.random.default_rng(2))
+    one = study.excess_over(found, "random-0", ["random-1", "random-2"], 0)
+    # two values .2 apart, each .1414 from their mean; its own draw and the mean of two: one degree of freedom
+    assert one.margin == pytest.approx(12.706 * 0.1414 * np.sqrt(1.5), rel=1e-3)
+
+
+@pytest.mark.parametrize("k", [3, 20])
+def test_excess_over_exchangeable_baselines_has_its_level_and_more_of_them_decide(k):
+    """A model no different from its baselines' mean; then one that is .3 above, bound .1."""
+    rng = np.random.default_rng(k)
+
+    def low(effect):
+        values = {f"random-{i}": 0.1 * rng.standard_normal() for i in range(k)}
+        values["trained"] = effect + 0.04 * rng.standard_normal()
+        found = {name: study.Values(np.array([v]), v + np.zeros((1, 500)), 20) for name, v in values.items()}
+        noise = 0.04 * rng.standard_normal((1, 500))
+        found["trained"] = study.Values(found["trained"].estimate, values["trained"] + noise, 20)
+        return study.excess_over(found, "trained", list(values)[:-1], 0).low
+
+    # one-sided 2.5 %: of 600, at most 28 with probability .9995
+    assert sum(low(0.0) > 0 for _ in range(600)) <= 28
+    decided = np.mean([low(0.3) > 0.1 for _ in range(200)])
+    assert decided > 0.9 if k == 20 else decided < 0.6
+
+
+def test_what_would_decide_knows_what_rows_cannot_change():
+    wide = interval(0.05, 0.25)
+    claim = {"aligned_excess": replace(wide, margin=0.08)}
+    reason = claims.evaluate(CLAIM, Evidence("zh", claim, GOOD, n_items=80)).as_corrected_reason
+    assert "more baselines would decide, not more rows" in reason
+    fewer = {"aligned_excess": replace(wide, margin=0.03)}
+    reason = claims.evaluate(CLAIM, Evidence("zh", fewer, GOOD, n_items=80)).as_corrected_reason
+    # (.1^2 - .03^2) / (.05^2 - .03^2) = 5.69 times 120 rows
+    assert "about 683 rows in all would decide" in reason
+    nets = {"aligned_excess": replace(wide, unit="networks")}
+    reason = claims.evaluate(CLAIM, Evidence("zh", nets, GOOD, n_items=80)).as_corrected_reason
+    assert "about 80 networks would decide" in reason
+
+
+def test_a_verdict_that_another_measure_reverses_depends_on_the_measure():
+    high, low, open_ = (evidence(*limits) for limits in ((0.4, 0.6), (-0.2, 0.0), (0.0, 0.2)))
+    for one, other, word in ((high, low, "supported"), (low, high, "refuted")):
+        found = claims.evaluate(CLAIM, replace(one, other_measures={"raw": other}))
+        assert found.as_corrected == rules.DEPENDS == "inconclusive (depends on the measure)"
+        assert found.as_corrected_reason.startswith(f"{word} by the primary measure: ")
+    # negative controls: the same verdict, and one that another measure merely leaves open
+    assert claims.evaluate(CLAIM, replace(high, other_measures={"raw": high})) == claims.evaluate(CLAIM, high)
+    left = claims.evaluate(CLAIM, replace(high, other_measures={"raw": open_}))
+    assert left.as_corrected == "supported"
+    assert left.as_corrected_reason.endswith("By other measures: raw inconclusive")
+
+
+def test_rates_of_simulations_verify_and_do_not_prove():
+    entry = RULES["conjecture_7_rank"]["rules"]
+    checks = dict.fromkeys(entry["as_corrected"]["simulation"] + entry["as_stated"]["counterexample"], True)
+    assert (
+        claims.evaluate("conjecture_7_rank", Evidence(checks=checks)).as_corrected == "verified by simulation"
+    )
+    failed = {**checks, "pooled_test_holds_its_level": False}
+    assert claims.evaluate("conjecture_7_rank", Evidence(checks=failed)).as_corrected == "not testable"
 
 
 def test_the_claims_file_has_short_lines_and_every_claim_its_fields():

@@ -466,18 +466,20 @@ def test_calibration_puts_null_on_the_bound_and_modest_on_twice_the_bound(claim,
     assert found == pytest.approx({"true": 0.75, "false": -0.05, "null": bound, "modest": 2 * bound})
 
 
-def test_a_remark_speaks_only_where_the_verdict_differs(pair, rng):
+def test_another_measure_stands_beside_the_verdict(pair, rng):
     claim, draws = "prediction_1_aligned", study.draw(pair, rng=rng)
     shown = {PLANTED: peak(0.9)}
     high, low = (at_peak(pair, made_outcomes(pair, s)) for s in (shown | {TRAINED: peak(0.9)}, shown))
-    assert study.judge(STUDIES[claim], pair, high, draws, {"m": high}).remark == ""
-    found = study.judge(STUDIES[claim], pair, high, draws, {"m": low})
-    assert found.remark.startswith("Depends on the measure: m, as corrected ")
-    assert found.remark in claims.evaluate(claim, found).as_corrected_reason
+    alike = claims.evaluate(claim, study.judge(STUDIES[claim], pair, high, draws, {"m": high}))
+    assert alike.as_corrected == "supported"
+    assert "other measures" not in alike.as_corrected_reason
+    apart = claims.evaluate(claim, study.judge(STUDIES[claim], pair, high, draws, {"m": low}))
+    assert apart.as_corrected == rules.DEPENDS
+    assert "m refuted" in apart.as_corrected_reason
 
 
-def test_experiments_remark_on_a_verdict_that_standardising_changes(rng):
-    """The signal lies in two large dimensions, which the others outvote once all weigh the same."""
+def test_an_outlier_dimension_decides_nothing_alone(rng):
+    """What is shared lies in two large dimensions alone: as they are, they outvote all others."""
     base = simulated_pair("scenarios", 0.0, rng=rng, n_scenarios=30, n_draws=2, n_layers=3, dim=24)
     scenario = np.unique(base.scenario, return_inverse=True)[1]
     signal = 60.0 * rng.standard_normal((30, 2))[scenario]
@@ -487,8 +489,9 @@ def test_experiments_remark_on_a_verdict_that_standardising_changes(rng):
     made = replace(base, subjects={**base.subjects, TRAINED: states})
     result = by_layer.retrieval_by_layer({"zh": made}, rng=rng, n_shuffles=20)
     (evidence,) = result.evidence["prediction_1_aligned"]
-    assert claims.evaluate("prediction_1_aligned", evidence).as_corrected == "supported"
-    assert evidence.remark.startswith(f"Depends on the measure: {study.STANDARDISED}")
+    raw = evidence.other_measures[study.RAW]
+    assert claims.evaluate("prediction_1_aligned", raw).as_corrected == "supported"
+    assert claims.evaluate("prediction_1_aligned", evidence).as_corrected != "supported"
 
 
 def test_every_claim_on_a_model_is_judged_under_the_other_measure_too(pair, rng, monkeypatch):
@@ -505,7 +508,7 @@ def test_every_claim_on_a_model_is_judged_under_the_other_measure_too(pair, rng,
     descent.snr_descent({"zh": pair}, rng=rng)
     # observation A is about distances as they are, which no scale of dimensions leaves alone
     assert asked.pop(accumulation.CLAIM) == ()
-    assert asked == dict.fromkeys(set(EMPIRICAL) - {accumulation.CLAIM}, (study.STANDARDISED,))
+    assert asked == dict.fromkeys(set(EMPIRICAL) - {accumulation.CLAIM}, (study.RAW,))
 
 
 def without(pair, *names):
@@ -541,8 +544,7 @@ MEANS = study.Study(
 
 
 @pytest.mark.parametrize("n_rounded", range(3))
-def test_judge_takes_the_model_and_each_re_rounding_of_it(pair, monkeypatch, rng, n_rounded):
-    monkeypatch.setattr(study, "_with_remark", lambda claim, evidence, others: evidence)
+def test_judge_takes_the_model_and_each_re_rounding_of_it(pair, rng, n_rounded):
     n = int(pair.confirmation.sum())
     names = [TRAINED, *(f"re-rounded-{i}" for i in range(n_rounded))]
     measured = {name: np.full(n, 1.0 + i) for i, name in enumerate(names)} | {PLANTED: np.zeros(n)}

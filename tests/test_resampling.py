@@ -1,5 +1,7 @@
 """Grouped bootstrap, stratified shuffles and multiple tests: exactness, size, coverage and power."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -222,3 +224,47 @@ def test_holm_equals_its_definition_and_keeps_the_order(rng):
     assert resampling.holm([]).size == 0
     with pytest.raises(ValueError, match="untested"):
         resampling.holm([0.1, np.nan])
+
+
+def test_with_error_adds_in_quadrature_and_leaves_an_exact_estimate_alone(rng):
+    one = resampling.interval_of(1.0, 1.0 + 0.1 * rng.standard_normal(4000), 40)
+    assert resampling.with_error(one, 0.0, 5) is one
+    wide = resampling.with_error(one, 0.2, 1e6)
+    for side, sign in (("low", -1), ("high", 1)):
+        expected = np.hypot(getattr(one, side) - 1.0, 1.96 * 0.2)
+        assert getattr(wide, side) == pytest.approx(1.0 + sign * expected, rel=1e-4)
+    assert wide.margin == pytest.approx(1.96 * 0.2, rel=1e-4)
+    assert resampling.with_error(one, 0.2, 2).low < wide.low  # a spread that two degrees of freedom tell
+
+
+def test_with_error_covers_the_difference_of_two_means(rng):
+    """A mean of 20 groups minus one of 5 exchangeable values: nominal 95 %."""
+    covered = 0
+    for _ in range(400):
+        values, others = rng.standard_normal(20), rng.standard_normal(5)
+        own = resampling.bootstrap(values, np.arange(20), n_resamples=300, rng=rng)
+        apart = replace(
+            own, **{k: getattr(own, k) - others.mean() for k in ("estimate", "low", "high", "replicates")}
+        )
+        found = resampling.with_error(apart, others.std(ddof=1) / np.sqrt(5), 4)
+        covered += found.low <= 0 <= found.high
+    assert 0.92 <= covered / 400 <= 0.99
+
+
+@pytest.mark.parametrize("n", [12, 60, 2400])
+def test_foreign_permutation_never_keeps_a_group_and_seldom_leaves_a_stratum(n, rng):
+    groups, strata = rng.integers(0, max(4, n // 8), n), rng.integers(0, 3, n)
+    found = resampling.foreign_permutation(groups, strata, rng=rng)
+    assert sorted(found) == list(range(n))
+    assert not (groups[found] == groups).any()
+    if n > 12:
+        assert (strata[found] == strata).mean() > 0.95
+    assert (resampling.foreign_permutation(groups, strata, rng=rng) != found).any()
+    # negative control: a shuffle within strata keeps a group now and then
+    plain = resampling.stratified_permutations(strata, n_shuffles=200, rng=rng)
+    assert (groups[plain] == groups).any()
+
+
+def test_foreign_permutation_refuses_a_group_of_more_than_half():
+    with pytest.raises(ValueError, match="one group holds 4 of 6 items"):
+        resampling.foreign_permutation([0, 0, 0, 0, 1, 2], np.zeros(6), rng=np.random.default_rng(0))

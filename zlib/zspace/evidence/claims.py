@@ -4,7 +4,7 @@
 measures how often a rule errs, `record` and `read_ledger` keep the result. Each claim has two
 readings: as the source note states it, and as corrected.
 
-Verdicts: proved, supported, refuted, inconclusive, not testable.
+Verdicts: those of `rules.VERDICTS`.
 """
 
 import contextlib
@@ -28,6 +28,7 @@ from .rules import (
     INCONCLUSIVE,
     NOT_TESTABLE,
     OVERALL,
+    PREMISE_REFUTED,
     REFUTED,
     SUPPORTED,
     Evidence,
@@ -449,10 +450,15 @@ def _overall(verdicts: Sequence[Verdict], reading: str) -> tuple[str, str]:
     if 3 * len(testable) < 2 * n:
         first, *others = {getattr(v, f"{reading}_reason") for v in verdicts}
         return NOT_TESTABLE, f"testable in {len(testable)} of {n} languages only" if others else first
-    holds, fails = ([v.language for v in testable if getattr(v, reading) == w] for w in (SUPPORTED, REFUTED))
+    by_verdict = {
+        w: [v.language for v in testable if getattr(v, reading) == w]
+        for w in (SUPPORTED, REFUTED, PREMISE_REFUTED)
+    }
+    holds, fails, void = by_verdict.values()
     counts = f"supported in {len(holds)} of {n} ({', '.join(holds) or 'none'}), "
     counts += f"refuted in {len(fails)} ({', '.join(fails) or 'none'})"
-    for verdict, languages in ((SUPPORTED, holds), (REFUTED, fails)):
+    counts += f", premise refuted in {len(void)} ({', '.join(void)})" if void else ""
+    for verdict, languages in by_verdict.items():
         if 3 * len(languages) >= 2 * n:
             return verdict, f"in general: {counts}"
     return INCONCLUSIVE, f"{'in some languages' if holds else 'in no language'}: {counts}"

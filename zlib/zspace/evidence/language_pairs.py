@@ -15,7 +15,7 @@ import pandas as pd
 import xarray as xr
 
 from ..errors import AbsentStatesError, ParameterError
-from ..measures.resampling import stratified_permutations
+from ..measures.resampling import foreign_permutation
 from ..measures.subspaces import standardise
 from ..sources.corpora import Corpus
 from ..sources.models import Subject, kind_of
@@ -160,15 +160,17 @@ def open_if_there(model: str, corpus: Corpus, **options) -> dict[str, LanguagePa
 def with_controls(pair: LanguagePair, *, rng: np.random.Generator) -> LanguagePair:
     """Add the shuffled pairing and the planted signal, both made from the trained states.
 
-    The shuffle permutes y within strata of length and own token overlap, so that what length and
-    shared tokens alone give is still there. The planted signal starts from that shuffle and adds to
-    both languages a direction per scenario (`plant_scenarios`). Without token ids there are neither.
+    The shuffle gives every item the translation of another scenario's, of its own stratum of length and
+    token overlap wherever that can be, so that what length and shared tokens alone give is still there. The
+    planted signal starts from that shuffle and adds to both languages a direction per scenario
+    (`plant_scenarios`). There are neither without token ids, or where half of the items are of one scenario.
     """
-    if pair.tokens is None:
+    sizes = np.unique(pair.scenario, return_counts=True)[1]
+    if pair.tokens is None or 2 * sizes.max() > sizes.sum():
         return pair
     shuffle, plant = rng.spawn(2)
     x, y = pair.subjects[TRAINED]
-    permutation = stratified_permutations(length_overlap_strata(pair), n_shuffles=1, rng=shuffle)[0]
+    permutation = foreign_permutation(pair.scenario, length_overlap_strata(pair), rng=shuffle)
     shuffled = (x, y[:, permutation])
     added = {SHUFFLED: shuffled, PLANTED: plant_scenarios(shuffled, pair.scenario, rng=plant)}
     return replace(pair, subjects={**pair.subjects, **added})

@@ -8,9 +8,10 @@ A *statistic* is an interval, a test or a count (`statistics`); a *condition* is
 - count: `{equals: k}`, `{at_least: k}` or `{at_most: k}`, over its whole range where it has one.
 
 A *rule* is a mapping of statistics to conditions, read as a conjunction, or a list of checks that prove
-(`proof`) or break (`counterexample`) a statement; `params/claims.yaml` holds them all. The *gate*: each
-positive control must be `supported` by the very same rule and each negative control must not be, else the
-verdict is `not testable`.
+(`proof`), verify by rates of simulations (`simulation`) or break (`counterexample`) a statement;
+`params/claims.yaml` holds them all. The *gate*: each positive control must be `supported` by the very same
+rule and each negative control must not be, else the verdict is `not testable`. A *precondition* is a
+condition on what the claim presupposes: refuted, the verdict is `premise refuted`.
 """
 
 import math
@@ -24,11 +25,15 @@ from ..measures.resampling import Count, Interval, TestResult
 from . import needs, statistics
 from .statistics import COUNT, INTERVAL, TEST, Statistic, is_defined
 
-PROVED, SUPPORTED, REFUTED = "proved", "supported", "refuted"
-INCONCLUSIVE, NOT_TESTABLE = "inconclusive", "not testable"
+PROVED, VERIFIED, SUPPORTED, REFUTED = "proved", "verified by simulation", "supported", "refuted"
+PREMISE_REFUTED, INCONCLUSIVE, NOT_TESTABLE = "premise refuted", "inconclusive", "not testable"
+DEPENDS = "inconclusive (depends on the measure)"
+VERDICTS = (PROVED, VERIFIED, SUPPORTED, REFUTED, PREMISE_REFUTED, DEPENDS, INCONCLUSIVE, NOT_TESTABLE)
+DECIDED = (PROVED, VERIFIED, SUPPORTED, REFUTED, PREMISE_REFUTED)
 OVERALL = "*"
 _FIELDS = ("title", "notebook", "kind", "statement", "null_hypothesis", "multiplicity", "scope", "rules")
-_CHECKS = ("not_testable", "proof", "counterexample")
+_CHECKS = ("not_testable", "proof", "simulation", "counterexample")
+_REACH = 10  # times as many groups as there are: more are out of reach of a corpus
 _TYPES = {INTERVAL: Interval, TEST: TestResult, COUNT: Count}
 _KEYS = {
     INTERVAL: {"above", "below", "refuted_above", "refuted_below", "effect"},
@@ -64,7 +69,8 @@ class Evidence:
     `unavailable` holds the reason where nothing could be measured. `remark` is added to the reasons: what a
     reader must know that the rule does not judge, such as a measure under which the verdict differs.
     `re_rounded` is the same evidence with the model's quantised weights re-rounded: one element per
-    re-rounding.
+    re-rounding. `other_measures` is the same evidence by further measures, in words: where one of them
+    reverses the verdict, it depends on the measure.
     """
 
     language: str = OVERALL
@@ -76,22 +82,38 @@ class Evidence:
     unavailable: str | None = None
     remark: str = ""
     re_rounded: tuple["Evidence", ...] = ()
+    other_measures: Mapping[str, "Evidence"] = field(default_factory=dict)
 
 
 def judge(claim_id: str, rules: Mapping, reading: str, evidence: Evidence) -> tuple[str, str]:
     """Verdict and reason in words by the rule of one reading ("as_stated" or "as_corrected").
 
-    A verdict that is another one when the weights are re-rounded is `inconclusive`. Raises ClaimError where
-    the evidence lacks a statistic or a check that the rule needs, or has a statistic of another kind.
+    A verdict that is another one when the weights are re-rounded is `inconclusive`; one that another measure
+    reverses depends on the measure. Raises ClaimError where the evidence lacks a statistic or a check that
+    the rule needs, or has a statistic of another kind.
     """
     verdict, reason = _judge_once(claim_id, rules, reading, evidence)
+    if verdict != NOT_TESTABLE and (flips := _flips(claim_id, rules, reading, evidence, verdict)):
+        return INCONCLUSIVE, f"{verdict} as the weights are, but {flips}: {reason}"
+    beside = {
+        words: _judge_once(claim_id, rules, reading, other)[0]
+        for words, other in evidence.other_measures.items()
+    }
+    beside = {words: other for words, other in beside.items() if other != verdict}
+    if not beside:
+        return verdict, reason
+    told = f"{reason}. By other measures: {', '.join(f'{w} {other}' for w, other in beside.items())}"
+    reversed_ = any({verdict, other} == {SUPPORTED, REFUTED} for other in beside.values())
+    return (DEPENDS, f"{verdict} by the primary measure: {told}") if reversed_ else (verdict, told)
+
+
+def _flips(claim_id: str, rules: Mapping, reading: str, evidence: Evidence, verdict: str) -> str:
+    """What re-rounding the weights changes a verdict into, in words; "" where it changes none."""
     others = [_judge_once(claim_id, rules, reading, one)[0] for one in evidence.re_rounded]
     flips = [other for other in others if other != verdict]
-    if not flips or verdict == NOT_TESTABLE:
-        return verdict, reason
-    words = ", ".join(dict.fromkeys(flips))
-    share = f"{len(flips)} of {len(others)} re-roundings"
-    return INCONCLUSIVE, f"{verdict} as the weights are, but {words} in {share} of them: {reason}"
+    if not flips:
+        return ""
+    return f"{', '.join(dict.fromkeys(flips))} in {len(flips)} of {len(others)} re-roundings of them"
 
 
 def _judge_once(claim_id: str, rules: Mapping, reading: str, evidence: Evidence) -> tuple[str, str]:
@@ -100,7 +122,7 @@ def _judge_once(claim_id: str, rules: Mapping, reading: str, evidence: Evidence)
         return NOT_TESTABLE, evidence.unavailable
     if "not_testable" in conditions:
         return NOT_TESTABLE, conditions["not_testable"]
-    if "proof" in conditions or "counterexample" in conditions:
+    if set(_CHECKS) & set(conditions):
         return _judge_checks(claim_id, conditions, evidence)
     _require_kinds(claim_id, evidence, {**preconditions, **conditions})
     spoken = [(c, v) for c in evidence.controls if (v := control_verdict(conditions, c)) is not None]
@@ -108,11 +130,13 @@ def _judge_once(claim_id: str, rules: Mapping, reading: str, evidence: Evidence)
     named = {c.name for c in evidence.controls}
     if absent := absent + [name for name in rules.get("required", ()) if name not in named]:
         return NOT_TESTABLE, f"controls missing: {', '.join(absent)}"
-    verdict, reason = _judge(conditions, evidence.statistics, evidence.n_scenarios)
+    verdict, reason = _judge(conditions, evidence.statistics, evidence.n_items)
     if failed := [words for control, said in spoken if (words := _failure(conditions, control, said))]:
         return NOT_TESTABLE, f"instrument failed: {'; '.join(failed)}. Ungated: {verdict}, {reason}"
-    met, why = _judge(preconditions, evidence.statistics, evidence.n_scenarios)
-    return (verdict, reason) if met == SUPPORTED else (NOT_TESTABLE, f"precondition not met: {why}")
+    met, why = _judge(preconditions, evidence.statistics, evidence.n_items)
+    if met == REFUTED:
+        return PREMISE_REFUTED, f"what the claim presupposes does not hold: {why}"
+    return (verdict, reason) if met == SUPPORTED else (NOT_TESTABLE, f"precondition undecided: {why}")
 
 
 def rule_pvalue(conditions: Mapping, evidence: Evidence) -> float | None:
@@ -204,15 +228,18 @@ def bound_of(condition: Mapping) -> tuple[str, float, float]:
 
 
 def _judge_checks(claim_id: str, conditions: Mapping, evidence: Evidence) -> tuple[str, str]:
-    names = conditions.get("proof") or conditions["counterexample"]
+    ((how, names),) = conditions.items()
     missing = [n for n in names if n not in evidence.checks]
     if missing:
         raise ClaimError(f"{claim_id}: the evidence lacks the checks {', '.join(missing)}.")
     held = [n for n in names if evidence.checks[n]]
-    if "proof" in conditions:
+    if how != "counterexample":
         if failed := [n for n in names if n not in held]:
             return NOT_TESTABLE, f"instrument failed: {', '.join(failed)} did not hold"
-        return PROVED, f"every check holds: {', '.join(n.replace('_', ' ') for n in names)}"
+        return (
+            PROVED if how == "proof" else VERIFIED,
+            f"every check holds: {', '.join(n.replace('_', ' ') for n in names)}",
+        )
     words = ", ".join(held).replace("_", " ")
     return (REFUTED, f"by counterexample: {words}") if held else (INCONCLUSIVE, "no counterexample held")
 
@@ -226,15 +253,15 @@ def _failure(conditions: Mapping, control: Control, verdict: str) -> str:
     return f"{control.kind} control {control.name!r} is {verdict}"
 
 
-def _judge(conditions: Mapping, found: Mapping[str, Statistic], n: int | None) -> tuple[str, str]:
+def _judge(conditions: Mapping, found: Mapping[str, Statistic], n_items: int | None) -> tuple[str, str]:
     """Three-valued conjunction over the conditions of a rule, with the reason in words."""
-    parts = [_judge_one(name, condition, found[name], n) for name, condition in conditions.items()]
+    parts = [_judge_one(name, condition, found[name], n_items) for name, condition in conditions.items()]
     verdicts = [v for v, _ in parts]
     verdict = REFUTED if REFUTED in verdicts else INCONCLUSIVE if INCONCLUSIVE in verdicts else SUPPORTED
     return verdict, "; ".join(reason for _, reason in parts)
 
 
-def _judge_one(name: str, condition: Mapping, statistic: Statistic, n: int | None) -> tuple[str, str]:
+def _judge_one(name: str, condition: Mapping, statistic: Statistic, n_items: int | None) -> tuple[str, str]:
     called = name.replace("_", " ")
     if not is_defined(statistic):
         return INCONCLUSIVE, f"{called} is undefined"
@@ -242,7 +269,7 @@ def _judge_one(name: str, condition: Mapping, statistic: Statistic, n: int | Non
     fits, breaks = _fits_or_breaks(condition, statistic)
     verdict = REFUTED if breaks else SUPPORTED if fits else INCONCLUSIVE
     if isinstance(statistic, Interval):
-        words += _aside(verdict, condition, statistic, n)
+        words += _aside(verdict, condition, statistic, n_items)
     return verdict, words
 
 
@@ -264,20 +291,34 @@ def _fits_or_breaks(condition: Mapping, found: Statistic) -> tuple[bool, bool]:
     return found.high < limit, found.low > refuting
 
 
-def _aside(verdict: str, condition: Mapping, interval: Interval, n: int | None) -> str:
-    """What the limits say beyond the verdict: equivalent to none, or how many scenarios would decide.
-
-    The estimate staying, half the width shrinks as one over the square root of the number n of scenarios.
-    """
+def _aside(verdict: str, condition: Mapping, interval: Interval, n_items: int | None) -> str:
+    """What the limits say beyond the verdict: equivalent to none, or what would decide."""
     limit = bound_of(condition)[1]
     if verdict == REFUTED:
         none = condition.get("effect", True) and -limit < interval.low <= 0 <= interval.high < limit
         return ": equivalent to none" if none else ""
-    distance = abs(interval.estimate - limit)
-    if verdict == SUPPORTED or not n or distance == 0:
+    if verdict == SUPPORTED or not n_items:
         return ""
-    ratio = (interval.high - interval.low) / 2 / distance
-    return f" (about {max(n + 1, math.ceil(n * ratio**2 - 1e-9))} scenarios would decide)"
+    return f" ({_what_would_decide(interval, abs(interval.estimate - limit), n_items)})"
+
+
+def _what_would_decide(interval: Interval, distance: float, n_items: int) -> str:
+    """How many rows, the estimate staying, would part the limits from a bound at that distance.
+
+    The groups' part of half the width shrinks as one over the square root of their number; the margin, which
+    comes from the baselines, does not. A corpus has half as many rows again as verdicts rest on.
+    """
+    half = float(interval.high - interval.low) / 2
+    if distance <= interval.margin:
+        return "more baselines would decide, not more rows" if interval.margin else "it lies on the bound"
+    ratio = (half**2 - interval.margin**2) / (distance**2 - interval.margin**2)
+    if ratio > _REACH:
+        return "not reachable with this corpus: the estimate is too near the bound"
+    if interval.unit != "scenarios":
+        needed = max(interval.n_groups + 1, math.ceil(interval.n_groups * ratio - 1e-9))
+        return f"about {needed} {interval.unit} would decide"
+    rows = 1.5 * n_items
+    return f"about {max(math.floor(rows) + 1, math.ceil(rows * ratio - 1e-9))} rows in all would decide"
 
 
 def _on_side(condition: Mapping, value: float) -> bool:

@@ -2,7 +2,7 @@
 
 A `Study` names its claim, the numbers of a subject that the rule judges, and the subjects in which the signal
 is planted. `judge` makes the evidence: the trained model beside all controls, the same with its weights
-re-rounded, and a remark where another measure would decide otherwise. Resamples of the scenarios (`draws`)
+re-rounded, and the same by other measures. Resamples of the scenarios (`draws`)
 are drawn once and passed to everything that is compared. `compare_choices` makes the rows of a sensitivity
 table, `standard_errors` what `error_rates` simulates with.
 """
@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import ConvergenceError, MeasureError
-from ..measures.resampling import GroupDraws, Interval, draw_groups, interval_of
+from ..measures.resampling import GroupDraws, Interval, draw_groups, interval_of, with_error
 from ..sources.models import kind_of
 from . import claims, needs
 from .language_pairs import PLANTED, SHUFFLED, TRAINED, VARIANTS, LanguagePair, of_kind
@@ -25,6 +25,7 @@ from .statistics import Statistic
 
 N_RESAMPLES = 2000
 STANDARDISED = "each dimension divided by its standard deviation"
+RAW = "dimensions as they are"
 
 # subject -> what a study measured of it
 Measured = Mapping[str, Any]
@@ -74,8 +75,9 @@ def judge(
 ) -> Evidence:
     """Evidence of one pair: the trained model, and each re-rounding of it, beside the same controls.
 
-    `others` maps further measures, in words, to what they measured. Where the pair lacks a subject that the
-    rule requires, as imported states may, the evidence says which, and nothing is measured.
+    `others` maps further measures, in words, to what they measured: they stand beside the verdict, which is
+    open where they would reverse it. Where the pair lacks a subject that the rule requires, as imported
+    states may, the evidence says which, and nothing is measured.
     """
     if absent := missing_subjects(study, pair):
         return Evidence(pair.language, unavailable=f"controls missing: {', '.join(absent)}")
@@ -85,7 +87,7 @@ def judge(
             assemble(study, {**one, TRAINED: one[subject]}, draws, pair.language, pair.re_rounded)
             for one in (measured, *others.values())
         )
-        return _with_remark(study.claim, primary, dict(zip(others, rest, strict=True)))
+        return replace(primary, other_measures=dict(zip(others, rest, strict=True)))
 
     return replace(with_model(TRAINED), re_rounded=tuple(map(with_model, pair.re_rounded)))
 
@@ -142,37 +144,68 @@ def baselines(measured: Measured, subject: str, others: Sequence[str] = ()) -> l
     return [name for name in found if name != subject]
 
 
-def shifted(interval: Interval, controls: Mapping[str, float], *, over_mean: bool = False) -> Interval:
-    """The excess of an interval over controls whose values are fixed; each limit names what it is over.
+def excess_by_kind(
+    subject: str,
+    others: Sequence[str],
+    difference: Callable[[Sequence[str]], Interval],
+    value: Callable[[str], float],
+) -> Interval:
+    """The excess of a subject over every kind of baseline: that over the kind which comes closest.
 
-    The lower limit is over the highest control, which is biased upwards and makes `supported` harder. So is
-    the upper limit, unless `over_mean`: then it is over the mean of the controls (for those that measure the
-    same thing), so that chance among them refutes nothing.
+    Baselines of one kind (weights drawn anew, say) are exchangeable: the excess is over their mean, and their
+    spread over the square root of their number is a part of its error, so that more baselines narrow it. A
+    subject of the same kind is one more draw, whose own spread counts as well.
+
+    Parameters
+    ----------
+    others : names of baselines. difference : names -> interval of the subject minus their mean, on shared
+        draws of the groups. value : name -> the number of one subject.
+
+    Returns
+    -------
+    Interval whose limits are the lowest ones over all kinds: an excess over every kind. Each limit names the
+    kind that it is over; as a whole it is an interval of 95 % where one kind comes closest by far.
     """
-    highest = max(controls, key=controls.__getitem__)
-    upper, high_over = controls[highest], highest
-    if over_mean and len(controls) > 1:
-        upper, high_over = np.mean(list(controls.values())), f"the mean of {', '.join(controls)}"
-    moved = {k: getattr(interval, k) - controls[highest] for k in ("estimate", "low", "replicates")}
-    return replace(interval, **moved, high=interval.high - upper, low_over=highest, high_over=high_over)
+    kinds: dict[str, list[str]] = {}
+    for name in others:
+        kinds.setdefault(kind_of(name) or name, []).append(name)
+    found = {}
+    for kind, members in kinds.items():
+        error, df = _seed_error([value(name) for name in members], is_member=kind_of(subject) == kind)
+        words = members[0] if len(members) == 1 else f"the mean of {len(members)} {kind}"
+        found[words] = with_error(difference(members), error, df)
+    least = {side: min(found, key=lambda k: getattr(found[k], side)) for side in ("low", "high")}
+    nearest = found[min(found, key=lambda k: found[k].estimate)]
+    limits = {side: getattr(found[kind], side) for side, kind in least.items()}
+    return replace(nearest, **limits, low_over=least["low"], high_over=least["high"])
 
 
 def excess_over(drawn: Mapping[str, Values], name: str, others: Sequence[str], statistic: int) -> Interval:
-    """Excess of a statistic over the highest of the others; the upper limit is that over the lowest.
-
-    Each limit is that of the 95 % interval of the excess over one control, which it names; together they are
-    no interval of 95 %. All subjects share their draws, so that an excess holds the noise of the control too.
-    """
+    """`excess_by_kind` of a statistic, from the values of all subjects on the same draws."""
     one, many, n_groups = drawn[name]
-    ordered = sorted(others, key=lambda null: drawn[null][0][statistic])
-    lowest, highest = ordered[0], ordered[-1]
-    over = {
-        null: interval_of(
-            one[statistic] - drawn[null][0][statistic], many[statistic] - drawn[null][1][statistic], n_groups
-        )
-        for null in (lowest, highest)
-    }
-    return replace(over[highest], high=over[lowest].high, low_over=highest, high_over=lowest)
+
+    def difference(members: Sequence[str]) -> Interval:
+        mean = np.mean([drawn[m].estimate[statistic] for m in members])
+        replicates = np.mean([drawn[m].replicates[statistic] for m in members], axis=0)
+        return interval_of(one[statistic] - mean, many[statistic] - replicates, n_groups)
+
+    return excess_by_kind(name, others, difference, lambda other: float(drawn[other].estimate[statistic]))
+
+
+def excess_of_means(
+    values: Mapping[str, np.ndarray],
+    name: str,
+    others: Sequence[str],
+    draws: GroupDraws,
+    *,
+    bounds: tuple[float, float] | None = None,
+) -> Interval:
+    """`excess_by_kind` of the mean of values (n,) of each subject; `bounds` are those of a difference."""
+
+    def difference(members: Sequence[str]) -> Interval:
+        return draws.mean(values[name] - np.mean([values[m] for m in members], axis=0), bounds=bounds)
+
+    return excess_by_kind(name, others, difference, lambda other: float(values[other].mean()))
 
 
 def excesses(
@@ -180,6 +213,14 @@ def excesses(
 ) -> dict[str, Interval]:
     """Every number of a subject beyond that of the baselines `over`, as statistic "<name>_excess"."""
     return {f"{name}_excess": excess_over(measured, subject, over, i) for i, name in enumerate(names)}
+
+
+def _seed_error(values: Sequence[float], *, is_member: bool) -> tuple[float, int]:
+    """Standard error of the mean of exchangeable baselines, with a further draw where that is compared."""
+    k = len(values)
+    if k < 2:
+        return 0.0, 1
+    return float(np.std(values, ddof=1) * np.sqrt(1 / k + is_member)), k - 1
 
 
 def standard_errors(measured: Sequence[Mapping[str, Values]]) -> dict[str, np.ndarray]:
@@ -231,18 +272,3 @@ def _noted(words: str | tuple[str, ...], why: str) -> str | tuple[str, ...]:
 def present(pair: LanguagePair, *names: str) -> list[str]:
     """Those of the names that are subjects of the pair."""
     return [name for name in names if name in pair.subjects]
-
-
-def _with_remark(claim: str, evidence: Evidence, others: Mapping[str, Evidence]) -> Evidence:
-    """The evidence, with a remark on each measure by which the rule would decide otherwise."""
-    first, remarks = claims.evaluate(claim, evidence), []
-    for measure, other in others.items():
-        second = claims.evaluate(claim, other)
-        differs = [
-            f"{reading.replace('_', ' ')} {getattr(second, reading)}"
-            for reading in claims.READINGS
-            if getattr(first, reading) != getattr(second, reading)
-        ]
-        if differs:
-            remarks.append(f"Depends on the measure: {measure}, {', '.join(differs)}")
-    return replace(evidence, remark="; ".join(remarks))

@@ -5,10 +5,23 @@ import html
 import pandas as pd
 import plotly.graph_objects as go
 
-from .rules import INCONCLUSIVE, NOT_TESTABLE, OVERALL, PROVED, REFUTED, SUPPORTED
+from .rules import (
+    DEPENDS,
+    INCONCLUSIVE,
+    NOT_TESTABLE,
+    OVERALL,
+    PREMISE_REFUTED,
+    PROVED,
+    REFUTED,
+    SUPPORTED,
+    VERIFIED,
+)
 from .theme import VERDICT_COLOURS, titled
 
-_SHORT = {PROVED: "◆", SUPPORTED: "✓", REFUTED: "✕", INCONCLUSIVE: "?", NOT_TESTABLE: "–"}
+_SHORT = {
+    PROVED: "◆", VERIFIED: "◇", SUPPORTED: "✓", REFUTED: "✕", PREMISE_REFUTED: "∅", DEPENDS: "±",
+    INCONCLUSIVE: "?", NOT_TESTABLE: "–",
+}  # fmt: skip
 
 
 def verdict_map(ledger: pd.DataFrame, reading: str = "as_corrected") -> go.Figure:

@@ -18,15 +18,24 @@ from plotly.subplots import make_subplots
 
 from ..sources import languages
 from .language_pairs import PERMUTED, RANDOM_BLOCKS, SHUFFLED, of_kind
-from .rules import INCONCLUSIVE, NOT_TESTABLE, PROVED, REFUTED, SUPPORTED
+from .rules import (
+    DEPENDS,
+    INCONCLUSIVE,
+    NOT_TESTABLE,
+    PREMISE_REFUTED,
+    PROVED,
+    REFUTED,
+    SUPPORTED,
+    VERIFIED,
+)
 
 LANGUAGE_COLOURS = {
     "en": "#000000", "zh": "#D55E00", "fr": "#0072B2", "es": "#E69F00", "sw": "#009E73", "de": "#56B4E9",
     "ru": "#CC79A7", "ja": "#7F3C8D", "th": "#6B3E00", "bn": "#2222DD", "te": "#80BA5A",
 }  # fmt: skip
 VERDICT_COLOURS = {
-    PROVED: "#1B6CA8", SUPPORTED: "#56B4E9", REFUTED: "#D55E00", INCONCLUSIVE: "#F0E442",
-    NOT_TESTABLE: "#D9D9D9",
+    PROVED: "#1B6CA8", VERIFIED: "#2E8BC0", SUPPORTED: "#56B4E9", REFUTED: "#D55E00",
+    PREMISE_REFUTED: "#E8A07A", DEPENDS: "#F7F0A1", INCONCLUSIVE: "#F0E442", NOT_TESTABLE: "#D9D9D9",
 }  # fmt: skip
 NULL_FILL, NULL_LINE, INK = "rgba(120,120,120,0.22)", "#7A7A7A", "#222222"
 DOTTED = {"color": NULL_LINE, "width": 1, "dash": "dot"}  # a level to compare with

@@ -13,11 +13,11 @@ Holm (1979), Scandinavian Journal of Statistics 6, for the step-down adjustment.
 """
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from scipy import special, stats
+from scipy import optimize, special, stats
 from statsmodels.stats.multitest import multipletests
 
 from ..errors import MeasureError
@@ -27,6 +27,7 @@ from .results import Count as Count
 from .results import TestResult as TestResult
 
 _MIN_ARRANGEMENTS = 20  # of the groups in a permutation test
+_PART = 1000  # items that an assignment pairs at once: its time grows as their cube
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class Interval:
     n_groups : number of groups that were resampled.
     low_over, high_over : of an excess over controls, the control that each limit is over ("" otherwise).
         Where they differ, both limits together are no one interval of coverage `confidence`.
+    margin : half the width that more groups would not take away (see `with_error`).
+    unit : what a group is, in words.
     """
 
     estimate: np.ndarray
@@ -51,6 +54,8 @@ class Interval:
     n_groups: int
     low_over: str = ""
     high_over: str = ""
+    margin: float = 0.0
+    unit: str = "scenarios"
 
 
 @dataclass(frozen=True)
@@ -172,6 +177,34 @@ def interval_of(estimate, replicates, n_groups: int, *, confidence: float = 0.95
     return Interval(estimate, min(low, estimate), max(high, estimate), defined, confidence, n_groups)
 
 
+def with_error(interval: Interval, error: float, df: float) -> Interval:
+    r"""The interval of the same scalar estimate with one more error, independent of the groups resampled.
+
+    A limit at distance w from the estimate moves out to :math:`\sqrt{w^2 + (t_{df}\,e)^2}`, e the standard
+    error and df its degrees of freedom: recovery of variance estimates, Zou & Donner (2008), "Construction
+    of confidence limits about effect measures", Statistics in Medicine 27. Replicates are spread alike.
+    """
+    if not error > 0:
+        return interval
+    half = float(stats.t.isf((1 - interval.confidence) / 2, df) * error)
+    below, above = interval.estimate - interval.low, interval.high - interval.estimate
+    wide_below, wide_above = np.hypot(below, half), np.hypot(above, half)
+    off = interval.replicates - interval.estimate
+    wider = np.where(off < 0, _times(wide_below, below), _times(wide_above, above))
+    return replace(
+        interval,
+        low=interval.estimate - wide_below,
+        high=interval.estimate + wide_above,
+        replicates=interval.estimate + wider * off,
+        margin=float(np.hypot(interval.margin, half)),
+    )
+
+
+def _times(wide: np.ndarray, narrow: np.ndarray) -> np.ndarray:
+    """By how much a distance grew; one where there was none."""
+    return wide / narrow if narrow > 0 else np.float64(1.0)
+
+
 def group_weights(groups, n_resamples: int, *, rng: np.random.Generator) -> np.ndarray:
     """How often each group is drawn in each resample: (B, S) float64 in sorted order of the labels.
 
@@ -235,6 +268,36 @@ def stratified_permutations(strata, *, n_shuffles: int, rng: np.random.Generator
     permutations = np.empty_like(shuffled)
     permutations[:, places] = shuffled
     return permutations
+
+
+def foreign_permutation(groups, strata, *, rng: np.random.Generator) -> np.ndarray:
+    """A random permutation p (n,) that gives every item one of another group: groups[p[i]] != groups[i].
+
+    Of those it takes one that leaves the strata as seldom as can be: an assignment with random costs, to
+    which a pair of different strata adds more than all random costs together. Large n are cut into parts of
+    neighbouring strata, which a pair never leaves.
+
+    Parameters
+    ----------
+    groups : (n,) labels, such as scenarios. strata : (n,) sortable labels, such as classes of length.
+
+    Raises
+    ------
+    ValueError : a group holds more than half of the items (of a part), so that there is no such permutation.
+    """
+    codes, levels = group_codes(groups, len(groups)), group_codes(strata, len(groups))
+    order = np.lexsort((rng.random(codes.size), levels))
+    permutation = np.empty_like(order)
+    for rows in np.array_split(order, -(-codes.size // _PART)):
+        same, near = (np.equal.outer(one[rows], one[rows]) for one in (codes, levels))
+        if same.sum(1).max() > rows.size / 2:
+            raise ValueError(
+                f"one group holds {same.sum(1).max()} of {rows.size} items; a pairing with items of other "
+                "groups needs groups of half the items at most."
+            )
+        cost = rng.random(same.shape) + np.where(near, 0, rows.size) + np.where(same, rows.size**3, 0)
+        permutation[rows] = rows[optimize.linear_sum_assignment(cost)[1]]
+    return permutation
 
 
 def whole_group_permutations(groups, *, n_shuffles: int, rng: np.random.Generator) -> np.ndarray:

@@ -25,6 +25,10 @@ CONTROLS = "controls"  # the notebook that shows all controls
 # Word → symbol and meaning, in the order in which the page explains them.
 VERDICTS = {
     "proved": ("◆", "A proof, and a numerical check of it that could have failed."),
+    "verified by simulation": (
+        "◇",
+        "Derived, and the rates that it speaks of were found in simulations with bounds set beforehand.",
+    ),
     "supported": (
         "✓",
         "The statistic passes its rule, and all controls pass: the 95 % limits lie beyond the minimal "
@@ -34,6 +38,14 @@ VERDICTS = {
         "✕",
         "The 95 % limits fall short of the minimal effect, the test is significant on the other side, the "
         "count does not fit, or a counterexample holds.",
+    ),
+    "premise refuted": (
+        "∅",
+        "What the claim presupposes was measured and does not hold: here it speaks of nothing.",
+    ),
+    "inconclusive (depends on the measure)": (
+        "±",
+        "The primary measure and another one decide in opposite ways.",
     ),
     "inconclusive": (
         "?",

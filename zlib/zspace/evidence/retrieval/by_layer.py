@@ -21,10 +21,22 @@ from .. import language_pairs
 from ..error_rates import Size, Worlds, calibrated
 from ..language_pairs import PERMUTED, RANDOM_BLOCKS, TRAINED, LanguagePair, standardised
 from ..rules import Evidence
-from ..study import STANDARDISED, Study, assemble, baselines, compare_choices, draw, judge, present, shifted
+from ..study import (
+    RAW,
+    STANDARDISED,
+    Study,
+    assemble,
+    baselines,
+    compare_choices,
+    draw,
+    excess_of_means,
+    judge,
+    present,
+)
 
 ALIGNED, RISES = "prediction_1_aligned", "prediction_1_rises"
 SURFACE, SPELLING = "surface overlap", "shared spelling"
+FIRST = "layer 0"  # of the subject itself
 CKA = "linear CKA, debiased, at its best layer"
 CKA_NULL = "the same with scenarios permuted, 95 % level"
 
@@ -49,19 +61,25 @@ class RetrievalResult:
 def retrieval_by_layer(
     pairs: Mapping[str, LanguagePair], *, rng: np.random.Generator, n_shuffles: int = 499
 ) -> RetrievalResult:
-    """Prediction 1: between-scenario retrieval of every subject, with its evidence (centred cosine)."""
+    """Prediction 1: between-scenario retrieval of every subject, with its evidence.
+
+    The measure is the cosine of centred states whose dimensions are standardised; as they are, a few
+    dimensions decide alone (`language_pairs.standardised`): that measure stands beside the verdict.
+    """
     curves, peaks, shuffles = [], [], []
     evidence: dict[str, list[Evidence]] = {study.claim: [] for study in STUDIES}
     for pair, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True):
         intervals, permuted, deciding = stream.spawn(3)
-        outcomes, scaled = retrieval_outcomes(pair), retrieval_outcomes(standardised(pair))
+        pair, raw = standardised(pair), pair
+        outcomes = retrieval_outcomes(pair)
         draws = draw(pair, rng=deciding)
         curves.append(_curves(pair, outcomes, intervals))
         peaks.append(_peaks(pair, outcomes))
         shuffles.append(stratified_shuffles(pair, permuted, n_shuffles))
-        measured, other = ({n: accuracy_at_peak(pair, o) for n, o in by.items()} for by in (outcomes, scaled))
+        by_measure = (outcomes, retrieval_outcomes(raw))
+        measured, other = ({n: accuracy_at_peak(pair, o) for n, o in by.items()} for by in by_measure)
         for study in STUDIES:
-            evidence[study.claim].append(judge(study, pair, measured, draws, {STANDARDISED: other}))
+            evidence[study.claim].append(judge(study, pair, measured, draws, {RAW: other}))
     table = pd.concat(shuffles, ignore_index=True)
     smallest = table.groupby("language", sort=False)["p_max"].min()
     adjusted = dict(zip(smallest.index, holm(smallest.to_numpy()), strict=True)) if len(smallest) else {}
@@ -73,7 +91,7 @@ def retrieval_by_layer(
 def accuracy_curves(pairs: Mapping[str, LanguagePair], *, rng: np.random.Generator) -> pd.DataFrame:
     """`RetrievalResult.curves` alone, for a look without a verdict."""
     streams = zip(pairs.values(), rng.spawn(len(pairs)), strict=True)
-    curves = [_curves(pair, retrieval_outcomes(pair), stream) for pair, stream in streams]
+    curves = [_curves(pair, retrieval_outcomes(standardised(pair)), stream) for pair, stream in streams]
     return pd.concat(curves, ignore_index=True)
 
 
@@ -123,16 +141,14 @@ def accuracy_at_peak(pair: LanguagePair, outcomes: np.ndarray) -> PeakAccuracy:
 def aligned_statistics(
     measured: Mapping[str, PeakAccuracy], subject: str, draws: GroupDraws
 ) -> dict[str, Interval]:
-    """Retrieval at the peak minus that of the best control: random weights, permuted embeddings, texts alone.
+    """Retrieval at the peak beyond every kind of control: random weights, permuted embeddings, texts alone.
 
-    A baseline is compared with the other ones and the texts. Controls have one value each; the upper limit is
-    the excess over their mean (see `shifted`).
+    A baseline is compared with the other ones and the texts.
     """
     permuted = () if kind_of(subject) in ("random", "random-blocks") else (PERMUTED,)
     others = baselines(measured, subject, (*permuted, SURFACE, SPELLING))
-    controls = {name: float(measured[name].peak.mean()) for name in others}
-    own = draws.mean(measured[subject].peak, bounds=(0, 1))
-    return {"aligned_excess": shifted(own, controls, over_mean=True)}
+    peaks = {name: measured[name].peak for name in (subject, *others)}
+    return {"aligned_excess": excess_of_means(peaks, subject, others, draws, bounds=(-1, 1))}
 
 
 def aligned_excess(
@@ -146,16 +162,16 @@ def aligned_excess(
 def rises_statistics(
     measured: Mapping[str, PeakAccuracy], subject: str, draws: GroupDraws
 ) -> dict[str, Interval]:
-    """Retrieval at the peak minus that of layer 0 or of the embeddings' control, and the drop before it.
+    """Retrieval at the peak beyond layer 0 and beyond the embeddings' control, and the drop before it.
 
     That control is trained embeddings under random blocks for the trained model, and the (other)
     random-weight baselines for subjects whose embeddings or pairing are not the trained ones.
     """
     others = [RANDOM_BLOCKS] if subject == TRAINED else baselines(measured, subject)
-    controls = {"layer 0": float(measured[subject].first.mean())}
-    controls |= {name: float(measured[name].peak.mean()) for name in others}
-    own = draws.mean(measured[subject].peak, bounds=(0, 1))
-    return {"rise_excess": shifted(own, controls), "largest_drop": draws.mean(measured[subject].drop)}
+    values = {name: measured[name].peak for name in (subject, *others)}
+    values[FIRST] = measured[subject].first
+    excess = excess_of_means(values, subject, [FIRST, *others], draws, bounds=(-1, 1))
+    return {"rise_excess": excess, "largest_drop": draws.mean(measured[subject].drop)}
 
 
 _UNJUDGED = (RANDOM_BLOCKS, SURFACE, SPELLING)
@@ -200,11 +216,14 @@ def sensitivity(
     The last rows have another measure: debiased linear CKA, and its 95 % level for the trained model where
     whole scenarios are permuted (`alignment.cka_by_layer`; drawn from `rng`), which lies above zero.
     """
-    scaled = {language: standardised(pair) for language, pair in primary.items()}
+    raw = primary
+    primary, last, other = (
+        {language: standardised(pair) for language, pair in pairs.items()} for pairs in (primary, last, other)
+    )
     choices = {
-        "primary: mean pooling, centred cosine, between": (primary, {}),
-        STANDARDISED: (scaled, {}),
-        "raw cosine": (primary, {"center": False}),
+        f"primary: mean pooling, centred cosine, between, {STANDARDISED}": (primary, {}),
+        RAW: (raw, {}),
+        "neither centred nor standardised": (raw, {"center": False}),
         "CSLS, k = 10": (primary, {"score": "csls"}),
         "own translation among all items": (primary, {"level": "item"}),
         "own translation within its scenario": (primary, {"level": "within"}),

@@ -5,7 +5,7 @@ layer has to be chosen; what a random-weight baseline gains in the same way is s
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -16,7 +16,17 @@ from ...measures.resampling import GroupDraws, Interval
 from ..error_rates import Size, Worlds, calibrated
 from ..language_pairs import PERMUTED, PLANTED, SHUFFLED, TRAINED, LanguagePair, plant_updates, simulated_pair
 from ..rules import Evidence
-from ..study import STANDARDISED, Study, assemble, baselines, compare_choices, draw, judge
+from ..study import (
+    RAW,
+    STANDARDISED,
+    Study,
+    assemble,
+    baselines,
+    compare_choices,
+    draw,
+    excess_of_means,
+    judge,
+)
 
 CLAIM = "prediction_2_update_agnosticism"
 
@@ -41,19 +51,19 @@ def update_agnosticism(pairs: Mapping[str, LanguagePair], *, rng: np.random.Gene
     for pair, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True):
         planting, deciding = stream.spawn(2)
         subjects = update_subjects(pair, planting)
-        measured, scaled = (
+        measured, plain = (
             {name: update_auc(pair, states, standardise=scale) for name, states in subjects.items()}
-            for scale in (False, True)
+            for scale in (True, False)
         )
-        found, other = (
-            {n: update_gain(auc)[pair.confirmation] for n, auc in by.items()} for by in (measured, scaled)
+        found, raw = (
+            {n: update_gain(auc)[pair.confirmation] for n, auc in by.items()} for by in (measured, plain)
         )
         draws = draw(pair, rng=deciding)
         curves.append(_auc_curves(pair, measured))
         for name, gain in found.items():
             interval = draws.mean(gain)
             gains.append((pair.language, name, interval.estimate, interval.low, interval.high))
-        evidence.append(judge(STUDY, pair, found, draws, {STANDARDISED: other}))
+        evidence.append(judge(STUDY, pair, found, draws, {RAW: raw}))
     table = pd.DataFrame(gains, columns=["language", "subject", "gain", "low", "high"])
     return UpdateResult(pd.concat(curves, ignore_index=True), table, {CLAIM: evidence})
 
@@ -68,12 +78,12 @@ def update_subjects(pair: LanguagePair, rng: np.random.Generator) -> dict[str, t
 
 
 def update_auc(
-    pair: LanguagePair, states: tuple, *, center: bool = True, standardise: bool = False
+    pair: LanguagePair, states: tuple, *, center: bool = True, standardise: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
     """AUC per layer and item of states h_k, k = 0..L, and updates f_k, k = 0..L-1, both directions averaged.
 
-    Own translation against the items of other scenarios, centred by the discovery items; with `standardise`
-    each dimension of states, and of updates, is divided by its standard deviation.
+    Own translation against the items of other scenarios, centred by the discovery items; each dimension of
+    states, and of updates, is divided by its standard deviation unless `standardise` is False.
     """
     measured = []
     for both in (states, tuple(np.diff(np.asarray(s, float), axis=0) for s in states)):
@@ -99,11 +109,9 @@ def _mean_inner(by_layer: np.ndarray) -> np.ndarray:
 def gain_statistics(
     measured: Mapping[str, np.ndarray], subject: str, draws: GroupDraws
 ) -> dict[str, Interval]:
-    """Gain of the updates and its excess over the random-weight baseline that gains most."""
-    own = measured[subject]
-    best = max(baselines(measured, subject), key=lambda name: measured[name].mean())
-    excess = replace(draws.mean(own - measured[best]), low_over=best, high_over=best)
-    return {"update_gain": draws.mean(own), "update_gain_excess": excess}
+    """Gain of the updates and its excess over the random-weight baselines."""
+    excess = excess_of_means(measured, subject, baselines(measured, subject), draws)
+    return {"update_gain": draws.mean(measured[subject]), "update_gain_excess": excess}
 
 
 STUDY = Study(CLAIM, gain_statistics)
@@ -136,9 +144,12 @@ def sensitivity(primary: Mapping[str, LanguagePair], last: Mapping[str, Language
         }
 
     choices = {
-        "primary: mean pooling, inner layers, centred": (primary, gain_by(update_gain)),
-        "raw vectors": (primary, gain_by(update_gain, center=False)),
-        STANDARDISED: (primary, gain_by(update_gain, standardise=True)),
+        f"primary: mean pooling, inner layers, centred, {STANDARDISED}": (primary, gain_by(update_gain)),
+        RAW: (primary, gain_by(update_gain, standardise=False)),
+        "neither centred nor standardised": (
+            primary,
+            gain_by(update_gain, center=False, standardise=False),
+        ),
         "AUC of the states themselves, inner layers": (
             primary,
             gain_by(lambda auc: _mean_inner(auc[0][:-1])),

@@ -29,7 +29,7 @@ from ..language_pairs import (
     standardised,
 )
 from ..rules import Evidence
-from ..study import STANDARDISED, Study, assemble, baselines, draw, judge, present, shifted
+from ..study import RAW, Study, Values, assemble, baselines, draw, excess_over, judge, present
 from . import accumulation
 
 PATHS = {
@@ -156,8 +156,8 @@ def snr_descent(pairs: Mapping[str, LanguagePair], *, rng: np.random.Generator) 
         making, drawing = deciding.spawn(2)
         draws = draw(pair, rng=drawing)
         stacks = geometric_controls(pair, draws, rng=making)
-        found, scaled = ({**matched(one, draws), **stacks} for one in (pair, standardised(pair)))
-        evidence[EVERY].append(judge(STUDY, pair, found, draws, {STANDARDISED: scaled}))
+        found, raw = ({**matched(one, draws), **stacks} for one in (standardised(pair), pair))
+        evidence[EVERY].append(judge(STUDY, pair, found, draws, {RAW: raw}))
 
         many = draw(pair, rng=resampling, n_resamples=_N_SHARES)
         names = (TRAINED, *pair.re_rounded)
@@ -172,9 +172,9 @@ def snr_descent(pairs: Mapping[str, LanguagePair], *, rng: np.random.Generator) 
 
 @dataclass(frozen=True)
 class Matched:
-    """Intervals of a subject: 1 - D_same / D_cross at its best layer, and the largest rise of log r."""
+    """Of a subject: 1 - D_same / D_cross at its best layer, and the interval of the largest rise of log r."""
 
-    nearness: Interval | None
+    nearness: Values | None
     rise: Interval | None
 
 
@@ -192,13 +192,13 @@ def matched(pair: LanguagePair, draws: GroupDraws) -> dict[str, Matched]:
 def matched_statistics(
     measured: Mapping[str, Matched], subject: str, draws: GroupDraws
 ) -> dict[str, Interval]:
-    """Excess of matched over shuffled distances beyond every control, and the largest rise of log r."""
+    """Excess of matched over shuffled distances beyond every kind of control, and the largest rise."""
     own, found = measured[subject], {}
     if own.nearness is not None:
         permuted = () if kind_of(subject) in ("random", "random-blocks") else (PERMUTED,)
         others = baselines(measured, subject, permuted)
-        controls = {name: float(measured[name].nearness.estimate) for name in others}
-        found["matched_excess"] = shifted(own.nearness, controls)
+        values = {name: measured[name].nearness for name in (subject, *others)}
+        found["matched_excess"] = excess_over(values, subject, others, 0)
     return found if own.rise is None else {**found, "largest_rise": own.rise}
 
 
@@ -239,7 +239,7 @@ def _replicates(pair: LanguagePair, states: Pair, draws: GroupDraws) -> residual
     return residual.snr_replicates(*(s[:, rows] for s in states), pair.scenario[rows], draws.weights)
 
 
-def _nearness(pair: LanguagePair, states: Pair, draws: GroupDraws) -> Interval:
+def _nearness(pair: LanguagePair, states: Pair, draws: GroupDraws) -> Values:
     """1 - D_same / D_cross of centred states at the layer where it is largest on discovery."""
     states, rows = _centred(pair, states), pair.discovery
     chosen = residual.snr_profile(*(s[:, rows] for s in states), groups=pair.scenario[rows])
@@ -248,7 +248,7 @@ def _nearness(pair: LanguagePair, states: Pair, draws: GroupDraws) -> Interval:
         layer = int(np.argmax(np.where(np.isnan(nearness), -np.inf, nearness)))
         found = _replicates(pair, tuple(s[layer : layer + 1] for s in states), draws)
         estimate, replicates = (1 - p.d_same / p.d_cross for p in (found.estimate, found.replicates))
-    return interval_of(estimate[0], replicates[:, 0], found.n_groups)
+    return Values(estimate[:1], replicates[:, 0][None], found.n_groups)
 
 
 def _largest_rise(pair: LanguagePair, states: Pair, draws: GroupDraws) -> Interval:
