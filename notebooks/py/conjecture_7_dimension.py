@@ -63,7 +63,7 @@ lab = laboratory.open_lab(globals(), streams=STREAMS)
 # | $r_{ki}$ | correlation over confirmation items, along the $i$-th pair of directions, fitted to discovery items | $(p,)$ per layer |
 # | shared variance | $\sum_i r_{ki}^2$ over positive $r_{ki}$, mean over inner layers: a dimension that both languages carry alike counts 1 | scalar |
 # | dimension | number of canonical correlations that a sequential test finds, whole scenarios moved; a lower bound | scalar per layer |
-# | excess | shared variance minus that of the highest control (upper limit: the lowest) | scalar per language |
+# | excess | shared variance minus that of the kind of control that comes closest; random-weight baselines count on average | scalar per language |
 
 # %%
 tables.statement(CLAIMS)

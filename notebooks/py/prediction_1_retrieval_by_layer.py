@@ -60,10 +60,10 @@ lab = laboratory.open_lab(globals(), streams=("error rates", "other pairs", "pai
 # | symbol | meaning | shape |
 # |---|---|---|
 # | $h_k$ | residual stream entering block $k$, mean over tokens; $h_0$ embeddings, $h_L$ before the final norm | $(n, d)$ per language |
-# | $A_k$ | accuracy at layer $k$: the nearest item of the other language, by centred cosine, has the query's scenario; mean of both directions | $(L+1,)$ |
+# | $A_k$ | accuracy at layer $k$: the nearest item of the other language, by cosine of centred and standardised states, has the query's scenario; mean of both directions | $(L+1,)$ |
 # | $L^*$ | layer of the largest $A_k$ on discovery scenarios | scalar |
-# | $c$ | largest accuracy of any control, each at its own $L^*$ | scalar per language |
-# | excess | $A_{L^*} - c$; its upper limit is taken over the *mean* control, so that chance among the controls refutes nothing | scalar per language |
+# | $c$ | accuracy of the kind of control that comes closest, each at its own $L^*$; random-weight baselines count on average | scalar per language |
+# | excess | $A_{L^*} - c$; the spread of the baselines is a part of its error | scalar per language |
 
 # %%
 tables.statement(CLAIMS)
@@ -151,9 +151,9 @@ figures.retrieval_curves(result.curves, result.peaks, by_language)
 # Each row shows the trained model at its own peak, and its best control, under another choice. The primary choice
 # stands first. Three rows need a word:
 #
-# - *Each dimension divided by its standard deviation.* A few outlier dimensions hold most of the variance of the
-#   residual stream; here all dimensions weigh the same. Where the rule would then decide otherwise, the reason of
-#   the verdict says so.
+# - *Dimensions as they are.* A few outlier dimensions hold most of the variance of the residual stream; in the
+#   primary measure all dimensions weigh the same. Where the two decide in opposite ways, the verdict is
+#   `inconclusive (depends on the measure)`.
 # - *Within its scenario.* Items of one scenario differ in their numbers only.
 # - *Linear CKA.* It compares all distances between items instead of nearest neighbours. It counts only above the row
 #   below it: permuted scenarios keep their own items together, so that unrelated languages are not at zero.

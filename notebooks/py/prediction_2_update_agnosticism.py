@@ -58,7 +58,7 @@ lab = laboratory.open_lab(globals(), streams=("error rates", "other pairs", "pai
 # | symbol | meaning | shape |
 # |---|---|---|
 # | $h_k$, $f_k = h_{k+1} - h_k$ | residual stream and update of block $k$, mean over tokens | $(n, d)$ per language |
-# | $\mathrm{AUC}(v)$ | chance that an item's own translation scores above an item of another scenario, by centred cosine of $v$; mean of both directions | $(n,)$ |
+# | $\mathrm{AUC}(v)$ | chance that an item's own translation scores above an item of another scenario, by cosine of $v$, centred and each dimension standardised; mean of both directions | $(n,)$ |
 # | gain | mean over $k = 1 \dots L-2$ of $\mathrm{AUC}(f_k) - \mathrm{AUC}(h_k)$ | $(n,)$ |
 
 # %%
@@ -75,8 +75,8 @@ tables.statement(CLAIMS)
 # %% [markdown]
 # ## What would refute it
 #
-# There is nothing to derive: this is a measurement. It is refuted when the gain, or its excess over the best
-# random-weight baseline, lies below the bound with its whole interval. The excess alone would not do: a baseline
+# There is nothing to derive: this is a measurement. It is refuted when the gain, or its excess over
+# random-weight baselines, lies below the bound with its whole interval. The excess alone would not do: a baseline
 # whose updates are *less* agnostic than its states would make any excess positive.
 
 # %% [markdown]

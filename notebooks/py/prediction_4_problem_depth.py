@@ -59,8 +59,8 @@ lab = laboratory.open_lab(globals(), streams=("pairs", "problem depth", "other p
 # |---|---|---|
 # | $m_k(i)$ | margin: centred cosine of item $i$ with its translation minus the largest with an item of another scenario, mean of both directions | $(L+1, n)$ |
 # | $a(i)$ | area, mean of $m_k(i)$ over layers | $(n,)$ |
-# | slope | of $a$ on the level, mixed model with a random intercept per scenario; unit: standard deviation of $a$ within scenarios | scalar per language |
-# | excess | loss ($-$slope) minus that of the random-weight baseline that loses most; its upper limit is taken over the one that loses least | scalar per language |
+# | slope | of $a$ on the level within a scenario, mean over scenarios, with a t-test on these slopes; unit: standard deviation of $a$ within scenarios | scalar per language |
+# | excess | loss ($-$slope) minus the mean of random-weight baselines, or that under permuted embeddings where it is closer | scalar per language |
 
 # %%
 tables.statement(CLAIMS)

@@ -6,18 +6,17 @@ layers, one number per item that grows the earlier and the more clearly it is al
 item has no usable interval: its outcomes are few and bounded); `level` (n,) difficulty; `groups` (n,)
 scenario, S groups.
 
-Sources: Laird & Ware (1982), "Random-Effects Models for Longitudinal Data", Biometrics 38; Wooldridge (2010),
-"Econometric Analysis of Cross Section and Panel Data", section 10.4 (a random intercept removed by
-subtracting part of the group means).
+Sources: Frisch & Waugh (1933), Econometrica 1 (covariates and the means of scenarios taken out beforehand);
+Ibragimov & Müller (2010), "t-Statistic Based Correlation and Heterogeneity Robust Inference", Journal of
+Business & Economic Statistics 28 (a t-test on one estimate per group).
 """
 
-import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
 
-from ..errors import ConvergenceError, MeasureError
+from ..errors import MeasureError
 from .alignment import Level, level_codes, wrong_candidates
 from .paired import finite, group_codes
 from .resampling import TestResult, permutation_max, stratified_permutations
@@ -25,17 +24,15 @@ from .resampling import TestResult, permutation_max, stratified_permutations
 
 @dataclass(frozen=True)
 class DifficultySlope:
-    """Change of the margin area per level of difficulty, in a mixed model with an intercept per scenario.
+    """Change of the margin area per level of difficulty: the mean of the slopes within scenarios.
 
     Attributes
     ----------
     slope, se : standard deviations per level, with standard error; negative where harder items align later.
-    interval : (low, high) of 95 %, from Student's t with S - 2 degrees of freedom.
+    interval : (low, high) of 95 %, from Student's t with S - 1 degrees of freedom.
     pvalue : two-sided, of slope 0.
-    n_items, n_groups : numbers behind it.
+    n_items, n_groups : items, and scenarios S in which the level varies.
     unit : the standard deviation in the units of the area, pooled within scenarios.
-    group_share : estimated share of the scenarios in the variance not explained; 0 is the boundary, where
-        the model is least squares without scenarios.
     """
 
     slope: float
@@ -45,7 +42,6 @@ class DifficultySlope:
     n_items: int
     n_groups: int
     unit: float
-    group_share: float
 
 
 def margins(scores, *, groups=None, level: Level = "item") -> np.ndarray:
@@ -84,12 +80,15 @@ def margins(scores, *, groups=None, level: Level = "item") -> np.ndarray:
 
 
 def difficulty_slope(area, level, groups, *, covariates=None) -> DifficultySlope:
-    """Slope of the margin area on difficulty, with a random intercept per scenario (REML).
+    r"""Slope of the margin area on difficulty within scenarios, by a t-test on the scenarios' own slopes.
 
-    Null hypothesis of the p-value: given scenario and covariates, the expected area does not depend
-    linearly on the level. The unit is the standard deviation of the areas *within* scenarios, pooled, with
-    the part that difficulty causes included: how different the scenarios are does not change the slope. The
-    model takes the slope as equal in all scenarios; where it varies, the interval is too short.
+    .. math:: b = \sum_s w_s b_s / \sum_s w_s,\quad
+        \mathrm{se}^2 = \tfrac{S}{S-1} \sum_s w_s^2 (b_s - b)^2 / (\sum_s w_s)^2
+
+    with w_s the sum of squares of the level in scenario s; covariates are taken out of both first. Null
+    hypothesis of the p-value: scenarios have a mean slope of 0, whatever their own slopes and areas are. The
+    unit is the standard deviation of the areas *within* scenarios, pooled, with the part that difficulty
+    causes included: how different the scenarios are does not change the slope.
 
     Parameters
     ----------
@@ -98,27 +97,33 @@ def difficulty_slope(area, level, groups, *, covariates=None) -> DifficultySlope
 
     Raises
     ------
-    MeasureError : shapes differ, values are not finite, the level is constant, fewer than 3 groups, or areas
-        that do not vary within groups.
-    ConvergenceError : the design is singular, or the optimiser fails or reaches no maximum.
+    MeasureError : shapes differ, values are not finite, the level is constant, it varies within fewer than 3
+        groups, areas that do not vary within groups, or covariates that determine the level.
     """
     area, level, codes, covariates = _items(area, level, groups, covariates)
     unit = _spread_within(area, codes)
-    design = np.column_stack([np.ones(area.size), level - level.mean(), covariates])
-    fit = _fit_mixed_model((area - area.mean()) / unit, design, codes)
-    slope, se = float(fit.fe_params[1]), float(fit.bse_fe[1])
-    n_groups = int(codes.max()) + 1
-    half = float(stats.t.isf((1 - 0.95) / 2, n_groups - 2)) * se
-    between = float(fit.cov_re[0, 0])
+    rest, steps = (_left_over(one, codes, covariates) for one in (area / unit, level))
+    weights = np.bincount(codes, steps**2)
+    varies = weights > 1e-9 * weights.max()
+    n_groups = int(varies.sum())
+    if n_groups < 3 or weights.max() <= 1e-9 * level @ level:
+        raise MeasureError(
+            f"the level varies within {n_groups} groups beyond what covariates determine; a mean of slopes "
+            "needs 3 groups. Leave out covariates, or take more scenarios."
+        )
+    slopes = np.bincount(codes, steps * rest)[varies] / weights[varies]
+    share = weights[varies] / weights[varies].sum()
+    slope = float(share @ slopes)
+    se = float(np.sqrt(n_groups / (n_groups - 1) * (share**2 @ (slopes - slope) ** 2)))
+    half = float(stats.t.isf((1 - 0.95) / 2, n_groups - 1)) * se
     return DifficultySlope(
         slope=slope,
         se=se,
         interval=(slope - half, slope + half),
-        pvalue=float(2 * stats.t.sf(abs(slope) / se, n_groups - 2)),
+        pvalue=float(2 * stats.t.sf(abs(slope) / se, n_groups - 1)) if se > 0 else float(slope == 0),
         n_items=area.size,
         n_groups=n_groups,
         unit=unit,
-        group_share=between / (between + float(fit.scale)),
     )
 
 
@@ -127,10 +132,9 @@ def difficulty_permutation(
 ) -> TestResult:
     """Permutation test of the difficulty slope: the levels are shuffled within strata, two-sided.
 
-    Null hypothesis: within a stratum, the levels are exchangeable between items. The statistic is the
-    generalised least-squares slope, with the variance of the scenarios estimated *without* the level, so
-    that it is the same for every shuffle and the test is exact; distances are taken from the mean of the
-    shuffles, which is not 0 where strata differ in both level and area.
+    Null hypothesis: within a stratum, the levels are exchangeable between items. The statistic is the slope
+    of `difficulty_slope`, so that the test is exact; distances are taken from the mean of the shuffles, which
+    is not 0 where strata differ in both level and area.
 
     Parameters
     ----------
@@ -144,27 +148,21 @@ def difficulty_permutation(
 
     Raises
     ------
-    MeasureError, ConvergenceError : as in `difficulty_slope` and `resampling.stratified_permutations`; also a
+    MeasureError : as in `difficulty_slope` and `resampling.stratified_permutations`; also a
         level that does not vary within any stratum.
     """
     area, level, codes, covariates = _items(area, level, groups, covariates)
     strata = np.asarray(strata)
     if strata.shape != area.shape:
         raise MeasureError(f"strata has shape {strata.shape}, expected {area.shape}: one label per item.")
-    outcome = (area - area.mean()) / _spread_within(area, codes)
-    fixed = np.column_stack([np.ones(area.size), covariates])
-    null_fit = _fit_mixed_model(outcome, fixed, codes)
-    ratio = float(null_fit.cov_re[0, 0]) / float(null_fit.scale)
-    basis = np.linalg.qr(_whiten(fixed.T, codes, ratio).T)[0]
-    left = _whiten(outcome, codes, ratio)
-    left = left - basis @ (basis.T @ left)
+    rest = _left_over(area / _spread_within(area, codes), codes, covariates)
     permutations = stratified_permutations(strata, n_shuffles=n_shuffles, rng=rng)
     rows = np.vstack([level, level[permutations]])
     if (rows == level).all():
         raise MeasureError("the level is the same for all items of a stratum; use coarser strata.")
-    rows = _whiten(rows - level.mean(), codes, ratio)
-    rows = rows - (rows @ basis) @ basis.T
-    slopes = (rows @ left) / (rows**2).sum(1)
+    rows = np.stack([_left_over(row, codes, covariates) for row in rows])
+    squares = (rows**2).sum(1)
+    slopes = np.divide(rows @ rest, squares, out=np.zeros(len(rows)), where=squares > 0)
     words = "within strata, the levels of difficulty are exchangeable between items"
     result = permutation_max(slopes[:1], slopes[1:, None], alternative="two-sided", hypothesis=words)
     return replace(result, statistic=float(slopes[0]))
@@ -205,41 +203,14 @@ def _spread_within(area: np.ndarray, codes: np.ndarray) -> float:
     return float(np.sqrt(squares / (area.size - counts.size)))
 
 
-def _fit_mixed_model(outcome: np.ndarray, design: np.ndarray, codes: np.ndarray):
-    """REML fit with a random intercept per group, or a ConvergenceError that says why there is none."""
-    from statsmodels.regression.mixed_linear_model import MixedLM
-    from statsmodels.tools.sm_exceptions import ConvergenceWarning
-
-    rank = np.linalg.matrix_rank(design)
-    if rank < design.shape[1]:
-        raise ConvergenceError(
-            f"the design is singular: {design.shape[1]} columns (intercept, level, covariates) of rank "
-            f"{rank}. Leave out covariates that are constant or determine the level."
-        )
-    with warnings.catch_warnings():
-        # they report attempts; whether the last one succeeded is asked of the result below
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        warnings.simplefilter("ignore", UserWarning)
-        try:
-            # one parameter, so a line search: gradient steps stop short of the maximum near its boundary
-            fit = MixedLM(outcome, design, groups=codes).fit(reml=True, method="powell")
-        except (np.linalg.LinAlgError, ValueError) as error:
-            raise ConvergenceError(
-                f"the mixed model cannot be fitted: {error}. Check the covariates."
-            ) from error
-    finite = np.isfinite(fit.bse_fe).all() and fit.scale > 0
-    if not fit.converged or not finite:
-        why = "the optimiser did not converge" if finite else "the information matrix is singular"
-        raise ConvergenceError(
-            f"the mixed model of {outcome.size} items in {codes.max() + 1} groups has no usable fit: {why}. "
-            "Use fewer covariates or more scenarios."
-        )
-    return fit
-
-
-def _whiten(rows: np.ndarray, codes: np.ndarray, ratio: float) -> np.ndarray:
-    """Rows (..., n) with part of each group's mean taken off, so that a random intercept is white noise."""
+def _left_over(values: np.ndarray, codes: np.ndarray, covariates: np.ndarray) -> np.ndarray:
+    """Values (n,) without the means of their groups and what covariates (n, k) explain within groups."""
     counts = np.bincount(codes)
-    members = np.eye(counts.size)[codes]
-    part = 1 - 1 / np.sqrt(1 + counts * ratio)
-    return rows - (((rows @ members) / counts) * part) @ members.T
+
+    def within(one: np.ndarray) -> np.ndarray:
+        return one - (np.bincount(codes, one) / counts)[codes]
+
+    if not covariates.shape[1]:
+        return within(values)
+    table, left = np.apply_along_axis(within, 0, covariates), within(values)
+    return left - table @ np.linalg.lstsq(table, left, rcond=None)[0]

@@ -1,10 +1,9 @@
 """Prediction 4: do harder problems align later?
 
 An item's *area* is its margin (own minus best wrong cosine, centred) averaged over layers. An item that
-aligns later, or less well, has a smaller one. The slope of the area per level of difficulty comes from a
-mixed model with one random intercept per scenario, in standard deviations within scenarios
-(`measures.margins`). Padding and length move the area of random-weight baselines too: the loss has to exceed
-theirs.
+aligns later, or less well, has a smaller one. The slope of the area per level of difficulty is the mean of the
+slopes within scenarios, in standard deviations within scenarios (`measures.margins`). Padding and length move
+the area of random-weight baselines too: the loss has to exceed theirs.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ...errors import ConvergenceError, MeasureError
+from ...errors import MeasureError
 from ...measures import alignment, margins
 from ...measures.resampling import GroupDraws, Interval
 from ...sources import corpora
@@ -56,7 +55,7 @@ def problem_depth(
 ) -> ProblemDepth:
     """Prediction 4 on a model; `items` is the corpus's table, with columns item, category and difficulty.
 
-    Raises ParameterError as `study.require`, ConvergenceError where a mixed model has no fit.
+    Raises ParameterError as `study.require`, MeasureError as `margins.difficulty_slope`.
     """
     levels = items["difficulty"].to_numpy()
     require(CLAIM, pairs, levels=levels)
@@ -114,9 +113,9 @@ def level_slopes(
 
 
 def slope_interval(area, level, scenario, *, rng: np.random.Generator) -> Interval:
-    """The mixed model's slope as an interval; its replicates are draws from its sampling distribution."""
+    """The slope within scenarios as an interval; its replicates are draws from its sampling distribution."""
     found = margins.difficulty_slope(area, level, scenario)
-    drawn = found.slope + found.se * rng.standard_t(found.n_groups - 2, _N_DRAWS)
+    drawn = found.slope + found.se * rng.standard_t(found.n_groups - 1, _N_DRAWS)
     return Interval(found.slope, *found.interval, drawn, 0.95, found.n_groups)
 
 
@@ -222,7 +221,7 @@ def _limits_of(*data, covariates=None) -> dict[str, float]:
     """Slope and its limits, NaN where the items do not determine them: rows beside the one that is judged."""
     try:
         found = margins.difficulty_slope(*data, covariates=covariates)
-    except (ConvergenceError, MeasureError):
+    except MeasureError:
         return dict.fromkeys(("slope", "low", "high"), np.nan)
     return {"slope": found.slope, **dict(zip(("low", "high"), found.interval, strict=True))}
 
