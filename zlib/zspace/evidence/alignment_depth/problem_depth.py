@@ -1,9 +1,9 @@
 """Prediction 4: do harder problems align later?
 
 An item's *area* is its margin (own minus best wrong cosine, centred) averaged over layers. An item that
-aligns later, or less well, has a smaller one. The slope of the area per level of difficulty is the mean of the
-slopes within scenarios, in standard deviations within scenarios (`measures.margins`). Padding and length move
-the area of random-weight baselines too: the loss has to exceed theirs.
+aligns later, or less well, has a smaller one. The slope of the area per level of difficulty is the mean of
+the slopes within scenarios, in standard deviations within scenarios (`measures.margins`). Padding and length
+move the area of random-weight baselines too: the loss has to exceed theirs.
 """
 
 from collections.abc import Mapping, Sequence

@@ -12,7 +12,7 @@ the other items, averaged over the inner layers:
 
 Estimated directions leak. Contributions that know nothing of Z have a gain gap below zero, because noise
 leaks more into Z_perp. Such contributions on the model's own states (*surrogates*) are therefore controls,
-beside random-weight baselines. An excess is over the highest control to support, over the lowest to refute.
+beside random-weight baselines. An excess is over the kind of control that comes closest.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,6 +1,6 @@
 """Prediction 1: does the nearest neighbour in the other language come from the same scenario?
 
-Accuracy by layer of every subject, its excess over the best control ("aligned at all?") and over the
+Accuracy by layer of every subject, its excess over every kind of control ("aligned at all?") and over the
 subject's own layer 0 and embeddings ("do the blocks add to it?"). Layers and pairs of layers are
 chosen on the discovery third; intervals come from the confirmation items, resampled by scenario.
 """

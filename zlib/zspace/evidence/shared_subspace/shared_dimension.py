@@ -189,7 +189,7 @@ def variance_values(found: SharedVariance, draws: GroupDraws) -> Values:
 
 
 def excess_statistics(measured: Mapping[str, Values], subject: str, draws: GroupDraws) -> dict[str, Interval]:
-    """Excess of the shared variance over the highest control."""
+    """Excess of the shared variance over every kind of control."""
     over = baselines(measured, subject, (PERMUTED, SHUFFLED))
     return excesses(measured, subject, over, ("shared",))
 
