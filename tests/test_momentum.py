@@ -51,7 +51,10 @@ def test_nothing_at_all_is_refuted_and_clustering_everywhere_is_no_failure_of_th
     assert everywhere.as_corrected == "refuted"
     # as stated, clustering is there, but in every control as well
     assert everywhere.as_stated == "not testable"
-    assert "'copying' is supported" in everywhere.as_stated_reason
+    assert "'random-0' is supported" in everywhere.as_stated_reason
+    # a trained model that clusters whatever it reads: the claim as stated holds, and not for reasoning
+    trained = verdict(("reasoning", "copying", "plain"), n_scenarios=60)
+    assert (trained.as_stated, trained.as_corrected) == ("supported", "refuted")
 
 
 def test_too_few_correct_solutions_are_not_tested_and_the_number_that_would_do_is_said():

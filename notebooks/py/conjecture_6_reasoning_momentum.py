@@ -100,9 +100,9 @@ tables.residues(theory.prove_mem())
 # %% [markdown]
 # ## Decision rule
 #
-# The rules were fixed before the data. Clustering counts as reasoning only where it exceeds copying *and* every
-# random-weight baseline. Text in which nothing is computed, shuffled steps, copying and each baseline go through the
-# same rule and must not pass it. Planted persistence must.
+# Clustering counts as reasoning only where it exceeds copying, plain reading *and* random-weight baselines: wherever
+# a model clusters that much while nothing is computed, reasoning explains nothing. Shuffled steps and each baseline go
+# through the same rule and must not pass it. Planted persistence must.
 #
 # The second table says how often the rule errs with twenty solutions.
 
@@ -135,7 +135,7 @@ display(numbers.round(3).to_frame("value"), figures.power_by_length(garch.power_
 # %% [markdown]
 # ## Controls
 #
-# Copying, plain text, random-weight baselines, shuffled and planted series, each by the rule that judges the model.
+# Random-weight baselines, shuffled and planted series, each by the rule that judges the model.
 
 # %% tags=["tol-0.02"]
 result = solutions.momentum_by_condition(traces, layer, rng=lab.rng["momentum"])
@@ -145,8 +145,8 @@ tables.controls(verdicts[solutions.ALL]).round(3)
 # %% [markdown]
 # ## Evidence
 #
-# Momentum by layer: the claim holds where the coloured line lies above the dashed one (copying) and above the grey band
-# (random weights). Then one solution, token by token, with its regimes.
+# Momentum by layer: the claim holds where the coloured line lies above the dashed one (copying), the dotted one (plain
+# reading) and the grey band (random weights). Then one solution, token by token, with its regimes.
 
 # %% tags=["tol-0.02"]
 profile = solutions.layer_profile(traces, rng=lab.rng["layers"])
@@ -183,7 +183,7 @@ for claim, found in verdicts.items():
 #
 # *The coefficient.* A significant $\beta$ shows nothing.
 #
-# *The clustering.* The controls say how much of it is there wherever text is read. What exceeds copying may still be no
+# *The clustering.* Plain reading says how much of it is there wherever text is read. What exceeds copying may still be no
 # reasoning: the model does not yet know what comes, and surprisal was divided out only as far as it acts linearly on
 # the log. Where few solutions are correct, they are attempts at reasoning.
 #

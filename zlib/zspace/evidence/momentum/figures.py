@@ -71,7 +71,7 @@ def momentum_by_layer(profile: pd.DataFrame, verdicts: Mapping[str, str]) -> go.
     words = "; ".join(f"{verdict}: {' '.join(found.index[found == verdict])}" for verdict in found.unique())
     return theme.titled(
         figure,
-        f"More momentum in reasoning than in copying, {words}",
+        f"More momentum in reasoning than in copying and plain reading, {words}",
         "grey: random weights on the same tokens",
     )
 

@@ -5,8 +5,10 @@ first, of all series of a condition and language together. *Momentum* of a serie
 what is left with its weighted past, minus its mean over shuffles within token classes
 (`series.volatility.momentum`).
 
-Every solution is read again under two controls: by the same model with the solution in the prompt (*copying*:
-the same tokens, nothing to compute), and by random-weight baselines (the same tokens, nothing learned).
+Every solution is read again by the same model with the solution in the prompt (*copying*: the same tokens,
+nothing to compute), and by random-weight baselines (the same tokens, nothing learned). The model also reads
+*plain* stories of the same language. Copying and plain reading are rival accounts of clustering, so that the
+rule asks for more than either; baselines and series with their steps shuffled are controls of the instrument.
 Differences are taken solution by solution and resampled by scenario.
 """
 
@@ -31,7 +33,8 @@ CORPUS = "worked number-stories/digits"  # what was read, as the ledger names it
 CORRECT, ALL = "conjecture_6_reasoning_momentum", "conjecture_6_in_all_traces"
 COPYING, PLAIN, SHUFFLED_STEPS = "copying", "plain", "steps shuffled"
 TWINS = ("random-0", "random-1", "random-2")
-CONTROLS = (COPYING, PLAIN, *TWINS)
+RIVALS = (COPYING, PLAIN)
+CONTROLS = (*RIVALS, *TWINS)
 MEASURES = {"update": "update_energy", "step": "step_energy"}
 MIN_SCENARIOS = 8
 # the factor that is planted: autocorrelation, and spread in units of the series' own on a log scale
@@ -184,7 +187,7 @@ def _evidence(language: str, own: pd.DataFrame, written: pd.DataFrame, which: st
     controls = tuple(
         Control(name, "positive" if name == PLANTED else "negative", found)
         for name, found in statistics.items()
-        if name != "reasoning"
+        if name not in ("reasoning", *RIVALS)
     )
     return Evidence(
         language,
@@ -197,13 +200,12 @@ def _evidence(language: str, own: pd.DataFrame, written: pd.DataFrame, which: st
 
 
 def _statistics(drawn: Mapping[str, Values], name: str) -> dict[str, Interval]:
+    """Momentum of a subject, and what it is beyond that of each rival and of the random-weight baselines."""
     (one,), (many,), n = drawn[name]
-    (copied,), (copying,), _ = drawn[COPYING]
-    return {
-        "momentum": interval_of(one, many, n),
-        "excess_over_copying": interval_of(one - copied, many - copying, n),
-        "excess_over_twins": excess_over(drawn, name, [twin for twin in TWINS if twin != name], 0),
-    }
+    over = {f"excess_over_{rival}": [rival] for rival in RIVALS}
+    over["excess_over_twins"] = [twin for twin in TWINS if twin != name]
+    excesses = {statistic: excess_over(drawn, name, others, 0) for statistic, others in over.items()}
+    return {"momentum": interval_of(one, many, n), **excesses}
 
 
 def _too_few(own: pd.DataFrame, written: pd.DataFrame, which: str) -> str:
