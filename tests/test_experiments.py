@@ -480,7 +480,7 @@ def test_calibration_puts_null_on_the_bound_and_modest_on_twice_the_bound(claim,
 def test_another_measure_stands_beside_the_verdict(pair, rng):
     claim, draws = "prediction_1_aligned", study.draw(pair, rng=rng)
     shown = {PLANTED: peak(1.0)}
-    beaten = shown | dict.fromkeys(TWINS, flat(0.5))
+    beaten = shown | dict.fromkeys(TWINS, flat(0.35)) | {TRAINED: flat(0.0)}
     high, low = (at_peak(pair, made_outcomes(pair, s)) for s in (shown | {TRAINED: peak(0.9)}, beaten))
     alike = claims.evaluate(claim, study.judge(STUDIES[claim], pair, high, draws, {"m": high}))
     assert alike.as_corrected == "supported"
