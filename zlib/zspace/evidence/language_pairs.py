@@ -93,9 +93,15 @@ def of_kind(kind: str, names: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in names if kind_of(name) == kind)
 
 
-def variants(n_re_rounded: int = 0) -> tuple[Subject, ...]:
-    """VARIANTS, and the model re-rounded that many times (`open_pairs` leaves out what a model lacks)."""
-    return (*VARIANTS, *(Subject("re-rounded", seed) for seed in range(n_re_rounded)))
+def variants(n_re_rounded: int = 0, n_random: int = len(SEEDS)) -> tuple[Subject, ...]:
+    """VARIANTS with that many random-weight baselines, and the model re-rounded that many times.
+
+    `open_pairs` leaves out re-roundings of a model whose weights are not quantised.
+    """
+    others = (one for one in VARIANTS[1:] if one.kind != "random")
+    random = (Subject("random", seed) for seed in range(n_random))
+    rounded = (Subject("re-rounded", seed) for seed in range(n_re_rounded))
+    return (VARIANTS[0], *random, *others, *rounded)
 
 
 def open_pairs(
