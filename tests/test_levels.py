@@ -102,7 +102,8 @@ def test_dilution_raises_margins_and_activity_and_lowers_the_snr():
 
 
 def dilutions(claim, n):
-    found = [count(claim, range(n), dilution=sign * DILUTION) for sign in (1, -1)]
+    """Verdicts where content rises with the level in n worlds, and falls with it in n."""
+    found = [count(claim, range(n), dilution=sign * DILUTION, n_levels=3) for sign in (1, -1)]
     return [sum(parts, Counter()) for parts in zip(*found, strict=True)]
 
 
@@ -124,7 +125,7 @@ def test_dilution_is_neither_supported_nor_refuted_in_two_hundred_worlds(claim):
 @pytest.mark.parametrize("claim", JUDGE)
 def test_dilution_that_passes_the_premise_supports_nothing(claim):
     """A change of content just inside the bound, to the side that lowers margins."""
-    _, corrected = count(claim, range(200), dilution=-0.45 * BOUND)
+    _, corrected = count(claim, range(200), dilution=-0.45 * BOUND, n_levels=3)
     assert corrected["premise refuted"] + corrected["not testable"] <= 20
     assert corrected["supported"] <= 10
 
@@ -134,9 +135,9 @@ def test_dilution_that_passes_the_premise_supports_nothing(claim):
 
 @pytest.mark.parametrize("claim", JUDGE)
 def test_planted_loss_is_supported_and_none_is_not(claim):
-    _, lost = count(claim, range(4), growth=0.4)
-    _, none = count(claim, range(4))
-    assert lost == {"supported": 4}
+    _, lost = count(claim, range(3), growth=0.4)
+    _, none = count(claim, range(3))
+    assert lost == {"supported": 3}
     assert set(none) <= {"refuted", "inconclusive"}
 
 
