@@ -2,7 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 import pytest
@@ -53,19 +53,27 @@ def test_change_of_content_is_that_of_the_squared_share(dilution, rng):
 def test_change_of_content_is_the_slope_of_the_mean_distance_between_scenarios(rng):
     """Pair by pair."""
     pair, of_item = levels.simulated_levels(0.0, 0.05, rng=rng, n_scenarios=9, n_draws=2, n_levels=3, **SMALL)
+    rows = {k: np.flatnonzero(pair.confirmation & (of_item == k)) for k in (1, 3)}
     slopes = []
-    for name in pair.random_baselines:
-        logs = []
-        for level in (1, 2, 3):
-            rows = np.flatnonzero(pair.confirmation & (of_item == level))
-            apart = [(i, j) for i, j in combinations(rows, 2) if pair.scenario[i] != pair.scenario[j]]
-            by_layer = [
-                np.mean([((s[k, i] - s[k, j]) ** 2).sum() for s in pair.subjects[name] for i, j in apart])
-                for k in range(len(pair.subjects[name][0]))
-            ]
-            logs.append(np.mean(np.log(by_layer)))
-        slopes.append((logs[2] - logs[0]) / 2)
-    assert change(pair, of_item).estimate == pytest.approx(abs(np.mean(slopes)), rel=1e-9)
+    for side, name in product((0, 1), pair.random_baselines):
+        logs = {}
+        for level, own in rows.items():
+            apart = [(i, j) for i, j in combinations(own, 2) if pair.scenario[i] != pair.scenario[j]]
+            layers = pair.subjects[name][side]
+            logs[level] = np.mean(
+                [np.log(np.mean([((h[i] - h[j]) ** 2).sum() for i, j in apart])) for h in layers]
+            )
+        slopes.append((logs[3] - logs[1]) / 2)
+    by_language = np.abs(np.reshape(slopes, (2, -1)).mean(1))
+    assert change(pair, of_item).estimate == pytest.approx(by_language.max(), rel=1e-9)
+
+
+def test_changes_of_two_languages_do_not_make_up_for_each_other(rng):
+    (rising, of_item), (falling, _) = (
+        levels.simulated_levels(0.0, sign * 0.05, rng=rng, **SMALL) for sign in (1, -1)
+    )
+    crossed = {n: (rising.subjects[n][0], falling.subjects[n][1]) for n in rising.subjects}
+    assert change(replace(rising, subjects=crossed), of_item).low > 0.08
 
 
 def test_change_of_content_has_the_spread_of_baselines_in_it(rng):

@@ -45,16 +45,22 @@ def content_change(pair: LanguagePair, levels: np.ndarray, draws: GroupDraws) ->
     """How much what items have of their own changes per level, in random-weight baselines; >= 0.
 
     The size of the slope of log D_diff, the mean squared distance between confirmation items of different
-    scenarios at one level, mean over layers and both languages; mean over baselines, whose spread counts as
-    an error. Where c_k is the share of a text that is the item's own, it is that of log c_k^2.
+    scenarios at one level, mean over layers, in the language where it is larger; mean over baselines, whose
+    spread counts as an error. With c_k the share of a text that is an item's own, it is that of log c_k^2.
     """
-    found = {name: _spread_slope(pair, name, levels, draws) for name in pair.random_baselines}
+    names = pair.random_baselines
+    found = [
+        {n: _spread_slope(pair, pair.subjects[n][side], levels, draws) for n in names} for side in (0, 1)
+    ]
 
-    def mean_of(names) -> Interval:
-        one, many = (np.mean([found[name][i] for name in names], axis=0) for i in (0, 1))
-        return interval_of(one, many, draws.n_groups)
+    def of_language(slopes: Mapping[str, tuple[float, np.ndarray]]) -> Interval:
+        def mean_of(names) -> Interval:
+            one, many = (np.mean([slopes[name][i] for name in names], axis=0) for i in (0, 1))
+            return interval_of(one, many, draws.n_groups)
 
-    return _size(excess_by_kind("", list(found), mean_of, lambda name: float(found[name][0])))
+        return _size(excess_by_kind("", names, mean_of, lambda name: slopes[name][0]))
+
+    return max(map(of_language, found), key=lambda interval: interval.estimate)
 
 
 def content_table(evidence: Sequence[Evidence]) -> pd.DataFrame:
@@ -163,16 +169,17 @@ def _read(index, share, growth, rng, n_layers, dim, *, shares: bool):
     return tuple(both)
 
 
-def _spread_slope(pair: LanguagePair, name: str, levels: np.ndarray, draws: GroupDraws):
-    """Slope of log D_diff per level, and its replicates (B,)."""
+def _spread_slope(
+    pair: LanguagePair, states: np.ndarray, levels: np.ndarray, draws: GroupDraws
+) -> tuple[float, np.ndarray]:
+    """Slope of log D_diff of states (L+1, n, d) per level, and its replicates (B,)."""
     weights = np.vstack([draws.everyone, draws.weights])
     found = []
     for level in np.unique(levels):
         rows = pair.confirmation & (levels == level)
-        each = (_distances(s[:, rows], pair.scenario[rows], weights) for s in pair.subjects[name])
-        found.append(np.log(sum(each)).mean(0))
+        found.append(np.log(_distances(states[:, rows], pair.scenario[rows], weights)).mean(0))
     one, *many = slope_per_level(np.stack(found, axis=-1))
-    return one, np.array(many)
+    return float(one), np.array(many)
 
 
 def _distances(states: np.ndarray, scenario: np.ndarray, weights: np.ndarray) -> np.ndarray:
