@@ -132,9 +132,11 @@ def test_dilution_is_neither_supported_nor_refuted_in_two_hundred_worlds(claim):
 @pytest.mark.full
 @pytest.mark.parametrize("claim", JUDGE)
 def test_dilution_that_passes_the_premise_supports_nothing(claim):
-    """A change of content just inside the bound, to the side that lowers margins."""
-    _, corrected = count(claim, range(200), dilution=-0.45 * BOUND, n_levels=3)
-    assert corrected["premise refuted"] + corrected["not testable"] <= 20
+    """A change of content of half the bound, to the side that lowers margins."""
+    _, corrected = count(claim, range(200), dilution=-BOUND / 4, n_levels=3)
+    assert corrected["premise refuted"] == 0
+    # most of these worlds are judged
+    assert corrected["not testable"] <= 40
     assert corrected["supported"] <= 10
 
 

@@ -61,10 +61,13 @@ def test_margins_are_among_the_items_of_a_level(pair, items, rng):
     levels = items["difficulty"].to_numpy()
     states = pair.subjects[TRAINED]
     other = tuple(np.where((levels == 3)[:, None], rng.standard_normal(s.shape), s) for s in states)
-    rows = levels != 3
+    rows = pair.confirmation & (levels != 3)
     for of_level, same in ((levels, True), (np.zeros_like(levels), False)):
         found, changed = (problem_depth.item_margins(pair, one, of_level)[:, rows] for one in (states, other))
         assert np.allclose(found, changed, atol=1e-12) == same
+    # discovery items are what the others are centred by
+    of_all = problem_depth.item_margins(pair, states, levels)
+    np.testing.assert_array_equal(np.isnan(of_all).any(0), pair.discovery)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])

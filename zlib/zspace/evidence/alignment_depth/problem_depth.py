@@ -131,15 +131,16 @@ def subjects_of(pair: LanguagePair, levels: np.ndarray, rng: np.random.Generator
 
 
 def item_margins(pair: LanguagePair, states: tuple[np.ndarray, np.ndarray], levels: np.ndarray) -> np.ndarray:
-    """(L+1, n) margins of all items among the items of their level, centred by its discovery items.
+    """(L+1, n) margins of confirmation items among those of their level; NaN for discovery items.
 
-    Where every level asks about one story, the same story at another level is no wrong candidate, and what a
-    question adds to all items of a level is not theirs.
+    States are centred by the discovery items of the level. Where every level asks about one story, the same
+    story at another level is no wrong candidate, and what a question adds to all items of a level is not
+    theirs.
     """
-    found = np.empty((len(states[0]), len(levels)))
+    found = np.full((len(states[0]), len(levels)), np.nan)
     for level in np.unique(levels):
-        rows = levels == level
-        means = tuple(s[:, rows & pair.discovery].mean(1, keepdims=True, dtype=float) for s in states)
+        rows, mean = pair.confirmation & (levels == level), pair.discovery & (levels == level)
+        means = tuple(s[:, mean].mean(1, keepdims=True, dtype=float) for s in states)
         layers = zip(*(s[:, rows] for s in states), *means, strict=True)
         scores = np.stack([alignment.similarity(x, y, center=(a, b)) for x, y, a, b in layers])
         found[:, rows] = margins.margins(scores, groups=pair.scenario[rows], level="between")
