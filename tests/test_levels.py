@@ -160,7 +160,7 @@ def test_rates_of_the_rules_at_the_size_of_the_corpus(claim):
     simulate = WORLDS[claim](size, 5).make(making)
     found = claims.operating_characteristic(claim, simulate, rng=drawing, n_simulations=200)
     assert found.null_supported <= 0.05
-    assert found.power >= 0.95
+    assert found.power >= 0.9
     assert found.rates["false"].get("supported", 0) == 0
     assert found.false_refuted >= 0.5
     assert found.rates["true"].get("refuted", 0) == 0

@@ -45,7 +45,7 @@ _N_ITEMS, _FEWEST = 400, 6
 
 @dataclass(frozen=True)
 class ActivityResult:
-    """Activity, conflict and snr by level of difficulty, confirmation items.
+    """Activity, conflict and snr by level of difficulty, confirmation items, every dimension of equal weight.
 
     levels : language, subject, level, layer, snr, activity (sigma^2), q, and q~, w~ of the mixing.
     slopes : language, subject, and the slopes per level of `SLOPES`.
@@ -87,7 +87,7 @@ def activity_by_difficulty(
     for pair, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True):
         found, slopes_of = judge_levels(pair, levels, rng=stream)
         evidence.append(found)
-        by_level.append(_levels(pair, levels))
+        by_level.append(_levels(standardised(pair), levels))
         slopes += [(pair.language, name, *values.estimate) for name, values in slopes_of.items()]
     table = pd.DataFrame(slopes, columns=["language", "subject", *SLOPES])
     return ActivityResult(pd.concat(by_level, ignore_index=True), table, evidence)
@@ -167,7 +167,8 @@ def by_generation_length(
         if chosen.sum() < _FEWEST or not (pair.discovery & (ranks == 0)).any():
             continue
         draws = draw_groups(pair.scenario[chosen], study.N_RESAMPLES, rng=rng.spawn(1)[0])
-        found = [_replicates(pair, pair.subjects[TRAINED], ranks == rank, draws) for rank in (0, 1)]
+        equal = standardised(pair)
+        found = [_replicates(equal, equal.subjects[TRAINED], ranks == rank, draws) for rank in (0, 1)]
         one, many = (
             np.subtract(*(_by_layer(getattr(f, kind)).mean(-1) for f in found[::-1]))
             for kind in ("estimate", "replicates")

@@ -46,7 +46,7 @@ _FEWEST = 12
 
 @dataclass(frozen=True)
 class ProblemDepth:
-    """Areas and their slope on difficulty.
+    """Areas and their slope on difficulty, every dimension of equal weight.
 
     areas : language, subject, item, scenario, category, level, area, tokens (of both texts); confirmation
         items.
@@ -218,7 +218,8 @@ def sensitivity(
     rows = {}
     for language, pair in pairs.items():
         chosen = pair.confirmation
-        found = item_margins(standardised(pair), standardised(pair).subjects[TRAINED], levels)
+        equal = standardised(pair)
+        found = item_margins(equal, equal.subjects[TRAINED], levels)
         half = len(found) // 2
         choices = {
             "primary: mean over all layers": (found.mean(0), None),
@@ -262,8 +263,8 @@ def by_generation_length(
         rows[language] = {"slope": np.nan, "low": np.nan, "high": np.nan, "stories": int(known.sum())}
         if known.sum() < _FEWEST or pd.Series(pair.scenario[known]).value_counts().max() < 2:
             continue
-        all_alike = np.zeros(len(length))
-        area = item_margins(pair, pair.subjects[TRAINED], all_alike).mean(0)[known]
+        equal, all_alike = standardised(pair), np.zeros(len(length))
+        area = item_margins(equal, equal.subjects[TRAINED], all_alike).mean(0)[known]
         scaled = np.log(length[known])
         rows[language] |= _limits_of(area, scaled / scaled.std(), pair.scenario[known])
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("language")
