@@ -170,11 +170,10 @@ def test_worlds_lie_on_the_bound_and_at_twice_the_bound():
     """Calibrated by simulation: the mean of the loss is what the world's name says."""
     simulate = problem_depth.worlds(error_rates.Size(30, 5, 4), 5).make(np.random.default_rng(3))
     means = {}
-    for world in ("false", "null", "modest", "true"):
+    for world in ("false", "null", "modest"):
         streams = np.random.default_rng(4).spawn(12)
         found = [simulate(world, rng).statistics["area_loss_excess"].estimate for rng in streams]
         means[world] = np.mean(found)
     assert means["false"] == pytest.approx(0, abs=0.05)
     assert means["null"] == pytest.approx(0.1, abs=0.05)
     assert means["modest"] == pytest.approx(0.2, abs=0.06)
-    assert means["true"] > 0.4
