@@ -229,7 +229,7 @@ def plant_difficulty(
     levels: np.ndarray,
     *,
     rng: np.random.Generator,
-    gain: float = 0.2,
+    gain: float = 0.15,
     noise: float = 0.6,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The trained anchor twice, the second time with noise of its own, so that the level decides both.
