@@ -58,7 +58,9 @@ def test_by_share_states_both_correlations_and_leaves_censored_points_open(depth
     assert heights["sw"] > heights["zh"]
 
 
-@pytest.mark.parametrize(("value", "words"), [("snr", "stays higher in"), ("margin", "is smaller in")])
+@pytest.mark.parametrize(
+    ("value", "words"), [("snr", "is higher, as conflict is, in"), ("margin", "is smaller in")]
+)
 def test_curves_by_level_say_where_the_verdict_holds(value, words):
     layer, level = (a.ravel() for a in np.meshgrid(np.arange(3), [1, 2], indexing="ij"))
     one = pd.DataFrame({"layer": layer, "level": level, value: 1.0 + level, "subject": TRAINED})
@@ -66,7 +68,7 @@ def test_curves_by_level_say_where_the_verdict_holds(value, words):
     table = pd.concat([table, table.assign(subject="random-0")], ignore_index=True)
     draw = {"snr": figures.snr_by_level, "margin": figures.margin_by_level}[value]
     figure = draw(table, {"zh": SUPPORTED, "sw": REFUTED})
-    refuted = {"snr": "does not stay higher", "margin": "is not smaller"}[value]
+    refuted = {"snr": "is not higher by more conflict", "margin": "is not smaller"}[value]
     assert f"{words} zh; {refuted} in sw" in title(figure)
     assert "cannot be told" in title(draw(table, {}))
     named = {trace.name for trace in figure.data}

@@ -45,7 +45,7 @@ def pace_curves(depths: pd.DataFrame) -> go.Figure:
 def snr_by_level(levels: pd.DataFrame, verdicts: Mapping[str, str]) -> go.Figure:
     """The snr by layer and level, one small panel per language; grey band: random-weight baselines."""
     figure = _level_curves(levels, "snr", "snr r, centred (lower is better)")
-    said = _said(verdicts, "stays higher in", "does not stay higher in")
+    said = _said(verdicts, "is higher, as conflict is, in", "is not higher by more conflict in")
     slope = np.log(levels["snr"]).groupby([levels["subject"], levels["level"]]).mean()[TRAINED]
     return theme.titled(
         figure,
