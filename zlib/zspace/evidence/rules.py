@@ -342,6 +342,8 @@ def condition_words(condition: Mapping) -> str:
 
     >>> condition_words({"below": 0, "p_below": 0.05})
     'p below 0.05 and a statistic below 0'
+    >>> condition_words({"below": 0, "refuted_above": -0.3})
+    '0 (refuted above -0.3)'
     """
     levels = [f"p {k[2:]} {v:g}" for k, v in condition.items() if k.startswith("p_")]
     if levels:
@@ -350,7 +352,9 @@ def condition_words(condition: Mapping) -> str:
     if set(condition) & _KEYS[COUNT]:
         ((side, k),) = condition.items()
         return f"{side.replace('_', ' ')} {k}".removeprefix("equals ")
-    return f"{bound_of(condition)[1]:g}"
+    side, supports, refutes = bound_of(condition)
+    refuting = f" (refuted {'below' if side == 'above' else 'above'} {refutes:g})"
+    return f"{supports:g}{refuting if refutes != supports else ''}"
 
 
 def _require_kinds(claim_id: str, evidence: Evidence, conditions: Mapping) -> None:

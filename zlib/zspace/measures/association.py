@@ -53,11 +53,16 @@ def spearman_null(x, y, *, rng: np.random.Generator | None = None) -> tuple[floa
     """
     x, y = _numbers(x, y)
     ranks = [_standard(rankdata(v)) for v in (x, y)]
+    exact = x.size <= EXACT_UP_TO
+    if not exact and rng is None:
+        raise MeasureError(f"{x.size} languages have too many orders to enumerate; pass rng to draw some.")
     if ranks[0] is None or ranks[1] is None:
-        return 0.0, np.zeros(len(_orders(x.size, rng)))
+        return 0.0, np.zeros(math.factorial(x.size) if exact else _N_ORDERS)
     # over all orders, only which ranks there are matters, not who has which
-    made = [tuple(np.sort(r)) for r in ranks]
-    null = _exact_null(*made) if x.size <= EXACT_UP_TO else _null(*made, _orders(x.size, rng))
+    if exact:
+        null = _exact_null(*(tuple(np.sort(r)) for r in ranks))
+    else:
+        null = rng.permuted(np.tile(ranks[1], (_N_ORDERS, 1)), axis=1) @ ranks[0]
     return float(ranks[0] @ ranks[1]), null
 
 
@@ -320,23 +325,12 @@ def _standard(values: np.ndarray) -> np.ndarray | None:
 
 @functools.lru_cache(maxsize=4)
 def _exact_null(x: tuple[float, ...], y: tuple[float, ...]) -> np.ndarray:
-    return _null(x, y, _all_orders(len(x)))
-
-
-def _null(x: tuple[float, ...], y: tuple[float, ...], orders: np.ndarray) -> np.ndarray:
-    """Correlations of standardised ranks under the given orders of y."""
+    """Correlations of standardised ranks under all orders of y."""
+    orders = _all_orders(len(x))
     ranks, null = np.array(y), np.zeros(len(orders))
     for value, column in zip(x, orders.T, strict=True):
         null += value * ranks[column]
     return null
-
-
-def _orders(n: int, rng: np.random.Generator | None) -> np.ndarray:
-    if n <= EXACT_UP_TO:
-        return _all_orders(n)
-    if rng is None:
-        raise MeasureError(f"{n} languages have too many orders to enumerate; pass rng to draw some.")
-    return np.argsort(rng.random((_N_ORDERS, n)), axis=1)
 
 
 @functools.lru_cache(maxsize=2)
