@@ -26,10 +26,11 @@ from .language_pairs import LanguagePair
 
 # parameters of a notebook that choose its texts, as `corpora.load` names them
 _TEXTS = ("version", "n_scenarios", "n_draws", "difficulty", "padding", "seed", "n_items", "block")
+_COUNTS = ("n_random", "n_re_rounded")  # of variants, as `language_pairs.variants` names them
 _ANY = "any"  # model and corpus of a claim that is about neither
 # parameters that decide nothing about such a claim, whatever its notebook does beside it
 _OF_MODELS = {"model", "corpus", "languages", "other_languages", "levels", "recorded", "written", "layer"}
-_OF_MODELS |= {"n_live", "n_re_rounded", "sinks", *_TEXTS} - {"seed"}
+_OF_MODELS |= {"n_live", "n_re_rounded", "n_random", "sinks", *_TEXTS} - {"seed"}
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ class Lab:
 
     def open_pairs(self, texts: Corpus, kinds: Sequence[str] = (), **options) -> dict[str, LanguagePair]:
         """Every language beside the anchor with all controls, or with those of some kinds ("random", ...)."""
-        wanted = language_pairs.variants(self.parameters.get("n_re_rounded", 0))
+        counts = {name: self.parameters[name] for name in _COUNTS if name in self.parameters}
+        wanted = language_pairs.variants(**counts)
         kept = [v for v in wanted if not kinds or v.kind in ("trained", "re-rounded", *kinds)]
         options = {"rng": self.rng["pairs"], "variants": kept, "progress": False, **options}
         return language_pairs.open_pairs(self.parameters["model"], texts, **options)
