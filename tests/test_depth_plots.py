@@ -52,7 +52,7 @@ def test_by_share_states_both_correlations_and_leaves_censored_points_open(depth
     rows = [("depth", "mc4_tokens", TRAINED, -0.5, 0.04), ("depth", "web_pages", TRAINED, 0.25, 0.3)]
     table = pd.DataFrame(rows, columns=["outcome", "proxy", "subject", "rho", "p"])
     figure = figures.by_share(depths, table, "depth", "layer", "depth, layer")
-    assert title(figure) == "Against the share of text alone: ρ = -0.50 (p = 0.040), ρ = +0.25 (p = 0.300)"
+    assert title(figure) == "Against the share of text alone: ρ = -0.50 (p = .040), ρ = +0.25 (p = .300)"
     symbols = {trace.text[0]: trace.marker.symbol[0] for trace in figure.data}
     assert symbols == {"zh": "circle", "sw": "circle-open"}
     heights = {trace.text[0]: trace.y[0] for trace in figure.data}

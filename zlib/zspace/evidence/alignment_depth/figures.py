@@ -11,6 +11,7 @@ from ... import theory
 from .. import theme
 from ..language_pairs import TRAINED
 from ..rules import REFUTED, SUPPORTED
+from ..statistics import p_words
 from .activity import GAINS, N_LAYERS, THRESHOLD, WORLD, WORSE_Q
 
 _GAIN_COLOURS = ("#56B4E9", "#0072B2", "#000000")
@@ -167,9 +168,9 @@ def by_share(
         _points(figure, shown, f"log_{proxy}", "shown", i)
         figure.update_xaxes(title=_PROXY_TITLES[proxy], row=1, col=i + 1)
     figure.update_yaxes(title=words, row=1, col=1)
-    figure.update_layout(height=460, margin={"b": 100})
+    figure.update_layout(height=520, margin={"b": 150})
     rows = associations[(associations["subject"] == TRAINED) & (associations["outcome"] == outcome)]
-    said = ", ".join(f"ρ = {row.rho:+.2f} (p = {row.p:.3f})" for row in rows.itertuples())
+    said = ", ".join(f"ρ = {row.rho:+.2f} ({p_words(row.p)})" for row in rows.itertuples())
     return theme.titled(
         figure,
         f"Against the share of text alone: {said}",
@@ -194,7 +195,7 @@ def beside_covariates(
         figure.update_xaxes(title=f"rank of {proxy.replace('_', ' ')}, left", row=1, col=i + 1)
     figure.add_hline(0, line=theme.DOTTED)
     figure.update_yaxes(title=f"rank of {outcome}, left", row=1, col=1)
-    figure.update_layout(height=460, margin={"b": 100})
+    figure.update_layout(height=520, margin={"b": 150})
     each = (f"{p.replace('_', ' ')} {r.rho:+.2f} [{r.low:+.2f}, {r.high:+.2f}]" for p, r in rows.iterrows())
     return theme.titled(
         figure,
