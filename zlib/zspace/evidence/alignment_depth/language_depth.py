@@ -389,17 +389,23 @@ def _conflict(pair: LanguagePair, subject: str, measure: str, shuffles: np.ndarr
     """
     if not len(shuffles):
         return np.nan
-    updates = [np.diff(np.asarray(s, float), axis=0) for s in pair.subjects[subject]]
-    if measure == STANDARDISED:
-        updates = [standardise(f, pair.discovery) for f in updates]
-    x, y = (f[:, pair.confirmation] - f[:, pair.confirmation].mean(1, keepdims=True) for f in updates)
-    products = x @ y.transpose(0, 2, 1)
-    items = np.arange(shuffles.shape[1])
-    alone = ((x**2).sum(-1) + (y**2).sum(-1)).mean(-1)
-    own = alone - 2 * products[:, items, items].mean(-1)
-    shuffled = alone - 2 * products[:, items, shuffles].mean((1, 2))
-    ratio = own / np.where(shuffled > 0, shuffled, np.nan)
-    return float((ratio[1:-1] if len(ratio) >= 4 else ratio).mean())
+    states = pair.subjects[subject]
+    ratios = []
+    for k in range(len(states[0]) - 1):  # one layer at a time stays in the processor's cache
+        updates = [np.asarray(s[k + 1], float) - s[k] for s in states]
+        if measure == STANDARDISED:
+            updates = [standardise(f[None], pair.discovery)[0] for f in updates]
+        ratios.append(_own_over_shuffled(*(f[pair.confirmation] for f in updates), shuffles))
+    return float(np.mean(ratios[1:-1] if len(ratios) >= 4 else ratios))
+
+
+def _own_over_shuffled(x: np.ndarray, y: np.ndarray, shuffles: np.ndarray) -> float:
+    """E|x - y|^2 of matched rows (m, d) over that of shuffled ones (B, m), without each language's mean."""
+    x, y = (f - f.mean(0) for f in (x, y))
+    products, items = x @ y.T, np.arange(len(x))
+    alone = ((x**2).sum() + (y**2).sum()) / len(x)
+    shuffled = alone - 2 * products[items, shuffles].mean()
+    return (alone - 2 * np.trace(products) / len(x)) / shuffled if shuffled > 0 else np.nan
 
 
 def _known_of(pair: LanguagePair, anchor: str) -> pd.DataFrame:
