@@ -100,6 +100,23 @@ class Lab:
         Without `texts` the claim is about no model and no corpus, unless `corpus` and `scope` say what was
         read instead, such as recordings of a model's solutions.
         """
+        about = {"texts": texts, "pairs": pairs, "corpus": corpus, "scope": scope}
+        title = self.write(claim, verdicts, operating=operating, **about)
+        shown = tables.verdicts(verdicts).round(3), tables.reasons(verdicts)
+        return tuple(table.rename_axis(title) for table in shown)
+
+    def write(
+        self,
+        claim: str,
+        verdicts: Sequence[Verdict],
+        *,
+        texts: Corpus | None = None,
+        pairs: Mapping[str, LanguagePair] = MappingProxyType({}),
+        operating: OperatingCharacteristic | None = None,
+        corpus: str = _ANY,
+        scope: Mapping[str, object] = MappingProxyType({}),
+    ) -> str:
+        """`record` without its tables; returns what they are called."""
         if texts is not None:
             corpus, scope = f"{texts.name}/{texts.version}", language_pairs.scope(texts, pairs)
         about_none = corpus == _ANY
@@ -117,9 +134,7 @@ class Lab:
             parameters=self._deciding(claims.rule(claim)["notebook"], about_none=about_none),
             read=read,
         )
-        shown = tables.verdicts(verdicts).round(3), tables.reasons(verdicts)
-        title = f"{claim} ({scope['states']} states)" if "states" in scope else claim
-        return tuple(table.rename_axis(title) for table in shown)
+        return f"{claim} ({scope['states']} states)" if "states" in scope else claim
 
     def _deciding(self, notebook: str, *, about_none: bool) -> dict[str, object]:
         """The notebook's own parameters; for a claim about no model without those of models and texts."""
