@@ -81,8 +81,8 @@ def test_languages_that_are_all_censored_make_nothing_testable(rng):
 
 
 def test_random_depths_are_rarely_supported_as_stated(rng):
-    found = [verdict(CODES, r.permutation(np.arange(7.0)), r)[depths.DEPTH].as_stated for r in rng.spawn(40)]
-    assert found.count("supported") <= 3  # one-sided .025 under one proxy, less under both
+    found = [verdict(CODES, r.permutation(np.arange(7.0)), r)[depths.DEPTH].as_stated for r in rng.spawn(24)]
+    assert found.count("supported") <= 2  # one-sided .025 under one proxy, less under both
 
 
 def rates(world, n, n_worlds, seed=0):
@@ -169,11 +169,11 @@ def test_partial_correlations_leave_out_what_is_not_known(rng):
 def measured():
     rng = np.random.default_rng(1)
     share = {"es": 1.0, "de": 1.0, "zh": 1.0, "sw": 0.0, "hr": 0.0}
-    pairs = [
-        replace(simulated_pair("scenarios", v, rng=rng, n_scenarios=24, n_draws=3), language=k)
+    pairs = {
+        k: replace(simulated_pair("scenarios", v, rng=rng, n_scenarios=24, n_draws=3), language=k)
         for k, v in share.items()
-    ]
-    return pairs, depths.language_depth(iter(pairs), "en", rng=rng)
+    }
+    return pairs, depths.language_depth(pairs, "en", rng=rng)
 
 
 def test_planted_languages_have_a_depth_and_others_are_censored(measured):
@@ -204,11 +204,11 @@ def test_tables_are_complete_and_what_is_left_out_is_named(measured):
         assert "share of their text is not known: hr." in said.as_stated_reason.replace(
             "a proxy of their share of text", "share of their text"
         )
-    compared = depths.definitions_of(pairs[0], rng=np.random.default_rng(0))
+    compared = depths.definitions_of(pairs["es"], rng=np.random.default_rng(0))
     assert compared["valid"].any()
     assert (~compared["valid"]).any()
     shown = depths.outcome_table(found.depths, "conflict")
-    assert shown.index.tolist() == [pair.language for pair in pairs]
+    assert shown.index.tolist() == [*pairs]
     assert (shown["random weights, min"] <= shown["random weights, max"]).all()
 
 
@@ -272,4 +272,4 @@ def test_figures_show_many_languages(rng):
 def test_fewer_than_four_languages_of_known_share_are_refused(measured, rng):
     pairs, _ = measured
     with pytest.raises(MeasureError, match="n >= 4"):
-        depths.language_depth(pairs[2:], "en", rng=rng)
+        depths.language_depth({k: pairs[k] for k in ("zh", "sw", "hr")}, "en", rng=rng)

@@ -113,7 +113,7 @@ display(tables.rules(CLAIMS), tables.operating(operating).round(3))
 
 # %% tags=["tol-0.05"]
 pairs = lab.open_pairs(texts)
-result = language_depth.language_depth(pairs.values(), texts.languages[0], rng=lab.rng["depth"])
+result = language_depth.language_depth(pairs, texts.languages[0], rng=lab.rng["depth"])
 trained = result.depths[result.depths["subject"] == "trained"].set_index("language")
 trained[["branch", "log_mc4_tokens", "log_web_pages", "fertility", "overlap", "other_script", "distance"]].round(3)
 

@@ -17,7 +17,7 @@ pairs is the same: sigma_k^2 knows no pairing.)
 
 import itertools
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent import futures
 from dataclasses import dataclass, replace
 
@@ -91,14 +91,16 @@ class LanguageDepth:
     evidence: Mapping[str, Evidence]
 
 
-def language_depth(pairs: Iterable[LanguagePair], anchor: str, *, rng: np.random.Generator) -> LanguageDepth:
+def language_depth(
+    pairs: Mapping[str, LanguagePair], anchor: str, *, rng: np.random.Generator
+) -> LanguageDepth:
     """Depths, associations and evidence of both claims; pairs are measured one after another.
 
     Raises MeasureError where the share of text is known of fewer than four languages beside the anchor.
     """
     measuring, testing = rng.spawn(2)
     measured, known, n_items = [], [], 0
-    for pair in pairs:
+    for pair in pairs.values():
         measured.append(_depths(pair, measuring.spawn(1)[0]))
         known.append(_known_of(pair, anchor))
         n_items = int(pair.confirmation.sum())
