@@ -157,7 +157,7 @@ figures.beside_covariates(result.left, result.partial, result.depths, "conflict"
 # significant under an error of the proxy. The second holds its partial correlations with their 95 % limits, given
 # families alone, one covariate at a time, and all of them, with updates standardised per dimension and as they are.
 
-# %% tags=["tol-0.2"]
+# %% tags=["tol-0.3"]
 plain = result.associations.query("outcome == 'conflict' and subject == 'trained'")
 display(plain.round(3), result.partial.query("outcome == 'conflict'").round(3))
 
