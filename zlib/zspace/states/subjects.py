@@ -23,7 +23,7 @@ def open_states(
     together: Sequence[str] | None = None,
     strict: bool = False,
     dtype: str | None = None,
-    device: str = "cpu",
+    device: str | None = None,
     progress: bool = True,
 ) -> dict[Subject, xr.Dataset]:
     """Hidden states of a corpus under each of the wanted subjects that exists, in their order.
