@@ -17,7 +17,7 @@ from zspace.pages import batch, cli, grids, publishing
 from zspace.sources import corpora
 from zspace.sources.models import TRAINED, Subject
 from zspace.states import imported, store, subjects
-from zspace.states.generation import recordings, solving
+from zspace.states.generation import recordings, solving, tuning
 
 PNG = b"\x89PNG picture"
 CLAIM = "prediction_1_aligned"
@@ -454,3 +454,34 @@ def test_traces_records_with_its_options_and_writes_the_layers_asked_for(zspace,
     status, _, err = zspace("traces", "some-model", "--layers", "4", "--out", str(path))
     assert status == 2
     assert "expected some of 3, 9" in err
+
+
+def test_traces_of_another_model_leave_those_of_the_default_model_alone(zspace, monkeypatch, tmp_path, rng):
+    monkeypatch.chdir(tmp_path)
+    for name, file in {
+        "gemma-3-270m": "generation_traces.npz",
+        "gemma-3-270m-tuned": "generation_traces_gemma-3-270m-tuned.npz",
+    }.items():
+        found = planted_recordings(rng, layers=(3, 9), n_scenarios=4)
+        found.about["model"] = {"model": name}
+        monkeypatch.setattr(solving, "ensure", lambda *_, found=found, **__: found)
+        assert zspace("traces", name, "--layers", "9")[0] == 0
+        assert (tmp_path / "notebooks" / "data" / file).is_file()
+
+
+def test_tune_passes_its_options_on_and_prints_the_scores(zspace, monkeypatch, tmp_path):
+    seen = []
+    rows = [{"kind": tuning.UNSEEN, "language": "sw", "n": 40, "right": 0.325, "answer_right": 0.4}]
+    monkeypatch.setattr(
+        tuning, "tune", lambda *given, **options: seen.append((given, options)) or {"scores": rows}
+    )
+    words = ["--languages", "sw,te", "--n-solutions", "9", "--n-held-out", "15", "--device", "cuda"]
+    status, out, _ = zspace("tune", "some-model", "--out", str(tmp_path / "x-tuned"), *words)
+    assert status == 0
+    (((name, folder, recipe), options),) = seen
+    assert (name, folder, options) == ("some-model", tmp_path / "x-tuned", {"device": "cuda"})
+    assert (recipe.languages, recipe.n_solutions, recipe.n_held_out) == (("sw", "te"), 9, 15)
+    assert "sw, scenarios never trained on: 32% fully right, 40% with the right answer (of 40)" in out
+    status, _, err = zspace("tune", "some-model", "--out", str(tmp_path / "x-tuned"), "--n-held-out", "5")
+    assert status == 2
+    assert "expected 10 to 27 of the 30" in err

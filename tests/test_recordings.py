@@ -241,6 +241,23 @@ def test_reread_finds_the_recording_and_notices_another_one(folders, runs, monke
     assert (solving.reread(str(folders["llama"]), changed, 1)["largest difference of energy"] > 0.03).all()
 
 
+def test_reread_of_no_solution_needs_no_model(recorded, monkeypatch):
+    monkeypatch.setattr(solving.models, "load", None)
+    assert solving.reread("weights that nobody has", recorded, 0).empty
+
+
+def test_kept_solutions_are_spread_over_the_scenarios():
+    def solution(scenario, item, correct):
+        labels = {"language": "en", "scenario": scenario, "item": item, "correct": correct}
+        return solving._Kept({**labels, "looping": False, "n_steps": 100}, None)
+
+    written = [solution(s, f"{s}{i}", i != 1) for s in "abc" for i in range(3)]
+    kept = [written[i].labels["item"] for i in solving._choose(written, 4)]
+    assert kept == ["a0", "a2", "b0", "c0"]  # each scenario once, before one of them again
+    assert len(solving._choose(written, 7)) == 7
+    assert "a1" in [written[i].labels["item"] for i in solving._choose(written, 7)]
+
+
 def test_read_refuses_what_is_not_in_the_file(recorded, tmp_path):
     recordings.save(recorded, tmp_path / "r.npz")
     found = solving.read("llama", str(tmp_path / "r.npz"), ["sw"])
