@@ -52,6 +52,7 @@ LEDGER_COLUMNS = (
     "statistic_kind", "pvalue", "statistic", "shown", "minimal_effect", "p_holm", "null_supported", "power",
     "as_stated_reason", "as_corrected_reason", "n_items", "seed",
 )  # fmt: skip
+_DIGITS = 4  # significant digits kept in committed files
 SUPERSEDED = "superseded"  # folder, in the ledger, of records that do not hold any more
 
 
@@ -403,6 +404,15 @@ def read_ledger(path: Path | str | None = None) -> pd.DataFrame:
             rows.append({**one, **row, **rates, **more})
     table = pd.DataFrame(rows, columns=list(LEDGER_COLUMNS))
     return table.astype(dict.fromkeys(("estimate", "low", "high", "pvalue"), float))
+
+
+def rounded(value: object) -> object:
+    """JSON content with its fractions to the significant digits that a committed file keeps."""
+    if isinstance(value, dict):
+        return {k: rounded(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [rounded(v) for v in value]
+    return float(f"{value:.{_DIGITS}g}") if isinstance(value, float) else value
 
 
 def _control_rows(entry: dict, primary: str | None, evidence: Evidence) -> tuple[dict, ...]:

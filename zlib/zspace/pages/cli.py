@@ -33,6 +33,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+ledger = typer.Typer(help="The ledger of this runs folder.", no_args_is_help=True)
+app.add_typer(ledger, name="ledger")
+
 Grid = Annotated[str, typer.Option(help="Grid of params/grid.yaml, or a YAML file holding one.")]
 Cores = Annotated[int | None, typer.Option(min=1, help="Processor cores to use; all by default.")]
 Profile = Annotated[str, typer.Option(help="Folder of params/profiles: local or slurm.")]
@@ -166,12 +169,39 @@ def report(
 @app.command()
 def page() -> None:
     """Make the pages from the ledger and the executed notebooks as they are; prints the index's path."""
+    from ..evidence import measured
     from . import report as reporting
 
     runs = files.runs_root()
     folders = (runs / name for name in ("ledger", "notebooks", "report"))
-    index = reporting.build(*folders, tell=lambda left_out: typer.echo(f"left out: {left_out}", err=True))
+    told = {"tell": lambda left_out: typer.echo(f"left out: {left_out}", err=True)}
+    index = reporting.build(*folders, elsewhere=measured.paths(), **told)
     typer.echo(str(index))
+
+
+@ledger.command()
+def export(
+    out: Annotated[Path, typer.Argument(help="JSON file to write; commit it in notebooks/data/measured.")],
+    corpus: Annotated[list[str] | None, typer.Option(help="Only of this corpus (repeatable).")] = None,
+    hardware: Annotated[str | None, typer.Option(help="Where they were measured; found by default.")] = None,
+) -> None:
+    """Write this machine's verdicts about models as a file that shows them elsewhere, marked as such."""
+    from ..evidence import measured
+
+    n = measured.export(
+        files.runs_root() / "ledger", out, hardware or measured.this_machine(), corpora=corpus or ()
+    )
+    typer.echo(f"{n} records: {out}")
+
+
+@app.command()
+def register() -> None:
+    """Name the present commit as the one that fixed the rules; rows on data seen later can then confirm."""
+    from ..evidence import claims, measured, registration
+
+    there = files.runs_root() / "ledger"
+    records = claims.read_records(there) if any(there.glob("*.json")) else []
+    typer.echo(str(registration.register([*records, *measured.read()])))
 
 
 @app.command()
