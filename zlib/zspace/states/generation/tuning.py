@@ -35,7 +35,8 @@ NEW_NUMBERS, UNSEEN = "new numbers in trained scenarios", "scenarios never train
 LEAST_SHARE = 1 / 3  # of scenarios that are held out
 _GREEDY = 1e-6  # a temperature at which only the likeliest token is ever drawn
 _BUCKET = 50  # batches whose examples are sorted by length together
-_KEPT_EVERY = 250  # steps between two checkpoints
+_KEPT_EVERY = 500  # steps between two checkpoints
+_TILE = 64  # on CUDA widths are whole multiples of it: kernels plan anew for each width
 _CODE = ("states/generation/tuning.py", "sources/stories")
 
 
@@ -206,12 +207,13 @@ def loss_of(network, batch: Sequence[Example], padding_id: int) -> "torch.Tensor
     """
     import torch
 
-    width, first = max(len(e.ids) for e in batch), min(e.n_prompt for e in batch) - 1
+    device, first = network.get_input_embeddings().weight.device, min(e.n_prompt for e in batch) - 1
+    tile = _TILE if device.type == "cuda" else 1
+    width = -(-max(len(e.ids) for e in batch) // tile) * tile
     ids = np.full((len(batch), width), padding_id, np.int64)
     wanted = np.zeros(ids.shape, bool)
     for row, one in enumerate(batch):
         ids[row, : len(one.ids)], wanted[row, one.n_prompt : len(one.ids)] = one.ids, True
-    device = network.get_input_embeddings().weight.device
     ids, wanted = torch.from_numpy(ids).to(device), torch.from_numpy(wanted[:, first + 1 :]).to(device)
     # a token is predicted where the one before it stands; the vocabulary is long, so that others are left out
     places = torch.arange(first, width - 1, device=device)
