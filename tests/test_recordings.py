@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from planted_recordings import planted_recordings
-from zspace.errors import ParameterError, StoreError
+from zspace.errors import ParameterError, StoreError, WeightsUnavailableError
 from zspace.sources import models
 from zspace.sources.stories import worked
 from zspace.states import generation
@@ -241,9 +241,13 @@ def test_reread_finds_the_recording_and_notices_another_one(folders, runs, monke
     assert (solving.reread(str(folders["llama"]), changed, 1)["largest difference of energy"] > 0.03).all()
 
 
-def test_reread_of_no_solution_needs_no_model(recorded, monkeypatch):
-    monkeypatch.setattr(solving.models, "load", None)
-    assert solving.reread("weights that nobody has", recorded, 0).empty
+def test_reread_says_where_the_weights_are_not_here(recorded, monkeypatch):
+    def load(_name):
+        raise WeightsUnavailableError("the weights of x cannot be reached")
+
+    monkeypatch.setattr(solving.models, "load", load)
+    table = solving.reread("x", recorded, 2)
+    assert table.to_numpy().tolist() == [["the weights of x cannot be reached"]]
 
 
 def test_kept_solutions_are_spread_over_the_scenarios():

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from ... import files
-from ...errors import ModelError, ParameterError, StoreError
+from ...errors import ModelError, ParameterError, StoreError, WeightsUnavailableError
 from ...sources import models
 from ...sources.models import tuned
 from ...sources.stories import stream, worked
@@ -181,12 +181,13 @@ def reread(model_name: str, recorded: Recordings, n: int) -> pd.DataFrame:
     """The first `n` solutions of recordings read again by the model now, beside what was recorded.
 
     Columns language, item, steps, and the largest relative difference of ||f_l||^2 over the layers kept and
-    of the log-probability. What was rounded for the file differs by up to .2 %. Without solutions to read
-    (n = 0) no model is needed.
+    of the log-probability. What was rounded for the file differs by up to .2 %. Where the weights cannot be
+    reached, as those of a model that was tuned on another machine, the table says so instead.
     """
-    if not n:
-        return pd.DataFrame(columns=["language", "item", "steps"])
-    model = models.load(model_name)
+    try:
+        model = models.load(model_name)
+    except WeightsUnavailableError as error:
+        return pd.DataFrame({"nothing was read again": [str(error)]})
     rows = []
     for row in range(n):
         one, steps = recorded.series.iloc[row], recorded.steps(row)
