@@ -18,7 +18,8 @@ def known(monkeypatch):
 
 
 def pairs(share, seed):
-    return {"zh": simulated_pair("scenarios", share, rng=np.random.default_rng(seed), dim=8)}
+    stream = np.random.default_rng(seed)
+    return {"zh": simulated_pair("scenarios", share, rng=stream, n_scenarios=45, dim=8)}
 
 
 def found(share, seed):
