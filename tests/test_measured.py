@@ -65,6 +65,30 @@ def test_what_is_exported_names_no_place(ledger, tmp_path):
     assert (after["model"], after["execution"]["parameters"]["corpus"]) == ("model-x", "texts.jsonl")
 
 
+def test_a_commit_is_named_where_the_records_name_none(ledger, tmp_path):
+    path = tmp_path / "many.json"
+    measured.export(ledger, path, "one H200", commit="abc")
+    known = measured.read(path)[0]["provenance"]["commit"]
+    assert known == files.provenance()["commit"] != "abc"
+    for file in ledger.glob(f"{CLAIM}*.json"):
+        content = json.loads(file.read_text("utf-8"))
+        content["provenance"]["commit"] = "unknown (no git history)"
+        file.write_text(json.dumps(content), "utf-8")
+    measured.export(ledger, path, "one H200", commit="abc")
+    assert measured.read(path)[0]["provenance"]["commit"] == "abc"
+
+
+def test_one_table_holds_both(ledger, tmp_path):
+    measured.export(ledger, tmp_path / "many.json", "one H200")
+    elsewhere = measured.read(tmp_path / "many.json")
+    own = [r for r in claims.read_records(ledger) if r["model"] == "any"]
+    table = claims.table_of([*own, *elsewhere])
+    assert len(table) == len(own[0]["rows"]) + 41
+    assert table.query("language == 'l3'")["as_corrected"].tolist() == [
+        elsewhere[0]["rows"][4]["as_corrected"]
+    ]
+
+
 def test_export_takes_the_corpora_asked_for_and_refuses_nothing_and_old_rules(ledger, tmp_path):
     path = tmp_path / "many.json"
     for name in ("texts", "texts/as-is"):

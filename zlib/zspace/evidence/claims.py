@@ -394,7 +394,11 @@ def read_ledger(path: Path | str | None = None) -> pd.DataFrame:
     claim under one name, `corpus` says in what they differ (`executions.told_apart`), so that claim, model,
     corpus and language name a row. Raises ClaimError where there is no ledger.
     """
-    records = read_records(runs_root() / "ledger" if path is None else path)
+    return table_of(read_records(runs_root() / "ledger" if path is None else path))
+
+
+def table_of(records: Sequence[Mapping]) -> pd.DataFrame:
+    """The table of `read_ledger` from records, of several ledgers if need be."""
     rows = []
     for one, (_, corpus) in zip(records, executions.told_apart(records), strict=True):
         seed = one.get("execution", {}).get("parameters", {}).get("seed")

@@ -21,7 +21,9 @@ _OPERATING = ("null_supported", "power_modest", "power", "false_refuted", "n_sim
 _ROW = ("estimate", "low", "high", "operating")  # fields that a page asks of every row
 
 
-def export(ledger: Path | str, path: Path | str, hardware: str, *, corpora: Sequence[str] = ()) -> int:
+def export(
+    ledger: Path | str, path: Path | str, hardware: str, *, corpora: Sequence[str] = (), commit: str = ""
+) -> int:
     """Write the records of a ledger about models as a file to be committed; returns how many there are.
 
     Parameters
@@ -29,6 +31,7 @@ def export(ledger: Path | str, path: Path | str, hardware: str, *, corpora: Sequ
     ledger : folder of records, or a file of them. path : the JSON file to write.
     hardware : what they were measured on, in words.
     corpora : names of corpora, as the ledger has them with or without version; all by default.
+    commit : that of the code, for records that were made without git history and name none.
 
     Raises
     ------
@@ -43,7 +46,8 @@ def export(ledger: Path | str, path: Path | str, hardware: str, *, corpora: Sequ
             f"{len(old)} records of {ledger} were {registration.OLDER} than that of params/claims.yaml: "
             f"{old[0]['claim']} × {old[0]['model']} × {old[0]['corpus']}. Run their notebooks again."
         )
-    lines = (json.dumps(_compact(r, hardware), ensure_ascii=False, separators=(",", ":")) for r in wanted)
+    compact = [_compact(r, hardware, commit) for r in wanted]
+    lines = (json.dumps(one, ensure_ascii=False, separators=(",", ":")) for one in compact)
     with files.atomic_write(path) as stream:
         stream.write("[\n" + ",\n".join(lines) + "\n]\n")
     return len(wanted)
@@ -85,9 +89,12 @@ def _is_one_of(record: Mapping, corpora: Sequence[str]) -> bool:
     return not corpora or bool({record["corpus"], record["corpus"].partition("/")[0]} & set(corpora))
 
 
-def _compact(record: Mapping, hardware: str) -> dict:
+def _compact(record: Mapping, hardware: str, commit: str) -> dict:
     controls = {c["name"] for row in record["rows"] for c in row.get("controls", ())}
     kept = _placeless({k: v for k, v in record.items() if k not in ("rows", KEY)})
+    told = kept.get("provenance", {})
+    if commit and str(told.get("commit", "unknown")).startswith("unknown"):
+        kept["provenance"] = {**told, "commit": commit}
     about = {"hardware": hardware, "baselines": sorted(controls)}
     return claims.rounded({**kept, KEY: about, "rows": [_compact_row(row) for row in record["rows"]]})
 

@@ -185,13 +185,13 @@ def export(
     out: Annotated[Path, typer.Argument(help="JSON file to write; commit it in notebooks/data/measured.")],
     corpus: Annotated[list[str] | None, typer.Option(help="Only of this corpus (repeatable).")] = None,
     hardware: Annotated[str | None, typer.Option(help="Where they were measured; found by default.")] = None,
+    commit: Annotated[str, typer.Option(help="Of the code, where it ran without its git history.")] = "",
 ) -> None:
     """Write this machine's verdicts about models as a file that shows them elsewhere, marked as such."""
     from ..evidence import measured
 
-    n = measured.export(
-        files.runs_root() / "ledger", out, hardware or measured.this_machine(), corpora=corpus or ()
-    )
+    there, made = files.runs_root() / "ledger", hardware or measured.this_machine()
+    n = measured.export(there, out, made, corpora=corpus or (), commit=commit)
     typer.echo(f"{n} records: {out}")
 
 
