@@ -508,3 +508,26 @@ def test_tune_passes_its_options_on_and_prints_the_scores(zspace, monkeypatch, t
     status, _, err = zspace("tune", "some-model", "--out", str(tmp_path / "x-tuned"), "--n-held-out", "5")
     assert status == 2
     assert "expected 10 to 27 of the 30" in err
+
+
+def test_register_counts_every_ledger_as_a_look(zspace, project, monkeypatch):
+    record_verdict("model-a")
+    snapshot = project / "notebooks" / "data" / "ledger.json"
+    snapshot.parent.mkdir()
+    snapshot.write_text(json.dumps([ledger_record("m", "picture-names/as-is", "supported")]))
+    seen = []
+    monkeypatch.setattr(registration, "register", lambda records: seen.extend(records) or "the file")
+    status, out, _ = zspace("register")
+    assert (status, out) == (0, "the file\n")
+    assert [one["model"] for one in seen] == ["model-a", "m"]
+
+
+def test_ledger_export_passes_its_options_on(zspace, monkeypatch, tmp_path):
+    seen = []
+    monkeypatch.setattr(measured, "export", lambda *given, **options: seen.append((given, options)) or 3)
+    words = ["--corpus=a", "--corpus=b", "--hardware=a card", "--commit=abc"]
+    status, out, _ = zspace("ledger", "export", str(tmp_path / "x.json"), *words)
+    assert (status, out) == (0, f"3 records: {tmp_path / 'x.json'}\n")
+    ((ledger, path, hardware), options) = seen[0]
+    assert (ledger, path, hardware) == (files.runs_root() / "ledger", tmp_path / "x.json", "a card")
+    assert options == {"corpora": ["a", "b"], "commit": "abc"}

@@ -34,7 +34,7 @@ def commit(folder, *first):
 
 def record(claim=CLAIM, model="gemma-3-270m", corpus="picture-names/as-is", date="2999-01-01", rules=None):
     rules = claims.rule(claim)["rules"] if rules is None else rules
-    about = {"claim": claim, "model": model, "corpus": corpus, "rows": []}
+    about = {"claim": claim, "model": model, "corpus": corpus, "rows": [{"language": "zh", "n_items": 40}]}
     return about | {"rule": {"rules": rules}, "provenance": {"date": date}}
 
 
@@ -111,6 +111,11 @@ def test_a_corpus_that_was_looked_at_before_the_first_registration_explores(proj
     registration.register([record()])
     assert registration.standing(record()) == "explores"
     assert registration.standing(record(OTHER)) == "confirms"
+
+
+def test_a_row_without_numbers_is_no_look(project):
+    registration.register([record() | {"rows": [{"language": "*", "n_items": None, "estimate": None}]}])
+    assert registration.standing(record()) == "confirms"
 
 
 def test_rules_that_are_not_committed_are_not_registered(project):

@@ -77,7 +77,7 @@ def register(records: Sequence[Mapping] = ()) -> Path:
         if known is not None and known["rule"] == rule:
             found[claim] = known
             continue
-        seen = {corpus_of(r) for r in records if r["claim"] == claim and _is_confirmation(r)}
+        seen = {corpus_of(r) for r in records if r["claim"] == claim and _is_look(r)}
         seen |= set(known["looked_at"]) if known else set()
         today = datetime.date.today().isoformat()
         found[claim] = {"rule": rule, "commit": commit, "date": today, "looked_at": sorted(seen)}
@@ -93,6 +93,12 @@ def _rule_of(record: Mapping) -> str:
 
 def _is_confirmation(record: Mapping) -> bool:
     return corpus_of(record) in files.params("registration")["confirmation"]
+
+
+def _is_look(record: Mapping) -> bool:
+    """Whether a record shows what a corpus of confirmation gives, and not only that nothing was measured."""
+    measured = any(row.get("n_items") or row.get("estimate") is not None for row in record["rows"])
+    return measured and _is_confirmation(record)
 
 
 def _commit_of_rules() -> str:

@@ -200,8 +200,9 @@ def register() -> None:
     """Name the present commit as the one that fixed the rules; rows on data seen later can then confirm."""
     from ..evidence import claims, measured, registration
 
-    there = files.runs_root() / "ledger"
-    records = claims.read_records(there) if any(there.glob("*.json")) else []
+    runs, snapshot = files.runs_root() / "ledger", files.PROJECT / "notebooks" / "data" / "ledger.json"
+    there = [p for p in (runs, runs / claims.SUPERSEDED, snapshot) if p.is_file() or any(p.glob("*.json"))]
+    records = [one for place in there for one in claims.read_records(place)]
     typer.echo(str(registration.register([*records, *measured.read()])))
 
 
