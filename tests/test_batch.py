@@ -342,6 +342,18 @@ def test_a_notebook_with_a_corpus_of_its_own_is_executed_once_a_model(plan_of):
     assert {c.capture for c in plan.cells} == {None}
     some = plan_of(corpora=[STORIES], notebooks={"third": own | {"only": ["c/d"]}})
     assert [c.parameters["model"] for c in some.cells] == ["c/d"]
+    other = own | {"only": ["a/b"], "parameters": {"model": "e/f"}}
+    both = plan_of(corpora=[STORIES], notebooks={"third": [own, other]})
+    assert [c.parameters["model"] for c in both.cells] == ["a/b", "c/d", "e/f"]
+
+
+def test_all_models_are_those_that_nobody_tuned(plan_of, monkeypatch):
+    registry = files.params("models")
+    assert any(entry.get("tuned") for entry in registry.values())
+    known = {name for name, entry in registry.items() if not entry.get("tuned")}
+    assert {
+        c.model for c in plan_of(models="all", corpora=[DIGITS | {"version": "digits"}]).captures
+    } == known
 
 
 def test_plan_re_rounds_only_weights_that_a_gguf_file_holds(plan_of, tmp_path):
@@ -383,7 +395,10 @@ def test_plan_of_the_committed_grids_captures_all_that_the_notebooks_read(name):
     # mathematics has no model, reads nothing and is executed once
     proofs = [c.notebook for c in plan.cells if "model" not in c.parameters]
     assert len(set(proofs)) == len(proofs) > 0
-    own = {n for n, options in files.params("grid")[name]["notebooks"].items() if options.get("own_corpus")}
+    listed = {
+        n: o if isinstance(o, list) else [o] for n, o in files.params("grid")[name]["notebooks"].items()
+    }
+    own = {n for n, options in listed.items() if any(one.get("own_corpus") for one in options)}
     cells = [c for c in plan.cells if "model" in c.parameters and c.notebook not in own]
     assert {c.capture for c in plan.cells if c not in cells} == {None}
     together = set()

@@ -11,13 +11,13 @@ import pytest
 from planted_recordings import planted_recordings
 from zspace import files
 from zspace.errors import ParameterError
-from zspace.evidence import claims, rules
+from zspace.evidence import claims, measured, registration, rules
 from zspace.evidence.blind_sweep import grid
 from zspace.pages import batch, cli, grids, publishing
 from zspace.sources import corpora
 from zspace.sources.models import TRAINED, Subject
 from zspace.states import imported, store, subjects
-from zspace.states.generation import recordings, solving
+from zspace.states.generation import recordings, solving, tuning
 
 PNG = b"\x89PNG picture"
 CLAIM = "prediction_1_aligned"
@@ -340,7 +340,8 @@ def ledger_record(model, corpus, overall, **languages):
         {"language": k, "as_stated": "refuted", "as_corrected": v, "as_corrected_reason": f"why {v}"}
         for k, v in {"*": overall, **languages}.items()
     ]
-    return {"title": "A | B", "model": model, "corpus": corpus, "rows": rows}
+    about = {"claim": CLAIM, "title": "A | B", "rule": {"rules": claims.rule(CLAIM)["rules"]}}
+    return about | {"model": model, "corpus": corpus, "provenance": {"date": "2026-12-01"}, "rows": rows}
 
 
 def table_rows(records):
@@ -355,21 +356,42 @@ def test_verdict_table_has_a_row_a_record_with_languages_grouped_by_verdict():
     rows = table_rows([first, ledger_record("m", "d/v", "refuted", zh="refuted"), {**first, "model": "n"}])
     grouped = "supported: zh fr; refuted: sw"
     assert rows == [
-        [r"A \| B", "m, c/v", "refuted", "supported", grouped],
-        [r"A \| B", "m, d/v", "refuted", "refuted", "refuted: zh"],
-        [r"A \| B", "n, c/v", "refuted", "supported", grouped],
+        [r"A \| B", "m, c/v", "refuted", "supported", grouped, "explores"],
+        [r"A \| B", "m, d/v", "refuted", "refuted", "refuted: zh", "explores"],
+        [r"A \| B", "n, c/v", "refuted", "supported", grouped, "explores"],
     ]
     first["rows"][2]["as_corrected"] = "supported"
-    assert table_rows([first])[0][-1] == "supported: zh sw fr"
+    assert table_rows([first])[0][4] == "supported: zh sw fr"
+    many = ledger_record(
+        "m", "c/v", "supported", sw="refuted", **dict.fromkeys(map(str, range(60)), "supported")
+    )
+    assert table_rows([many])[0][4] == "refuted: sw; supported: 60 languages"
+
+
+def test_verdict_table_says_what_kind_of_row_it_is(monkeypatch):
+    row = ledger_record("m", "c/v", "supported", zh="supported")
+    older = {**row, "rule": {"rules": {"as_stated": {}}}}
+    about = {"hardware": "a card", "baselines": []}
+    elsewhere = {**row, measured.KEY: about, "provenance": {"date": "2026-12-02", "commit": "abc"}}
+    monkeypatch.setattr(
+        registration, "standing", lambda record: "" if record["model"] == "any" else "confirms"
+    )
+    last = [cells[-1] for cells in table_rows([row, older, elsewhere, {**row, "model": "any"}])]
+    assert last == [
+        "confirms",
+        "confirms; judged by an older rule",
+        "confirms; measured elsewhere: a card; 2026-12-02; commit abc",
+        "–",
+    ]
 
 
 def test_verdict_table_says_why_nothing_was_measured_and_nothing_for_mathematics():
     unmeasured, proved = ledger_record("m", "c/v", "not testable"), ledger_record("any", "any", "proved")
-    assert [row[-1] for row in table_rows([unmeasured, proved])] == ["why not testable", "–"]
+    assert [row[4] for row in table_rows([unmeasured, proved])] == ["why not testable", "–"]
     test = {"statistic": "depth_rho", "statistic_kind": "test", "estimate": -0.62, "pvalue": 0.03, "n": 10}
     tested = ledger_record("m", "c/v", "supported")
     tested["rows"][0] |= test
-    assert table_rows([tested])[0][-1] == "depth rho −0.62, p = .030 (n = 10)"
+    assert table_rows([tested])[0][4] == "depth rho −0.62, p = .030 (n = 10)"
 
 
 def test_the_snapshot_has_each_statistic_as_what_its_rule_judges():
@@ -399,7 +421,8 @@ def test_the_snapshot_has_each_statistic_as_what_its_rule_judges():
 
 def test_readme_has_the_table_that_publish_writes():
     readme = (files.PROJECT / "README.md").read_text("utf-8")
-    assert publishing.replace_table(readme, publishing.verdict_table(claims.read_records(SNAPSHOT))) == readme
+    table = publishing.verdict_table([*claims.read_records(SNAPSHOT), *measured.read()])
+    assert publishing.replace_table(readme, table) == readme
 
 
 def test_publish_writes_nothing_when_a_figure_is_missing(zspace, project):
@@ -436,7 +459,7 @@ def test_verdict_table_names_a_model_without_weights_once():
     absent["rows"][0]["as_corrected_reason"] = reason
     first, last = table_rows([absent, ledger_record("m", "c/v", "refuted", zh="refuted"), dict(absent)])
     assert first[1] == "m, c/v"
-    assert last == ["every claim about a model", "far", "refuted", "not testable", reason]
+    assert last == ["every claim about a model", "far", "refuted", "not testable", reason, "–"]
 
 
 def test_traces_records_with_its_options_and_writes_the_layers_asked_for(zspace, monkeypatch, tmp_path, rng):
@@ -454,3 +477,57 @@ def test_traces_records_with_its_options_and_writes_the_layers_asked_for(zspace,
     status, _, err = zspace("traces", "some-model", "--layers", "4", "--out", str(path))
     assert status == 2
     assert "expected some of 3, 9" in err
+
+
+def test_traces_of_another_model_leave_those_of_the_default_model_alone(zspace, monkeypatch, tmp_path, rng):
+    monkeypatch.chdir(tmp_path)
+    for name, file in {
+        "gemma-3-270m": "generation_traces.npz",
+        "gemma-3-270m-tuned": "generation_traces_gemma-3-270m-tuned.npz",
+    }.items():
+        found = planted_recordings(rng, layers=(3, 9), n_scenarios=4)
+        found.about["model"] = {"model": name}
+        monkeypatch.setattr(solving, "ensure", lambda *_, found=found, **__: found)
+        assert zspace("traces", name, "--layers", "9")[0] == 0
+        assert (tmp_path / "notebooks" / "data" / file).is_file()
+
+
+def test_tune_passes_its_options_on_and_prints_the_scores(zspace, monkeypatch, tmp_path):
+    seen = []
+    rows = [{"kind": tuning.UNSEEN, "language": "sw", "n": 40, "right": 0.325, "answer_right": 0.4}]
+    monkeypatch.setattr(
+        tuning, "tune", lambda *given, **options: seen.append((given, options)) or {"scores": rows}
+    )
+    words = ["--languages", "sw,te", "--n-solutions", "9", "--n-held-out", "15", "--device", "cuda"]
+    status, out, _ = zspace("tune", "some-model", "--out", str(tmp_path / "x-tuned"), *words)
+    assert status == 0
+    (((name, folder, recipe), options),) = seen
+    assert (name, folder, options) == ("some-model", tmp_path / "x-tuned", {"device": "cuda"})
+    assert (recipe.languages, recipe.n_solutions, recipe.n_held_out) == (("sw", "te"), 9, 15)
+    assert "sw, scenarios never trained on: 32% fully right, 40% with the right answer (of 40)" in out
+    status, _, err = zspace("tune", "some-model", "--out", str(tmp_path / "x-tuned"), "--n-held-out", "5")
+    assert status == 2
+    assert "expected 10 to 27 of the 30" in err
+
+
+def test_register_counts_every_ledger_as_a_look(zspace, project, monkeypatch):
+    record_verdict("model-a")
+    snapshot = project / "notebooks" / "data" / "ledger.json"
+    snapshot.parent.mkdir()
+    snapshot.write_text(json.dumps([ledger_record("m", "picture-names/as-is", "supported")]))
+    seen = []
+    monkeypatch.setattr(registration, "register", lambda records: seen.extend(records) or "the file")
+    status, out, _ = zspace("register")
+    assert (status, out) == (0, "the file\n")
+    assert [one["model"] for one in seen] == ["model-a", "m"]
+
+
+def test_ledger_export_passes_its_options_on(zspace, monkeypatch, tmp_path):
+    seen = []
+    monkeypatch.setattr(measured, "export", lambda *given, **options: seen.append((given, options)) or 3)
+    words = ["--corpus=a", "--corpus=b", "--hardware=a card", "--commit=abc"]
+    status, out, _ = zspace("ledger", "export", str(tmp_path / "x.json"), *words)
+    assert (status, out) == (0, f"3 records: {tmp_path / 'x.json'}\n")
+    ((ledger, path, hardware), options) = seen[0]
+    assert (ledger, path, hardware) == (files.runs_root() / "ledger", tmp_path / "x.json", "a card")
+    assert options == {"corpora": ["a", "b"], "commit": "abc"}

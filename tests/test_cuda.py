@@ -7,6 +7,7 @@ import pytest
 from model_builders import assert_close, words
 from zspace.sources import models
 from zspace.states import capture, generation, pooling
+from zspace.states.generation import tuning
 
 torch = pytest.importorskip("torch", reason="the extra `models` is not installed")
 pytestmark = pytest.mark.skipif(
@@ -113,3 +114,17 @@ def test_what_is_written_on_cuda_is_what_the_cpu_writes(folder):
         np.testing.assert_allclose(two.update_energy[:, :same], one.update_energy[:, :same], rtol=1e-3)
         np.testing.assert_allclose(three.update_energy, one.update_energy, rtol=1e-3)
         np.testing.assert_allclose(three.log_probability, one.log_probability, atol=1e-3)
+
+
+def test_tuning_on_cuda_learns_as_it_does_on_the_cpu(folder, tmp_path):
+    """In bfloat16, so that the losses are alike and no more."""
+    sizes = {"languages": ("en",), "n_solutions": 24, "difficulty": 1, "n_shots": 1, "n_scored": 2}
+    recipe = tuning.Recipe(**sizes, batch_size=4, learning_rate=3e-3)
+    losses = {
+        device: tuning.tune(str(folder), tmp_path / f"{device}-tuned", recipe, device=device, progress=False)[
+            "losses"
+        ]
+        for device in ("cpu", "cuda")
+    }
+    np.testing.assert_allclose(losses["cuda"], losses["cpu"], rtol=0.05)
+    assert losses["cuda"][-1] < losses["cuda"][0]

@@ -21,7 +21,16 @@ from model_builders import SMALL, assert_close, checksum, pooled_by_hand, random
 from zspace import files  # noqa: E402
 from zspace.errors import ModelError, ParameterError, StoreError, WeightsUnavailableError  # noqa: E402
 from zspace.sources import models  # noqa: E402
-from zspace.sources.models import Subject, baselines, blocks, conversion, fetching, verification, weights  # noqa: E402
+from zspace.sources.models import (  # noqa: E402
+    Subject,
+    baselines,
+    blocks,
+    conversion,
+    fetching,
+    loading,
+    verification,
+    weights,
+)
 from zspace.states import capture  # noqa: E402
 
 L, D, VOCAB = 3, 32, 120
@@ -215,6 +224,22 @@ def test_verify_refuses_what_is_no_causal_residual_stream(name, tamper, words):
         verification.verify(network, parts)
 
 
+def test_verify_device_sees_states_that_a_copy_on_the_cpu_does_not_have():
+    network = tiny_network("llama")
+    parts = blocks.anatomy(network)
+    verification.verify_device(network, parts)
+    own = parts.blocks[1]
+
+    def err_where_tiles_leave_one_over(module, _args, output):
+        wrong = module is own and output.shape[1] % 32 == 1  # the copy is another module
+        return torch.cat([output[:, :-1], 1.1 * output[:, -1:]], 1) if wrong else output
+
+    own.register_forward_hook(err_where_tiles_leave_one_over)
+    verification.verify(network, parts)  # with its short prompts all is well
+    with pytest.raises(ModelError, match=r"layer 2: the states of 33 tokens on cpu differ by .* on the CPU"):
+        verification.verify_device(network, parts)
+
+
 @pytest.mark.parametrize("side", ["left", "right"])
 @pytest.mark.parametrize("name", TINY)
 def test_run_trunk_gives_a_prompt_the_states_it_has_alone_whichever_side_is_padded(name, side):
@@ -281,6 +306,20 @@ def test_load_reads_a_local_folder(tiny, folder):
     assert half.identity() != tiny.identity()
     sharded = models.load(folder, device="sharded")
     assert torch.equal(states(sharded, IDS)[L], states(tiny, IDS)[L])
+
+
+def test_load_takes_the_device_of_the_environment_where_none_is_asked_for(folder, monkeypatch):
+    monkeypatch.setenv("ZSPACE_DEVICE", "abacus")
+    with pytest.raises(ModelError, match="no device 'abacus'"):
+        models.load(folder)
+    assert models.load(folder, device="cpu").device.type == "cpu"
+    # a device that is not the CPU is held against it
+    seen = []
+    monkeypatch.setattr(loading, "_placement", lambda device: {"device_map": {"": device}})
+    monkeypatch.setattr(verification, "verify_device", lambda *given: seen.append(given))
+    monkeypatch.setenv("ZSPACE_DEVICE", "cpu")
+    models.load(folder)
+    assert len(seen) == 1
 
 
 def test_load_refuses_a_tampered_model(folder, monkeypatch):
@@ -530,7 +569,13 @@ def test_find_refuses_registry_entries_without_one_source(package):
 
 def test_registry_entries_have_a_source_a_dtype_and_a_licence():
     for name, entry in files.params("models").items():
-        assert weights.find(name).name == name
+        if entry.get("tuned"):
+            assert "tuned" in name
+            if not (files.PROJECT / entry["path"]).exists():
+                with pytest.raises(WeightsUnavailableError, match="Make it with `zspace tune`"):
+                    weights.find(name)
+        else:
+            assert weights.find(name).name == name
         assert entry["dtype"] in ("float32", "bfloat16")
         assert any(word in entry["note"] for word in ("Apache", "MIT", "Terms of Use")), name
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from planted_recordings import planted_recordings
-from zspace.errors import ParameterError, StoreError
+from zspace.errors import ParameterError, StoreError, WeightsUnavailableError
 from zspace.sources import models
 from zspace.sources.stories import worked
 from zspace.states import generation
@@ -239,6 +239,27 @@ def test_reread_finds_the_recording_and_notices_another_one(folders, runs, monke
     assert (again["largest difference of energy"] < 3e-3).all()
     changed = replace(found, update_energy=found.update_energy * 1.05)
     assert (solving.reread(str(folders["llama"]), changed, 1)["largest difference of energy"] > 0.03).all()
+
+
+def test_reread_says_where_the_weights_are_not_here(recorded, monkeypatch):
+    def load(_name):
+        raise WeightsUnavailableError("the weights of x cannot be reached")
+
+    monkeypatch.setattr(solving.models, "load", load)
+    table = solving.reread("x", recorded, 2)
+    assert table.to_numpy().tolist() == [["the weights of x cannot be reached"]]
+
+
+def test_kept_solutions_are_spread_over_the_scenarios():
+    def solution(scenario, item, correct):
+        labels = {"language": "en", "scenario": scenario, "item": item, "correct": correct}
+        return solving._Kept({**labels, "looping": False, "n_steps": 100}, None)
+
+    written = [solution(s, f"{s}{i}", i != 1) for s in "abc" for i in range(3)]
+    kept = [written[i].labels["item"] for i in solving._choose(written, 4)]
+    assert kept == ["a0", "a2", "b0", "c0"]  # each scenario once, before one of them again
+    assert len(solving._choose(written, 7)) == 7
+    assert "a1" in [written[i].labels["item"] for i in solving._choose(written, 7)]
 
 
 def test_read_refuses_what_is_not_in_the_file(recorded, tmp_path):

@@ -17,7 +17,8 @@
 # # Summary: what holds, in which model and language
 #
 # Everything below is read from the ledger, to which each notebook writes its verdicts. Nothing is computed anew and
-# nothing is typed by hand. By default it is the snapshot of the last published run; a batch passes its own.
+# nothing is typed by hand. By default it is the snapshot of the last published run; a batch passes its own. Verdicts
+# that were measured on another machine (`data/measured`) stand beside it.
 
 # %% tags=["parameters"]
 ledger = "data/ledger.json"  # folder or file of verdicts
@@ -25,10 +26,10 @@ ledger = "data/ledger.json"  # folder or file of verdicts
 # %%
 from IPython.display import display
 from zspace import files
-from zspace.evidence import claims, laboratory, summary_figures, tables
+from zspace.evidence import claims, laboratory, measured, summary_figures, tables
 
 laboratory.open_lab(globals())
-everything = claims.read_ledger(ledger)
+everything = claims.table_of([*claims.read_records(ledger), *measured.read()])
 table = tables.measured(everything)
 display(tables.counts(table), tables.unmeasured(everything))
 

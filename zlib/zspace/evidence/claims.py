@@ -53,6 +53,7 @@ LEDGER_COLUMNS = (
     "statistic_kind", "pvalue", "statistic", "shown", "minimal_effect", "p_holm", "null_supported", "power",
     "as_stated_reason", "as_corrected_reason", "n_items", "seed",
 )  # fmt: skip
+_DIGITS = 4  # significant digits kept in committed files
 SUPERSEDED = "superseded"  # folder, in the ledger, of records that do not hold any more
 
 
@@ -393,7 +394,11 @@ def read_ledger(path: Path | str | None = None) -> pd.DataFrame:
     claim under one name, `corpus` says in what they differ (`executions.told_apart`), so that claim, model,
     corpus and language name a row. Raises ClaimError where there is no ledger.
     """
-    records = read_records(runs_root() / "ledger" if path is None else path)
+    return table_of(read_records(runs_root() / "ledger" if path is None else path))
+
+
+def table_of(records: Sequence[Mapping]) -> pd.DataFrame:
+    """The table of `read_ledger` from records, of several ledgers if need be."""
     rows = []
     for one, (_, corpus) in zip(records, executions.told_apart(records), strict=True):
         seed = one.get("execution", {}).get("parameters", {}).get("seed")
@@ -404,6 +409,15 @@ def read_ledger(path: Path | str | None = None) -> pd.DataFrame:
             rows.append({**one, **row, **rates, **more})
     table = pd.DataFrame(rows, columns=list(LEDGER_COLUMNS))
     return table.astype(dict.fromkeys(("estimate", "low", "high", "pvalue"), float))
+
+
+def rounded(value: object) -> object:
+    """JSON content with its fractions to the significant digits that a committed file keeps."""
+    if isinstance(value, dict):
+        return {k: rounded(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [rounded(v) for v in value]
+    return float(f"{value:.{_DIGITS}g}") if isinstance(value, float) else value
 
 
 def _control_rows(entry: dict, primary: str | None, evidence: Evidence) -> tuple[dict, ...]:

@@ -31,7 +31,7 @@ from .grids import Capture, Cell, Plan
 BATCH_LOG = "logs/batch.txt"
 CONFIG = "batch.json"  # what the running batch was asked for
 INTERRUPTED = 130  # exit status after Ctrl-C, as shells have it
-# parameters that choose texts
+_REGISTRATION = ("registration.yaml", "registered.yaml")
 _HEARTBEAT = 30  # seconds between two lines of a running job, each with what its command said last
 _LOST_BATCH_CHECK = 0.5  # seconds between two looks at whether the batch that started a job still lives
 
@@ -159,7 +159,7 @@ def stamps(plan: Plan) -> dict[str, Path]:
     content = {
         "captures": [files.source_fingerprint("sources", "states"), texts, versions],
         "evidence": [files.source_fingerprint(*sorted(library)), _params("claims.yaml"), texts, _data()],
-        "pages": [files.source_fingerprint("pages", "evidence")],
+        "pages": [files.source_fingerprint("pages", "evidence"), _params(*_REGISTRATION), _measured()],
         **{f"notebook-{n}": _sources(plan.folder / f"{n}.ipynb") for n in plan.notebooks},
     }
     return {name: _stamp(f"code/{name}", described) for name, described in content.items()}
@@ -388,10 +388,19 @@ def _sources(path: Path) -> list:
 
 
 def _data() -> list[str]:
-    """What lies beside the notebooks for them to read, but for the ledger, which a batch leaves there."""
+    """What lies beside the notebooks for them to read: not the ledger, nor rows measured elsewhere."""
+    from ..evidence import measured
+
     folder = files.PROJECT / "notebooks" / "data"
     there = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != "ledger.json")
+    there = [p for p in there if p.parent != files.PROJECT / measured.FOLDER]
     return [f"{p.relative_to(folder).as_posix()} {files.content_hash(p)}" for p in there]
+
+
+def _measured() -> list[str]:
+    from ..evidence import measured
+
+    return [f"{p.name} {files.content_hash(p)}" for p in measured.paths()]
 
 
 def _params(*names: str) -> list[str]:

@@ -33,11 +33,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+ledger = typer.Typer(help="The ledger of this runs folder.", no_args_is_help=True)
+app.add_typer(ledger, name="ledger")
+
 Grid = Annotated[str, typer.Option(help="Grid of params/grid.yaml, or a YAML file holding one.")]
 Cores = Annotated[int | None, typer.Option(min=1, help="Processor cores to use; all by default.")]
 Profile = Annotated[str, typer.Option(help="Folder of params/profiles: local or slurm.")]
 Models = Annotated[str | None, typer.Option(help="Comma-separated models instead of the grid's own.")]
-Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...; by default ZSPACE_DEVICE or cpu.")]
+TRACED = "gemma-3-270m"
 TRACES = Path("notebooks/data/generation_traces.npz")
 
 
@@ -90,7 +94,7 @@ def capture(
     poolings: Annotated[str, typer.Option(help="Some of mean, last, median, trimmed.")] = "mean,last",
     variants: Annotated[str, typer.Option(help="E.g. trained,random-0,random-blocks-0.")] = "trained",
     dtype: Annotated[str, typer.Option(help="float32 (reference) or bfloat16.")] = "float32",
-    device: Device = "cpu",
+    device: Device = None,
 ) -> None:
     """Record the hidden states of a model (and its baselines) on a corpus; what is there is not redone."""
     from ..sources.models import Subject
@@ -166,12 +170,40 @@ def report(
 @app.command()
 def page() -> None:
     """Make the pages from the ledger and the executed notebooks as they are; prints the index's path."""
+    from ..evidence import measured
     from . import report as reporting
 
     runs = files.runs_root()
     folders = (runs / name for name in ("ledger", "notebooks", "report"))
-    index = reporting.build(*folders, tell=lambda left_out: typer.echo(f"left out: {left_out}", err=True))
+    told = {"tell": lambda left_out: typer.echo(f"left out: {left_out}", err=True)}
+    index = reporting.build(*folders, elsewhere=measured.paths(), **told)
     typer.echo(str(index))
+
+
+@ledger.command()
+def export(
+    out: Annotated[Path, typer.Argument(help="JSON file to write; commit it in notebooks/data/measured.")],
+    corpus: Annotated[list[str] | None, typer.Option(help="Only of this corpus (repeatable).")] = None,
+    hardware: Annotated[str | None, typer.Option(help="Where they were measured; found by default.")] = None,
+    commit: Annotated[str, typer.Option(help="Of the code, where it ran without its git history.")] = "",
+) -> None:
+    """Write this machine's verdicts about models as a file that shows them elsewhere, marked as such."""
+    from ..evidence import measured
+
+    there, made = files.runs_root() / "ledger", hardware or measured.this_machine()
+    n = measured.export(there, out, made, corpora=corpus or (), commit=commit)
+    typer.echo(f"{n} records: {out}")
+
+
+@app.command()
+def register() -> None:
+    """Name the present commit as the one that fixed the rules; rows on data seen later can then confirm."""
+    from ..evidence import claims, measured, registration
+
+    runs, snapshot = files.runs_root() / "ledger", files.PROJECT / "notebooks" / "data" / "ledger.json"
+    there = [p for p in (runs, runs / claims.SUPERSEDED, snapshot) if p.is_file() or any(p.glob("*.json"))]
+    records = [one for place in there for one in claims.read_records(place)]
+    typer.echo(str(registration.register([*records, *measured.read()])))
 
 
 @app.command()
@@ -213,7 +245,7 @@ def states() -> None:
 @app.command()
 def sweep(
     part: Annotated[list[str] | None, typer.Option(help="E.g. noise (repeatable); all by default.")] = None,
-    device: Device = "cpu",
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")] = "cpu",
     workers: Annotated[int, typer.Option(min=1, help="Processes that measure.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Root seed of the items measured on.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder; by default that of the committed parts.")] = None,
@@ -231,10 +263,39 @@ def sweep(
 
 
 @app.command()
+def tune(
+    model: Annotated[str, typer.Argument(help="Name of models.yaml, hub id or folder.")],
+    out: Annotated[Path, typer.Option(help="Folder to write; its name has to hold 'tuned'.")],
+    languages: Annotated[str | None, typer.Option(help="Comma-separated codes; all by default.")] = None,
+    n_solutions: Annotated[int, typer.Option(min=1, help="Worked stories per language.")] = 4000,
+    n_held_out: Annotated[int, typer.Option(min=1, help="Scenarios that are never trained on.")] = 20,
+    batch_size: Annotated[int, typer.Option(min=1, help="Stories per step.")] = 32,
+    learning_rate: Annotated[float, typer.Option(help="Its peak.")] = 1e-4,
+    n_scored: Annotated[
+        int, typer.Option(min=1, help="Stories solved at the end, per language and kind.")
+    ] = 40,
+    seed: Annotated[int, typer.Option(min=0, help="Root seed.")] = 0,
+    device: Device = None,
+) -> None:
+    """Fine-tune a small decoder on worked stories, so that `zspace traces` finds solutions that are right."""
+    from ..sources import languages as codes_of
+    from ..states.generation import tuning
+
+    chosen = {"languages": codes_of.parse(languages)} if languages else {}
+    sizes = {"n_solutions": n_solutions, "n_held_out": n_held_out, "batch_size": batch_size}
+    rates = {"learning_rate": learning_rate, "n_scored": n_scored, "seed": seed}
+    record = tuning.tune(model, out, tuning.Recipe(**chosen, **sizes, **rates), device=device)
+    for row in record["scores"]:
+        right = f"{row['right']:.0%} fully right, {row['answer_right']:.0%} with the right answer"
+        typer.echo(f"{row['language']}, {row['kind']}: {right} (of {row['n']})")
+    typer.echo(str(out))
+
+
+@app.command()
 def traces(
-    model: Annotated[str, typer.Argument(help="Name of models.yaml, hub id or folder.")] = "gemma-3-270m",
+    model: Annotated[str, typer.Argument(help="Name of models.yaml, hub id or folder.")] = TRACED,
     languages: Annotated[str, typer.Option(help="Comma-separated codes.")] = "de,fr,ru,sw,te",
-    out: Annotated[Path, typer.Option(help="File to write.")] = TRACES,
+    out: Annotated[Path | None, typer.Option(help="File to write; by default one named after MODEL.")] = None,
     layers: Annotated[str, typer.Option(help="Blocks that the file keeps, comma-separated.")] = "3,6,9,12,15",
     difficulty: Annotated[int, typer.Option(min=1, max=5, help="Steps of a story.")] = 5,
     n_draws: Annotated[int, typer.Option(min=1, help="Stories per scenario.")] = 2,
@@ -243,7 +304,7 @@ def traces(
     n_steps: Annotated[int, typer.Option(min=64, help="Longest solution, in tokens.")] = 200,
     temperature: Annotated[float, typer.Option(help="Sampling temperature.")] = 0.5,
     seed: Annotated[int, typer.Option(min=0, help="Root seed.")] = 0,
-    device: Device = "cpu",
+    device: Device = None,
 ) -> None:
     """Let a model write solutions of stories, and record every layer at every token, with controls."""
     from ..sources import languages as codes_of
@@ -253,6 +314,7 @@ def traces(
     options |= {"n_steps": n_steps, "temperature": temperature, "seed": seed, "device": device}
     found = solving.ensure(model, codes_of.parse(languages), **options)
     blocks = _blocks(layers, found.layers.tolist())
+    out = out or _traces_of(found.about["model"]["model"])
     recordings.save(recordings.select(found, layers=blocks), out)
     kept = found.series[found.series["condition"] == "reasoning"]
     right = int(found.outcomes["correct"].sum())
@@ -356,6 +418,11 @@ def _pair(text: str) -> tuple[str, str]:
 
 def _names(text: str | None) -> list[str]:
     return (text or "").replace(",", " ").split()
+
+
+def _traces_of(model: str) -> Path:
+    """Where recordings of a model lie for the notebooks: beside those of the default model."""
+    return TRACES if model == TRACED else TRACES.with_name(f"{TRACES.stem}_{files.slug(model)}.npz")
 
 
 def _blocks(text: str, there: list[int]) -> list[int]:

@@ -183,7 +183,7 @@ def _grid(grid: str) -> tuple[dict, Path]:
 def _models(names: str | Sequence[str], base: Path) -> list[str]:
     """Names of models, each known to `weights.find`, which raises ModelError listing the known ones."""
     if names == "all":
-        return list(files.params("models"))
+        return [name for name, entry in files.params("models").items() if not entry.get("tuned")]
     for name in names:
         if not isinstance(name, str) or expected("model", name):
             hint = yaml_hint(name, "")
@@ -259,7 +259,8 @@ def _cells(folder: Path, notebooks: Mapping, models: list, corpora: list) -> Ite
     """Executions of every notebook over the models and the corpora that are evidence."""
     evidence = [(corpus, options) for corpus, options in corpora if not options["capture_only"]]
     for notebook, options in notebooks.items():
-        yield from _cells_of(folder, notebook, options or {}, models, evidence)
+        for one in options if isinstance(options, list) else [options]:
+            yield from _cells_of(folder, notebook, one or {}, models, evidence)
 
 
 def _cells_of(folder: Path, notebook: str, options: Mapping, models: list, corpora: list) -> Iterator[Cell]:

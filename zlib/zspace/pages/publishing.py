@@ -10,10 +10,10 @@ from pathlib import Path
 
 from .. import files
 from ..errors import ParameterError
-from ..evidence import claims, statistics
+from ..evidence import claims, measured, registration, statistics
 
 START, END = "<!-- verdicts: written by `zspace publish` -->", "<!-- end of verdicts -->"
-_DIGITS = 4  # significant digits kept in the snapshot
+_MOST_LISTED = 12
 _PNG, _PLOTLY = "image/png", "application/vnd.plotly.v1+json"
 
 
@@ -24,8 +24,9 @@ def publish() -> list[Path]:
     no ledger, ParameterError where a figure's notebook was not executed or README.md lacks the markers.
     """
     runs, project = files.runs_root(), files.PROJECT
-    records = [_rounded(record) for record in claims.read_records(runs / "ledger")]
-    readme = replace_table((project / "README.md").read_text("utf-8"), verdict_table(records))
+    records = [claims.rounded(record) for record in claims.read_records(runs / "ledger")]
+    table = verdict_table([*records, *measured.read()])
+    readme = replace_table((project / "README.md").read_text("utf-8"), table)
     figures = {name: figure(runs / "notebooks", **place) for name, place in files.params("figures").items()}
     text = json.dumps(records, ensure_ascii=False, separators=(",", ":")).replace('{"claim":', '\n{"claim":')
     content = {
@@ -42,10 +43,11 @@ def publish() -> list[Path]:
 def verdict_table(records: list[dict]) -> str:
     """Markdown table: one row per claim, model and corpus, with both verdicts, and languages by verdict.
 
-    A claim of one row has its statistic instead of languages, or the reason why there is none.
+    A claim of one row has its statistic instead of languages, or the reason why there is none. The last cell
+    says whether the row confirms or explores, and where it was measured if not by a run of this ledger.
     """
-    head = ["claim", "model, corpus", "as stated", "as corrected", "languages, or the statistic"]
-    lines = [_line(head), "|---|---|---|---|---|"]
+    head = ["claim", "model, corpus", "as stated", "as corrected", "languages, or the statistic", "the row"]
+    lines = [_line(head), "|---|---|---|---|---|---|"]
     waiting: dict[str, dict] = {}
     for record in records:
         overall, *languages = record["rows"]
@@ -55,18 +57,30 @@ def verdict_table(records: list[dict]) -> str:
         by_verdict: dict[str, list[str]] = {}
         for row in languages:
             by_verdict.setdefault(row["as_corrected"], []).append(row["language"])
-        found = [f"{verdict}: {' '.join(codes)}" for verdict, codes in by_verdict.items()]
+        found = [f"{verdict}: {_listed(codes)}" for verdict, codes in by_verdict.items()]
         cells = [record["title"], f"{record['model']}, {record['corpus']}"]
         cells += [overall["as_stated"], overall["as_corrected"], "; ".join(found) or _alone(overall)]
+        cells.append(_standing(record))
         lines.append(_line(cells))
     for model, row in waiting.items():
-        words = [row["as_stated"], row["as_corrected"], _alone(row)]
+        words = [row["as_stated"], row["as_corrected"], _alone(row), "–"]
         lines.append(_line(["every claim about a model", model, *words]))
     return "\n".join(lines)
 
 
 def _line(cells: list) -> str:
     return "| " + " | ".join(str(c).replace("|", "\\|") for c in cells) + " |"
+
+
+def _listed(codes: list[str]) -> str:
+    """Codes, or of many their number: the page lists them."""
+    return " ".join(codes) if len(codes) <= _MOST_LISTED else f"{len(codes)} languages"
+
+
+def _standing(record: dict) -> str:
+    older = registration.OLDER if registration.is_older(record) else ""
+    parts = [registration.standing(record), older, measured.words(record)]
+    return "; ".join(part for part in parts if part) or "–"
 
 
 def _alone(row: dict) -> str:
@@ -108,11 +122,3 @@ def figure(notebooks: Path, *, notebook: str, number: int = 1) -> bytes:
 
     drawn = plotly.graph_objects.Figure({k: chosen[_PLOTLY].get(k) for k in ("data", "layout")})
     return drawn.to_image("png", scale=2, width=820)
-
-
-def _rounded(value: object) -> object:
-    if isinstance(value, dict):
-        return {k: _rounded(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_rounded(v) for v in value]
-    return float(f"{value:.{_DIGITS}g}") if isinstance(value, float) else value

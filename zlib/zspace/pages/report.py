@@ -6,7 +6,7 @@ Every verdict, number, name and date on the index comes from a record or a noteb
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import markupsafe
@@ -14,7 +14,7 @@ import plotly.offline
 
 from .. import files
 from ..errors import ClaimError, ZspaceError
-from ..evidence import claims, executions, statistics
+from ..evidence import claims, executions, measured, registration, statistics
 from ..evidence.statistics import is_number
 from ..sources import corpora
 from . import rendering
@@ -70,7 +70,12 @@ BAR_WIDTH, BAR_MARGIN = 150, 8  # pixels of the bar of an interval
 
 
 def build(
-    ledger: Path, notebooks: Path, out: Path, *, tell: Callable[[str], object] = lambda left_out: None
+    ledger: Path,
+    notebooks: Path,
+    out: Path,
+    *,
+    elsewhere: Sequence[Path] = (),
+    tell: Callable[[str], object] = lambda left_out: None,
 ) -> Path:
     """Write the report into the folder `out` (replaced as a whole) and return its index page.
 
@@ -81,6 +86,7 @@ def build(
     ledger : folder of `*.json` verdict records.
     notebooks : folder of executed `*.ipynb`, at any depth.
     out : folder of the report.
+    elsewhere : files of records that were measured on other machines (`measured`).
     tell : called with each file that is left out and why, in one text.
 
     Raises
@@ -88,7 +94,7 @@ def build(
     ClaimError : there is no record that can be shown; names the first file and what is wrong with it.
     StoreError : `out` cannot be written; what stood there is untouched.
     """
-    records, left_out = _readable(Path(ledger))
+    records, left_out = _readable(Path(ledger), elsewhere)
     notebooks = Path(notebooks)
     sources = sorted(p.relative_to(notebooks) for p in notebooks.rglob("*.ipynb"))
     sources = [p for p in sources if not any(part.startswith(".") for part in p.parts)]
@@ -106,20 +112,21 @@ def build(
     return Path(out) / "index.html"
 
 
-def read_records(ledger: Path) -> list[dict]:
+def read_records(ledger: Path, reader: Callable = claims.read_records) -> list[dict]:
     """Verdict records, checked, in the order of `params/claims.yaml`, then by model and corpus."""
-    records = claims.read_records(ledger)
+    records = reader(ledger)
     for record in records:
         _check(record)
     return _in_order(records)
 
 
-def _readable(ledger: Path) -> tuple[list[dict], list[str]]:
+def _readable(ledger: Path, elsewhere: Sequence[Path]) -> tuple[list[dict], list[str]]:
     """The records that can be shown, and what is wrong with each file of the others."""
     records, left_out = [], []
-    for file in claims.record_files(ledger):
+    places = [(file, claims.read_records) for file in claims.record_files(ledger)]
+    for file, reader in [*places, *((file, measured.read) for file in elsewhere)]:
         try:
-            found = read_records(file)
+            found = read_records(file, reader)
             for record in found:
                 _authored(record)
             records += found
@@ -302,7 +309,7 @@ def _index(records: list[dict], pages: list[rendering.Page], left_out: list[str]
     """HTML of the index page."""
     named = executions.told_apart(records)
     groups = [
-        _group(record, records, page_of(record, pages), *names)
+        _group(record, records, None if measured.KEY in record else page_of(record, pages), *names)
         for record, names in zip(records, named, strict=True)
     ]
     rows = [row for group in groups for row in group["rows"]]
@@ -312,12 +319,14 @@ def _index(records: list[dict], pages: list[rendering.Page], left_out: list[str]
         models=_distinct(model for model, _ in named if model != ANY),
         measured=_distinct(g["model"] for g in groups if any(row["n_items"] for row in g["rows"])),
         corpora=_distinct(corpus for model, corpus in named if model != ANY),
-        languages=sorted(_distinct(row["language"] for row in rows), key=lambda code: code != "*"),
+        languages=_overall_first(row["language"] for row in rows),
+        # columns for all languages of other machines would leave no room for those of this one
+        glance=_overall_first(row["language"] for g in groups if not g["elsewhere"] for row in g["rows"]),
         verdicts=VERDICTS,
         counts={key: Counter(row[key]["word"] for row in rows) for key in claims.READINGS},
         n_rows=len(rows),
         pages=named_pages([page for page in pages if not is_pair(page)]),
-        side_by_side=side_by_side(groups),
+        side_by_side=side_by_side([group for group in groups if not group["elsewhere"]]),
         control_pages=control_pages(pages),
         provenance=_provenance(records),
         left_out=left_out,
@@ -333,6 +342,9 @@ def _group(record: dict, records: list[dict], page: rendering.Page | None, model
         "model": model,
         "corpus": corpus,
         "page": page,
+        "standing": registration.standing(record),
+        "older": registration.OLDER if registration.is_older(record) else "",
+        "elsewhere": measured.words(record),
         "rows": [_row(row, scale) for row in record["rows"]],
     }
 
@@ -485,6 +497,10 @@ def _number(value: float | None) -> str:
 
 def _languages(page: rendering.Page) -> list[str]:
     return [code.strip() for code in str(page.parameters.get("languages", "")).split(",") if code.strip()]
+
+
+def _overall_first(languages) -> list[str]:
+    return sorted(_distinct(languages), key=lambda code: code != "*")
 
 
 def _distinct(values) -> list:

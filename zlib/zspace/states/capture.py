@@ -84,7 +84,7 @@ def ensure(
     poolings: Sequence[str] = POOLINGS,
     subject: Subject = TRAINED,
     dtype: str | None = None,
-    device: str = "cpu",
+    device: str | None = None,
     model: models.LanguageModel | None = None,
     progress: bool = True,
 ) -> xr.Dataset:
@@ -126,7 +126,7 @@ def ensure_all(
     *,
     poolings: Sequence[str] = POOLINGS,
     dtype: str | None = None,
-    device: str = "cpu",
+    device: str | None = None,
     progress: bool = True,
     lazily: bool = False,
 ) -> dict[Subject, xr.Dataset]:

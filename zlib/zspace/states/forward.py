@@ -49,14 +49,15 @@ def start(
     """
     import torch
 
-    padded = _padded(tokens, _width(tokens, model.device), model.padding_id)
+    padded = _padded(tokens, max(len(text) for text, _ in tokens), model.padding_id)
     ids, content = (_to_device(x, model.device) for x in padded)
     reducers = pooling.reducers(content, poolings)
 
     def reduce(_layer, h):
         return [reducer(h) for reducer in reducers]
 
-    with torch.inference_mode(), models.ReducingHooks(model, reduce) as hooks:
+    exact = blocks.exact_attention(model.device)
+    with torch.inference_mode(), exact, models.ReducingHooks(model, reduce) as hooks:
         with blocks.in_one_line(f"{model.name} cannot run a batch of {len(tokens)} texts"):
             model.trunk(input_ids=ids, **_options(model, tokens, ids))
         layers = hooks.take()
@@ -79,14 +80,6 @@ def _options(model: models.LanguageModel, tokens: Sequence, ids: "Tensor") -> di
         return {"use_cache": False}
     lengths = torch.tensor([len(text) for text, _ in tokens], device=ids.device)
     return {"attention_mask": (torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]).long()}
-
-
-def _width(tokens: Sequence, device: "torch.device") -> int:
-    """T: the longest text, or one more."""
-    longest = max(len(ids) for ids, _ in tokens)
-    # With one token left over after tiles of 32 or 64, torch's memory-efficient attention (seen in 2.11;
-    # float32, a mask, a single key head, as in small Gemmas) gets that token wrong. Padding is not looked at.
-    return longest + (device.type == "cuda" and longest % 32 == 1)
 
 
 def _padded(tokens: Sequence, width: int, pad_token_id: int) -> "tuple[Tensor, Tensor]":

@@ -23,7 +23,7 @@ def open_states(
     together: Sequence[str] | None = None,
     strict: bool = False,
     dtype: str | None = None,
-    device: str = "cpu",
+    device: str | None = None,
     progress: bool = True,
     lazily: bool = False,
 ) -> dict[Subject, xr.Dataset]:

@@ -5,8 +5,8 @@
 `contents` knows what files hold; `weights`, `fetching` and `conversion` bring them here, `folders` refuses
 what cannot be read as it is, `kinds` says what a model is. `blocks` finds its parts and hooks them, `loading`
 reads it, `completeness` and `verification` check it, along the `residual_paths` through its blocks.
-`baselines` makes its controls; `rounding` knows how far quantised weights may be off. Importing this package
-imports neither torch nor transformers.
+`baselines` makes its controls; `rounding` knows how far quantised weights may be off; `tuned` reads what was
+left beside a model that was tuned here. Importing this package imports neither torch nor transformers.
 """
 
 from .baselines import permuted_embeddings_twin, random_blocks_twin, random_twin, re_rounded_twin, twin

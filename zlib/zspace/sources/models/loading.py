@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 
 def load(
-    name_or_path: str | os.PathLike, *, dtype: str | None = None, device: str = "cpu", verify: bool = True
+    name_or_path: str | os.PathLike,
+    *,
+    dtype: str | None = None,
+    device: str | None = None,
+    verify: bool = True,
 ) -> LanguageModel:
     """The language model of a registry name, hub id, folder or .gguf file, checked and ready to run.
 
@@ -25,8 +29,10 @@ def load(
     name_or_path : see `params/models.yaml`; also "owner/name", "owner/name@revision", a folder with
         config.json and safetensors, a .gguf file.
     dtype : "float32" (reference) or "bfloat16"; None takes the registry's.
-    device : "cpu", "cuda", "cuda:1", ..., "auto" (cuda if there is one), or "sharded" (over all devices).
-    verify : run `verification.verify`, which refuses a model whose states are not what its kind says.
+    device : "cpu", "cuda", "cuda:1", ..., "auto" (cuda if there is one), or "sharded" (over all devices);
+        None takes that of ZSPACE_DEVICE, or the CPU where it is not set.
+    verify : run `verification.verify`, which refuses a model whose states are not what its kind says, and
+        `verification.verify_device` where it lies on one device that is not the CPU.
 
     Raises
     ------
@@ -36,7 +42,7 @@ def load(
     """
     source = weights.find(name_or_path)
     dtype = checked_dtype(dtype or source.dtype)
-    placement = _placement(device)
+    placement = _placement(device or os.environ.get("ZSPACE_DEVICE") or "cpu")
     folder = fetching.fetch(source)
     found = weights.identify(source)
     with _border(source.name, "cannot be loaded"):
@@ -48,6 +54,8 @@ def load(
         parts = blocks.anatomy(network)
         if verify:
             verification.verify(network, parts, kind)
+        if verify and placement["device_map"] not in ("cpu", "auto"):
+            verification.verify_device(network, parts, kind)
     model = LanguageModel(
         name=source.name,
         revision=found["revision"],

@@ -4,16 +4,27 @@ Symbols as in `blocks`: h_k (B, T, d) enters block k. States of a causal model a
 an encoder are bidirectional and, where its blocks normalise after the addition, no residual stream.
 """
 
+import copy
 from typing import TYPE_CHECKING
 
 from ...errors import ModelError
-from .blocks import Anatomy, ReducingHooks, hidden_size, is_recurrent, run_trunk, token_ids
+from .blocks import (
+    Anatomy,
+    ReducingHooks,
+    anatomy,
+    exact_attention,
+    hidden_size,
+    is_recurrent,
+    run_trunk,
+    token_ids,
+)
 from .kinds import CAUSAL, Kind
 
 if TYPE_CHECKING:
     from torch import nn
 
 _PROMPT_LENGTHS = (9, 5)
+_DEVICE_LENGTHS = (33, 65, 7)  # one more than the tiles of kernels, and a short one
 
 
 def verify(network: "nn.Module", parts: Anatomy, kind: Kind = CAUSAL) -> None:
@@ -34,6 +45,33 @@ def verify(network: "nn.Module", parts: Anatomy, kind: Kind = CAUSAL) -> None:
             raise ModelError("its blocks add to the stream, though its kind is known for post-norm blocks.")
         _verify_padding(network, parts, prompts, kind)
         _verify_direction(network, parts, prompts, kind)
+
+
+def verify_device(network: "nn.Module", parts: Anatomy, kind: Kind = CAUSAL) -> None:
+    """Check on a few prompts that a network has the states, where it lies, that a copy has on the CPU.
+
+    Kernels of accelerators have been wrong without an error (`blocks.exact_attention`). Raises ModelError
+    naming the first layer that differs by more than other kernels may (`batch_tolerance`).
+    """
+    import torch
+
+    twin = copy.deepcopy(network).to("cpu")
+    there = anatomy(twin)
+    with torch.inference_mode(), exact_attention(network.device):
+        for prompt in _prompts(network, _DEVICE_LENGTHS):
+            states = []
+            for one, its in ((network, parts), (twin, there)):
+                with ReducingHooks(its, lambda _layer, hidden: hidden[0].float().cpu()) as hooks:
+                    run_trunk(its.trunk, token_ids(one, [prompt]), causal=kind.is_causal)
+                    states.append(hooks.take())
+            for layer, (found, exact) in enumerate(zip(*states, strict=True)):
+                error = ((found - exact).norm(dim=-1) / exact.norm(dim=-1).clamp_min(1e-30)).max().item()
+                if not error <= batch_tolerance(network.dtype):
+                    raise ModelError(
+                        f"layer {layer}: the states of {len(prompt)} tokens on {network.device} differ by "
+                        f"{error:.1e} of their norm from those on the CPU. Its kernels are wrong there: "
+                        "use another device, or another version of torch."
+                    )
 
 
 def contributions(
@@ -155,7 +193,7 @@ def _tolerance(dtype) -> float:
     return 4 * torch.finfo(dtype).eps
 
 
-def _prompts(network) -> list[list[int]]:
+def _prompts(network, lengths: tuple[int, ...] = _PROMPT_LENGTHS) -> list[list[int]]:
     """Prompts spread over the vocabulary, of different lengths; ids only, no tokenizer needed."""
     size = network.get_input_embeddings().weight.shape[0]
-    return [[(7919 * (i + 1) * (row + 2)) % size for i in range(n)] for row, n in enumerate(_PROMPT_LENGTHS)]
+    return [[(7919 * (i + 1) * (row + 2)) % size for i in range(n)] for row, n in enumerate(lengths)]

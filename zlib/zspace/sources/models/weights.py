@@ -172,9 +172,10 @@ def _registered(name: str, entry: dict) -> Source:
     if kinds == ["path"]:
         path = (files.PROJECT / Path(entry["path"]).expanduser()).resolve()
         if not path.exists():
+            made = "Make it with `zspace tune`, as its note there says, or p" if entry.get("tuned") else "P"
             raise WeightsUnavailableError(
                 f"params/models.yaml: {name} points to {path}, which does not exist. "
-                "Put the model there or correct the path."
+                f"{made}ut the model there or correct the path."
             )
         return replace(_local(path), name=name, dtype=dtype)
     if kinds == ["hub"]:

@@ -170,17 +170,23 @@ def generate(
 
 
 @functools.lru_cache(4096)  # the same numbers are told in every language, version and padding
-def draw_numbers(scenario: Scenario, n_draws: int, *, seed: int) -> tuple[tuple[int, ...], ...]:
-    """First `n_draws` tuples of numbers of a scenario, with pairwise different (start, step 1)."""
+def draw_numbers(
+    scenario: Scenario, n_draws: int, *, seed: int, n_distinct: int = 2
+) -> tuple[tuple[int, ...], ...]:
+    """First `n_draws` tuples of numbers of a scenario.
+
+    Their first `n_distinct` numbers differ pairwise: by default start and step 1, so that the shortest
+    stories do; MAX_DIFFICULTY + 1 asks for tuples that differ anywhere, of which there are many more.
+    """
     rng = stream(seed, scenario.name)
     draws: dict[tuple[int, int], tuple[int, ...]] = {}
     fruitless = 0
     while len(draws) < n_draws:
         numbers = _draw_once(scenario, rng)
-        is_new = numbers is not None and numbers[:2] not in draws
+        is_new = numbers is not None and numbers[:n_distinct] not in draws
         fruitless = 0 if is_new else fruitless + 1
         if is_new:
-            draws[numbers[:2]] = numbers
+            draws[numbers[:n_distinct]] = numbers
         elif fruitless == PATIENCE:
             raise ParameterError(
                 f"n_draws={n_draws}, but the scenario {scenario.name!r} has about {len(draws)} different "

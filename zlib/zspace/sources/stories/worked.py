@@ -8,13 +8,13 @@ what a model computes can be checked by one rule everywhere. Two tasks with the 
     copying    question and solution, then the solution once more; the model only has to repeat it
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ...errors import ParameterError
-from . import MAX_DIFFICULTY, apply, draw_names, draw_numbers, scenarios, tell, telling, told
+from . import MAX_DIFFICULTY, Scenario, apply, draw_names, draw_numbers, scenarios, tell, telling, told
 
 TASKS = ("reasoning", "copying")
 SIGNS = {"add": "+", "subtract": "-", "multiply": "*", "share": "/"}
@@ -65,24 +65,34 @@ def solutions(
     n_draws: int = 4,
     difficulty: int = MAX_DIFFICULTY,
     seed=0,
+    only: Collection[str] | None = None,
+    n_distinct: int = 2,
 ) -> list[Worked]:
     """Worked solutions of the stories of `generate`, the same draws in the same order.
 
-    Raises CorpusError for a language without stories, ParameterError for an impossible size.
+    `only` names scenarios to keep; `n_distinct` is that of `draw_numbers`. Raises CorpusError for a language
+    without stories, ParameterError for an impossible size.
     """
     if not 1 <= difficulty <= MAX_DIFFICULTY:
         raise ParameterError(f"difficulty={difficulty!r}; expected a number from 1 to {MAX_DIFFICULTY}")
     content = telling(language)
     found = []
-    for scenario in scenarios()[:n_scenarios]:
+    for scenario in chosen(n_scenarios, only):
         names = draw_names(scenario, language, content, n_draws, seed)
-        for j, numbers in enumerate(draw_numbers(scenario, n_draws, seed=seed)):
+        for j, numbers in enumerate(draw_numbers(scenario, n_draws, seed=seed, n_distinct=n_distinct)):
             words = told(numbers, language, "digits") | names[j]
             lines, answer = _solve(content, scenario, difficulty, numbers, words)
             question = tell(content, scenario.name, difficulty, words)
             item = f"{scenario.name}-{difficulty}-{j:03d}"
             found.append(Worked(item, scenario.name, language, question, "\n".join(lines), answer))
     return found
+
+
+def chosen(n_scenarios: int | None = None, only: Collection[str] | None = None) -> list[Scenario]:
+    """The first `n_scenarios`, of which `only` those named; raises ParameterError for a name of none."""
+    if unknown := sorted(set(only or ()) - {s.name for s in scenarios()}):
+        raise ParameterError(f"number-stories has no scenario {', '.join(unknown)}.")
+    return [s for s in scenarios()[:n_scenarios] if only is None or s.name in only]
 
 
 def prompts(
@@ -94,17 +104,20 @@ def prompts(
     """
     if task not in TASKS:
         raise ParameterError(f"task={task!r}; expected {' or '.join(TASKS)}")
+    told: dict[str, dict[str, list[Worked]]] = {}
+    for one in worked:
+        told.setdefault(one.language, {}).setdefault(one.scenario, []).append(one)
     found = []
     for own in worked:
-        others = [w for w in worked if w.scenario != own.scenario and w.language == own.language]
-        names = sorted({w.scenario for w in others})
+        by_scenario = told[own.language]
+        names = [name for name in sorted(by_scenario) if name != own.scenario]
         if len(names) < n_shots:
             raise ParameterError(
                 f"n_shots={n_shots}, but only {len(names)} scenarios beside that of {own.item}"
             )
         shown = []
         for name in rng.choice(names, n_shots, replace=False):
-            candidates = [w for w in others if w.scenario == name]
+            candidates = by_scenario[str(name)]
             shown.append(candidates[int(rng.integers(len(candidates)))])
         text = _join(shown, own, task)
         place = (own.item, own.scenario, own.language, task)
@@ -112,14 +125,16 @@ def prompts(
     return found
 
 
-def plain_text(language: str, *, rng: np.random.Generator) -> tuple[str, str]:
-    """A text in which nothing is computed, in two parts, its first story and the others: all of them,
-    numbers in words, none of their questions, in random order, one story a line.
+def plain_text(
+    language: str, *, rng: np.random.Generator, only: Collection[str] | None = None
+) -> tuple[str, str]:
+    """A text in which nothing is computed, in two parts, its first story and the others: all of them or
+    `only` those named, numbers in words, none of their questions, in random order, one story a line.
     """
-    content = telling(language)
+    content, there = telling(language), chosen(only=only)
     stories = []
-    for i in rng.permutation(len(scenarios())):
-        scenario = scenarios()[i]
+    for i in rng.permutation(len(there)):
+        scenario = there[i]
         seed = int(rng.integers(2**31))
         numbers = draw_numbers(scenario, 1, seed=seed)[0]
         words = told(numbers, language, "spelled-out") | draw_names(scenario, language, content, 1, seed)[0]

@@ -3,6 +3,7 @@
 
 `traces` samples and reads again, `sampling` is hooked into `generate`, `transcripts` says what a text says,
 `recordings` keeps traces with those of all controls in one file, `solving` makes them from worked stories.
+`tuning` makes of a model one that solves such stories.
 """
 
 from .traces import replay, traces

@@ -3,14 +3,12 @@
 Symbols: B rows, V entries of the vocabulary, L blocks, d hidden size.
 """
 
-import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
     from transformers import GenerationConfig
 
@@ -109,20 +107,6 @@ def plain_settings(model, n_tokens: int) -> "GenerationConfig":
 
     ends = {"pad_token_id": model.padding_id, "eos_token_id": end_tokens(model) or None}
     return GenerationConfig(max_new_tokens=n_tokens, do_sample=False, num_beams=1, use_cache=True, **ends)
-
-
-def exact_attention(device: "torch.device") -> contextlib.AbstractContextManager:
-    """Attention of a masked single token as it should be, whatever kernels torch would choose.
-
-    On CUDA torch's memory-efficient kernel gets the one token wrong that is left over after tiles of 32 (seen
-    in 2.11; float32, a mask, a single key head). With a cache every step is such a token, which is the likely
-    reason why Gemma 3 270M wrote nothing but loops there, without an error.
-    """
-    if device.type != "cuda":
-        return contextlib.nullcontext()
-    from torch.nn.attention import SDPBackend, sdpa_kernel
-
-    return sdpa_kernel([SDPBackend.FLASH_ATTENTION, SDPBackend.CUDNN_ATTENTION, SDPBackend.MATH])
 
 
 def sample(logits: "Tensor", uniform: "Tensor", temperature: float) -> "tuple[Tensor, Tensor, Tensor]":

@@ -8,25 +8,27 @@ model at hand, `ensure` reads what the disk has and records the rest.
 """
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from ... import files
-from ...errors import ModelError, ParameterError, StoreError
+from ...errors import ModelError, ParameterError, StoreError, WeightsUnavailableError
 from ...sources import models
+from ...sources.models import tuned
 from ...sources.stories import stream, worked
 from ...sources.stories.worked import END, Prompt, plain_text
-from . import recordings, transcripts
+from . import recordings, transcripts, tuning
 from .recordings import MIN_STEPS, Recordings
 from .sampling import end_tokens
 from .traces import Trace, replay, traces
 
 # What makes recordings: its fingerprint is part of their key.
 _CODE = (
-    "states/generation",
+    *(f"states/generation/{name}.py" for name in ("recordings", "sampling", "solving", "traces")),
+    "states/generation/transcripts.py",
     "sources/stories",
     "sources/models/blocks.py",
     "sources/models/language_model.py",
@@ -44,6 +46,7 @@ def record(
     n_steps: int = 256,
     temperature: float = 0.5,
     layers: Sequence[int] | None = None,
+    scenarios: Collection[str] | None = None,
     batch_size: int | None = None,
     progress: bool = False,
 ) -> Recordings:
@@ -54,9 +57,10 @@ def record(
     prompts : of the task "reasoning".
     n_samples : solutions written for each prompt.
     n_kept : of each language, at most: correct ones first, then others, none that loops or has fewer than
-        MIN_STEPS steps; within both in the order of the prompts. All that were written are in `outcomes`.
+        MIN_STEPS steps; within both by turns over the scenarios. All that were written are in `outcomes`.
     twin_seeds : of the random-weight baselines.
     layers : blocks to keep; all by default.
+    scenarios : those whose stories are read plainly; all by default.
 
     Raises
     ------
@@ -79,7 +83,7 @@ def record(
             "stories, more samples or another temperature."
         )
     kept = [labelled[i] for i in chosen]
-    kept += _controls(model, [asked[i] for i in chosen], kept, twin_seeds, plain, progress)
+    kept += _controls(model, [asked[i] for i in chosen], kept, twin_seeds, scenarios, plain, progress)
     about = {
         "model": model.identity(),
         "end_tokens": end_tokens(model),
@@ -104,7 +108,7 @@ def ensure(
     n_steps: int = 200,
     temperature: float = 0.5,
     seed: int = 0,
-    device: str = "cpu",
+    device: str | None = None,
     batch_size: int | None = None,
     progress: bool = True,
 ) -> Recordings:
@@ -112,7 +116,8 @@ def ensure(
 
     What is missing is recorded language by language, each saved when it is done, so that an interrupted
     recording goes on at the first missing language. A language's numbers do not depend on which others are
-    asked for. Parameters as in `record`, and those of the stories; `device` is where to run what is missing.
+    asked for. A tuned model is asked about scenarios that it was not trained on, and reads plainly no others.
+    Parameters as in `record`, and those of the stories; `device` is where to run what is missing.
 
     Raises
     ------
@@ -121,7 +126,7 @@ def ensure(
     """
     stories = {"n_draws": n_draws, "difficulty": difficulty, "n_shots": n_shots, "seed": seed}
     options = {"n_samples": n_samples, "n_kept": n_kept, "n_steps": n_steps, "temperature": temperature}
-    settings = stories | options | {"twin_seeds": [int(k) for k in twin_seeds]}
+    settings = stories | options | {"twin_seeds": [int(k) for k in twin_seeds]} | _tuning(model_name)
     identity = models.identity(model_name)
     ends = models.end_tokens(model_name)
     key = files.fingerprint([identity, ends, settings, files.code_fingerprint(*_CODE)])
@@ -141,7 +146,8 @@ def ensure(
             if not path.exists():
                 rng = stream(seed, "traces", language)
                 asked = _prompts(language, settings, rng)
-                how = {"rng": rng, "twin_seeds": twin_seeds, "batch_size": batch_size, "progress": progress}
+                how = {"rng": rng, "twin_seeds": twin_seeds, "scenarios": settings.get("scenarios")}
+                how |= {"batch_size": batch_size, "progress": progress}
                 found = record(model(), asked, **how, **options)
                 model().check_unchanged()
                 recordings.save(replace(found, about={**found.about, **settings}), path)
@@ -175,9 +181,13 @@ def reread(model_name: str, recorded: Recordings, n: int) -> pd.DataFrame:
     """The first `n` solutions of recordings read again by the model now, beside what was recorded.
 
     Columns language, item, steps, and the largest relative difference of ||f_l||^2 over the layers kept and
-    of the log-probability. What was rounded for the file differs by up to .2 %.
+    of the log-probability. What was rounded for the file differs by up to .2 %. Where the weights cannot be
+    reached, as those of a model that was tuned on another machine, the table says so instead.
     """
-    model = models.load(model_name)
+    try:
+        model = models.load(model_name)
+    except WeightsUnavailableError as error:
+        return pd.DataFrame({"nothing was read again": [str(error)]})
     rows = []
     for row in range(n):
         one, steps = recorded.series.iloc[row], recorded.steps(row)
@@ -198,8 +208,20 @@ def reread(model_name: str, recorded: Recordings, n: int) -> pd.DataFrame:
 def _prompts(language: str, settings: Mapping, rng: np.random.Generator) -> list[Prompt]:
     """What the model is asked in one language; draws from the language's stream before anything else does."""
     options = {name: settings[name] for name in ("n_draws", "difficulty", "seed")}
-    solutions = worked.solutions(language, **options)
+    solutions = worked.solutions(language, only=settings.get("scenarios"), **options)
     return worked.prompts(solutions, "reasoning", n_shots=settings["n_shots"], rng=rng)
+
+
+def _tuning(model_name: str) -> dict:
+    """What recordings of a tuned model say beside the rest: its scenarios, and how well it solves them."""
+    if (record := tuned.record_of(model_name)) is None:
+        return {}
+    unseen = [row for row in record["scores"] if row["kind"] == tuning.UNSEEN]
+    return {
+        "tuned_from": record["base"]["model"],
+        "scenarios": record["split"]["held_out"],
+        "solved_greedily": {row["language"]: row["right"] for row in unseen},
+    }
 
 
 @dataclass(frozen=True)
@@ -228,11 +250,17 @@ def _choose(labelled: Sequence[_Kept], n_kept: int) -> list[int]:
     """Positions of the solutions to keep, at most `n_kept` per language."""
     table = pd.DataFrame([one.labels for one in labelled])
     usable = table[~table["looping"] & (table["n_steps"] >= MIN_STEPS)]
-    best_first = usable.sort_values("correct", ascending=False, kind="stable")
+    turn = usable.groupby(["language", "scenario", "correct"]).cumcount()
+    # scenarios are resampled: few of each say more than many of some
+    best_first = usable.assign(turn=turn).sort_values(
+        ["correct", "turn"], ascending=[False, True], kind="stable"
+    )
     return sorted(best_first.groupby("language").head(n_kept).index)
 
 
-def _controls(model, prompts, reasoning: Sequence[_Kept], twin_seeds, rng, progress: bool) -> list[_Kept]:
+def _controls(
+    model, prompts, reasoning: Sequence[_Kept], twin_seeds, scenarios, rng, progress: bool
+) -> list[_Kept]:
     """Counterparts of each kept solution, in the order of the conditions."""
     tokens = [one.trace.tokens for one in reasoning]
     # the example solutions follow their label by a space, which the model wrote itself where it had to
@@ -244,7 +272,9 @@ def _controls(model, prompts, reasoning: Sequence[_Kept], twin_seeds, rng, progr
         found += _relabelled(f"random-{seed}", reasoning, read)
         del twin
     streams = rng.spawn(len(prompts))
-    texts = [plain_text(p.language, rng=stream) for p, stream in zip(prompts, streams, strict=True)]
+    texts = [
+        plain_text(p.language, rng=stream, only=scenarios) for p, stream in zip(prompts, streams, strict=True)
+    ]
     # no more than is needed: at most a dozen characters per token
     prose = [text[: 12 * len(t)] for (_, text), t in zip(texts, tokens, strict=True)]
     words = [ids[content] for ids, content in models.tokenize(model, prose)]

@@ -189,7 +189,7 @@ def _continue(prompts, model, uniforms, temperature, stop, vectors) -> list[Trac
     def last(_layer, h):
         return h[:, -1].clone()  # a view would keep the states of the whole prompt
 
-    exact = sampling.exact_attention(model.device)
+    exact = blocks.exact_attention(model.device)
     own_code = blocks.in_one_line(f"{model.name} cannot write token by token")
     with torch.inference_mode(), exact, models.ReducingHooks(model, last) as hooks, own_code:
         recorder = sampling.Recorder(model, hooks, uniforms, temperature, vectors)
@@ -271,7 +271,7 @@ def _read(model, prompt, continuation, layers: Sequence[int]) -> Trace:
         before.append(h)
         return update, sampling.energy(h.diff(dim=0)), h[1:].clone() if layer in layers else None
 
-    exact = sampling.exact_attention(model.device)
+    exact = blocks.exact_attention(model.device)
     with torch.inference_mode(), exact, models.ReducingHooks(model, reduce) as hooks:
         ids = ids.to(model.device)
         logits = model.network(input_ids=ids, use_cache=False, logits_to_keep=n + 1).logits[0, :-1].float()

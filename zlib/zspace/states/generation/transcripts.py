@@ -15,12 +15,22 @@ NGRAM = 8  # tokens; shorter ones also return in texts that get on, such as "= 1
 LOOPING_SHARE = 0.3  # of n-grams that stood there before
 LOOPING_COMPRESSION = 0.2  # bytes after compression to bytes before
 _RESULT = re.compile(r"=\s*(-?\d+)")
+_EQUATION = re.compile(r"(-?\d+)\s*([-+*/])\s*(\d+)\s*=\s*(-?\d+)")
 
 
 def last_result(text: str) -> str | None:
     """The number behind the last equals sign of a worked solution, or None where there is none."""
     found = _RESULT.findall(text)
     return found[-1] if found else None
+
+
+def equations(text: str) -> list[tuple[str, ...]]:
+    """Quantity, sign, number and result of each equation of a worked solution, in their order.
+
+    >>> equations("He sold 12 of the 64 hats. 64 - 12 = 52")
+    [('64', '-', '12', '52')]
+    """
+    return _EQUATION.findall(text)
 
 
 def repeated_share(tokens: Sequence[int], n: int = NGRAM) -> float:
