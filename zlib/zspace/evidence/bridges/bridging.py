@@ -361,7 +361,7 @@ def simulated_languages(
 
 
 def _maps_of_languages(fall: float, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Maps (n, 8, 8) whose log singular values span .8 to 1.6, and shares (n,) of variance that are shared."""
+    """Maps (n, 8, 8) whose log singular values span .8 to 1.6, and shared parts (n,) of variances."""
     strength = rng.random(n)
     turns = np.linalg.qr(rng.standard_normal((n, _WORLD_SHARED, _WORLD_SHARED)))[0]
     logs = 0.4 * (1 + strength[:, None]) * np.linspace(-1, 1, _WORLD_SHARED)
@@ -370,7 +370,7 @@ def _maps_of_languages(fall: float, n: int, rng: np.random.Generator) -> tuple[n
 
 @functools.cache
 def _true_correlation(fall: float) -> float:
-    """Correlation of log kappa and the gap over pairs without any noise: mean over twenty sets of 40 languages."""
+    """Correlation of log kappa and the gap without any noise: mean over twenty sets of 40 languages."""
     first, second = np.triu_indices(40, 1)
     found = []
     for stream in np.random.default_rng(0).spawn(20):
@@ -396,7 +396,7 @@ def _shared_items(sizes: np.ndarray, size: Size, rng: np.random.Generator) -> tu
 def _simulated_language(
     shared: np.ndarray, noise: np.ndarray, rng: np.random.Generator, width: int, df: float = np.inf
 ) -> np.ndarray:
-    """States (1, n, width): a rotation of what is shared (n, 8) and noise of these sizes (8,), relative to it."""
+    """States (1, n, width): a rotation of what is shared (n, 8), with noise of these relative sizes (8,)."""
     drawn = rng.standard_normal(shared.shape)
     if np.isfinite(df):
         drawn = drawn * np.sqrt((df - 2) / rng.chisquare(df, (len(shared), 1)))
@@ -494,7 +494,7 @@ def conditioning_evidence(found: Mapping[str, Correlation], n_items: int | None 
 def pair_table(
     languages: Sequence[str], a: bridges.PairsOfLanguages, b: bridges.PairsOfLanguages
 ) -> pd.DataFrame:
-    """Conditioning and gap of all pairs on both halves: a row per pair, columns as `ConditioningResult.pairs`."""
+    """Conditioning and gap of all pairs on both halves; columns as `ConditioningResult.pairs`."""
     values = {"log_kappa": a.log_kappa, "log_kappa_other": b.log_kappa, "gap": b.gap, "gap_other": a.gap}
     values["shared"] = b.shared
     first, second = zip(*itertools.combinations(languages, 2), strict=True)
@@ -572,19 +572,19 @@ def correlation(
         "mantel_r": TestResult(r, p, words, n_resamples=len(null), n=len(languages)),
         "mantel_size": correlation_interval(kappa, gap, rng),
         "kappa_repeats": correlation_interval(kappa, again, rng),
-        "shared_variance": _jackknife(np.mean, (shared,), rng),
+        "shared_variance": jackknife(np.mean, (shared,), rng),
     }
     return statistics, association.critical_value(null)
 
 
 def correlation_interval(a: np.ndarray, b: np.ndarray, rng: np.random.Generator) -> Interval:
     """Correlation of two matrices (K, K) over pairs, with the jackknife's interval over languages."""
-    size = _jackknife(lambda *ab: float(np.corrcoef(*ab)[0, 1]), (a, b), rng)
+    size = jackknife(lambda *ab: float(np.corrcoef(*ab)[0, 1]), (a, b), rng)
     # within what correlations can be
     return replace(size, low=max(size.low, -1.0), high=min(size.high, 1.0))
 
 
-def _jackknife(statistic: Callable, matrices: Sequence[np.ndarray], rng: np.random.Generator) -> Interval:
+def jackknife(statistic: Callable, matrices: Sequence[np.ndarray], rng: np.random.Generator) -> Interval:
     """Interval of a statistic of all pairs in matrices (K, K), by leaving out one language, with t(K - 1)."""
     n = len(matrices[0])
 

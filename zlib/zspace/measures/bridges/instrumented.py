@@ -21,8 +21,8 @@ from ...errors import MeasureError
 from .fitting import centred_states, energy
 
 RIDGE = 0.1
-"""Added to the Gram of a language before a spectrum is taken, in units of its mean eigenvalue: singular values
-below a third of their root mean square hardly count, as noise decides them."""
+"""Added to the Gram of a language before a spectrum is taken, in units of its mean eigenvalue: singular
+values below a third of their root mean square hardly count, as noise decides them."""
 
 
 @dataclass(frozen=True)
