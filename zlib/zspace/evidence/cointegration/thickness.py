@@ -29,6 +29,7 @@ from ..language_pairs import PLANTED, TRAINED, LanguagePair
 from ..rules import Control, Evidence
 
 CLAIM = "conjecture_7_thickness"
+HALVES = ("log_ratio_excess", "log_ratio_excess_other")  # B and A
 # of a half's excesses: what is added to them in the planted control, in units of their root mean square
 _PLANTED_NOISE = 0.3
 _WORLD_REPEATS = {"true": 0.95, "false": 0.1, "null": 0.5, "modest": 0.8}
@@ -99,9 +100,7 @@ def repeats(
     languages enough to tell), and half A with every language's name moved on by one, which must not.
     """
     planting, *streams = rng.spawn(len(tables) + 3)
-    halves = {
-        name: [_antisymmetric(t, languages, column) for column in _HALVES] for name, t in tables.items()
-    }
+    halves = {name: [_antisymmetric(t, languages, column) for column in HALVES] for name, t in tables.items()}
     b, a = halves[TRAINED]
     noise = np.triu(planting.standard_normal(b.shape), 1)
     halves[PLANTED] = [b, b + _PLANTED_NOISE * _size(b) * (noise - noise.T)]
@@ -210,10 +209,7 @@ def simulated_table(agreement: float, names: tuple[str, ...], rng: np.random.Gen
     )
     halves = (np.sqrt(agreement) * true + np.sqrt(1 - agreement) * error for error in errors)
     table = pd.DataFrame(itertools.combinations(names, 2), columns=["first", "second"])
-    return table.assign(**dict(zip(_HALVES, halves, strict=True)))
-
-
-_HALVES = ("log_ratio_excess", "log_ratio_excess_other")
+    return table.assign(**dict(zip(HALVES, halves, strict=True)))
 
 
 def _agreement(a: np.ndarray, b: np.ndarray, rng: np.random.Generator) -> Interval:
