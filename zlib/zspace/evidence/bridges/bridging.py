@@ -61,10 +61,9 @@ Fitted = tuple[ladders.Ladder, bridges.MissedByRotation | None]
 class BridgeResult:
     """Prediction 5: the ladder by layer.
 
-    curves : language, subject, layer, R^2 of every rung ("r2 procrustes", ...), gap (of these R^2),
-        noise_free_gap
-        and shared (of the variance of the language: what a rotation misses, and what further languages
-        predict; NaN without them) and log_kappa of the affine map.
+    curves : language, subject, layer, R^2 of every rung ("r2 procrustes", ...), gap (of these R^2), shared and
+        noise_free_gap (of the variance of the language: what further languages predict, and what of that a
+        rotation misses; NaN without them) and log_kappa of the affine map.
     evidence : of `AFFINE`, one per language.
     """
 
@@ -512,7 +511,9 @@ def both_halves(
     states : language -> (L+1, n, d).  parts : four (n,) masks, disjoint; the first two are half A.
     measure : one of `MEASURES`.
     """
-    q = components_allowed(int(min(part.sum() for part in parts)))
+    # equal texts, whose states are equal, count once
+    n_different = min(len(np.unique(s[-1][part], axis=0)) for s in states.values() for part in parts)
+    q = components_allowed(n_different)
     couples = np.array(list(itertools.combinations(range(len(states)), 2)))
     halves = []
     for measured, fitted in ((parts[:2], parts[2:]), (parts[2:], parts[:2])):
