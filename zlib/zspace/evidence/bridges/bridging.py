@@ -61,8 +61,8 @@ Fitted = tuple[ladders.Ladder, bridges.MissedByRotation | None]
 class BridgeResult:
     """Prediction 5: the ladder by layer.
 
-    curves : language, subject, layer, R^2 of every rung ("r2 procrustes", ...), gap (of these R^2), shared and
-        noise_free_gap (of the variance of the language: what further languages predict, and what of that a
+    curves : language, subject, layer, R^2 of every rung ("r2 procrustes", ...), gap (of these R^2), shared
+        and noise_free_gap (of the variance of the language: what further languages predict, and what of that a
         rotation misses; NaN without them) and log_kappa of the affine map.
     evidence : of `AFFINE`, one per language.
     """
