@@ -62,7 +62,7 @@ class BridgeResult:
     """Prediction 5: the ladder by layer.
 
     curves : language, subject, layer, R^2 of every rung ("r2 procrustes", ...), gap (of these R^2), shared
-        and noise_free_gap (of the variance of the language: what further languages predict, and what of that a
+        and noise_free_gap (of the variance of the language: what further ones predict, and what of that a
         rotation misses; NaN without them) and log_kappa of the affine map.
     evidence : of `AFFINE`, one per language.
     """
