@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 from builders import title
 from zspace.evidence.cointegration import figures
-from zspace.evidence.cointegration.thickness import KAPPA_ITSELF, SPEEDS_THEMSELVES
 from zspace.evidence.language_pairs import PLANTED, TRAINED
 from zspace.evidence.rules import INCONCLUSIVE, SUPPORTED
 from zspace.evidence.shared_subspace import figures as subspace_figures
@@ -78,8 +77,6 @@ def pairs():
             "log_ratio_excess": [0.4, -0.1, 0.2],
             "low": [0.1, -np.inf, -1.0],
             "high": [0.7, np.inf, 1.0],
-            "log_ratio_size": [0.4, 0.1, 0.2],
-            "log_kappa_excess": [-1.0, -0.5, -0.2],
         }
     )
 
@@ -97,12 +94,11 @@ def test_adjustment_speeds_mark_what_has_no_interval(pairs):
     assert title(none) == "No ratio of speeds has an interval (of 2 languages)"
 
 
-def test_thickness_scatter_states_how_well_each_measure_repeats(pairs):
-    names = [TRAINED, KAPPA_ITSELF, SPEEDS_THEMSELVES]
-    found = pd.DataFrame({"subject": names, "r": [0.1, 0.8, 0.2], "p": 0.5, "critical": 0.6})
-    figure = figures.thickness_scatter(pairs, found)
-    assert title(figure) == "Speeds and conditioning over 3 pairs: r = 0.10, p = 0.500 (QAP)"
-    assert subtitle(figure).startswith("each with itself from half to half: κ 0.80, speeds 0.20")
+def test_speed_scatter_states_how_well_speeds_repeat(pairs):
+    found = pd.DataFrame({"subject": [TRAINED], "r": [0.2], "low": [-0.1], "high": [0.5]})
+    figure = figures.speed_scatter(pairs.assign(log_ratio_excess_other=[0.3, 0.1, 0.0]), found)
+    assert title(figure) == "Speeds of 3 pairs agree with themselves by r = 0.20"
+    assert subtitle(figure) == "95 % interval by language -0.10 to 0.50"
     assert list(figure.data[0].text) == ["en–zh", "en–sw", "zh–sw"]
 
 

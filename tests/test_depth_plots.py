@@ -86,20 +86,38 @@ def test_pace_curves_give_the_depths_of_the_table():
 
 def test_ladder_curves_name_the_mean_of_both_maps_and_cut_the_axis():
     columns = {"r2 ridge": [-4.0, 0.2, 0.31], "r2 scaled_procrustes": [-5.0, 0.1, 0.3]}
-    columns |= {"gap": [1.0, 0.1, 0.01], "gap, null": [0.0, 0.05, 0.0], "layer": range(3)}
+    columns |= {"noise_free_gap": [1.0, 0.05, 0.01], "layer": range(3)}
     table = pd.DataFrame({"language": "zh", "subject": TRAINED, **columns})
     figure = bridge_figures.ladder_curves(table)
     assert title(figure).endswith("of ridge and of a scaled rotation, mean over layers: zh -1.16 and -1.53")
     drawn = {trace.name: trace.y for trace in figure.data if len(trace.y) == 3}
     np.testing.assert_allclose(drawn["ridge"], [-1, 0.2, 0.31])
-    np.testing.assert_allclose(drawn["excess of the gap"], [1, 0.05, 0.01])
+    np.testing.assert_allclose(drawn["noise-free gap"], [1, 0.05, 0.01])
 
 
 def test_conditioning_scatter_has_a_point_a_pair_and_its_test():
-    columns = {"log_kappa_excess": [0.1, 0.2, 0.3], "gap_excess": [0.0, 0.1, 0.2], "r2": [0.5, 0.6, 0.7]}
+    columns = {"log_kappa": [0.1, 0.2, 0.3], "gap": [0.0, 0.1, 0.2], "shared": [0.5, 0.6, 0.7]}
     pairs = pd.DataFrame({"subject": TRAINED, "first": list("aab"), "second": list("bcc"), **columns})
     found = pd.DataFrame({"subject": [TRAINED], "r": [0.9], "p": [0.0123], "critical": [0.8]})
     figure = bridge_figures.conditioning_scatter(pairs, found)
     assert title(figure) == "Conditioning and gap over 3 pairs: r = 0.90, p = 0.012 (QAP)"
-    assert "|r| ≥ 0.80; mean held-out R² 0.60" in figure.layout.title.subtitle.text
+    assert "|r| ≥ 0.80; shared variance 0.60" in figure.layout.title.subtitle.text
     assert list(figure.data[0].text) == ["a–b", "a–c", "b–c"]
+
+
+def test_repeat_scatter_says_how_well_kappa_agrees_with_itself():
+    columns = {"log_kappa": [0.1, 0.2, 0.3], "log_kappa_other": [0.2, 0.2, 0.3]}
+    pairs = pd.DataFrame({"subject": TRAINED, "first": list("aab"), "second": list("bcc"), **columns})
+    repeats = pd.DataFrame({"subject": [TRAINED], "log_kappa": [0.87], "gap": [0.5]})
+    figure = bridge_figures.repeat_scatter(pairs, repeats)
+    assert title(figure) == "Condition numbers of 3 pairs agree with themselves by r = 0.87"
+    assert list(figure.data[0].y) == [0.2, 0.2, 0.3]
+
+
+def test_singular_spectra_mark_kappa_beside_every_language():
+    rows = [("zh", 1, 2.0, 4.0), ("zh", 2, 0.5, 4.0), ("sw", 1, 3.0, 9.0), ("sw", 2, 1 / 3, 9.0)]
+    spectra = pd.DataFrame(rows, columns=["language", "component", "value", "kappa"])
+    figure = bridge_figures.singular_spectra(spectra)
+    assert title(figure) == "Condition numbers run from 4.0 (zh) to 9.0 (sw)"
+    assert [trace.name for trace in figure.data] == ["zh, κ 4.0", "sw, κ 9.0"]
+    assert list(figure.data[1].y) == [3.0, 0.333]

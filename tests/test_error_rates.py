@@ -13,8 +13,6 @@ from zspace.evidence.shared_subspace import shared_dimension
 RANDOM = ("random-0", "random-1", "random-2")
 # standard errors like those of a model on twenty confirmation scenarios
 FROM_ERRORS = [
-    (bridging.STUDY, {"held_out_r2": 0.05, "gap_excess": 0.01, "gap_growth": 0.015},
-     (SHUFFLED, bridging.ROTATION)),
     (layer_time.TIME_STUDY, {"own_r2": 0.07, "common_share": 0.15, "own_gain": 0.045},
      (layer_time.ONE_MAP, layer_time.OWN_MAPS)),
     (shared_dimension.STUDY, {"shared_excess": 0.1}, (*RANDOM, PERMUTED, SHUFFLED)),
@@ -22,7 +20,6 @@ FROM_ERRORS = [
 FROM_SIZE = {
     language_depth.DEPTH: lambda size: language_depth.worlds(language_depth.DEPTH, size),
     language_depth.MECHANISM: lambda size: language_depth.worlds(language_depth.MECHANISM, size),
-    bridging.CONDITIONING: bridging.conditioning_worlds,
     thickness.CLAIM: thickness.worlds,
     layer_time.RANK: layer_time.rank_worlds,
 }
@@ -78,15 +75,12 @@ def test_effects_say_how_large_they_are_in_every_world(claim):
 
 def test_effects_of_correlations_are_those_that_are_simulated():
     """The words and the matrices come from one number; in many languages the matrices show it."""
-    effects = bridging.conditioning_worlds(error_rates.Size(30, 4, 60)).effects
+    effects = thickness.worlds(error_rates.Size(30, 4, 60)).effects
     names = tuple(map(str, range(60)))
-    for world, words in effects.items():
-        rng = np.random.default_rng(0)
-        _, x, y = bridging.related_matrices(names, error_rates.strength_of(world), rng)
-        above = np.triu_indices(60, 1)
-        assert float(words.removeprefix("r = ")) == pytest.approx(
-            np.corrcoef(x[above], y[above])[0, 1], abs=0.1
-        )
+    for words in effects.values():
+        r = float(words.removeprefix("r = "))
+        table = thickness.simulated_table(r, names, np.random.default_rng(0))
+        assert table["log_ratio_excess"].corr(table["log_ratio_excess_other"]) == pytest.approx(r, abs=0.1)
 
 
 @pytest.mark.parametrize("claim", CLAIMS)

@@ -1,4 +1,4 @@
-"""Figures of bridges: the ladder of maps by layer, and conditioning against the gap over pairs."""
+"""Figures of bridges: the ladder of maps by layer, singular spectra, and conditioning against the gap."""
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -10,16 +10,16 @@ _FLOOR = -1.0  # of the axis: R^2 of a map that does not hold has no lower end
 
 
 def ladder_curves(curves: pd.DataFrame) -> go.Figure:
-    """Held-out R^2 of ridge and of a scaled rotation by layer, and the gap beyond a true scaled rotation.
+    """Held-out R^2 of ridge and of a scaled rotation by layer, and the gap without noise.
 
     One small panel per language, trained model; `curves` as in `bridging.BridgeResult`.
     """
-    figure = small_multiples(curves["language"].unique(), "layer", "held-out R²; excess of the gap")
-    trained = curves[curves["subject"] == TRAINED].eval("excess = gap - `gap, null`")
+    figure = small_multiples(curves["language"].unique(), "layer", "held-out R²; noise-free gap")
+    trained = curves[curves["subject"] == TRAINED]
     shown = (
         ("r2 ridge", "solid", "ridge"),
         ("r2 scaled_procrustes", "dash", "scaled rotation"),
-        ("excess", "dot", "excess of the gap"),
+        ("noise_free_gap", "dot", "noise-free gap"),
     )
     for i, (language, rows) in enumerate(trained.groupby("language", sort=False)):
         place = panel_place(i)
@@ -38,19 +38,55 @@ def ladder_curves(curves: pd.DataFrame) -> go.Figure:
     )
 
 
-def conditioning_scatter(pairs: pd.DataFrame, correlations: pd.DataFrame) -> go.Figure:
-    """Excess of the gap against that of log kappa, one point per pair of languages, trained model."""
+def singular_spectra(spectra: pd.DataFrame) -> go.Figure:
+    """Singular values of the regularised maps from the first language, kappa beside the name.
+
+    `spectra` as in `bridging.ConditioningResult`; a scaled rotation would be a flat line.
+    """
+    figure = go.Figure()
+    kappas = spectra.groupby("language", sort=False)["kappa"].first()
+    for language, rows in spectra.groupby("language", sort=False):
+        figure.add_scatter(
+            x=rows["component"].tolist(),
+            y=rows["value"].round(3).tolist(),
+            mode="lines+markers",
+            line={"color": language_colour(language)},
+            name=f"{language}, κ {kappas[language]:.1f}",
+        )
+    figure.add_hline(1, line=DOTTED)
+    figure.update_yaxes(title="singular value, geometric mean 1", type="log")
+    figure.update_xaxes(title="component", dtick=1)
+    figure.update_layout(height=460)
+    if kappas.empty:
+        return titled(figure, "No bridge has a spectrum", "")
+    low, high = kappas.idxmin(), kappas.idxmax()
+    title = f"Condition numbers run from {kappas[low]:.1f} ({low}) to {kappas[high]:.1f} ({high})"
+    return titled(figure, title, "regularised map from the first language; dotted: a scaled rotation")
+
+
+def repeat_scatter(pairs: pd.DataFrame, repeats: pd.DataFrame) -> go.Figure:
+    """log kappa on one half of the scenarios against the other, one point per pair, trained model."""
     rows = pairs[pairs["subject"] == TRAINED]
-    figure = pair_scatter(rows, "log_kappa_excess", "gap_excess")
-    for add in (figure.add_hline, figure.add_vline):
-        add(0, line=DOTTED)
-    figure.update_xaxes(title="excess of log κ, one half of the scenarios")
-    figure.update_yaxes(title="excess of the gap, the other half")
+    figure = pair_scatter(rows, "log_kappa", "log_kappa_other")
+    figure.update_xaxes(title="log κ, one half of the scenarios")
+    figure.update_yaxes(title="log κ, the other half")
+    found = repeats.set_index("subject").loc[TRAINED]
+    title = f"Condition numbers of {len(rows)} pairs agree with themselves by r = {found['log_kappa']:.2f}"
+    return titled(figure, title, f"gaps by r = {found['gap']:.2f}")
+
+
+def conditioning_scatter(pairs: pd.DataFrame, correlations: pd.DataFrame) -> go.Figure:
+    """The noise-free gap against log kappa, one point per pair of languages, trained model."""
+    rows = pairs[pairs["subject"] == TRAINED]
+    figure = pair_scatter(rows, "log_kappa", "gap")
+    figure.add_hline(0, line=DOTTED)
+    figure.update_xaxes(title="log κ, one half of the scenarios")
+    figure.update_yaxes(title="noise-free gap, the other half")
     found = correlations.set_index("subject").loc[TRAINED]
     return titled(
         figure,
         f"Conditioning and gap over {len(rows)} pairs: r = {found['r']:.2f}, p = {found['p']:.3f} (QAP)",
-        f"p < .05 would take |r| ≥ {found['critical']:.2f}; mean held-out R² {rows['r2'].mean():.2f}",
+        f"p < .05 would take |r| ≥ {found['critical']:.2f}; shared variance {rows['shared'].mean():.2f}",
     )
 
 

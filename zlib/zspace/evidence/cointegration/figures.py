@@ -8,7 +8,6 @@ from plotly.subplots import make_subplots
 from ..bridges.figures import pair_scatter
 from ..language_pairs import TRAINED
 from ..theme import DOTTED, INK, NULL_LINE, language_colour, line, panel_place, small_multiples, titled
-from .thickness import KAPPA_ITSELF, SPEEDS_THEMSELVES
 
 _FLOOR = -0.5  # of the axis: R^2 of a map that does not hold has no lower end
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
@@ -116,23 +115,17 @@ def adjustment_speeds(pairs: pd.DataFrame, anchor: str) -> go.Figure:
     return titled(figure, title, known)
 
 
-def thickness_scatter(pairs: pd.DataFrame, correlations: pd.DataFrame) -> go.Figure:
-    """Size of the log ratio of speeds against the excess of log kappa, one point per pair of languages."""
+def speed_scatter(pairs: pd.DataFrame, repeats: pd.DataFrame) -> go.Figure:
+    """Excess log ratio of speeds on one half of the scenarios against the other, one point per pair."""
     rows = pairs[pairs["subject"] == TRAINED]
-    figure = pair_scatter(rows, "log_kappa_excess", "log_ratio_size")
-    figure.update_xaxes(title="excess of log κ, one half of the scenarios")
-    figure.update_yaxes(title="size of the excess log ratio of speeds, the other half")
-    if correlations.empty:
-        title = f"Speeds and conditioning over {len(rows)} pairs"
-        return titled(figure, title, "too few languages to permute")
-    found = correlations.set_index("subject")
-    one, itself = found.loc[TRAINED], found.loc[[KAPPA_ITSELF, SPEEDS_THEMSELVES], "r"]
-    return titled(
-        figure,
-        f"Speeds and conditioning over {len(rows)} pairs: r = {one['r']:.2f}, p = {one['p']:.3f} (QAP)",
-        f"each with itself from half to half: κ {itself.iloc[0]:.2f}, speeds {itself.iloc[1]:.2f}; "
-        f"p < .05 would take |r| ≥ {one['critical']:.2f}",
-    )
+    figure = pair_scatter(rows, "log_ratio_excess", "log_ratio_excess_other")
+    figure.update_xaxes(title="excess log ratio of speeds, one half of the scenarios")
+    figure.update_yaxes(title="the same on the other half")
+    if repeats.empty:
+        return titled(figure, f"Speeds of {len(rows)} pairs on both halves", "too few languages to judge")
+    one = repeats.set_index("subject").loc[TRAINED]
+    title = f"Speeds of {len(rows)} pairs agree with themselves by r = {one['r']:.2f}"
+    return titled(figure, title, f"95 % interval by language {one['low']:.2f} to {one['high']:.2f}")
 
 
 def map_curves(by_layer: pd.DataFrame) -> go.Figure:

@@ -1,6 +1,7 @@
 r"""Held-out R^2 of a rotation, a scaled rotation and ridge regression between two languages, item by item.
 
-The *gap* is the held-out R^2 of ridge minus that of a scaled rotation; its null is `bridges.orthogonal_null`.
+The *gap* is the held-out R^2 of ridge minus that of a scaled rotation. Noise of a language's own makes one
+too: `bridges.missed_by_rotation` says what remains without it.
 
 Symbols: `x`, `y` (..., n, p) states of the same n items, leading axes (layers) independent; p components.
 """
