@@ -1,11 +1,11 @@
 """How often a rule errs: the same rule on simulated worlds whose answer is known.
 
 World "true" carries twice the effect that the claim's bound asks for (or what `Worlds.effects` says), "false"
-none of it or its opposite, "null" the largest effect that must not be called supported (on the bound, or none),
-"modest" one in between that should be found now and then. The worlds of a claim stand in the folder of its
-question, whose docstring names them. `of_pairs` simulates language pairs like those of a run and judges them by
-the whole pipeline of a study, `from_errors` draws its numbers from the standard errors of a run; `rates` counts
-verdicts and keeps what it found.
+none of it or its opposite, "null" the largest effect that must not be called supported (on the bound, or
+none), "modest" one in between that should be found now and then. The worlds of a claim stand in the folder of
+its question, whose docstring names them. `of_pairs` simulates language pairs like those of a run and judges
+them by the whole pipeline of a study, `from_errors` draws its numbers from the standard errors of a run;
+`rates` counts verdicts and keeps what it found.
 """
 
 import json
@@ -123,8 +123,9 @@ def of_pairs(simulation: Simulation, pairs: Mapping[str, LanguagePair], seed_spr
     """Worlds of simulated pairs like those of a run: its items, scenarios, split and number of baselines.
 
     Layers and dimensions are thinned (`simulated_pairs.shape_of`). Baselines differ by `seed_spread`, the
-    standard deviation that the run found, or by a default where it has fewer than two of them. In world "false"
-    the trained model is one more of them. Of pairs that lack a control the evidence says so in every world.
+    standard deviation that the run found, or by a default where it has fewer than two of them. In world
+    "false" the trained model is one more of them. Of pairs that lack a control the evidence says so in every
+    world.
     """
     study = simulation.study
     absent = {name for pair in pairs.values() for name in missing_subjects(study, pair)}

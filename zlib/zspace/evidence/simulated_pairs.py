@@ -1,8 +1,8 @@
 """Language pairs whose answer is known: worlds in which the whole pipeline of a study runs.
 
-A world has a trained model and exchangeable baselines. Each subject has an *effect* in [0, 1]: how much of what
-the study looks for was planted into states that share nothing else. Effects of baselines vary from seed to seed
-about `BASE`; in the world "one more baseline" the trained model is drawn like them. To everything a
+A world has a trained model and exchangeable baselines. Each subject has an *effect* in [0, 1]: how much of
+what the study looks for was planted into states that share nothing else. Effects of baselines vary from seed
+to seed about `BASE`; in the world "one more baseline" the trained model is drawn like them. To everything a
 `Disturbance` is added, which two unrelated languages have as well: it must decide nothing.
 
 A `Simulation` says how one claim's states are planted and measured. `worlds_of` finds which effect puts the
@@ -46,9 +46,9 @@ Plant = Callable[["Shape", float, np.random.Generator], Pair]
 class Shape:
     """What a simulated pair has in common with those of a run.
 
-    scenario, discovery : (n,) whole number and bool of each item. n_layers, dim : blocks and dimensions, fewer
-    than a model's. clustering : share of the noise's variance that items of a scenario have in common in one
-    language. n_baselines : random-weight baselines.
+    scenario, discovery : (n,) whole number and bool of each item. n_layers, dim : blocks and dimensions,
+    fewer than a model's. clustering : share of the noise's variance that items of a scenario have in common
+    in one language. n_baselines : random-weight baselines.
     """
 
     scenario: np.ndarray
@@ -96,9 +96,10 @@ class Simulation:
     """How one claim's states are simulated and measured.
 
     study : the claim's. plant : see `Plant`. measure : (pair, draws, rng, raw) -> what was measured of every
-    subject by the primary measure, and beside it, if `raw`, of dimensions as they are. number : what was measured of a subject -> the number
-    whose excess is judged. over : kinds of control that the excess is over, "random" for the baselines.
-    baseline : as `plant`, for baselines where they are made otherwise; base : their mean effect.
+    subject by the primary measure, and beside it, if `raw`, of dimensions as they are. number : what was
+    measured of a subject -> the number whose excess is judged. over : kinds of control that the excess is
+    over, "random" for the baselines. baseline : as `plant`, for baselines where they are made otherwise; base
+    : their mean effect.
     """
 
     study: Study
@@ -158,10 +159,10 @@ def worlds_of(
 ) -> Simulate:
     """`simulate(multiple, rng)`: evidence of a world whose true excess is that multiple of the bound.
 
-    The true excess is that of the mean number of the trained model over the mean number of each kind of control,
-    over simulations; which effect has it is interpolated. `seed_spread` is the standard deviation of the
-    baselines' numbers, by default `SEED_SPREAD` bounds. With `raw` the measure of dimensions as they are stands
-    beside the verdict, as in a run.
+    The true excess is that of the mean number of the trained model over the mean number of each kind of
+    control, over simulations; which effect has it is interpolated. `seed_spread` is the standard deviation of
+    the baselines' numbers, by default `SEED_SPREAD` bounds. With `raw` the measure of dimensions as they are
+    stands beside the verdict, as in a run.
     """
     excess = _excess_by_effect(simulation, shape, disturbance, rng)
     own = excess - np.interp(simulation.base, _GRID, excess)
@@ -266,7 +267,8 @@ def plant_shared_coordinates(
 ) -> Pair:
     """Unrelated walks and coordinates whose squared correlation across languages is `effect`.
 
-    Each is `strength` spreads of its layer long, in directions of each language's own, the same at every layer.
+    Each is `strength` spreads of its layer long, in directions of each language's own, the same at every
+    layer.
     """
     walking, coordinates, turning = rng.spawn(3)
     first, second = coordinates.standard_normal((2, shape.n_items, n_shared))

@@ -1,8 +1,8 @@
 """Conjecture 7: how many more dimensions do two languages share at a layer than without training?
 
 Everything is across problems at one layer, with no time axis. States, every dimension divided by its standard
-deviation, are reduced to leading principal components of the discovery items: as they are, the first components
-are a few outlier dimensions. What dimensions as they are give stands beside the verdict.
+deviation, are reduced to leading principal components of the discovery items: as they are, the first
+components are a few outlier dimensions. What dimensions as they are give stands beside the verdict.
 
 *Dimension* is the number of canonical correlations between the confirmation items of both languages, by a
 sequential test that moves whole scenarios (`measures.dimension`). It is a lower bound.
@@ -256,8 +256,8 @@ def all_pairs(
 def by_components(pairs: Mapping[str, LanguagePair], counts: Sequence[int]) -> pd.DataFrame:
     """Shared variance, mean over inner layers, with more components: one row per language and count.
 
-    Of the trained model, of a shuffled pairing if there is one, and of the trained model with dimensions as they
-    are; NaN for more components than the discovery items can be fitted with.
+    Of the trained model, of a shuffled pairing if there is one, and of the trained model with dimensions as
+    they are; NaN for more components than the discovery items can be fitted with.
     """
     rows = {}
     for language, pair in pairs.items():
