@@ -85,7 +85,7 @@ class _Verdict:
 
 @pytest.mark.parametrize("name", DISTURBANCES)
 def test_a_disturbance_is_there_and_brings_translations_no_nearer(name, rng):
-    """Matched items are as far apart as others, whatever is added; the control: content brings them nearer."""
+    """Matched items are as far apart as others, whatever is added. Control: content brings them nearer."""
     shape, disturbance = shape_of_size(400, 1, n_layers=2), DISTURBANCES[name]
     nearness, seed = [], int(rng.integers(2**32))
     for effect in (0.0, 0.5):
@@ -207,7 +207,7 @@ def test_spread_of_own_baselines_keeps_its_level_and_one_pooled_over_languages_d
 
 
 def test_more_baselines_narrow_an_excess_over_their_mean_and_not_one_over_the_highest(rng):
-    """The excess over the highest baseline, to support, or over the lowest, to refute, gets wider with more."""
+    """Limits over the highest, to support, and over the lowest, to refute, part as baselines are added."""
     widths = {}
     for k in (3, 20, 60):
         values = rng.standard_normal((2000, k))

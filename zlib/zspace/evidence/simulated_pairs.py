@@ -205,7 +205,7 @@ def simulated(
     *,
     rng: np.random.Generator,
 ) -> LanguagePair:
-    """A language pair of that shape with all controls that a run has; one of a kind has the baselines' mean."""
+    """A language pair of that shape with all controls that a run has; one of its kind has the mean effect."""
     making, tokens, controls = rng.spawn(3)
     names = [Subject("random", i).name for i in range(len(baselines))]
     planted = {
@@ -241,7 +241,7 @@ def disturbed(pair: Pair, disturbance: Disturbance, *, rng: np.random.Generator)
 
 
 def unrelated(shape: Shape, *, rng: np.random.Generator) -> Pair:
-    """Walks of unit steps, independent in the two languages; items of a scenario share `clustering` of them."""
+    """Walks of unit steps, independent in the two languages; a part is common to a scenario's items."""
     return tuple(np.cumsum(_noise(shape, stream), 0) for stream in rng.spawn(2))
 
 
@@ -267,11 +267,11 @@ def plant_shared_coordinates(
 ) -> Pair:
     """Unrelated walks and coordinates whose squared correlation across languages is `effect`.
 
-    Each is `strength` spreads of its layer long, in directions of each language's own, the same at every
-    layer.
+    Together they are `strength` spreads of their layer long, in directions of each language's own that do
+    not change from layer to layer.
     """
     walking, coordinates, turning = rng.spawn(3)
-    first, second = coordinates.standard_normal((2, shape.n_items, n_shared))
+    first, second = _noise(replace(shape, n_layers=1, dim=n_shared), coordinates)
     both = (first, np.sqrt(effect) * first + np.sqrt(1 - effect) * second)
     planted = []
     for s, one, stream in zip(unrelated(shape, rng=walking), both, turning.spawn(2), strict=True):
@@ -281,7 +281,7 @@ def plant_shared_coordinates(
 
 
 def _strength(effect: float) -> float:
-    """Length of what is added, in spreads of what is there, that makes it a share `effect` of the variance."""
+    """Length of what is added, in spreads of what is there, to make it a share `effect` of the variance."""
     return float(np.sqrt(effect / (1 - effect)))
 
 
@@ -291,7 +291,7 @@ def _excess_by_effect(
     """True excess over the kind of control that comes closest at the effects of `_GRID`, made to rise.
 
     It is that of means over pairs whose one baseline has the mean effect; all effects share their random
-    numbers. Where baselines are made as the trained model is, it is zero at their effect.
+    numbers. Where baselines are made as the trained model is, its own number at their effect is theirs.
     """
     seeds = rng.integers(2**32, size=_N_CALIBRATION)
     numbers = np.array(
@@ -300,22 +300,27 @@ def _excess_by_effect(
             for effect in _GRID
         ]
     )
-    own, others = numbers[:, 0], numbers[:, 1:].max(1)
-    excess = own - (others if simulation.baseline else np.interp(simulation.base, _GRID, own))
-    return np.maximum.accumulate(excess)
+    own = numbers[:, 0]
+    others = numbers[:, 1:].max(1) if simulation.baseline else np.interp(simulation.base, _GRID, own)
+    return np.maximum.accumulate(own - others)
 
 
 def _numbers(
     simulation: Simulation, shape: Shape, disturbance: Disturbance, effect: float, seed: int
 ) -> list[float]:
-    """The number of the trained model in one pair, and the mean one of each kind of control."""
+    """The number of the trained model in one pair; of controls made otherwise, the mean one of each kind."""
     making, drawing, measuring = np.random.default_rng(seed).spawn(3)
     pair = simulated(simulation, shape, disturbance, effect, [simulation.base], rng=making)
+    if not simulation.baseline:
+        pair = replace(pair, subjects={TRAINED: pair.subjects[TRAINED]})
     draws = study.draw(pair, rng=drawing, n_resamples=2)
     (measured,) = simulation.measure(pair, draws, measuring, False)
-    number = {name: simulation.number(one) for name, one in measured.items()}
+    own = simulation.number(measured[TRAINED])
+    if not simulation.baseline:
+        return [own]
     kinds = [study.baselines(measured, TRAINED) if kind == "random" else [kind] for kind in simulation.over]
-    return [number[TRAINED], *(float(np.mean([number[name] for name in names])) for names in kinds)]
+    others = [np.mean([simulation.number(measured[name]) for name in names]) for names in kinds]
+    return [own, *map(float, others)]
 
 
 def _noise(shape: Shape, rng: np.random.Generator) -> np.ndarray:
@@ -359,7 +364,7 @@ def _unit(vector: np.ndarray) -> np.ndarray:
 
 
 def _spread_of(states: np.ndarray, scenario: np.ndarray, rows: np.ndarray) -> tuple[float, float]:
-    """Participation ratio, and share of variance between scenarios, of states (n, d) standardised over rows."""
+    """Participation ratio, and share of variance between scenarios, of states (n, d) scaled over rows."""
     scaled = (states - states[rows].mean(0)) / np.where((one := states[rows].std(0)) > 0, one, 1.0)
     product = scaled[rows] @ scaled[rows].T
     dimension = np.trace(product) ** 2 / (product**2).sum()
