@@ -304,10 +304,12 @@ def test_evaluate_scope_counts_a_flipped_verdict_as_inconclusive():
     [
         (("supported", "supported", "refuted"), "supported", "in general: supported in 2 of 3 (l0, l1)"),
         (("refuted", "refuted", "supported"), "refuted", "refuted in 2 (l0, l1)"),
-        (("supported", "open", "refuted"), "inconclusive", "in some languages"),
+        (("supported", "open", "open"), "inconclusive", "in some languages"),
         (("refuted", "open", "open"), "inconclusive", "in no language"),
-        # half of the languages are not "in general"
-        (("supported", "supported", "refuted", "refuted"), "inconclusive", "supported in 2 of 4"),
+        # half of the languages are not "in general", but known to be half
+        (("supported", "supported", "refuted", "refuted"), "mixed", "supported in 2 of 4"),
+        (("supported", "refuted", "open"), "mixed", "it depends on the language"),
+        (("supported", "supported", "refuted", "open", "open"), "inconclusive", "supported in 2 of 5"),
         (("refuted", "refuted", "open", "open"), "inconclusive", "in no language"),
         # two thirds of all, not of those that happen to be testable
         (("supported",) * 3 + ("open", "barred"), "inconclusive", "supported in 3 of 5"),

@@ -57,6 +57,14 @@ def names(subjects) -> set[str]:
     return {one.name for one in subjects}
 
 
+def test_variants_are_the_model_its_baselines_and_as_many_of_a_kind_as_asked_for():
+    few, many = language_pairs.variants(), language_pairs.variants(2, n_random=20)
+    assert few == language_pairs.VARIANTS
+    assert many[0] == few[0]
+    assert [len(language_pairs.of_kind(kind, names(many))) for kind in ("random", "re-rounded")] == [20, 2]
+    assert names(many) > names(few)
+
+
 def test_open_pairs_pair_every_language_with_the_anchor(rng, opening, corpus):
     stored = captured(corpus, rng)
     opening(stored)

@@ -14,9 +14,9 @@ def meaning():
     return rank_meaning.rank_meaning(rng=np.random.default_rng(2))
 
 
-def test_the_rank_is_refuted_as_stated_and_proved_as_corrected(meaning):
+def test_the_rank_is_refuted_as_stated_and_verified_as_corrected(meaning):
     verdict = claims.evaluate(rank_meaning.CLAIM, meaning.evidence)
-    assert (verdict.as_stated, verdict.as_corrected) == ("refuted", "proved")
+    assert (verdict.as_stated, verdict.as_corrected) == ("refuted", "verified by simulation")
     assert set(meaning.recovery["specific"]) == {"random_walk", "stationary"}
     assert set(meaning.sizes["n_steps"]) == {28, 50, 100, 200}
 

@@ -76,6 +76,33 @@ def test_open_gives_back_states_tokens_and_items_as_written(description, written
     assert dataset.attrs["fingerprints"] == MARKS
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"language": "zh-Hant", "pooling": "last"},
+        {"language": ["zh-Hant", "en"], "layer": slice(1, None)},
+        {"item": ["café-3", "café-0"], "pooling": "mean"},
+        {"language": "en", "pooling": "mean", "layer": 2, "item": "café-1"},
+        {},
+    ],
+)
+def test_lazy_states_are_those_in_memory_whatever_part_is_read(description, written, part):
+    lazily = store.open(store.folder(description).name, MARKS, lazily=True)
+    whole = opened(description)
+    assert lazily["states"].sel(part).identical(whole["states"].sel(part))
+    assert lazily.drop_vars("states").identical(whole.drop_vars("states"))
+
+
+def test_lazy_states_read_and_check_only_what_is_asked_for(description, written):
+    chunk = written["en"][2] / "states/c/1/2/0/0"
+    chunk.write_bytes(chunk.read_bytes()[::-1])
+    states = store.open(store.folder(description).name, MARKS, lazily=True)["states"]
+    states.sel(language="zh-Hant").to_numpy()
+    states.sel(language="en", pooling="mean").to_numpy()
+    with pytest.raises(StoreError, match=r"states/c/1/2/0/0 is damaged"):
+        states.sel(language="en", pooling="last").to_numpy()
+
+
 def test_open_follows_the_order_of_languages_asked_for(description, written):
     dataset = opened(description, {"zh-Hant": "z1", "en": "e1"})
     assert dataset["language"].values.tolist() == ["zh-Hant", "en"]

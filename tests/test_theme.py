@@ -8,7 +8,7 @@ import plotly.io as pio
 import pytest
 from zspace.evidence import theme
 from zspace.evidence.language_pairs import TRAINED
-from zspace.evidence.rules import INCONCLUSIVE, NOT_TESTABLE, PROVED, REFUTED, SUPPORTED
+from zspace.evidence.rules import VERDICTS
 from zspace.sources import stories
 
 # Linear RGB as seen without green or red cones: Machado, Oliveira and Fernandes (2009), severity 1.0.
@@ -62,8 +62,8 @@ def test_language_colour_is_each_languages_own():
 
 
 def test_verdict_colours_are_one_a_verdict():
-    assert list(theme.VERDICT_COLOURS) == [PROVED, SUPPORTED, REFUTED, INCONCLUSIVE, NOT_TESTABLE]
-    assert len(set(theme.VERDICT_COLOURS.values())) == 5
+    assert tuple(theme.VERDICT_COLOURS) == VERDICTS
+    assert len(set(theme.VERDICT_COLOURS.values())) == len(VERDICTS)
 
 
 def test_theme_is_the_default_of_all_figures():

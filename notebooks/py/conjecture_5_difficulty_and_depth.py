@@ -35,6 +35,7 @@ n_draws = 1  # items per scenario and level
 padding = "numbers"  # sentences that change nothing: "none", "sentences" or "numbers"
 n_items = 0  # first rows of another corpus; 0 takes all
 seed = 0  # root of every random stream
+n_random = 3  # random-weight baselines: the more there are, the less their spread counts
 n_re_rounded = 0  # times that quantised weights are re-rounded; a verdict that flips is inconclusive
 recorded = "data/generation_traces.npz"  # solutions whose length is a difficulty; "" leaves that out
 written = "fr"  # languages of those solutions to read

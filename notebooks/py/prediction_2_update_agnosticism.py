@@ -35,6 +35,7 @@ padding = "none"  # sentences that change nothing: "none", "sentences" or "numbe
 n_items = 0  # first rows of another corpus; 0 takes all
 block = 1  # neighbouring rows of another corpus that belong together
 seed = 0  # root of every random stream
+n_random = 3  # random-weight baselines: the more there are, the less their spread counts
 n_re_rounded = 0  # times that quantised weights are re-rounded; a verdict that flips is inconclusive
 n_simulations = 40  # simulated worlds of each kind for the error rates
 

@@ -51,6 +51,12 @@ for verdicts in tables.by_model(table):
     summary_figures.verdict_map(verdicts, "as_corrected").show()
 
 # %% [markdown]
+# How many of the verdicts on all languages together decide. The reason of each that does not says what would.
+
+# %%
+tables.decided(table).round(2)
+
+# %% [markdown]
 # ## Language models: as stated in the note
 
 # %%

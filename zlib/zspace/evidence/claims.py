@@ -26,6 +26,7 @@ from ..measures.resampling import holm
 from . import executions, statistics
 from .rules import (
     INCONCLUSIVE,
+    MIXED,
     NOT_TESTABLE,
     OVERALL,
     PREMISE_REFUTED,
@@ -165,7 +166,7 @@ def evaluate_scope(claim_id: str, evidence: Sequence[Evidence]) -> list[Verdict]
     A language that supports the corrected claim on its own but does not survive Holm is `inconclusive`; a
     rule without a p-value (of counts alone) is not adjusted. "In general" (the overall verdict) needs two
     thirds of all languages, so that a failed control never strengthens it; where fewer are testable it is
-    `not testable`.
+    `not testable`. Where two thirds are decided, not all in one way, it is `mixed`.
     """
     verdicts = [evaluate(claim_id, e) for e in evidence]
     if [v.language for v in verdicts] == [OVERALL]:
@@ -444,7 +445,10 @@ def _primary(entry: dict) -> tuple[str | None, float | None]:
 
 
 def _overall(verdicts: Sequence[Verdict], reading: str) -> tuple[str, str]:
-    """In general: two thirds of all languages agree. Supported ones have survived Holm by now."""
+    """In general: two thirds of all languages agree, or are decided in different ways (`mixed`).
+
+    Supported ones have survived Holm by now.
+    """
     n = len(verdicts)
     testable = [v for v in verdicts if getattr(v, reading) != NOT_TESTABLE]
     if 3 * len(testable) < 2 * n:
@@ -461,6 +465,8 @@ def _overall(verdicts: Sequence[Verdict], reading: str) -> tuple[str, str]:
     for verdict, languages in by_verdict.items():
         if 3 * len(languages) >= 2 * n:
             return verdict, f"in general: {counts}"
+    if holds and 3 * (len(holds) + len(fails) + len(void)) >= 2 * n:
+        return MIXED, f"it depends on the language: {counts}"
     return INCONCLUSIVE, f"{'in some languages' if holds else 'in no language'}: {counts}"
 
 

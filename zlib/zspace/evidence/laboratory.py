@@ -26,10 +26,11 @@ from .language_pairs import LanguagePair
 
 # parameters of a notebook that choose its texts, as `corpora.load` names them
 _TEXTS = ("version", "n_scenarios", "n_draws", "difficulty", "padding", "seed", "n_items", "block")
+_COUNTS = ("n_random", "n_re_rounded")  # of variants, as `language_pairs.variants` names them
 _ANY = "any"  # model and corpus of a claim that is about neither
 # parameters that decide nothing about such a claim, whatever its notebook does beside it
 _OF_MODELS = {"model", "corpus", "languages", "other_languages", "levels", "recorded", "written", "layer"}
-_OF_MODELS |= {"n_live", "n_re_rounded", "sinks", *_TEXTS} - {"seed"}
+_OF_MODELS |= {"n_live", "n_re_rounded", "n_random", "sinks", *_TEXTS} - {"seed"}
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ class Lab:
 
     def open_pairs(self, texts: Corpus, kinds: Sequence[str] = (), **options) -> dict[str, LanguagePair]:
         """Every language beside the anchor with all controls, or with those of some kinds ("random", ...)."""
-        wanted = language_pairs.variants(self.parameters.get("n_re_rounded", 0))
+        counts = {name: self.parameters[name] for name in _COUNTS if name in self.parameters}
+        wanted = language_pairs.variants(**counts)
         kept = [v for v in wanted if not kinds or v.kind in ("trained", "re-rounded", *kinds)]
         options = {"rng": self.rng["pairs"], "variants": kept, "progress": False, **options}
         return language_pairs.open_pairs(self.parameters["model"], texts, **options)
@@ -98,6 +100,23 @@ class Lab:
         Without `texts` the claim is about no model and no corpus, unless `corpus` and `scope` say what was
         read instead, such as recordings of a model's solutions.
         """
+        about = {"texts": texts, "pairs": pairs, "corpus": corpus, "scope": scope}
+        title = self.write(claim, verdicts, operating=operating, **about)
+        shown = tables.verdicts(verdicts).round(3), tables.reasons(verdicts)
+        return tuple(table.rename_axis(title) for table in shown)
+
+    def write(
+        self,
+        claim: str,
+        verdicts: Sequence[Verdict],
+        *,
+        texts: Corpus | None = None,
+        pairs: Mapping[str, LanguagePair] = MappingProxyType({}),
+        operating: OperatingCharacteristic | None = None,
+        corpus: str = _ANY,
+        scope: Mapping[str, object] = MappingProxyType({}),
+    ) -> str:
+        """`record` without its tables; returns what they are called."""
         if texts is not None:
             corpus, scope = f"{texts.name}/{texts.version}", language_pairs.scope(texts, pairs)
         about_none = corpus == _ANY
@@ -115,9 +134,7 @@ class Lab:
             parameters=self._deciding(claims.rule(claim)["notebook"], about_none=about_none),
             read=read,
         )
-        shown = tables.verdicts(verdicts).round(3), tables.reasons(verdicts)
-        title = f"{claim} ({scope['states']} states)" if "states" in scope else claim
-        return tuple(table.rename_axis(title) for table in shown)
+        return f"{claim} ({scope['states']} states)" if "states" in scope else claim
 
     def _deciding(self, notebook: str, *, about_none: bool) -> dict[str, object]:
         """The notebook's own parameters; for a claim about no model without those of models and texts."""

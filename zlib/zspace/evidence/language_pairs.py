@@ -7,8 +7,10 @@ layer 0 the embedding output, layer L the last block's output. `open_pairs` open
 `simulated_pair` makes them from a world with a known answer.
 """
 
+import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -20,6 +22,7 @@ from ..measures.subspaces import standardise
 from ..sources.corpora import Corpus
 from ..sources.models import Subject, kind_of
 from ..states import subjects
+from .states_in_turn import Pair, StatesInTurn, adding
 
 SEEDS = (0, 1, 2)
 # The model and the baselines that every claim on a model is held against, and their names in a pair.
@@ -33,8 +36,6 @@ TRAINED, *_, RANDOM_BLOCKS, PERMUTED = (one.name for one in VARIANTS)
 SHUFFLED, PLANTED = "shuffled pairing", "planted signal"
 # enough for a sensitivity row: the model and one random-weight baseline
 FEW_VARIANTS = VARIANTS[:2]
-
-Pair = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -93,9 +94,15 @@ def of_kind(kind: str, names: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in names if kind_of(name) == kind)
 
 
-def variants(n_re_rounded: int = 0) -> tuple[Subject, ...]:
-    """VARIANTS, and the model re-rounded that many times (`open_pairs` leaves out what a model lacks)."""
-    return (*VARIANTS, *(Subject("re-rounded", seed) for seed in range(n_re_rounded)))
+def variants(n_re_rounded: int = 0, n_random: int = len(SEEDS)) -> tuple[Subject, ...]:
+    """VARIANTS with that many random-weight baselines, and the model re-rounded that many times.
+
+    `open_pairs` leaves out re-roundings of a model whose weights are not quantised.
+    """
+    others = (one for one in VARIANTS[1:] if one.kind != "random")
+    random = (Subject("random", seed) for seed in range(n_random))
+    rounded = (Subject("re-rounded", seed) for seed in range(n_re_rounded))
+    return (VARIANTS[0], *random, *others, *rounded)
 
 
 def open_pairs(
@@ -122,7 +129,7 @@ def open_pairs(
             f"{corpus.name}: found one language ({anchor}); a pair needs an anchor and at least one more."
         )
     found = subjects.open_states(
-        model, corpus, variants, poolings=[pooling], together=together, progress=progress
+        model, corpus, variants, poolings=[pooling], together=together, progress=progress, lazily=True
     )
     discovery, _ = corpus.split()
     states = {
@@ -135,7 +142,7 @@ def open_pairs(
         ids = _both(found[VARIANTS[0]]["token_ids"], codes)
         pair = LanguagePair(
             language=language,
-            subjects={name: _both(data, codes) for name, data in states.items()},
+            subjects=StatesInTurn({name: partial(_both, data, codes) for name, data in states.items()}),
             scenario=corpus.items["scenario"].to_numpy(str),
             group=corpus.items["group"].to_numpy(str),
             discovery=np.asarray(discovery, bool),
@@ -169,11 +176,17 @@ def with_controls(pair: LanguagePair, *, rng: np.random.Generator) -> LanguagePa
     if pair.tokens is None or 2 * sizes.max() > sizes.sum():
         return pair
     shuffle, plant = rng.spawn(2)
-    x, y = pair.subjects[TRAINED]
     permutation = foreign_permutation(pair.scenario, length_overlap_strata(pair), rng=shuffle)
-    shuffled = (x, y[:, permutation])
-    added = {SHUFFLED: shuffled, PLANTED: plant_scenarios(shuffled, pair.scenario, rng=plant)}
-    return replace(pair, subjects={**pair.subjects, **added})
+
+    def shuffled(subjects: Mapping[str, Pair]) -> Pair:
+        x, y = subjects[TRAINED]
+        return x, y[:, permutation]
+
+    def planted(subjects: Mapping[str, Pair]) -> Pair:
+        stream = copy.deepcopy(plant)  # the same signal whenever it is made
+        return plant_scenarios(subjects[SHUFFLED], pair.scenario, rng=stream)
+
+    return replace(pair, subjects=adding(pair.subjects, {SHUFFLED: shuffled, PLANTED: planted}))
 
 
 def plant_scenarios(

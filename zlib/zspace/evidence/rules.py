@@ -27,9 +27,10 @@ from .statistics import COUNT, INTERVAL, TEST, Statistic, is_defined
 
 PROVED, VERIFIED, SUPPORTED, REFUTED = "proved", "verified by simulation", "supported", "refuted"
 PREMISE_REFUTED, INCONCLUSIVE, NOT_TESTABLE = "premise refuted", "inconclusive", "not testable"
+MIXED = "mixed"  # of all languages together: most are decided, some one way and some the other
 DEPENDS = "inconclusive (depends on the measure)"
-VERDICTS = (PROVED, VERIFIED, SUPPORTED, REFUTED, PREMISE_REFUTED, DEPENDS, INCONCLUSIVE, NOT_TESTABLE)
-DECIDED = (PROVED, VERIFIED, SUPPORTED, REFUTED, PREMISE_REFUTED)
+DECIDED = (PROVED, VERIFIED, SUPPORTED, MIXED, REFUTED, PREMISE_REFUTED)
+VERDICTS = (*DECIDED, DEPENDS, INCONCLUSIVE, NOT_TESTABLE)
 OVERALL = "*"
 _FIELDS = ("title", "notebook", "kind", "statement", "null_hypothesis", "multiplicity", "scope", "rules")
 _CHECKS = ("not_testable", "proof", "simulation", "counterexample")

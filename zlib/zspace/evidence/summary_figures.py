@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 from .rules import (
     DEPENDS,
     INCONCLUSIVE,
+    MIXED,
     NOT_TESTABLE,
     OVERALL,
     PREMISE_REFUTED,
@@ -19,8 +20,8 @@ from .rules import (
 from .theme import VERDICT_COLOURS, titled
 
 _SHORT = {
-    PROVED: "◆", VERIFIED: "◇", SUPPORTED: "✓", REFUTED: "✕", PREMISE_REFUTED: "∅", DEPENDS: "±",
-    INCONCLUSIVE: "?", NOT_TESTABLE: "–",
+    PROVED: "◆", VERIFIED: "◇", SUPPORTED: "✓", MIXED: "◐", REFUTED: "✕", PREMISE_REFUTED: "∅",
+    DEPENDS: "±", INCONCLUSIVE: "?", NOT_TESTABLE: "–",
 }  # fmt: skip
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from .claims import OVERALL, READINGS, OperatingCharacteristic, Verdict, rule
-from .rules import REFUTED, SUPPORTED, bound_of, condition_kind
+from .rules import DECIDED, REFUTED, SUPPORTED, bound_of, condition_kind
 from .statistics import INTERVAL, TEST
 
 _READING = {"as_stated": "As stated", "as_corrected": "As corrected"}
@@ -173,6 +173,19 @@ def counts(ledger: pd.DataFrame) -> pd.DataFrame:
     models, languages = (set(ledger[name]) for name in ("model", "language"))
     sizes = [ledger["claim"].nunique(), len(models - {"any"}), len(languages - {OVERALL}), len(ledger)]
     return pd.DataFrame([sizes], index=["ledger"], columns=["claims", "models", "languages", "verdicts"])
+
+
+def decided(ledger: pd.DataFrame) -> pd.DataFrame:
+    """How many corrected claims about a model are decided for all languages together, by corpus and in all.
+
+    A verdict decides unless it is inconclusive or not testable.
+    """
+    about_models = (ledger["language"] == OVERALL) & (ledger["model"] != "any")
+    found = ledger[about_models].assign(decided=ledger["as_corrected"].isin(DECIDED))
+    table = found.groupby("corpus", sort=False)["decided"].agg(["size", "sum"])
+    table.loc["all corpora"] = table.sum()
+    table.columns = ["verdicts", "decided"]
+    return table.assign(share=table["decided"] / table["verdicts"])
 
 
 def unmeasured(ledger: pd.DataFrame) -> pd.DataFrame:

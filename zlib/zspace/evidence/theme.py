@@ -21,6 +21,7 @@ from .language_pairs import PERMUTED, RANDOM_BLOCKS, SHUFFLED, of_kind
 from .rules import (
     DEPENDS,
     INCONCLUSIVE,
+    MIXED,
     NOT_TESTABLE,
     PREMISE_REFUTED,
     PROVED,
@@ -34,8 +35,9 @@ LANGUAGE_COLOURS = {
     "ru": "#CC79A7", "ja": "#7F3C8D", "th": "#6B3E00", "bn": "#2222DD", "te": "#80BA5A",
 }  # fmt: skip
 VERDICT_COLOURS = {
-    PROVED: "#1B6CA8", VERIFIED: "#2E8BC0", SUPPORTED: "#56B4E9", REFUTED: "#D55E00",
-    PREMISE_REFUTED: "#E8A07A", DEPENDS: "#F7F0A1", INCONCLUSIVE: "#F0E442", NOT_TESTABLE: "#D9D9D9",
+    PROVED: "#1B6CA8", VERIFIED: "#2E8BC0", SUPPORTED: "#56B4E9", MIXED: "#CC79A7",
+    REFUTED: "#D55E00", PREMISE_REFUTED: "#E8A07A", DEPENDS: "#F7F0A1", INCONCLUSIVE: "#F0E442",
+    NOT_TESTABLE: "#D9D9D9",
 }  # fmt: skip
 NULL_FILL, NULL_LINE, INK = "rgba(120,120,120,0.22)", "#7A7A7A", "#222222"
 DOTTED = {"color": NULL_LINE, "width": 1, "dash": "dot"}  # a level to compare with

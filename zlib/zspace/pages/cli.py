@@ -98,6 +98,7 @@ def capture(
 
     wanted, names = [Subject.parse(name) for name in _names(variants)], _names(poolings)
     options = {"poolings": names, "together": names, "strict": True, "dtype": dtype, "device": device}
+    options["lazily"] = True  # no more than is captured at a time has to be in memory
     for subject, states in subjects.open_states(model, texts, wanted, **options).items():
         sizes = ", ".join(f"{size} {dim}s" for dim, size in states.sizes.items() if dim != "position")
         typer.echo(f"{model} {subject.name}: {sizes}")
@@ -171,6 +172,33 @@ def page() -> None:
     folders = (runs / name for name in ("ledger", "notebooks", "report"))
     index = reporting.build(*folders, tell=lambda left_out: typer.echo(f"left out: {left_out}", err=True))
     typer.echo(str(index))
+
+
+@app.command()
+def survey(
+    model: Annotated[str, typer.Argument(help="Name of models.yaml, hub id or folder.")],
+    notebooks: Annotated[list[str] | None, typer.Argument(help="Whose claims; by default all.")] = None,
+    corpus: Annotated[str, typer.Option(help="Name, hub id, folder or file.")] = "picture-names",
+    version: Annotated[str, typer.Option(help="spelled-out, digits, as-is, masked.")] = "",
+    languages: Annotated[str, typer.Option(help="Comma-separated codes, the anchor first; all.")] = "",
+    n_items: Annotated[int, typer.Option(min=0, help="First rows of a corpus; 0 takes all.")] = 0,
+    block: Annotated[int, typer.Option(min=1, help="Neighbouring rows that belong together.")] = 1,
+    n_random: Annotated[int, typer.Option(min=1, help="Random-weight baselines.")] = 20,
+    n_re_rounded: Annotated[int, typer.Option(min=0, help="Re-roundings of quantised weights.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Root seed.")] = 0,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default all cores.")] = None,
+) -> None:
+    """Judge claims on many languages, one process each, without notebooks; records verdicts."""
+    from ..sources import corpora
+    from . import parameters
+    from . import survey as surveying
+
+    given = {k: v for k, v in locals().items() if k in surveying.PARAMETERS}
+    wanted = notebooks or surveying.NOTEBOOKS
+    parameters.known_names("notebook", wanted, surveying.NOTEBOOKS, "the survey")
+    given["languages"] = languages or ",".join(corpora.load(corpus, None, n_items=1).languages)
+    for claim, (head, *_) in surveying.survey(given, wanted, workers=workers).items():
+        typer.echo(f"{claim}: {head.as_corrected} ({head.as_corrected_reason})")
 
 
 @app.command()

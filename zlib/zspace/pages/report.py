@@ -34,6 +34,10 @@ VERDICTS = {
         "The statistic passes its rule, and all controls pass: the 95 % limits lie beyond the minimal "
         "effect, the test is significant on the claim's side, or the count fits.",
     ),
+    "mixed": (
+        "◐",
+        "Two thirds of the languages or more are decided: some support the claim, some refute it.",
+    ),
     "refuted": (
         "✕",
         "The 95 % limits fall short of the minimal effect, the test is significant on the other side, the "

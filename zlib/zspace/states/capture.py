@@ -128,8 +128,11 @@ def ensure_all(
     dtype: str | None = None,
     device: str = "cpu",
     progress: bool = True,
+    lazily: bool = False,
 ) -> dict[Subject, xr.Dataset]:
     """`ensure` for several subjects of one model, in all languages of the corpus: subject -> Dataset.
+
+    Their states are read when they are asked for where `lazily` says so (`store.open`).
 
     The trained weights are loaded once, and not at all where nothing is missing; a variant is freed before
     the next one is made. What another process is capturing comes last, so that two processes that ask for
@@ -145,7 +148,7 @@ def ensure_all(
     while waiting := [one for one in requests if one not in found]:
         free = (one for one in waiting if not files.is_locked(store.folder(requests[one][0])))
         one = next(free, waiting[0])
-        found[one] = _serve(*requests[one], corpus, load, progress)
+        found[one] = _serve(*requests[one], corpus, load, progress, lazily)
     return {one: found[one] for one in subjects}
 
 
@@ -183,7 +186,9 @@ def _request(model_name: str, corpus: "Corpus", languages, poolings, subject, dt
     return store.describe(identity, corpus, _known(poolings), capture=code), marks
 
 
-def _serve(description: dict, fingerprints: dict, corpus, load: Callable, progress: bool) -> xr.Dataset:
+def _serve(
+    description: dict, fingerprints: dict, corpus, load: Callable, progress: bool, lazily: bool = False
+) -> xr.Dataset:
     """The states asked for, from the store; `load` gives the trained model if some are missing."""
     folder = store.folder(description)
     if store.missing(description, fingerprints):
@@ -192,7 +197,7 @@ def _serve(description: dict, fingerprints: dict, corpus, load: Callable, progre
             if absent := store.missing(description, fingerprints):
                 model = _variant(load(), description["model"])
                 _capture(model, corpus, {k: fingerprints[k] for k in absent}, description, progress)
-    return store.open(folder.name, fingerprints)
+    return store.open(folder.name, fingerprints, lazily=lazily)
 
 
 def _variant(model: models.LanguageModel, wanted: Mapping) -> models.LanguageModel:

@@ -23,6 +23,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 import zarr
+from xarray.backends import BackendArray
+from xarray.core import indexing
 
 from .. import files
 from ..errors import CorpusError, StoreError
@@ -123,8 +125,11 @@ def write(
     return path
 
 
-def open(key: str, fingerprints: Mapping[str, str]) -> xr.Dataset:
-    """Saved states of several languages as one Dataset in memory.
+def open(key: str, fingerprints: Mapping[str, str], *, lazily: bool = False) -> xr.Dataset:
+    """Saved states of several languages as one Dataset, in memory unless `lazily`.
+
+    A lazy Dataset reads, and checks, the states of a language, pooling and layer when they are asked for:
+    40 languages need no more memory than the two that are compared.
 
     Parameters
     ----------
@@ -141,22 +146,22 @@ def open(key: str, fingerprints: Mapping[str, str]) -> xr.Dataset:
     Raises
     ------
     StoreError : a language is missing, damaged, foreign, or holds other items than the first; the manifest
-        is not what the key is the hash of.
+        is not what the key is the hash of. Of damaged states that are read lazily: when they are read.
     """
     root = files.runs_root() / "states" / key
-    groups, states = [], None
-    for row, (language, fingerprint) in enumerate(fingerprints.items()):
+    groups, checksums = [], {}
+    for language, fingerprint in fingerprints.items():
         path = root / _group_name(language, fingerprint)
-        group, checksums = _open_group(path, key, language, fingerprint)
+        group, checksums[path] = _open_group(path, key, language, fingerprint)
         if groups:
             _check_same_items(groups[0], group, path)
-        if states is None:
-            states = np.empty((len(fingerprints), *group["states"].shape), "<f4")
-        _read_states(path, checksums, states[row])
+        shape = group["states"].shape
         groups.append(group.drop_vars("states").load())
     if not groups:
         raise StoreError("no language was asked for; name at least one.")
-    return _stack(groups, states, dict(fingerprints), _manifest(root))
+    states = indexing.LazilyIndexedArray(_StatesOnDisk(checksums, shape))
+    found = _stack(groups, states, dict(fingerprints), _manifest(root))
+    return found if lazily else found.load()
 
 
 def listing() -> pd.DataFrame:
@@ -233,15 +238,39 @@ def _open_group(path: Path, key: str, language: str, fingerprint: str) -> tuple[
     return xr.open_zarr(path, consolidated=False, chunks=None), chunks
 
 
-def _read_states(path: Path, checksums: Mapping[str, int], states: np.ndarray) -> None:
-    """Fill `states` (pooling, layer, item, hidden) from the group's chunks, each checked while it is read."""
-    for pooling, layer in np.ndindex(states.shape[:2]):
-        name = f"states/c/{pooling}/{layer}/0/0"
-        chunk = memoryview(states[pooling, layer]).cast("B")
-        with _reading(path, name), (path / name).open("rb", buffering=0) as stream:
-            size = stream.readinto(chunk)
-            rest = stream.read()
-        _check(path, name, checksums.get(name), chunk[:size], rest)
+class _StatesOnDisk(BackendArray):
+    """(language, pooling, layer, item, hidden) states of several groups; reads the chunks that are indexed.
+
+    `checksums` : path of each language's group -> those of its chunks; `shape` is that of one group.
+    """
+
+    def __init__(self, checksums: Mapping[Path, Mapping[str, int]], shape: tuple[int, ...]):
+        self.checksums = checksums
+        self.shape, self.dtype = (len(checksums), *shape), np.dtype("<f4")
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> np.ndarray:
+        support = indexing.IndexingSupport.OUTER
+        return indexing.explicit_indexing_adapter(key, self.shape, support, self._read)
+
+    def _read(self, key: tuple) -> np.ndarray:
+        places = [np.arange(size)[one] for size, one in zip(self.shape, key, strict=True)]
+        *chunks, rows, columns = (np.atleast_1d(one) for one in places)
+        states, paths = np.empty((*map(len, chunks), *self.shape[3:]), self.dtype), [*self.checksums]
+        for i, j, k in np.ndindex(states.shape[:3]):
+            path, name = paths[chunks[0][i]], f"states/c/{chunks[1][j]}/{chunks[2][k]}/0/0"
+            _read_chunk(path, name, self.checksums[path].get(name), states[i, j, k])
+        if len(rows) < self.shape[3] or len(columns) < self.shape[4]:
+            states = states[..., rows, :][..., columns]
+        return states[tuple(slice(None) if np.ndim(one) else 0 for one in places)]
+
+
+def _read_chunk(path: Path, name: str, checksum: int | None, states: np.ndarray) -> None:
+    """Fill `states` (item, hidden) from a chunk of a group, which is checked while it is read."""
+    chunk = memoryview(states).cast("B")
+    with _reading(path, name), (path / name).open("rb", buffering=0) as stream:
+        size = stream.readinto(chunk)
+        rest = stream.read()
+    _check(path, name, checksum, chunk[:size], rest)
 
 
 @contextlib.contextmanager

@@ -25,6 +25,7 @@ def open_states(
     dtype: str | None = None,
     device: str = "cpu",
     progress: bool = True,
+    lazily: bool = False,
 ) -> dict[Subject, xr.Dataset]:
     """Hidden states of a corpus under each of the wanted subjects that exists, in their order.
 
@@ -39,6 +40,7 @@ def open_states(
         (`capture.POOLINGS`) if those asked for are among them, else those asked for.
     strict : refuse a subject that does not exist instead of leaving it out.
     dtype, device : as in `capture.ensure`; imported states are as they were saved.
+    lazily : captured states are read when they are asked for (`store.open`).
 
     Returns
     -------
@@ -61,6 +63,7 @@ def open_states(
         dtype=dtype,
         device=device,
         progress=progress,
+        lazily=lazily,
     )
 
 

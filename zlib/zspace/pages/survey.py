@@ -1,0 +1,140 @@
+"""Verdicts on many languages at once: the rules of the notebooks, without their tables and figures.
+
+A notebook takes its languages one after another, and looks at each of them ten times to show what other
+choices would give. With 70 languages and 20 random-weight baselines that is a day; what the rules need is
+minutes on a machine with many cores. `survey` judges every language in a process of its own, keeps what it
+found there (an interrupted survey goes on), and writes the same records of the ledger as the notebooks do.
+
+A claim about single languages is judged language by language (`BY_LANGUAGE`); one about all of them
+(`TOGETHER`), such as a correlation over languages, in one process of its own beside the others.
+"""
+
+import functools
+import os
+import pickle
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+import joblib
+import numpy as np
+from tqdm import tqdm
+
+from .. import files
+from ..evidence import claims, laboratory
+from ..evidence.alignment_depth import language_depth
+from ..evidence.bridges import bridging
+from ..evidence.claims import Verdict
+from ..evidence.cointegration import layer_time, thickness
+from ..evidence.double_suppression import models
+from ..evidence.language_pairs import LanguagePair
+from ..evidence.retrieval import by_layer, updates
+from ..evidence.rules import Evidence
+from ..evidence.shared_subspace import shared_dimension
+from ..evidence.snr_descent import descent
+
+Found = Mapping[str, Sequence[Evidence]]  # claim -> evidence, one per language or one in all
+Pairs = Mapping[str, LanguagePair]
+
+# notebook -> judge(pairs, rng), of any languages
+BY_LANGUAGE: Mapping[str, Callable[[Pairs, np.random.Generator], Found]] = {
+    "theorem_2_snr_descent": lambda pairs, rng: descent.snr_descent(pairs, rng=rng).evidence,
+    "conjecture_3_double_suppression": lambda pairs, rng: models.double_suppression(pairs, rng=rng).evidence,
+    "prediction_1_retrieval_by_layer": lambda pairs, rng: (
+        by_layer.retrieval_by_layer(pairs, rng=rng).evidence
+    ),
+    "prediction_2_update_agnosticism": lambda pairs, rng: updates.update_agnosticism(pairs, rng=rng).evidence,
+    "prediction_5_affine_vs_procrustes": lambda pairs, rng: {
+        bridging.AFFINE: bridging.affine_vs_procrustes(pairs, rng=rng).evidence
+    },
+    "conjecture_7_dimension": lambda pairs, rng: {
+        shared_dimension.CLAIM: shared_dimension.dimension_by_layer(pairs, rng=rng).evidence
+    },
+    "conjecture_7_rank": lambda pairs, rng: layer_time.layers_as_time(pairs, rng=rng).evidence,
+}
+# notebook -> judge(pairs, anchor, rng), of all languages
+TOGETHER: Mapping[str, Callable[[Pairs, str, np.random.Generator], Found]] = {
+    "prediction_3_language_depth": lambda pairs, anchor, rng: {
+        claim: [one] for claim, one in language_depth.language_depth(pairs, anchor, rng=rng).evidence.items()
+    },
+    "prediction_6_bridge_conditioning": lambda pairs, anchor, rng: {
+        bridging.CONDITIONING: [bridging.bridge_conditioning(pairs, anchor, rng=rng).evidence]
+    },
+    "conjecture_7_adjustment": lambda pairs, anchor, rng: {
+        thickness.CLAIM: [thickness.wrapper_thickness(pairs, anchor, rng=rng).evidence]
+    },
+}
+NOTEBOOKS = (*BY_LANGUAGE, *TOGETHER)
+# what a survey takes of a notebook's parameters
+PARAMETERS = (
+    *("model", "corpus", "version", "languages", "n_items", "block", "n_random", "n_re_rounded", "seed"),
+)
+
+
+def survey(
+    parameters: Mapping[str, object],
+    notebooks: Iterable[str] = NOTEBOOKS,
+    *,
+    workers: int | None = None,
+    progress: bool = True,
+) -> dict[str, list[Verdict]]:
+    """Judge the claims of some notebooks about a model on a corpus, and record them: claim -> verdicts.
+
+    Parameters
+    ----------
+    parameters : those of a notebook that `PARAMETERS` names. States that are not there are captured first.
+    workers : processes; by default as many as there are processors.
+
+    Raises
+    ------
+    ParameterError, CorpusError, ModelError : as a notebook would.
+    """
+    lab = laboratory.Lab(dict(parameters), _streams(parameters["seed"], ("pairs", "judging")))
+    texts = lab.load()
+    pairs, anchor = lab.open_pairs(texts, progress=progress), texts.languages[0]
+    code = files.source_fingerprint("measures", "series", "evidence")
+    about = [dict(parameters), texts.fingerprint, code, claims.entries()]
+    folder = files.runs_root() / "survey" / files.fingerprint(about)
+    streams = dict(zip(NOTEBOOKS, lab.rng["judging"].spawn(len(NOTEBOOKS)), strict=True))
+    tasks = []
+    # those of all languages take longest
+    for notebook in sorted(set(notebooks), key=lambda name: (name not in TOGETHER, NOTEBOOKS.index(name))):
+        stream = streams[notebook]
+        if notebook in TOGETHER:
+            judge = functools.partial(TOGETHER[notebook], pairs, anchor)
+            tasks.append((folder / f"{notebook}.pickle", judge, stream))
+            continue
+        for (language, pair), own in zip(pairs.items(), stream.spawn(len(pairs)), strict=True):
+            judge = functools.partial(BY_LANGUAGE[notebook], {language: pair})
+            tasks.append((folder / f"{notebook}-{language}.pickle", judge, own))
+    _run(tasks, workers or os.cpu_count(), progress)
+    found: dict[str, list[Evidence]] = {}
+    for path, *_ in tasks:
+        for claim, evidence in pickle.loads(path.read_bytes()).items():
+            found.setdefault(claim, []).extend(evidence)
+    verdicts = {claim: _verdicts(claim, evidence) for claim, evidence in found.items()}
+    for claim, one in verdicts.items():
+        lab.write(claim, one, texts=texts, pairs=pairs)
+    return verdicts
+
+
+def _streams(seed: int, names: Sequence[str]) -> dict[str, np.random.Generator]:
+    return dict(zip(names, np.random.default_rng(seed).spawn(len(names)), strict=True))
+
+
+def _run(tasks: Sequence[tuple], workers: int, progress: bool) -> None:
+    """Every task whose result is not there yet, each in a process of its own with one thread."""
+    waiting = [joblib.delayed(_kept)(*task) for task in tasks if not task[0].exists()]
+    running = joblib.Parallel(workers, return_as="generator_unordered", inner_max_num_threads=1)(waiting)
+    for _ in tqdm(running, "judging", len(waiting), unit=" parts", disable=not progress, ascii=True):
+        pass
+
+
+def _kept(path: Path, judge: Callable[[np.random.Generator], Found], rng: np.random.Generator) -> None:
+    found = judge(rng)
+    with files.atomic_write(path, "wb") as stream:
+        pickle.dump(dict(found), stream)
+
+
+def _verdicts(claim: str, evidence: Sequence[Evidence]) -> list[Verdict]:
+    alone = [one.language for one in evidence] == [claims.OVERALL]
+    return [claims.evaluate(claim, *evidence)] if alone else claims.evaluate_scope(claim, evidence)
