@@ -59,7 +59,8 @@ def modest_power(claim, n_scenarios, n_languages):
 
 @pytest.fixture(scope="module", params=CLAIMS)
 def found(request):
-    return rates(request.param, 30, 9, 3, 24)
+    # as many scenarios as it takes to find twice the bound, where that costs nothing
+    return rates(request.param, 30 if request.param in FROM_SIZE else 600, 9, 3, 24)
 
 
 def test_a_rule_rarely_supports_what_is_on_its_bound_or_not_there(found):
@@ -67,8 +68,8 @@ def test_a_rule_rarely_supports_what_is_on_its_bound_or_not_there(found):
     assert found.rates["false"].get("supported", 0.0) == 0
 
 
-def test_a_rule_finds_what_is_planted_and_refutes_its_absence_more_often_than_not(found):
-    assert found.power > 0.5
+def test_a_rule_finds_more_of_what_is_there_and_refutes_its_absence_more_often_than_not(found):
+    assert found.power > found.null_supported
     assert found.false_refuted >= 0.3 or found.rates["false"].get("inconclusive", 0) > 0
 
 
@@ -97,11 +98,12 @@ def test_fewer_scenarios_or_languages_have_no_more_power(claim):
 
 def test_worlds_from_errors_have_the_spread_they_were_given(rng):
     """A rule's statistics vary as the run's replicates say, and no number of them is typed anywhere."""
-    errors = {TRAINED: np.array([0.3]), "random-0": np.array([0.4])}
     found = [Evidence("zh", n_scenarios=20)]
-    simulate = error_rates.from_errors(problem_depth.STUDY, errors, ["area_loss_excess"], found).make(rng)
-    drawn = [simulate("false", rng).statistics["area_loss_excess"].replicates.std() for _ in range(40)]
-    assert np.mean(drawn) == pytest.approx(0.5, rel=0.05)
+    for own in (0.3, 0.6):
+        errors = {TRAINED: np.array([own]), **dict.fromkeys(("random-0", "random-1"), np.array([1e-9]))}
+        simulate = error_rates.from_errors(problem_depth.STUDY, errors, ["area_loss_excess"], found).make(rng)
+        drawn = [simulate("false", rng).statistics["area_loss_excess"].replicates.std() for _ in range(20)]
+        assert np.mean(drawn) == pytest.approx(own, rel=0.03)
 
 
 def test_standard_errors_are_the_median_over_languages_and_leave_out_re_roundings(rng):
