@@ -156,3 +156,103 @@ def test_partial_spearman_refuses_too_few_languages(rng):
 def test_unknown_alternative_is_refused():
     with pytest.raises(ValueError, match="unknown alternative"):
         spearman(range(5), range(5), "both")
+
+
+# --- families
+
+FAMILIES = (np.repeat(list("abcdefgh"), 5), np.arange(40) // 2)
+
+
+def relatives(rng, share):
+    """(40,) normal numbers of which families have a share of the variance."""
+    common = rng.standard_normal(8)[np.repeat(np.arange(8), 5)]
+    return np.sqrt(share) * common + np.sqrt(1 - share) * rng.standard_normal(40)
+
+
+def test_family_partial_equals_the_partial_correlation_of_whitened_ranks(rng, monkeypatch):
+    x, y, z = rng.standard_normal((3, 40))
+    monkeypatch.setattr(association, "_RESEMBLANCE", np.array([0.3]))
+    association._ways.cache_clear()
+    found = association.family_partial(x, y, z, FAMILIES)
+    association._ways.cache_clear()
+    same = [np.equal.outer(labels, labels) for labels in FAMILIES]
+    whiten = np.linalg.inv(np.linalg.cholesky(0.3 * same[0] + 0.3 * same[1] + 0.4 * np.eye(40)))
+    design = whiten @ np.column_stack([np.ones(40), stats.rankdata(z)])
+    a, b = (
+        v - design @ np.linalg.lstsq(design, v, rcond=None)[0]
+        for v in (whiten @ stats.rankdata(x), whiten @ stats.rankdata(y))
+    )
+    r = a @ b / np.sqrt(a @ a * (b @ b))
+    assert found.estimate == pytest.approx(r, abs=1e-9)
+    error = np.sqrt((1 + r**2 / 2) / (40 - 1 - 2 - 1))
+    limits = np.tanh(np.arctanh(r) + stats.norm.ppf([0.025, 0.975]) * error)
+    assert (found.low, found.high) == pytest.approx(limits, abs=0.01)
+    assert found.resemblance == pytest.approx([0.3, 0.3])
+
+
+def test_family_partial_depends_on_order_alone(rng):
+    x, y, z = rng.standard_normal((3, 40))
+    one = association.family_partial(x, y, z, FAMILIES)
+    for other in (
+        association.family_partial(np.exp(x), y**3, np.exp(z), FAMILIES),
+        association.family_partial(x, y, np.column_stack([z, np.ones(40)]), FAMILIES),  # says nothing
+    ):
+        assert (one.estimate, one.low, one.high) == pytest.approx((other.estimate, other.low, other.high))
+    turned = association.family_partial(x, -y, z, FAMILIES)
+    assert (turned.estimate, turned.low) == pytest.approx((-one.estimate, -one.high), abs=0.01)
+    assert association.family_partial(x, y, x, FAMILIES).low == -1  # nothing of x is left beside itself
+
+
+def test_family_partial_finds_how_much_relatives_resemble_each_other(rng):
+    x, z = rng.standard_normal((2, 40))
+    strong, none = (
+        np.mean(
+            [
+                association.family_partial(x, relatives(r, s), z, FAMILIES).resemblance[0]
+                for r in rng.spawn(20)
+            ]
+        )
+        for s in (0.8, 0.0)
+    )
+    assert strong > 0.4 > 0.2 > none
+
+
+def test_family_partial_holds_its_size_where_the_plain_one_does_not(rng):
+    """Shares and outcomes both resemble those of relatives, and nothing else connects them."""
+    rejected = np.zeros(2)
+    for r in rng.spawn(150):
+        x, y, z = relatives(r, 0.7), relatives(r, 0.7), r.standard_normal(40)
+        found = association.family_partial(x, y, z, FAMILIES)
+        plain = association.partial_spearman(x, y, z, n_permutations=199, rng=r)
+        rejected += not found.low < 0 < found.high, plain.pvalue < 0.05
+    assert compatible(rejected[0], 150, 0.05)
+    assert rejected[1] / 150 > 0.15  # negative control
+
+
+def test_family_partial_finds_what_is_planted(rng):
+    found = []
+    for r in rng.spawn(20):
+        x, z = r.standard_normal((2, 40))
+        found.append(association.family_partial(x, -0.7 * x + z + 0.7 * relatives(r, 0.5), z, FAMILIES))
+    assert np.mean([one.high < 0 for one in found]) > 0.8
+    assert all(np.quantile(one.replicates, 0.5) < 0 for one in found)
+    for one in found:
+        assert np.quantile(one.replicates, [0.025, 0.975]) == pytest.approx((one.low, one.high), abs=0.02)
+
+
+def test_family_partial_of_nothing_that_varies_may_be_anything(rng):
+    x, z = rng.standard_normal((2, 40))
+    found = association.family_partial(x, np.full(40, np.inf), z, FAMILIES)
+    assert (found.estimate, found.low, found.high) == (0, -1, 1)
+
+
+def test_partial_power_is_that_of_simulated_languages(rng):
+    """Power of |rho| = .5 without covariates over 20 and 40 unrelated languages."""
+    for n in (20, 40):
+        expected = association.partial_power(-0.5, n, 0)
+        hits = 0
+        for _ in range(200):
+            x, e = rng.standard_normal((2, n))
+            hits += stats.spearmanr(x, -0.52 * x + np.sqrt(1 - 0.52**2) * e)[1] < 0.05
+        assert hits / 200 == pytest.approx(expected, abs=0.12)
+    assert association.partial_power(0.5, 7, 5) == 0

@@ -675,6 +675,40 @@ def test_excess_over_exchangeable_baselines_has_its_level_and_more_of_them_decid
     assert decided > 0.9 if k == 20 else decided < 0.6
 
 
+def test_a_rule_whose_statistic_is_missing_is_not_testable_and_says_why():
+    strong = TestResult(-0.9, 0.001, "none", n=10)
+    rho = {f"depth_rho_{proxy}": strong for proxy in ("mc4_tokens", "web_pages")}
+    none = {name: replace(one, pvalue=0.9) for name, one in rho.items()}
+    kinds = {"random weights": ("negative", none), "depths sorted by share": ("positive", rho)}
+    controls = tuple(Control(name, *about) for name, about in kinds.items())
+    few = Evidence(statistics=rho, controls=controls, missing={"depth_partial_rho": "too few"})
+    found = claims.evaluate("prediction_3_language_depth", few)
+    assert (found.as_stated, found.as_corrected) == ("supported", "not testable")
+    assert found.as_corrected_reason == "too few"
+    assert found.statistic is None
+    # neither there nor missing
+    with pytest.raises(ClaimError, match="needs the statistics depth_partial_rho"):
+        claims.evaluate("prediction_3_language_depth", replace(few, missing={}))
+
+
+def test_what_would_decide_between_two_bounds_is_the_way_to_the_farther_one():
+    rule = {"as_corrected": {"rho": {"below": 0, "refuted_above": -0.3}}}
+
+    def reason(estimate):
+        found = replace(interval(estimate - 0.25, estimate + 0.25), unit="languages", n_groups=60)
+        controls = [
+            Control(kind, kind, {"rho": interval(low, low + 0.1)})
+            for kind, low in (("positive", -0.9), ("negative", 0.1))
+        ]
+        evidence = Evidence(statistics={"rho": found}, controls=tuple(controls), n_items=300)
+        return rules.judge("claim", rule, "as_corrected", evidence)[1]
+
+    # to refute from -.1 it takes half a width of .2: (.25 / .2)^2 times 60 languages
+    assert "against 0 (refuted above -0.3) (about 94 languages would decide)" in reason(-0.1)
+    assert "about 94 languages would decide" in reason(-0.2)  # to support
+    assert "about 66 languages would decide" in reason(-0.24 + 0.001)
+
+
 def test_what_would_decide_knows_what_rows_cannot_change():
     wide = interval(0.05, 0.25)
     claim = {"aligned_excess": replace(wide, margin=0.08)}

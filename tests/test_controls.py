@@ -174,12 +174,15 @@ def test_lengths_by_difficulty_grow_only_where_stories_are_unpadded():
     table = controls.lengths_by_difficulty(languages, n_draws=1)
     assert list(table.columns) == languages
     assert list(table.index) == [(padding, k) for padding in stories.PADDINGS for k in range(1, 6)]
-    unpadded, sentences, numbers = (table.loc[padding] for padding in stories.PADDINGS)
+    unpadded, sentences, numbers, story = (table.loc[padding] for padding in stories.PADDINGS)
     assert (unpadded.diff().dropna() > 0).all(axis=None)
     assert (unpadded.loc[5] > 2 * unpadded.loc[1]).all()
     assert (sentences.max() / sentences.min() < 1.03).all()
     # one number a sentence that changes nothing: the easier story is then never the shorter one
     assert (numbers.loc[5] < 1.03 * numbers.loc[1]).all()
+    # one story at every difficulty: an ordinal apart
+    assert (story.max() - story.min() < 10).all()
+    assert (story.min() > unpadded.loc[5]).all()
     # the hardest stories have nothing to pad
     pd.testing.assert_series_equal(unpadded.loc[5], sentences.loc[5])
     pd.testing.assert_series_equal(unpadded.loc[5], numbers.loc[5])

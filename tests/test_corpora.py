@@ -453,12 +453,43 @@ def test_padding_leaves_the_items_and_the_hardest_stories_as_they_are(padded):
             assert not same[plain.items["difficulty"].eq(1)].any()
 
 
+@pytest.mark.parametrize("version", ["spelled-out", "digits"])
+def test_story_padding_tells_one_story_at_every_difficulty(padded, version):
+    """What is left without the sentence that asks is the hardest story, whatever the difficulty."""
+    plain, whole = padded["none", version], padded["story", version]
+    assert whole.items.equals(plain.items)
+    hardest = plain.items["difficulty"].eq(5).to_numpy()
+    keys = whole.items["scenario"] + whole.items["item"].str[-4:]
+    for code in LANGUAGES:
+        joiner = stories.telling(code)["joiner"]
+        told = {}
+        for key, level, text in zip(keys, whole.items["difficulty"], whole.texts[code], strict=True):
+            ending = joiner + stories.asked_after(code, level)
+            assert text.endswith(ending)
+            told.setdefault(key, set()).add(text.removesuffix(ending))
+        assert all(len(found) == 1 for found in told.values()), code
+        # as the unpadded hardest stories tell it
+        assert set().union(*told.values()) == set(np.array(plain.texts[code])[hardest])
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_sentence_that_asks_differs_by_an_ordinal_inside_it(language):
+    phrase = stories.telling(language)["asked_after"]
+    assert len(set(phrase["steps"])) == len(phrase["steps"]) == stories.MAX_DIFFICULTY
+    assert not any(re.search(r"[{}\d]", step) for step in phrase["steps"])
+    assert re.findall(r"\{.*?\}", phrase["sentence"]) == ["{step}"]
+    # the last token must be the same at every difficulty
+    assert phrase["sentence"].split("{step}")[1]
+    assert len({stories.asked_after(language, level)[-1] for level in LEVELS}) == 1
+
+
 def test_padding_makes_another_corpus(padded):
     of_one_version = {padding: padded[padding, "spelled-out"] for padding in stories.PADDINGS}
     names = [corpus.name for corpus in of_one_version.values()]
-    assert names == ["number-stories", "number-stories-padded-sentences", "number-stories-padded-numbers"]
+    padded_names = [f"number-stories-padded-{padding}" for padding in ("sentences", "numbers", "story")]
+    assert names == ["number-stories", *padded_names]
     for code in LANGUAGES:
-        assert len({corpus.language_fingerprint(code) for corpus in of_one_version.values()}) == 3
+        assert len({corpus.language_fingerprint(code) for corpus in of_one_version.values()}) == 4
     for padding, corpus in of_one_version.items():
         assert corpora.label("number-stories", "spelled-out", padding) == f"{corpus.name}/{corpus.version}"
         assert corpora.label("number-stories", "", padding) == f"{corpus.name}/spelled-out"

@@ -13,6 +13,7 @@ from zspace.evidence.rules import REFUTED, SUPPORTED
 @pytest.fixture
 def depths():
     known = {"language": ["zh", "sw"], "log_mc4_tokens": [1.6, 0.0], "log_web_pages": [8.1, 5.5]}
+    known |= {"family": ["Sino-Tibetan", "Niger–Congo"]}
     return pd.DataFrame(
         {**known, "subject": TRAINED, "layer": [2.0, np.nan], "aligned": [True, False], "conflict": [0.7, 1]}
     )
@@ -42,23 +43,25 @@ def test_accuracy_map_orders_languages_by_text_and_counts_both_hurdles(curves, d
     figure = figures.accuracy_map(curves, depths)
     assert title(figure) == "1 of 2 languages are aligned, 1 of them at a layer for sure"
     heat, crosses = figure.data
-    assert list(heat.y) == ["sw", "zh"]
+    assert [list(part) for part in heat.y] == [["Niger–Congo", "Sino-Tibetan"], ["sw", "zh"]]
     np.testing.assert_allclose(heat.z[1], [0.1, 0.4, 0.8, 0.9])
-    assert (list(crosses.x), list(crosses.y)) == ([2.0], ["zh"])
+    assert (list(crosses.x), list(crosses.y[1])) == ([2.0], ["zh"])
 
 
 def test_by_share_states_both_correlations_and_leaves_censored_points_open(depths):
-    rows = [("layer", "mc4_tokens", TRAINED, -0.5, 0.04), ("layer", "web_pages", TRAINED, 0.25, 0.3)]
+    rows = [("depth", "mc4_tokens", TRAINED, -0.5, 0.04), ("depth", "web_pages", TRAINED, 0.25, 0.3)]
     table = pd.DataFrame(rows, columns=["outcome", "proxy", "subject", "rho", "p"])
-    figure = figures.by_share(depths, table, "layer", "depth")
-    assert title(figure) == "Against the share of text: ρ = -0.50 (p = 0.040), ρ = +0.25 (p = 0.300)"
-    symbols = {trace.text[0]: trace.marker.symbol for trace in figure.data}
+    figure = figures.by_share(depths, table, "depth", "layer", "depth, layer")
+    assert title(figure) == "Against the share of text alone: ρ = -0.50 (p = .040), ρ = +0.25 (p = .300)"
+    symbols = {trace.text[0]: trace.marker.symbol[0] for trace in figure.data}
     assert symbols == {"zh": "circle", "sw": "circle-open"}
     heights = {trace.text[0]: trace.y[0] for trace in figure.data}
     assert heights["sw"] > heights["zh"]
 
 
-@pytest.mark.parametrize(("value", "words"), [("snr", "stays higher in"), ("margin", "is smaller in")])
+@pytest.mark.parametrize(
+    ("value", "words"), [("snr", "is higher, as conflict is, in"), ("margin", "is smaller in")]
+)
 def test_curves_by_level_say_where_the_verdict_holds(value, words):
     layer, level = (a.ravel() for a in np.meshgrid(np.arange(3), [1, 2], indexing="ij"))
     one = pd.DataFrame({"layer": layer, "level": level, value: 1.0 + level, "subject": TRAINED})
@@ -66,7 +69,7 @@ def test_curves_by_level_say_where_the_verdict_holds(value, words):
     table = pd.concat([table, table.assign(subject="random-0")], ignore_index=True)
     draw = {"snr": figures.snr_by_level, "margin": figures.margin_by_level}[value]
     figure = draw(table, {"zh": SUPPORTED, "sw": REFUTED})
-    refuted = {"snr": "does not stay higher", "margin": "is not smaller"}[value]
+    refuted = {"snr": "is not higher by more conflict", "margin": "is not smaller"}[value]
     assert f"{words} zh; {refuted} in sw" in title(figure)
     assert "cannot be told" in title(draw(table, {}))
     named = {trace.name for trace in figure.data}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from zspace.evidence import claims, error_rates, study
-from zspace.evidence.alignment_depth import activity, language_depth, problem_depth
+from zspace.evidence.alignment_depth import language_depth
 from zspace.evidence.bridges import bridging
 from zspace.evidence.cointegration import layer_time, thickness
 from zspace.evidence.language_pairs import PLANTED, SHUFFLED, TRAINED
@@ -12,9 +12,6 @@ from zspace.evidence.rules import Evidence
 RANDOM = ("random-0", "random-1", "random-2")
 # standard errors like those of a model on twenty confirmation scenarios
 FROM_ERRORS = [
-    (problem_depth.STUDY, {"area_loss_excess": 0.15}, (*RANDOM, SHUFFLED, activity.PERMUTED_LEVELS)),
-    (activity.STUDY, dict.fromkeys((f"{slope}_excess" for slope in activity.SLOPES), 0.02),
-     (*RANDOM, activity.PERMUTED_LEVELS, activity.ACTIVITY_ALONE)),
     (bridging.STUDY, {"held_out_r2": 0.05, "gap_excess": 0.01, "gap_growth": 0.015},
      (SHUFFLED, bridging.ROTATION)),
     (layer_time.TIME_STUDY, {"own_r2": 0.07, "common_share": 0.15, "own_gain": 0.045},

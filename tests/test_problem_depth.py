@@ -10,8 +10,9 @@ from planted_recordings import planted_recordings
 from zspace.errors import ParameterError
 from zspace.evidence import claims
 from zspace.evidence.alignment_depth import problem_depth
-from zspace.evidence.alignment_depth.activity import PERMUTED_LEVELS
-from zspace.evidence.language_pairs import PLANTED, TRAINED, simulated_pair
+from zspace.evidence.alignment_depth.levels import PERMUTED_LEVELS, simulated_levels
+from zspace.evidence.language_pairs import PLANTED, TRAINED
+from zspace.measures import margins
 from zspace.states.generation import recordings
 
 N_SCENARIOS, N_LEVELS = 24, 3
@@ -19,8 +20,8 @@ N_SCENARIOS, N_LEVELS = 24, 3
 
 @pytest.fixture(scope="module")
 def pair():
-    draws = {"n_scenarios": N_SCENARIOS, "n_draws": N_LEVELS}
-    return simulated_pair("scenarios", 1.0, rng=np.random.default_rng(1), **draws)
+    draws = {"n_scenarios": N_SCENARIOS, "n_levels": N_LEVELS}
+    return simulated_levels(rng=np.random.default_rng(1), **draws)[0]
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +56,35 @@ def test_a_model_that_loses_is_supported_and_one_that_gains_refuted(pair, items,
         assert claims.evaluate(problem_depth.CLAIM, found.evidence[0]).as_corrected == verdict
 
 
+def test_margins_are_among_the_items_of_a_level(pair, items, rng):
+    """What is said at another level changes nothing; it would, were all items candidates."""
+    levels = items["difficulty"].to_numpy()
+    states = pair.subjects[TRAINED]
+    other = tuple(np.where((levels == 3)[:, None], rng.standard_normal(s.shape), s) for s in states)
+    rows = pair.confirmation & (levels != 3)
+    for of_level, same in ((levels, True), (np.zeros_like(levels), False)):
+        found, changed = (problem_depth.item_margins(pair, one, of_level)[:, rows] for one in (states, other))
+        assert np.allclose(found, changed, atol=1e-12) == same
+    # discovery items are what the others are centred by
+    of_all = problem_depth.item_margins(pair, states, levels)
+    np.testing.assert_array_equal(np.isnan(of_all).any(0), pair.discovery)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_unit_of_the_slope_is_the_spread_between_items_of_a_level(seed):
+    """Where one story is told at every level, areas within a scenario differ by nothing but the level."""
+    rng = np.random.default_rng(seed)
+    scenario, level = np.repeat(np.arange(40), 3), np.tile([1, 2, 3], 40)
+    between = rng.standard_normal(40)
+    between = (between - between.mean()) / between.std(ddof=1)
+    area = 0.2 * between[scenario] - 0.01 * level + 1e-4 * rng.standard_normal(120)
+    found = problem_depth.slope_interval(area, level, scenario, rng=rng)
+    assert found.estimate == pytest.approx(-0.05, rel=0.02)
+    assert found.low < found.estimate < found.high
+    # control: in standard deviations within scenarios, the level is all there is
+    assert margins.difficulty_slope(area, level, scenario).slope < -0.7
+
+
 def test_tables_cover_items_levels_and_layers(result, pair):
     n_twins = len(pair.random_baselines)
     assert len(result.areas) == (1 + n_twins) * pair.confirmation.sum()
@@ -67,7 +97,7 @@ def test_tables_cover_items_levels_and_layers(result, pair):
 def test_sensitivity_has_a_row_per_choice_and_category(pair, items):
     table = problem_depth.sensitivity({"simulated": pair}, items, {"simulated": pair})
     assert table.index.get_level_values("choice").tolist()[-2:] == ["category a", "category b"]
-    primary, same = (table.loc[c, "simulated"] for c in (table.index[0][0], "padded with sentences"))
+    primary, same = (table.loc[c, "simulated"] for c in (table.index[0][0], problem_depth.OTHER_CHOICE))
     pd.testing.assert_series_equal(primary, same, check_names=False)
     assert (table["low"] < table["high"]).all()
 

@@ -30,7 +30,7 @@ def test_a_survey_judges_every_language_as_its_notebook_would(parameters, runs):
     found = survey.survey(parameters, NOTEBOOKS, workers=1, progress=False)
     assert set(found) == {updates.CLAIM, "conjecture_7_dimension"}
     lab = laboratory.Lab(parameters, survey._streams(0, ("pairs", "judging")))
-    pairs = lab.open_pairs(lab.load())
+    pairs = lab.open_pairs(lab.load(), together=("mean",))
     stream = lab.rng["judging"].spawn(len(survey.NOTEBOOKS))[survey.NOTEBOOKS.index(NOTEBOOKS[0])]
     evidence = [
         updates.update_agnosticism({language: pair}, rng=own).evidence[updates.CLAIM][0]

@@ -125,9 +125,11 @@ def of_items(
 
 
 def of_languages(codes: Sequence[str]) -> dict[str, Fact]:
-    """Whether a share of training text is known of all languages."""
+    """Of how many languages beside the anchor a share of training text is known."""
     unknown = [code for code in codes if not _has_share(code)]
-    return {"shares": Fact(not unknown, f"no known share of text for {', '.join(unknown)}")}
+    n = len(codes) - len(unknown)
+    words = f"a known share of text in {n} of {len(codes)} languages beside the anchor"
+    return {"shares": Fact(n, f"{words} (not in {', '.join(unknown)})" if unknown else words)}
 
 
 def of_model(model: str, corpus: Corpus) -> dict[str, Fact]:
@@ -187,7 +189,6 @@ def _declared() -> dict[str, dict]:
 def _expected(name: str, least: int) -> str:
     special = {
         "levels": f"at least {least} needed, and every scenario at each",
-        "shares": "all needed",
         "residual": "a residual stream needed",
     }
     return special.get(name, "needed" if least is True else f"at least {least} needed")

@@ -67,7 +67,8 @@ class Evidence:
 
     `statistics` maps the names used in the rule to intervals, tests and counts, `checks` names of proofs and
     counterexamples to whether they hold; `n_items` and `n_scenarios` count what the statistics rest on.
-    `unavailable` holds the reason where nothing could be measured. `remark` is added to the reasons: what a
+    `unavailable` holds the reason where nothing could be measured, `missing` those why single statistics
+    could not: a rule that needs one of them is not testable. `remark` is added to the reasons: what a
     reader must know that the rule does not judge, such as a measure under which the verdict differs.
     `re_rounded` is the same evidence with the model's quantised weights re-rounded: one element per
     re-rounding. `other_measures` is the same evidence by further measures, in words: where one of them
@@ -81,6 +82,7 @@ class Evidence:
     n_items: int | None = None
     n_scenarios: int | None = None
     unavailable: str | None = None
+    missing: Mapping[str, str] = field(default_factory=dict)
     remark: str = ""
     re_rounded: tuple["Evidence", ...] = ()
     other_measures: Mapping[str, "Evidence"] = field(default_factory=dict)
@@ -125,6 +127,8 @@ def _judge_once(claim_id: str, rules: Mapping, reading: str, evidence: Evidence)
         return NOT_TESTABLE, conditions["not_testable"]
     if set(_CHECKS) & set(conditions):
         return _judge_checks(claim_id, conditions, evidence)
+    if lacking := [evidence.missing[n] for n in (*preconditions, *conditions) if n in evidence.missing]:
+        return NOT_TESTABLE, "; ".join(dict.fromkeys(lacking))
     _require_kinds(claim_id, evidence, {**preconditions, **conditions})
     spoken = [(c, v) for c in evidence.controls if (v := control_verdict(conditions, c)) is not None]
     absent = [f"no {k} control" for k in ("positive", "negative") if k not in {c.kind for c, _ in spoken}]
@@ -300,7 +304,14 @@ def _aside(verdict: str, condition: Mapping, interval: Interval, n_items: int | 
         return ": equivalent to none" if none else ""
     if verdict == SUPPORTED or not n_items:
         return ""
-    return f" ({_what_would_decide(interval, abs(interval.estimate - limit), n_items)})"
+    return f" ({_what_would_decide(interval, _way_to_decide(condition, interval), n_items)})"
+
+
+def _way_to_decide(condition: Mapping, interval: Interval) -> float:
+    """Distance of the estimate from the bound that it is beyond: of two, from the one further away."""
+    side, supports, refutes = bound_of(condition)
+    sign = 1 if side == "above" else -1
+    return max(sign * (interval.estimate - supports), sign * (refutes - interval.estimate), 0.0)
 
 
 def _what_would_decide(interval: Interval, distance: float, n_items: int) -> str:
@@ -332,6 +343,8 @@ def condition_words(condition: Mapping) -> str:
 
     >>> condition_words({"below": 0, "p_below": 0.05})
     'p below 0.05 and a statistic below 0'
+    >>> condition_words({"below": 0, "refuted_above": -0.3})
+    '0 (refuted above -0.3)'
     """
     levels = [f"p {k[2:]} {v:g}" for k, v in condition.items() if k.startswith("p_")]
     if levels:
@@ -340,7 +353,9 @@ def condition_words(condition: Mapping) -> str:
     if set(condition) & _KEYS[COUNT]:
         ((side, k),) = condition.items()
         return f"{side.replace('_', ' ')} {k}".removeprefix("equals ")
-    return f"{bound_of(condition)[1]:g}"
+    side, supports, refutes = bound_of(condition)
+    refuting = f" (refuted {'below' if side == 'above' else 'above'} {refutes:g})"
+    return f"{supports:g}{refuting if refutes != supports else ''}"
 
 
 def _require_kinds(claim_id: str, evidence: Evidence, conditions: Mapping) -> None:

@@ -16,6 +16,7 @@ U-statistics; with `groups`, a pair is distinct only across groups. All arithmet
 from dataclasses import dataclass, fields
 
 import numpy as np
+from scipy import sparse
 
 from ..errors import MeasureError
 from .paired import finite, group_codes, paired
@@ -247,7 +248,9 @@ class _Pairs:
     """
 
     def __init__(self, starts: np.ndarray, n: int, weights: np.ndarray):
-        self.starts, self.weights = starts, weights
+        self.weights = weights
+        # adding by a sparse product takes half the time of np.add.reduceat
+        self.group = sparse.csr_array((np.ones(n), np.arange(n), np.append(starts, n)), (len(starts), n))
         self.sizes = np.diff(starts, append=n).astype(np.float64)
         self.items = weights @ self.sizes
         self.pairs = self.items**2 - weights**2 @ self.sizes**2
@@ -273,11 +276,11 @@ class _Pairs:
         return (total - own) / self.pairs
 
     def _sums(self, values):
-        return np.add.reduceat(values, self.starts, axis=0)
+        return values if len(self.sizes) == self.group.shape[1] else self.group @ values
 
     def _inner(self, sum_a, sum_b):
         """<w.A, w.B> by weighting first, or by way of the (S, S) Gram where that is cheaper."""
-        if len(self.weights) <= len(self.starts):
+        if len(self.weights) <= len(self.sizes):
             return _dot(self.weights @ sum_a, self.weights @ sum_b)
         return _dot(self.weights @ (sum_a @ sum_b.T), self.weights)
 

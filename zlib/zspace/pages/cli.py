@@ -56,7 +56,7 @@ def _corpus(
     n_draws: Annotated[int | None, typer.Option(min=1)] = None,
     n_items: Annotated[int | None, typer.Option(min=1, help="First rows of a folder or file.")] = None,
     difficulty: Annotated[int | None, typer.Option(min=1, max=5)] = None,
-    padding: Annotated[str | None, typer.Option(help="none, sentences, numbers (number stories).")] = None,
+    padding: Annotated[str | None, typer.Option(help="none, sentences, numbers, story.")] = None,
     block: Annotated[int | None, typer.Option(min=1, help="Neighbouring rows that belong together.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the corpus.")] = None,
 ) -> "corpora.Corpus":

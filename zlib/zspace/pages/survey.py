@@ -90,7 +90,8 @@ def survey(
     """
     lab = laboratory.Lab(dict(parameters), _streams(parameters["seed"], ("pairs", "judging")))
     texts = lab.load()
-    pairs, anchor = lab.open_pairs(texts, progress=progress), texts.languages[0]
+    # no rule reads another pooling: half of the disk
+    pairs, anchor = lab.open_pairs(texts, progress=progress, together=("mean",)), texts.languages[0]
     code = files.source_fingerprint("measures", "series", "evidence")
     about = [dict(parameters), texts.fingerprint, code, claims.entries()]
     folder = files.runs_root() / "survey" / files.fingerprint(about)

@@ -126,6 +126,20 @@ def table(codes: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
+def known(code: str) -> dict[str, object]:
+    """What is known of one language, none of it where params/languages.yaml lacks it: no error.
+
+    Keys: branch, the whole name of the family ("Indo-European (Slavic)"); family, that before the bracket;
+    and for every proxy that is known its decimal logarithm ("log_mc4_tokens", "log_web_pages").
+    """
+    try:
+        entry = _facts(code)
+    except ParameterError:
+        return {}
+    sizes = {f"log_{proxy}": math.log10(entry[proxy]) for proxy in PROXIES if entry.get(proxy)}
+    return {"family": entry["family"].split(" (")[0], "branch": entry["family"], **sizes}
+
+
 def distances(codes: Sequence[str]) -> np.ndarray:
     """(K, K) typological distances between languages, in [0, 1], whatever script they are written in.
 

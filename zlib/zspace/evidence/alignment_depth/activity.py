@@ -4,13 +4,14 @@ Theorem 2 reads r' - r = w~ (q~ - r). In the closed form of `theory.pace`, more 
 *faster* towards q. Only contributions that agree less (a larger q) keep it high.
 
 On a model there are three slopes per level of difficulty, each averaged over layers: *activity*, of log
-sigma_k^2; *conflict*, of q_k = E|delta_k|^2 / sigma_k^2; *snr*, of log r_k from layer 1 on. Items of all
-levels contain equally many numbers, and each scenario is told at every level. Each language's mean over the
-discovery items of a level is subtracted first: what separates languages is no part of a problem.
+sigma_k^2; *conflict*, of q_k = E|delta_k|^2 / sigma_k^2; *snr*, of log r_k from layer 1 on. Each language's
+mean over the discovery items of a level is subtracted first: what separates languages is no part of a
+problem. Where a level changes how much of a text is the item's own, all three follow: the levels have to be
+comparable (`levels.content_change`).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -18,17 +19,24 @@ import pandas as pd
 
 from ... import theory
 from ...measures import residual
-from ...measures.resampling import GroupDraws, Interval, draw_groups, interval_of, stratified_permutations
+from ...measures.resampling import GroupDraws, Interval, draw_groups, interval_of
 from .. import study
-from ..error_rates import Worlds, from_errors
-from ..language_pairs import PERMUTED, PLANTED, SHUFFLED, TRAINED, LanguagePair, Pair, spread
+from ..error_rates import Size, Worlds
+from ..language_pairs import PERMUTED, PLANTED, SHUFFLED, TRAINED, LanguagePair, Pair, spread, standardised
 from ..rules import Evidence
-from ..study import Study, Values, draw, present
+from ..study import N_RESAMPLES, RAW, Study, Values, draw, present
+from .levels import (
+    CONTENT,
+    PERMUTED_LEVELS,
+    content_change,
+    permuted_levels,
+    simulated_worlds,
+    slope_per_level,
+)
 
 IN_THEORY, IN_MODELS = "conjecture_5_pace", "conjecture_5_in_models"
 SLOPES = ("activity", "conflict", "snr")
 ACTIVITY_ALONE = "activity alone planted"
-PERMUTED_LEVELS = "levels permuted"
 GAINS = (1.0, 1.5, 2.0)
 WORLD = {"r_0": 1.6, "q": 0.8, "step": 0.2}
 THRESHOLD, N_LAYERS, WORSE_Q = 0.99, 24, 0.92
@@ -37,18 +45,16 @@ _N_ITEMS, _FEWEST = 400, 6
 
 @dataclass(frozen=True)
 class ActivityResult:
-    """Activity, conflict and snr by level of difficulty, confirmation items.
+    """Activity, conflict and snr by level of difficulty, confirmation items, every dimension of equal weight.
 
     levels : language, subject, level, layer, snr, activity (sigma^2), q, and q~, w~ of the mixing.
     slopes : language, subject, and the slopes per level of `SLOPES`.
     evidence : of `IN_MODELS`, one per language.
-    errors : subject -> standard errors of its slopes, from their replicates (median over languages).
     """
 
     levels: pd.DataFrame
     slopes: pd.DataFrame
     evidence: list[Evidence]
-    errors: Mapping[str, np.ndarray]
 
 
 def pace_evidence(*, rng: np.random.Generator) -> tuple[Evidence, pd.DataFrame]:
@@ -77,30 +83,41 @@ def activity_by_difficulty(
     """
     levels = np.asarray(levels)
     study.require(IN_MODELS, pairs, levels=levels)
-    by_level, slopes, measured, evidence = [], [], [], []
+    by_level, slopes, evidence = [], [], []
     for pair, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True):
-        making, permuting, drawing = stream.spawn(3)
-        draws = draw(pair, rng=drawing)
-        subjects = {n: (states, levels) for n, states in subjects_of(pair, levels, making).items()}
-        permuted = permuted_levels(pair.scenario, levels, permuting)
-        subjects[PERMUTED_LEVELS] = (pair.subjects[TRAINED], permuted)
-        measured.append({n: level_slopes(pair, *one, draws) for n, one in subjects.items()})
-        evidence.append(study.judge(STUDY, pair, measured[-1], draws))
-        by_level.append(_levels(pair, levels))
-        slopes += [(pair.language, name, *values.estimate) for name, values in measured[-1].items()]
+        found, slopes_of = judge_levels(pair, levels, rng=stream)
+        evidence.append(found)
+        by_level.append(_levels(standardised(pair), levels))
+        slopes += [(pair.language, name, *values.estimate) for name, values in slopes_of.items()]
     table = pd.DataFrame(slopes, columns=["language", "subject", *SLOPES])
-    by_level = pd.concat(by_level, ignore_index=True)
-    return ActivityResult(by_level, table, evidence, study.standard_errors(measured))
+    return ActivityResult(pd.concat(by_level, ignore_index=True), table, evidence)
 
 
-def lengths_by_level(pairs: Mapping[str, LanguagePair], levels: np.ndarray) -> pd.DataFrame:
-    """Mean number of tokens by level, of the anchor and of every language; empty without token ids."""
-    columns = {}
-    for language, pair in pairs.items():
-        if pair.tokens is not None:
-            anchor, own = pair.lengths()
-            columns |= {"anchor": anchor, language: own}
-    return pd.DataFrame(columns).groupby(levels).mean().rename_axis("level") if columns else pd.DataFrame()
+def judge_levels(
+    pair: LanguagePair,
+    levels: np.ndarray,
+    *,
+    rng: np.random.Generator,
+    n_resamples: int = N_RESAMPLES,
+    beside: bool = True,
+) -> tuple[Evidence, dict[str, Values]]:
+    """Evidence of one pair, and the slopes of its subjects with every dimension of equal weight.
+
+    `beside` puts what dimensions as they are give beside the verdict.
+    """
+    making, permuting, drawing = rng.spawn(3)
+    draws = draw(pair, rng=drawing, n_resamples=n_resamples)
+    whole = replace(pair, subjects=subjects_of(pair, levels, making))
+    permuted = permuted_levels(pair.scenario, levels, permuting)
+    found = []
+    for one in (standardised(whole), whole)[: 1 + beside]:
+        slopes = {name: level_slopes(one, states, levels, draws) for name, states in one.subjects.items()}
+        slopes[PERMUTED_LEVELS] = level_slopes(one, one.subjects[TRAINED], permuted, draws)
+        content = {CONTENT: content_change(one, levels, draws)} if one.random_baselines else {}
+        found.append((slopes, {**slopes, **content}))
+    (slopes, measured), *others = found
+    raw = {RAW: others[0][1]} if beside else {}
+    return study.judge(STUDY, pair, measured, draws, raw), slopes
 
 
 def sensitivity(
@@ -108,17 +125,18 @@ def sensitivity(
 ) -> pd.DataFrame:
     """Slopes of the trained model and its highest random-weight baseline under other choices.
 
-    `other` holds pairs of the same items under other padding; nothing where they are not there. Columns are
-    (language, "trained" or "highest baseline").
+    `other` holds pairs of the same items pooled over all tokens; nothing where they are not there. Columns
+    are (language, "trained" or "highest baseline").
     """
     choices = {
-        "primary: all layers, padded with numbers": (pairs, slice(None)),
+        "primary: all layers": (pairs, slice(None)),
         "first half of the layers": (pairs, 0),
         "second half of the layers": (pairs, 1),
-        "padded with sentences": (other, slice(None)),
+        "mean over all tokens": (other, slice(None)),
     }
 
     def slope(which: int, half: int | slice, pair: LanguagePair) -> dict[str, float]:
+        pair = standardised(pair)
         names = (TRAINED, *pair.random_baselines)
         by_layer = {name: _layer_slopes(pair, pair.subjects[name], levels)[which] for name in names}
         parts = {n: [v] if isinstance(half, slice) else np.array_split(v, 2) for n, v in by_layer.items()}
@@ -149,7 +167,8 @@ def by_generation_length(
         if chosen.sum() < _FEWEST or not (pair.discovery & (ranks == 0)).any():
             continue
         draws = draw_groups(pair.scenario[chosen], study.N_RESAMPLES, rng=rng.spawn(1)[0])
-        found = [_replicates(pair, pair.subjects[TRAINED], ranks == rank, draws) for rank in (0, 1)]
+        equal = standardised(pair)
+        found = [_replicates(equal, equal.subjects[TRAINED], ranks == rank, draws) for rank in (0, 1)]
         one, many = (
             np.subtract(*(_by_layer(getattr(f, kind)).mean(-1) for f in found[::-1]))
             for kind in ("estimate", "replicates")
@@ -172,18 +191,26 @@ def _ranks(lengths: np.ndarray, scenario: np.ndarray) -> np.ndarray:
 
 
 def slope_statistics(measured: Mapping[str, Values], subject: str, draws: GroupDraws) -> dict[str, Interval]:
-    """Slopes beyond those of every random-weight baseline and of permuted embeddings."""
+    """Slopes beyond those of random-weight baselines and of permuted embeddings, and the change of content.
+
+    That is one of the texts, the same whatever subject is judged.
+    """
     over = study.baselines(measured, subject, (PERMUTED,))
-    return study.excesses(measured, subject, over, SLOPES)
+    excess = study.excesses(measured, subject, over, SLOPES)
+    return {**excess, "content_change": measured[CONTENT]}
 
 
-STUDY = Study(IN_MODELS, slope_statistics)
+STUDY = Study(
+    IN_MODELS,
+    slope_statistics,
+    positive={PLANTED: (), ACTIVITY_ALONE: ("activity_excess",)},
+    unjudged=(CONTENT,),
+)
 
 
-def worlds(result: ActivityResult) -> Worlds:
-    """Slopes with the standard errors of a run."""
-    names = [f"{slope}_excess" for slope in SLOPES]
-    return from_errors(STUDY, result.errors, names, result.evidence)
+def worlds(size: Size, n_levels: int) -> Worlds:
+    """Pairs of such a size, in which each further question adds noise of a language's own."""
+    return simulated_worlds(IN_MODELS, judge_levels, size, n_levels)
 
 
 def subjects_of(pair: LanguagePair, levels: np.ndarray, rng: np.random.Generator) -> dict[str, tuple]:
@@ -202,7 +229,7 @@ def plant_difficulty(
     levels: np.ndarray,
     *,
     rng: np.random.Generator,
-    gain: float = 0.2,
+    gain: float = 0.15,
     noise: float = 0.6,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The trained anchor twice, the second time with noise of its own, so that the level decides both.
@@ -228,16 +255,11 @@ def _depths(gain: float, q: float, rng: np.random.Generator) -> dict[str, float]
     }
 
 
-def permuted_levels(scenario: np.ndarray, levels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Levels (n,) permuted within scenarios: a control in which difficulty means nothing."""
-    return levels[stratified_permutations(scenario, n_shuffles=1, rng=rng)[0]]
-
-
 def level_slopes(pair: LanguagePair, states: Pair, levels: np.ndarray, draws: GroupDraws) -> Values:
     """The three slopes of a subject; all levels draw the same scenarios."""
     found = [_replicates(pair, states, levels == level, draws) for level in np.unique(levels)]
     one, many = (
-        _slope(np.stack([_by_layer(getattr(f, kind)).mean(-1) for f in found], axis=-1))
+        slope_per_level(np.stack([_by_layer(getattr(f, kind)).mean(-1) for f in found], axis=-1))
         for kind in ("estimate", "replicates")
     )
     return Values(one, many, draws.n_groups)
@@ -270,13 +292,7 @@ def _by_layer(profile: residual.SnrProfile) -> np.ndarray:
 def _layer_slopes(pair: LanguagePair, states: Pair, levels: np.ndarray) -> np.ndarray:
     """(3, L) slopes per level, of every layer."""
     found = [_by_layer(_profile(pair, states, levels == level)) for level in np.unique(levels)]
-    return _slope(np.stack(found, axis=-1))
-
-
-def _slope(values: np.ndarray) -> np.ndarray:
-    """Least-squares slope over the last axis, levels one apart."""
-    level = np.arange(values.shape[-1]) - (values.shape[-1] - 1) / 2
-    return values @ level / (level**2).sum()
+    return slope_per_level(np.stack(found, axis=-1))
 
 
 def _levels(pair: LanguagePair, levels: np.ndarray) -> pd.DataFrame:

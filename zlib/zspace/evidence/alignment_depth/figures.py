@@ -11,10 +11,14 @@ from ... import theory
 from .. import theme
 from ..language_pairs import TRAINED
 from ..rules import REFUTED, SUPPORTED
+from ..statistics import p_words
 from .activity import GAINS, N_LAYERS, THRESHOLD, WORLD, WORSE_Q
 
 _GAIN_COLOURS = ("#56B4E9", "#0072B2", "#000000")
 _LEVEL_DASHES = ("dot", "dash", "solid", "dashdot", "longdash")
+_FEW = 12  # languages, up to which each has a panel, a large label and its own colour
+_FAMILY_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
+_PROXY_TITLES = {"mc4_tokens": "log₁₀ of billion tokens in mC4", "web_pages": "log₁₀ of pages in a crawl"}
 
 
 def pace_curves(depths: pd.DataFrame) -> go.Figure:
@@ -45,7 +49,7 @@ def pace_curves(depths: pd.DataFrame) -> go.Figure:
 def snr_by_level(levels: pd.DataFrame, verdicts: Mapping[str, str]) -> go.Figure:
     """The snr by layer and level, one small panel per language; grey band: random-weight baselines."""
     figure = _level_curves(levels, "snr", "snr r, centred (lower is better)")
-    said = _said(verdicts, "stays higher in", "does not stay higher in")
+    said = _said(verdicts, "is higher, as conflict is, in", "is not higher by more conflict in")
     slope = np.log(levels["snr"]).groupby([levels["subject"], levels["level"]]).mean()[TRAINED]
     return theme.titled(
         figure,
@@ -67,12 +71,18 @@ def margin_by_level(levels: pd.DataFrame, verdicts: Mapping[str, str]) -> go.Fig
 
 
 def depth_curves(curves: pd.DataFrame, depths: pd.DataFrame) -> go.Figure:
-    """Accuracy by layer with its simultaneous band, the threshold and the depth: one panel per language."""
-    languages = curves["language"].unique()
-    figure = theme.small_multiples(languages, "layer", "retrieval accuracy, between scenarios")
+    """Accuracy by layer with its simultaneous band, the threshold and the depth: one panel per language.
+
+    Of many languages a dozen is shown, evenly from the shallowest to the deepest by restricted mean.
+    """
     trained = depths[depths["subject"] == TRAINED].set_index("language")
-    for i, (language, rows) in enumerate(curves.groupby("language", sort=False)):
-        place = theme.panel_place(i)
+    shown = curves["language"].unique()
+    if len(shown) > _FEW:
+        order = trained["restricted_mean"].sort_values().index
+        shown = order[np.linspace(0, len(order) - 1, _FEW).round().astype(int)]
+    figure = theme.small_multiples(shown, "layer", "retrieval accuracy, between scenarios")
+    for i, language in enumerate(shown):
+        rows, place = curves[curves["language"] == language], theme.panel_place(i)
         banded = rows.rename(columns={"lower_band": "low", "upper_band": "high"})
         theme.interval_band(figure, banded, language, place)
         colour = theme.language_colour(language)
@@ -86,22 +96,33 @@ def depth_curves(curves: pd.DataFrame, depths: pd.DataFrame) -> go.Figure:
             figure.add_annotation(x=0, y=1.06, text=words, showarrow=False, xanchor="left", **place)
     figure.update_yaxes(range=[-0.05, 1.15])
     found = trained["layer"].dropna().astype(int)
+    each = ", ".join(f"{k} {v}" for k, v in found.items()) or "censored in every language"
+    many = f"{len(found)} of {len(trained)} languages have one" + (
+        f", from layer {found.min()} to {found.max()}" if len(found) else ""
+    )
     return theme.titled(
         figure,
-        "Depth: " + (", ".join(f"{k} {v}" for k, v in found.items()) or "censored in every language"),
+        "Depth: " + (each if len(trained) <= _FEW else many),
         "band: simultaneous, 95 % to either side; dotted: half-way from the best control to the own peak",
     )
 
 
 def accuracy_map(curves: pd.DataFrame, depths: pd.DataFrame) -> go.Figure:
-    """Accuracy of every language at every layer, languages with most text on top; crosses mark depths."""
+    """Accuracy of every language at every layer; crosses mark depths.
+
+    Relatives stand together, families with most text on top, and in a family the languages with most text.
+    """
     trained = depths[depths["subject"] == TRAINED].set_index("language")
-    order = trained["log_web_pages"].sort_values().index.tolist()
+    share = trained["log_web_pages"].fillna(trained["log_web_pages"].min())
+    most = share.groupby(trained["family"]).transform("max")
+    keys = pd.DataFrame({"most": most, "family": trained["family"], "share": share})
+    order = keys.sort_values(["most", "family", "share"]).index.tolist()
     wide = curves.pivot(index="language", columns="layer", values="accuracy").loc[order]
+    rows = [trained.loc[order, "family"].tolist(), order]
     figure = go.Figure()
     figure.add_heatmap(
         x=wide.columns.tolist(),
-        y=order,
+        y=rows,
         z=wide.round(3).to_numpy().tolist(),
         zmin=0,
         zmax=1,
@@ -109,16 +130,17 @@ def accuracy_map(curves: pd.DataFrame, depths: pd.DataFrame) -> go.Figure:
         colorbar={"title": "accuracy", "thickness": 14},
     )
     found = trained.loc[order, "layer"].dropna()
+    few = len(order) <= _FEW
     figure.add_scatter(
         x=found.tolist(),
-        y=found.index.tolist(),
+        y=[trained.loc[found.index, "family"].tolist(), found.index.tolist()],
         mode="markers",
-        marker={"symbol": "x", "size": 10, "color": "white"},
+        marker={"symbol": "x", "size": 10 if few else 6, "color": "white"},
         showlegend=False,
     )
     figure.update_xaxes(title="layer")
-    figure.update_yaxes(title="less text ← language → more text")
-    figure.update_layout(height=180 + 30 * len(order), margin={"b": 70})
+    figure.update_yaxes(title="less text ← family, language → more text", dtick=1)
+    figure.update_layout(height=180 + (30 if few else 15) * len(order), margin={"b": 70, "l": 190})
     return theme.titled(
         figure,
         f"{int(trained['aligned'].sum())} of {len(trained)} languages are aligned, "
@@ -127,38 +149,86 @@ def accuracy_map(curves: pd.DataFrame, depths: pd.DataFrame) -> go.Figure:
     )
 
 
-def by_share(depths: pd.DataFrame, associations: pd.DataFrame, outcome: str, words: str) -> go.Figure:
-    """An outcome against both proxies of the share of training text; open: censored, deeper than others."""
-    trained = depths[depths["subject"] == TRAINED]
-    titles = {"mc4_tokens": "log₁₀ of billion tokens in mC4", "web_pages": "log₁₀ of pages in a crawl"}
+def by_share(
+    depths: pd.DataFrame, associations: pd.DataFrame, outcome: str, column: str, words: str
+) -> go.Figure:
+    """An outcome against both proxies of the share of training text; open: censored, deeper than others.
+
+    `outcome` names it in the associations, `column` in the depths, `words` on the axis.
+    """
+    trained = depths[depths["subject"] == TRAINED].dropna(subset=[f"log_{p}" for p in _PROXY_TITLES])
     figure = make_subplots(cols=2, shared_yaxes=True, horizontal_spacing=0.06)
-    top = trained[outcome].max(skipna=True)
-    ceiling = 1.0 if not np.isfinite(top) else top * 1.15 + 0.5 * (outcome == "layer")
-    for i, proxy in enumerate(titles):
-        # names of neighbours above and below, or they cover each other
-        for j, row in enumerate(trained.sort_values(f"log_{proxy}").itertuples()):
-            value = getattr(row, outcome)
-            seen = np.isfinite(value)
-            symbol = "circle" if seen else "circle-open"
-            figure.add_scatter(
-                x=[getattr(row, f"log_{proxy}")],
-                y=[value if seen else ceiling],
-                text=[row.language],
-                mode="markers+text",
-                textposition=("top center", "bottom center")[j % 2],
-                marker={"color": theme.language_colour(row.language), "size": 9, "symbol": symbol},
-                showlegend=False,
-                row=1,
-                col=i + 1,
-            )
-        figure.update_xaxes(title=titles[proxy], row=1, col=i + 1)
-    figure.update_yaxes(title=words, row=1, col=1)
-    figure.update_layout(height=420, margin={"b": 70})
-    rows = associations[(associations["subject"] == TRAINED) & (associations["outcome"] == outcome)]
-    said = ", ".join(f"ρ = {row.rho:+.2f} (p = {row.p:.3f})" for row in rows.itertuples())
-    return theme.titled(
-        figure, f"Against the share of text: {said}", "exact permutation of languages; open: censored"
+    top = trained[column].max(skipna=True)
+    ceiling = 1.0 if not np.isfinite(top) else top * 1.15 + 0.5 * (column == "layer")
+    shown = trained.assign(
+        shown=trained[column].fillna(ceiling),
+        symbol=np.where(trained[column].notna(), "circle", "circle-open"),
     )
+    for i, proxy in enumerate(_PROXY_TITLES):
+        _points(figure, shown, f"log_{proxy}", "shown", i)
+        figure.update_xaxes(title=_PROXY_TITLES[proxy], row=1, col=i + 1)
+    figure.update_yaxes(title=words, row=1, col=1)
+    figure.update_layout(height=520, margin={"b": 150})
+    rows = associations[(associations["subject"] == TRAINED) & (associations["outcome"] == outcome)]
+    said = ", ".join(f"ρ = {row.rho:+.2f} ({p_words(row.p)})" for row in rows.itertuples())
+    return theme.titled(
+        figure,
+        f"Against the share of text alone: {said}",
+        "an association, confounded with distance; permutations of languages; open: censored",
+    )
+
+
+def beside_covariates(
+    left: pd.DataFrame, partial: pd.DataFrame, depths: pd.DataFrame, outcome: str
+) -> go.Figure:
+    """What all covariates leave of an outcome against what they leave of the share, in ranks, by proxy."""
+    facts = depths[depths["subject"] == TRAINED][["language", "family"]]
+    shown = left[left["outcome"] == outcome].merge(facts, on="language").assign(symbol="circle")
+    if shown.empty:
+        figure = go.Figure().update_layout(height=120, xaxis_visible=False, yaxis_visible=False)
+        return theme.titled(figure, "Too few languages for what all covariates leave", "")
+    figure = make_subplots(cols=2, shared_yaxes=True, horizontal_spacing=0.06)
+    rows = partial[(partial["outcome"] == outcome) & (partial["given"] == "all of them")]
+    rows = rows[rows["measure"] == rows["measure"].iloc[0]].set_index("proxy")
+    for i, proxy in enumerate(_PROXY_TITLES):
+        _points(figure, shown[shown["proxy"] == proxy], "share", "value", i)
+        figure.update_xaxes(title=f"rank of {proxy.replace('_', ' ')}, left", row=1, col=i + 1)
+    figure.add_hline(0, line=theme.DOTTED)
+    figure.update_yaxes(title=f"rank of {outcome}, left", row=1, col=1)
+    figure.update_layout(height=520, margin={"b": 150})
+    each = (f"{p.replace('_', ' ')} {r.rho:+.2f} [{r.low:+.2f}, {r.high:+.2f}]" for p, r in rows.iterrows())
+    return theme.titled(
+        figure,
+        f"Partial rank correlation given all covariates: {', '.join(each)}",
+        f"{int(rows['n'].iloc[0])} languages, families as groups; both axes: ranks less what the covariates "
+        "explain",
+    )
+
+
+def _points(figure: go.Figure, rows: pd.DataFrame, x: str, y: str, column: int) -> None:
+    """One named point per language: coloured by language where they are few, else by family."""
+    few = rows["language"].nunique() <= _FEW
+    # names of neighbours above and below, or they cover each other
+    rows = rows.sort_values(x).assign(place=[("top", "bottom")[j % 2] + " center" for j in range(len(rows))])
+    largest = rows["family"].value_counts().index[: len(_FAMILY_COLOURS)]
+    colours = dict(zip(largest, _FAMILY_COLOURS, strict=False))
+    group = rows["language"] if few else rows["family"].where(rows["family"].isin(largest), "other families")
+    for name, one in rows.groupby(group, sort=False):
+        colour = theme.language_colour(name) if few else colours.get(name, "#666666")
+        figure.add_scatter(
+            x=one[x].tolist(),
+            y=one[y].tolist(),
+            text=one["language"].tolist(),
+            mode="markers+text",
+            textposition=one["place"].tolist(),
+            textfont={"size": 12 if few else 9},
+            marker={"color": colour, "size": 9 if few else 6, "symbol": one["symbol"].tolist()},
+            name=name,
+            legendgroup=name,
+            showlegend=not few and column == 0,
+            row=1,
+            col=column + 1,
+        )
 
 
 def _level_curves(levels: pd.DataFrame, value: str, axis: str) -> go.Figure:

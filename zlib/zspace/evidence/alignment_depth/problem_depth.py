@@ -1,13 +1,16 @@
 """Prediction 4: do harder problems align later?
 
-An item's *area* is its margin (own minus best wrong cosine, centred) averaged over layers. An item that
+An item's *area* is its margin (own minus best wrong cosine, centred) averaged over layers; wrong are the
+items of other scenarios at the same level, since those of another level may tell the same story. An item that
 aligns later, or less well, has a smaller one. The slope of the area per level of difficulty is the mean of
-the slopes within scenarios, in standard deviations within scenarios (`measures.margins`). Padding and length
-move the area of random-weight baselines too: the loss has to exceed theirs.
+the slopes within scenarios (`measures.margins`), in standard deviations between the items of one level. The
+wording of a question moves the area of random-weight baselines too: the loss has to exceed theirs. Where a
+level changes how much of a text is the item's own, margins change with it: `levels.content_change` has to be
+next to nothing.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -17,13 +20,24 @@ from ...measures import alignment, margins
 from ...measures.resampling import GroupDraws, Interval
 from ...sources import corpora
 from ...states.generation import recordings
-from ..error_rates import Worlds, from_errors
-from ..language_pairs import PERMUTED, PLANTED, SHUFFLED, TRAINED, VARIANTS, LanguagePair, open_pairs, spread
+from ..error_rates import Size, Worlds
+from ..language_pairs import (
+    PERMUTED,
+    PLANTED,
+    SHUFFLED,
+    TRAINED,
+    VARIANTS,
+    LanguagePair,
+    open_pairs,
+    spread,
+    standardised,
+)
 from ..rules import Evidence
-from ..study import Study, Values, baselines, draw, excesses, judge, present, require, standard_errors
-from .activity import PERMUTED_LEVELS, permuted_levels
+from ..study import N_RESAMPLES, RAW, Study, Values, baselines, draw, excesses, judge, present, require
+from .levels import CONTENT, PERMUTED_LEVELS, content_change, permuted_levels, simulated_worlds
 
 CLAIM = "prediction_4_problem_depth"
+OTHER_CHOICE = "mean over all tokens"
 _N_DRAWS = 2000
 # noise that is planted a level, in units of the states' spread
 _PLANTED_NOISE = 0.8
@@ -32,22 +46,20 @@ _FEWEST = 12
 
 @dataclass(frozen=True)
 class ProblemDepth:
-    """Areas and their slope on difficulty.
+    """Areas and their slope on difficulty, every dimension of equal weight.
 
     areas : language, subject, item, scenario, category, level, area, tokens (of both texts); confirmation
         items.
-    slopes : language, subject, estimate, low, high (standard deviations per level), p (trained: permutation
-        of levels within scenarios).
+    slopes : language, subject, estimate, low, high (standard deviations of a level's areas per level), p
+        (trained: permutation of levels within scenarios).
     margins : language, subject, level, layer, margin (mean).
     evidence : of `CLAIM`, one per language.
-    errors : subject -> standard error of its loss, from its replicates (median over languages).
     """
 
     areas: pd.DataFrame
     slopes: pd.DataFrame
     margins: pd.DataFrame
     evidence: list[Evidence]
-    errors: Mapping[str, np.ndarray]
 
 
 def problem_depth(
@@ -59,16 +71,14 @@ def problem_depth(
     """
     levels = items["difficulty"].to_numpy()
     require(CLAIM, pairs, levels=levels)
-    tables, slopes, curves, losses, evidence = [], [], [], [], []
+    tables, slopes, curves, evidence = [], [], [], []
     for pair, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True):
-        making, judging, permuting = stream.spawn(3)
-        measured = {n: item_margins(pair, p) for n, p in subjects_of(pair, levels, making).items()}
-        slopes_of = level_slopes(pair, measured, levels, rng=judging)
+        judging, permuting = stream.spawn(2)
+        found, measured, slopes_of = judge_levels(pair, levels, rng=judging)
         rows = pair.confirmation
         area, strata = measured[TRAINED].mean(0)[rows], pair.scenario[rows]
         test = margins.difficulty_permutation(area, levels[rows], strata, strata, rng=permuting)
-        losses.append({name: area_loss(one) for name, one in slopes_of.items()})
-        evidence.append(judge(STUDY, pair, losses[-1], draw(pair, rng=judging)))
+        evidence.append(found)
         tables += [_areas(pair, items, name, measured[name]) for name in (TRAINED, *pair.random_baselines)]
         curves += [_curve(pair, levels, name, measured[name]) for name in (TRAINED, *pair.random_baselines)]
         slopes += [
@@ -77,7 +87,36 @@ def problem_depth(
         ]
     areas, by_layer = (pd.concat(t, ignore_index=True) for t in (tables, curves))
     table = pd.DataFrame(slopes, columns=["language", "subject", "estimate", "low", "high", "p"])
-    return ProblemDepth(areas, table, by_layer, evidence, standard_errors(losses))
+    return ProblemDepth(areas, table, by_layer, evidence)
+
+
+def judge_levels(
+    pair: LanguagePair,
+    levels: np.ndarray,
+    *,
+    rng: np.random.Generator,
+    n_resamples: int = N_RESAMPLES,
+    beside: bool = True,
+) -> tuple[Evidence, dict[str, np.ndarray], dict[str, Interval]]:
+    """Evidence of one pair; by subject, with every dimension of equal weight, margins (L+1, n) and slopes.
+
+    `beside` puts what dimensions as they are give beside the verdict.
+    """
+    making, permuting, drawing, *judging = rng.spawn(5)
+    whole = replace(pair, subjects=subjects_of(pair, levels, making))
+    permuted = permuted_levels(pair.scenario, levels, permuting)
+    draws = draw(pair, rng=drawing, n_resamples=n_resamples)
+    found = []
+    for one, stream in zip((standardised(whole), whole)[: 1 + beside], judging, strict=False):
+        measured = {name: item_margins(one, states, levels) for name, states in one.subjects.items()}
+        slopes = level_slopes(one, measured, levels, permuted, rng=stream)
+        losses = {name: area_loss(slope) for name, slope in slopes.items()}
+        if one.random_baselines:
+            losses[CONTENT] = content_change(one, levels, draws)
+        found.append((losses, measured, slopes))
+    (losses, measured, slopes), *others = found
+    raw = {RAW: others[0][0]} if beside else {}
+    return judge(STUDY, pair, losses, draws, raw), measured, slopes
 
 
 def subjects_of(pair: LanguagePair, levels: np.ndarray, rng: np.random.Generator) -> dict[str, tuple]:
@@ -91,32 +130,59 @@ def subjects_of(pair: LanguagePair, levels: np.ndarray, rng: np.random.Generator
     return subjects
 
 
-def item_margins(pair: LanguagePair, states: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    """(L+1, n) margins of all items among all items, centred by the discovery items."""
-    means = tuple(s[:, pair.discovery].mean(1, keepdims=True, dtype=float) for s in states)
-    scores = (alignment.similarity(x, y, center=(a, b)) for x, y, a, b in zip(*states, *means, strict=True))
-    return np.stack([margins.margins(one, groups=pair.scenario, level="between") for one in scores])
+def item_margins(pair: LanguagePair, states: tuple[np.ndarray, np.ndarray], levels: np.ndarray) -> np.ndarray:
+    """(L+1, n) margins of confirmation items among those of their level; NaN for discovery items.
+
+    States are centred by the discovery items of the level. Where every level asks about one story, the same
+    story at another level is no wrong candidate, and what a question adds to all items of a level is not
+    theirs.
+    """
+    found = np.full((len(states[0]), len(levels)), np.nan)
+    for level in np.unique(levels):
+        rows, mean = pair.confirmation & (levels == level), pair.discovery & (levels == level)
+        means = tuple(s[:, mean].mean(1, keepdims=True, dtype=float) for s in states)
+        layers = zip(*(s[:, rows] for s in states), *means, strict=True)
+        scores = np.stack([alignment.similarity(x, y, center=(a, b)) for x, y, a, b in layers])
+        found[:, rows] = margins.margins(scores, groups=pair.scenario[rows], level="between")
+    return found
 
 
 def level_slopes(
-    pair: LanguagePair, measured: Mapping[str, np.ndarray], levels: np.ndarray, *, rng: np.random.Generator
+    pair: LanguagePair,
+    measured: Mapping[str, np.ndarray],
+    levels: np.ndarray,
+    permuted: np.ndarray,
+    *,
+    rng: np.random.Generator,
 ) -> dict[str, Interval]:
-    """Slope of every subject on the confirmation items, and of the trained one with levels permuted."""
+    """Slope of every subject on the confirmation items, and of the trained one on `permuted` levels (n,)."""
     rows = pair.confirmation
-    permuting, *streams = rng.spawn(2 + len(measured))
-    read = {name: (m, levels[rows]) for name, m in measured.items()}
-    read[PERMUTED_LEVELS] = (measured[TRAINED], permuted_levels(pair.scenario[rows], levels[rows], permuting))
+    read = {name: (m, levels) for name, m in measured.items()}
+    read[PERMUTED_LEVELS] = (measured[TRAINED], permuted)
     return {
-        name: slope_interval(m.mean(0)[rows], of_item, pair.scenario[rows], rng=stream)
-        for (name, (m, of_item)), stream in zip(read.items(), streams, strict=True)
+        name: slope_interval(m.mean(0)[rows], of_item[rows], pair.scenario[rows], rng=stream)
+        for (name, (m, of_item)), stream in zip(read.items(), rng.spawn(len(read)), strict=True)
     }
 
 
 def slope_interval(area, level, scenario, *, rng: np.random.Generator) -> Interval:
-    """The slope within scenarios as an interval; its replicates are draws from its sampling distribution."""
+    """The slope within scenarios as an interval; its replicates are draws from its sampling distribution.
+
+    The unit is the standard deviation of the areas of one level, pooled over levels: where one story is told
+    at every level, areas within a scenario differ by nothing but the level.
+    """
     found = margins.difficulty_slope(area, level, scenario)
+    scale = found.unit / _spread_at_a_level(area, level)
     drawn = found.slope + found.se * rng.standard_t(found.n_groups - 1, _N_DRAWS)
-    return Interval(found.slope, *found.interval, drawn, 0.95, found.n_groups)
+    low, high = (scale * limit for limit in found.interval)
+    return Interval(scale * found.slope, low, high, scale * drawn, 0.95, found.n_groups)
+
+
+def _spread_at_a_level(area: np.ndarray, level: np.ndarray) -> float:
+    codes = np.unique(level, return_inverse=True)[1]
+    counts = np.bincount(codes)
+    left = area - (np.bincount(codes, area) / counts)[codes]
+    return float(np.sqrt(left @ left / (len(area) - len(counts))))
 
 
 def area_loss(slope: Interval) -> Values:
@@ -125,16 +191,20 @@ def area_loss(slope: Interval) -> Values:
 
 
 def loss_statistics(measured: Mapping[str, Values], subject: str, draws: GroupDraws) -> dict[str, Interval]:
-    """The area lost per level beyond what every random-weight baseline and permuted embeddings lose."""
-    return excesses(measured, subject, baselines(measured, subject, (PERMUTED,)), ("area_loss",))
+    """The area lost per level beyond what random-weight baselines and permuted embeddings lose, and content.
+
+    The change of content is that of the texts, the same whatever subject is judged.
+    """
+    excess = excesses(measured, subject, baselines(measured, subject, (PERMUTED,)), ("area_loss",))
+    return {**excess, "content_change": measured[CONTENT]}
 
 
-STUDY = Study(CLAIM, loss_statistics)
+STUDY = Study(CLAIM, loss_statistics, unjudged=(CONTENT,))
 
 
-def worlds(result: ProblemDepth) -> Worlds:
-    """Losses with the standard errors of a run."""
-    return from_errors(STUDY, result.errors, ["area_loss_excess"], result.evidence)
+def worlds(size: Size, n_levels: int) -> Worlds:
+    """Pairs of such a size, in which each further question adds noise of a language's own."""
+    return simulated_worlds(CLAIM, judge_levels, size, n_levels)
 
 
 def sensitivity(
@@ -142,13 +212,14 @@ def sensitivity(
 ) -> pd.DataFrame:
     """Slope of the trained model under other choices: one row per choice and language, NaN without a fit.
 
-    `other` holds pairs of the same items under other padding.
+    `other` holds pairs of the same items pooled over all tokens.
     """
     levels = items["difficulty"].to_numpy()
     rows = {}
     for language, pair in pairs.items():
         chosen = pair.confirmation
-        found = item_margins(pair, pair.subjects[TRAINED])
+        equal = standardised(pair)
+        found = item_margins(equal, equal.subjects[TRAINED], levels)
         half = len(found) // 2
         choices = {
             "primary: mean over all layers": (found.mean(0), None),
@@ -158,15 +229,17 @@ def sensitivity(
         if pair.tokens is not None and np.ptp(length := np.add(*pair.lengths())[chosen]) > 0:
             choices["length as a covariate"] = (found.mean(0), length)
         if language in other:
-            padded = item_margins(other[language], other[language].subjects[TRAINED])
-            choices["padded with sentences"] = (padded.mean(0), None)
+            mean = standardised(other[language])
+            choices[OTHER_CHOICE] = (item_margins(mean, mean.subjects[TRAINED], levels).mean(0), None)
         for name, (area, covariates) in choices.items():
-            data = (one[chosen] for one in (area, levels, pair.scenario))
-            rows[name, language] = _limits_of(*data, covariates=covariates)
+            data = tuple(one[chosen] for one in (area, levels, pair.scenario))
+            unit = _spread_at_a_level(*data[:2])
+            rows[name, language] = _limits_of(*data, covariates=covariates, unit=unit)
         for category, kept in items[chosen].groupby("category").groups.items():
             data = tuple(one[kept] for one in (found.mean(0), levels, pair.scenario))
             if len(np.unique(data[-1])) >= 3:
-                rows[f"category {category}", language] = _limits_of(*data)
+                unit = _spread_at_a_level(*data[:2])
+                rows[f"category {category}", language] = _limits_of(*data, unit=unit)
     table = pd.DataFrame.from_dict(rows, orient="index")
     table.index = pd.MultiIndex.from_tuples(table.index, names=["choice", "language"])
     return table
@@ -177,7 +250,8 @@ def by_generation_length(
 ) -> pd.DataFrame:
     """Slope of the area on how long the model writes to solve a story: one row per language.
 
-    Arguments and stories as in `read_generation_lengths`; length is its logarithm, in standard deviations.
+    Arguments and stories as in `read_generation_lengths`; length is its logarithm, in standard deviations;
+    so is the area, within scenarios. Stories of all lengths are candidates.
     Columns slope, low, high, stories; no slope where fewer than `_FEWEST` confirmation items have a solution,
     or no scenario has two.
     """
@@ -189,7 +263,8 @@ def by_generation_length(
         rows[language] = {"slope": np.nan, "low": np.nan, "high": np.nan, "stories": int(known.sum())}
         if known.sum() < _FEWEST or pd.Series(pair.scenario[known]).value_counts().max() < 2:
             continue
-        area = item_margins(pair, pair.subjects[TRAINED]).mean(0)[known]
+        equal, all_alike = standardised(pair), np.zeros(len(length))
+        area = item_margins(equal, equal.subjects[TRAINED], all_alike).mean(0)[known]
         scaled = np.log(length[known])
         rows[language] |= _limits_of(area, scaled / scaled.std(), pair.scenario[known])
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("language")
@@ -217,13 +292,18 @@ def read_generation_lengths(
     return found
 
 
-def _limits_of(*data, covariates=None) -> dict[str, float]:
-    """Slope and its limits, NaN where the items do not determine them: rows beside the one that is judged."""
+def _limits_of(*data, covariates=None, unit: float | None = None) -> dict[str, float]:
+    """Slope and its limits, NaN where the items do not determine them: rows beside the one that is judged.
+
+    `unit`, in units of the area, takes the place of the standard deviation within scenarios.
+    """
     try:
         found = margins.difficulty_slope(*data, covariates=covariates)
     except MeasureError:
         return dict.fromkeys(("slope", "low", "high"), np.nan)
-    return {"slope": found.slope, **dict(zip(("low", "high"), found.interval, strict=True))}
+    scale = found.unit / unit if unit else 1.0
+    limits = (found.slope, *found.interval)
+    return {name: scale * x for name, x in zip(("slope", "low", "high"), limits, strict=True)}
 
 
 def _areas(pair: LanguagePair, items: pd.DataFrame, subject: str, found: np.ndarray) -> pd.DataFrame:

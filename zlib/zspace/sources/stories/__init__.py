@@ -5,9 +5,11 @@ start quantity and up to five steps; difficulty k tells the first k, then asks f
 Tuple of numbers: (start, step 1, ..., step 5), called {a} to {f} in the texts. Every language has its
 own order of numbers, place of the question and names, so that only the meaning is common to all.
 
-Easier stories are shorter. The padded variants take that away: sentences that change nothing bring every
+Easier stories are shorter. Two padded variants take that away: sentences that change nothing bring every
 difficulty to the length of the hardest one. They are the same for all items of a difficulty and a language,
-so that they say nothing about which item it is.
+so that they say nothing about which item it is; what an item has of its own then still grows with difficulty.
+In the third, every difficulty tells one and the same story to its end, and a last sentence says after which
+step the quantity is asked for: that sentence alone differs.
 """
 
 import functools
@@ -35,8 +37,9 @@ MAX_DIFFICULTY = 5
 INVISIBLE = {ord("\u00ad"): None, ord("\u200b"): None}  # soft hyphen, zero-width space
 PATIENCE = 1000  # draws without a new story after which a scenario counts as exhausted
 VERSIONS = ("spelled-out", "digits")
-# "sentences" matches the length of the hardest stories, "numbers" also how many numbers are told
-PADDINGS = ("none", "sentences", "numbers")
+# "sentences" matches the length of the hardest stories, "numbers" also how many numbers are told, "story" all
+# that is told: only the step asked about differs
+PADDINGS = ("none", "sentences", "numbers", "story")
 PADDING_NUMBERS = (25, 38, 47, 59, 70, 85)  # of sentences that change nothing; plural in all languages
 
 
@@ -138,8 +141,9 @@ def generate(
     """Texts by language and the table of items, scenario by scenario, difficulty by difficulty.
 
     `padding` is "none"; "sentences": those sentences that change nothing which bring the mean length of a
-    difficulty nearest to that of the hardest; or "numbers": the same with sentences that have a number, as
-    many as there are steps that are not told, so that all difficulties tell six numbers.
+    difficulty nearest to that of the hardest; "numbers": the same with sentences that have a number, as
+    many as there are steps that are not told, so that all difficulties tell six numbers; or "story": all five
+    steps, and a last sentence by which the story ends, for the question, after as many as the difficulty.
 
     Draw j of a scenario is the same whatever else is asked for, and has the same numbers at every
     difficulty; the first two numbers, hence the texts, differ between the draws of a scenario.
@@ -161,8 +165,7 @@ def generate(
                 items.append(_item(scenario, level, j, numbers))
                 for code in codes:
                     words = told(numbers, code, version) | names[code][j]
-                    filler = _filler(code, level, padding, version)
-                    texts[code].append(tell(tellings[code], scenario.name, level, words, filler))
+                    texts[code].append(_padded(code, scenario.name, level, words, padding, version))
     return {code: tuple(rows) for code, rows in texts.items()}, pd.DataFrame(items)
 
 
@@ -225,12 +228,27 @@ def draw_names(scenario: Scenario, code: str, content: dict, n_draws: int, seed:
     return [{kind: pool[int(rng.integers(len(pool)))] for kind, pool in pools} for _ in range(n_draws)]
 
 
+def asked_after(language: str, level: int) -> str:
+    """The sentence by which a story, for its question, ends after step `level`."""
+    phrase = telling(language)["asked_after"]
+    return phrase["sentence"].format(step=phrase["steps"][level - 1])
+
+
 def tell(content: dict, name: str, level: int, words: dict, filler: Sequence[str] = ()) -> str:
     """A story of `level` steps; sentences that change nothing stand between its opening and the rest."""
     story = content["stories"][name]
     sentences = [story["opening"], *filler, *story["then"][: level - 1]]
     sentences.insert(0 if story.get("ask") == "first" else len(sentences), story["question"])
     return content["joiner"].join(sentences).format(**words)
+
+
+def _padded(code: str, name: str, level: int, words: dict, padding: str, version: str) -> str:
+    """A story of that difficulty with what its padding adds."""
+    content = telling(code)
+    if padding == "story":
+        whole = tell(content, name, MAX_DIFFICULTY, words)
+        return content["joiner"].join([whole, asked_after(code, level)])
+    return tell(content, name, level, words, _filler(code, level, padding, version))
 
 
 @functools.cache
