@@ -8,6 +8,7 @@ from zspace.evidence.bridges import bridging
 from zspace.evidence.cointegration import layer_time, thickness
 from zspace.evidence.language_pairs import PLANTED, SHUFFLED, TRAINED
 from zspace.evidence.rules import Evidence
+from zspace.evidence.shared_subspace import shared_dimension
 
 RANDOM = ("random-0", "random-1", "random-2")
 # standard errors like those of a model on twenty confirmation scenarios
@@ -98,8 +99,8 @@ def test_worlds_from_errors_have_the_spread_they_were_given(rng):
     found = [Evidence("zh", n_scenarios=20)]
     for own in (0.3, 0.6):
         errors = {TRAINED: np.array([own]), **dict.fromkeys(("random-0", "random-1"), np.array([1e-9]))}
-        simulate = error_rates.from_errors(problem_depth.STUDY, errors, ["area_loss_excess"], found).make(rng)
-        drawn = [simulate("false", rng).statistics["area_loss_excess"].replicates.std() for _ in range(20)]
+        simulate = error_rates.from_errors(shared_dimension.STUDY, errors, ["shared_excess"], found).make(rng)
+        drawn = [simulate("false", rng).statistics["shared_excess"].replicates.std() for _ in range(20)]
         assert np.mean(drawn) == pytest.approx(own, rel=0.03)
 
 
@@ -115,7 +116,7 @@ def test_standard_errors_are_the_median_over_languages_and_leave_out_re_rounding
 
 def test_worlds_of_a_run_that_measured_nothing_say_so(rng):
     missing = Evidence("zh", unavailable="controls missing: random-0")
-    worlds = error_rates.from_errors(problem_depth.STUDY, {}, ["area_loss_excess"], [missing])
+    worlds = error_rates.from_errors(shared_dimension.STUDY, {}, ["shared_excess"], [missing])
     assert worlds.make(rng)("true", rng) is missing
 
 

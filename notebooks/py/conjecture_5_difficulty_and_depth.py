@@ -46,7 +46,8 @@ n_simulations = 40  # simulated worlds of each kind for the error rates
 from IPython.display import display
 from zspace import files, theory
 from zspace.evidence import claims, error_rates, laboratory, language_pairs, tables
-from zspace.evidence.alignment_depth import activity, figures, levels as comparable, problem_depth
+from zspace.evidence.alignment_depth import activity, figures, problem_depth
+from zspace.evidence.alignment_depth import levels as comparable
 
 PACE, MODEL = activity.IN_THEORY, activity.IN_MODELS
 CLAIMS = [PACE, MODEL]

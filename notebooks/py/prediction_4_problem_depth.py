@@ -45,7 +45,8 @@ n_simulations = 40  # simulated worlds of each kind for the error rates
 from IPython.display import display
 from zspace import files
 from zspace.evidence import claims, error_rates, laboratory, language_pairs, tables
-from zspace.evidence.alignment_depth import figures, levels as difficulty, problem_depth
+from zspace.evidence.alignment_depth import figures, problem_depth
+from zspace.evidence.alignment_depth import levels as difficulty
 
 CLAIM = problem_depth.CLAIM
 CLAIMS = [CLAIM]
