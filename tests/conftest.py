@@ -3,12 +3,19 @@
 import hashlib
 from pathlib import Path
 
+import null_battery_table
 import numpy as np
 import pytest
-from reliability_counts import pytest_terminal_summary  # noqa: F401 (a hook)
+import reliability_counts
 
 ROOT_SEED = 271828
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Counts of what was tried, and rates of the battery."""
+    reliability_counts.show(terminalreporter)
+    null_battery_table.show(terminalreporter)
 
 
 def pytest_collection_modifyitems(items):

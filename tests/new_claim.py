@@ -11,10 +11,11 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 from zspace.evidence import study
-from zspace.evidence.error_rates import Worlds, from_errors
+from zspace.evidence.error_rates import Worlds, of_pairs
 from zspace.evidence.language_pairs import PERMUTED, SHUFFLED, TRAINED, standardised
 from zspace.evidence.retrieval.figures import excess_by_subject
 from zspace.evidence.rules import Evidence
+from zspace.evidence.simulated_pairs import Simulation, plant_content
 from zspace.evidence.study import RAW, Study, Values, draw
 from zspace.measures.resampling import GroupDraws, Interval
 
@@ -69,21 +70,30 @@ def statistics(measured: Mapping[str, Values], subject: str, draws: GroupDraws) 
     return study.excesses(measured, subject, over, ("similarity",))
 
 
+def measure(pair, draws: GroupDraws, rng: np.random.Generator, raw: bool) -> list[dict[str, Values]]:
+    """Similarity of every subject, dimensions standardised, and as they are where that is asked for."""
+    measures = [standardised(pair), pair] if raw else [standardised(pair)]
+    return [{n: similarity(one, states, draws) for n, states in one.subjects.items()} for one in measures]
+
+
+def number(found: Values) -> float:
+    """The similarity of one subject."""
+    return float(found.estimate[0])
+
+
 STUDY = Study(CLAIM, statistics)
+SIMULATION = Simulation(STUDY, plant_content, measure, number, ("random", PERMUTED, SHUFFLED))
 
 
 def similar_distances(pairs: Mapping, *, rng: np.random.Generator) -> tuple[list[Evidence], Worlds]:
-    """Evidence of every language, and worlds with the spreads of this run for the error rates of the rule."""
+    """Evidence of every language, and simulated pairs like this run's for the error rates of the rule."""
     evidence, measured = [], []
     for pair, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True):
         draws = draw(pair, rng=stream)
-        scaled, raw = (
-            {name: similarity(one, states, draws) for name, states in one.subjects.items()}
-            for one in (standardised(pair), pair)
-        )
+        scaled, raw = measure(pair, draws, stream, True)
         measured.append(scaled)
         evidence.append(study.judge(STUDY, pair, scaled, draws, {RAW: raw}))
-    return evidence, from_errors(STUDY, study.standard_errors(measured), ["similarity_excess"], evidence)
+    return evidence, of_pairs(SIMULATION, pairs, study.seed_spread(measured, number))
 
 
 def sensitivity(pairs: Mapping) -> pd.DataFrame:

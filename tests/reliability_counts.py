@@ -36,7 +36,7 @@ def totals(properties: Iterable[tuple[str, object]]) -> dict[str, int]:
     return {name: count for name, count in found.items() if count}
 
 
-def pytest_terminal_summary(terminalreporter) -> None:
+def show(terminalreporter) -> None:
     """Show the counts of what passed, and keep them in the runs folder for README's table."""
     passed = terminalreporter.stats.get("passed", [])
     found = totals(pair for report in passed for pair in report.user_properties)

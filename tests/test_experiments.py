@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from zspace import theory
-from zspace.evidence import claims, error_rates, rules, study
+from zspace.evidence import claims, error_rates, rules, simulated_pairs, study
 from zspace.evidence.language_pairs import (
     PERMUTED,
     PLANTED,
@@ -21,8 +21,7 @@ from zspace.evidence.language_pairs import (
 from zspace.evidence.retrieval import by_layer, updates
 from zspace.evidence.snr_descent import accumulation, descent
 from zspace.measures import alignment, residual
-from zspace.measures.resampling import Interval, with_error
-from zspace.sources import corpora
+from zspace.measures.resampling import with_error
 
 STUDIES = {
     **{one.claim: one for one in by_layer.STUDIES},
@@ -41,18 +40,8 @@ def few_resamples(monkeypatch):
     monkeypatch.setattr(descent, "_N_SHARES", 2000)
 
 
-def worlds_of(claim, size):
-    """Simulated worlds of a claim at a size."""
-    others = {updates.CLAIM: updates, descent.EVERY: descent, accumulation.CLAIM: accumulation}
-    return others[claim].worlds(size) if claim in others else by_layer.worlds(STUDIES[claim], size)
-
-
-def at_peak(pair, outcomes):
-    return {name: by_layer.accuracy_at_peak(pair, found) for name, found in outcomes.items()}
-
-
 def retrieval_evidence(pair, rng, claim="prediction_1_aligned"):
-    measured = at_peak(pair, by_layer.retrieval_outcomes(pair))
+    measured = by_layer.at_peaks(pair, by_layer.retrieval_outcomes(pair))
     return study.assemble(STUDIES[claim], measured, study.draw(pair, rng=rng), pair.language)
 
 
@@ -65,30 +54,6 @@ def matched_evidence(pair, *, rng):
 def update_evidence(pair, measured, *, rng):
     gains = {name: updates.update_gain(auc)[pair.confirmation] for name, auc in measured.items()}
     return study.assemble(updates.STUDY, gains, study.draw(pair, rng=rng), pair.language)
-
-
-@pytest.mark.parametrize("claim", EMPIRICAL)
-def test_rule_tells_true_false_and_null_apart(claim, rng, monkeypatch):
-    monkeypatch.setattr(error_rates, "_N_CALIBRATION", 12)
-    simulate = worlds_of(claim, error_rates.Size(30, 2, 2)).make(rng)
-    found = claims.operating_characteristic(claim, simulate, rng=rng, n_simulations=6)
-    assert found.power >= 5 / 6
-    assert found.rates["false"].get("supported", 0) == 0
-    assert found.null_supported <= 1 / 6  # gross errors only; the full size stands below
-    assert found.null_supported <= found.power_modest <= found.power
-
-
-@pytest.mark.full
-@pytest.mark.parametrize("claim", EMPIRICAL)
-def test_rule_supports_the_null_in_at_most_one_of_twenty(claim, rng):
-    simulate = worlds_of(claim, error_rates.Size(30, 4, 2)).make(rng)
-    found = claims.operating_characteristic(claim, simulate, rng=rng, n_simulations=400)
-    assert found.null_supported <= 0.05
-    assert found.power >= 0.95
-    assert found.power_modest >= found.null_supported
-    if claim != "prediction_2_update_agnosticism":  # .02 of AUC is less than 20 scenarios can tell apart
-        assert found.power_modest > found.null_supported
-    assert found.false_refuted > found.null_refuted
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -136,7 +101,8 @@ def test_the_null_model_of_theorem_2_falls_and_is_never_aligned(seed):
 
 
 def test_accumulation_tells_dilution_from_cross_terms(rng):
-    simulate = accumulation.worlds(error_rates.Size(30, 4, 2)).make(rng)
+    pair = simulated_pair("scenarios", 0.0, rng=rng, n_scenarios=30, n_draws=4, n_layers=2, dim=8)
+    simulate = accumulation.worlds({"zh": pair}).make(rng)
     shares = {w: simulate(w, rng).statistics["accumulation_share"].estimate for w in error_rates.WORLDS}
     assert shares["true"] == pytest.approx(1, abs=0.1)
     assert shares["null"] == pytest.approx(0.5, abs=0.07)
@@ -271,7 +237,7 @@ CONTROLLED = {PLANTED: peak(0.9), "random-2": flat(0.5), RANDOM_BLOCKS: flat(0.8
     ],
 )
 def test_rise_excess_is_over_the_own_layer_zero_and_random_blocks(pair, rng, subject, subjects, expected):
-    measured = at_peak(pair, made_outcomes(pair, subjects))
+    measured = by_layer.at_peaks(pair, made_outcomes(pair, subjects))
     found = by_layer.rises_statistics(measured, subject, study.draw(pair, rng=rng))["rise_excess"]
     assert found.estimate == pytest.approx(expected)
 
@@ -463,25 +429,13 @@ def test_every_claim_has_the_controls_that_its_rule_requires(pair, rng):
         assert {v.n_groups for v in intervals} == {8}, claim
 
 
-@pytest.mark.parametrize("claim", [c for c in EMPIRICAL if c != "theorem_2_accumulation"])
-def test_calibration_puts_null_on_the_bound_and_modest_on_twice_the_bound(claim, rng):
-    primary = claims.rule(claim)["primary"]
-    bound = claims.rule(claim)["rules"]["as_corrected"][primary]["above"]
-
-    def linear(share, rng):
-        estimate = -0.05 + 0.8 * share
-        return rules.Evidence("zh", {primary: Interval(estimate, 0, 0, np.zeros(2), 0.95, 20)})
-
-    simulate = error_rates.calibrated(claim, linear, error_rates.Size(30, 4, 2)).make(rng)
-    found = {w: simulate(w, rng).statistics[primary].estimate for w in error_rates.WORLDS}
-    assert found == pytest.approx({"true": 0.75, "false": -0.05, "null": bound, "modest": 2 * bound})
-
-
 def test_another_measure_stands_beside_the_verdict(pair, rng):
     claim, draws = "prediction_1_aligned", study.draw(pair, rng=rng)
     shown = {PLANTED: peak(1.0)}
     beaten = shown | dict.fromkeys(TWINS, flat(0.35)) | {TRAINED: flat(0.0)}
-    high, low = (at_peak(pair, made_outcomes(pair, s)) for s in (shown | {TRAINED: peak(0.9)}, beaten))
+    high, low = (
+        by_layer.at_peaks(pair, made_outcomes(pair, s)) for s in (shown | {TRAINED: peak(0.9)}, beaten)
+    )
     alike = claims.evaluate(claim, study.judge(STUDIES[claim], pair, high, draws, {"m": high}))
     assert alike.as_corrected == "supported"
     assert "other measures" not in alike.as_corrected_reason
@@ -692,11 +646,14 @@ def test_rates_are_computed_once_and_for_nothing_else(tmp_path, monkeypatch):
 
     stand_in = types.SimpleNamespace(rule=claims.rule, operating_characteristic=counted)
     monkeypatch.setattr(error_rates, "claims", stand_in)
-    monkeypatch.setattr(error_rates, "_N_CALIBRATION", 2)
-    texts = corpora.load("number-stories", ["en"], n_scenarios=12, n_draws=2)
+    monkeypatch.setattr(simulated_pairs, "_N_CALIBRATION", 2)
+    pairs = {
+        n: simulated_pair("scenarios", 0.0, rng=np.random.default_rng(n), n_scenarios=n) for n in (12, 11)
+    }
 
-    def ask(seed, corpus=texts, n_simulations=3):
-        worlds = by_layer.worlds(STUDIES["prediction_1_aligned"], error_rates.size_of(corpus))
+    def ask(seed, n_scenarios=12, n_simulations=3):
+        simulation = by_layer.SIMULATIONS["prediction_1_aligned"]
+        worlds = error_rates.of_pairs(simulation, {"zh": pairs[n_scenarios]}, 0.02)
         stream = np.random.default_rng(seed).spawn(1)[0]
         return error_rates.rates(worlds, rng=stream, n_simulations=n_simulations)
 
@@ -704,6 +661,6 @@ def test_rates_are_computed_once_and_for_nothing_else(tmp_path, monkeypatch):
     assert ask(0) == first
     assert calls == ["prediction_1_aligned"]
     ask(1)
-    ask(0, corpus=texts.select(np.arange(22)))
+    ask(0, n_scenarios=11)
     assert ask(0, n_simulations=4).n_simulations == 4
     assert len(calls) == 4

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import xarray as xr
 from zspace.errors import ParameterError
-from zspace.evidence import language_pairs
+from zspace.evidence import language_pairs, simulated_pairs
+from zspace.evidence.language_pairs import SHUFFLED, TRAINED
 from zspace.sources import corpora
 from zspace.sources.models import Subject
 
@@ -193,3 +194,30 @@ def test_own_overlap_is_the_jaccard_of_token_sets(pair):
     made = replace(pair, tokens=(a, b))
     assert language_pairs.own_overlap(made).tolist() == [0.25, 1.0]
     assert [n.tolist() for n in made.lengths()] == [[3, 2], [2, 1]]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_shuffled_pairs_keep_length_and_lose_scenario_and_shared_tokens(seed):
+    """What length alone gives is still there; a translation's own tokens and scenario are not."""
+    rng = np.random.default_rng(seed)
+    shape = simulated_pairs.shape_of_size(20, 6, n_layers=1, dim=4)
+    n = shape.n_items
+    length = rng.integers(4, 40, 20)[shape.scenario] + rng.integers(0, 4, n)
+    ids = np.where(np.arange(44) < length[:, None], rng.integers(0, 5000, (n, 44)), -1)
+    shared = np.where(rng.random(ids.shape) < 0.4, ids, np.where(ids < 0, -1, ids + 5000))
+    states = (np.zeros((2, n, 1)), np.broadcast_to(np.arange(n)[None, :, None], (2, n, 1)).astype(float))
+    made = language_pairs.with_controls(
+        language_pairs.LanguagePair(
+            "simulated", {TRAINED: states}, shape.scenario.astype(str), shape.scenario.astype(str),
+            shape.discovery, (ids, shared),
+        ),
+        rng=rng,
+    )  # fmt: skip
+    partner = made.subjects[SHUFFLED][1][0, :, 0].astype(int)
+    assert (shape.scenario[partner] != shape.scenario).all()
+    strata = language_pairs.length_overlap_strata(made)
+    assert (strata[partner] == strata).mean() > 0.9
+    assert np.corrcoef(length, length[partner])[0, 1] > 0.6
+    mismatched = replace(made, tokens=(ids, shared[partner]))
+    assert language_pairs.own_overlap(made).mean() > 0.15
+    assert language_pairs.own_overlap(mismatched).mean() < 0.01

@@ -1,6 +1,7 @@
 """Grouped bootstrap, stratified shuffles and multiple tests: exactness, size, coverage and power."""
 
 from dataclasses import replace
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -263,6 +264,58 @@ def test_foreign_permutation_never_keeps_a_group_and_seldom_leaves_a_stratum(n, 
     # negative control: a shuffle within strata keeps a group now and then
     plain = resampling.stratified_permutations(strata, n_shuffles=200, rng=rng)
     assert (groups[plain] == groups).any()
+
+
+STRUCTURES = {
+    "singletons": lambda rng: np.arange(30),
+    "pairs": lambda rng: np.repeat(np.arange(12), 2),
+    "families of unlike sizes": lambda rng: np.repeat(np.arange(20), rng.integers(1, 9, 20)),
+    "one group of half the items": lambda rng: np.r_[np.zeros(14, int), np.arange(1, 15)],
+    "two groups": lambda rng: np.repeat([0, 1], 9),
+    "labels that are words": lambda rng: np.array(list("aabbbccdde")),
+}
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+@pytest.mark.parametrize("follow", [0.0, 0.5, 1.0])
+def test_foreign_permutation_never_keeps_a_group_whatever_groups_and_strata_are(structure, follow, rng):
+    """Strata that are unrelated to groups, follow them half of the time, or are the groups themselves."""
+    for _ in range(5):
+        groups = rng.permutation(STRUCTURES[structure](rng))
+        codes = np.unique(groups, return_inverse=True)[1]
+        strata = np.where(rng.random(len(codes)) < follow, codes % 6, rng.integers(0, 6, len(codes)))
+        found = resampling.foreign_permutation(groups, strata, rng=rng)
+        assert sorted(found) == list(range(len(groups)))
+        assert not (groups[found] == groups).any()
+
+
+def test_foreign_permutation_leaves_strata_as_seldom_as_can_be(rng):
+    """Against all permutations of seven items."""
+    everyone = np.array([*permutations(range(7))])
+    for _ in range(10):
+        groups, strata = rng.permutation([0, 0, 0, 1, 1, 2, 3]), rng.integers(0, 3, 7)
+        foreign = everyone[(groups[everyone] != groups).all(1)]
+        least = (strata[foreign] != strata).sum(1).min()
+        assert (strata[resampling.foreign_permutation(groups, strata, rng=rng)] != strata).sum() == least
+
+
+def test_foreign_permutation_gives_every_foreign_item_of_the_stratum_alike(rng):
+    """No partner is preferred: each of the eight others in the stratum comes in an eighth of the draws."""
+    groups, strata = np.repeat(np.arange(10), 2), np.repeat([0, 1], 10)
+    drawn = np.array([resampling.foreign_permutation(groups, strata, rng=rng) for _ in range(1200)])
+    counts = np.array([np.bincount(drawn[:, i], minlength=20) for i in range(20)])
+    allowed = (strata[:, None] == strata) & (groups[:, None] != groups)
+    assert (counts[~allowed] == 0).all()
+    assert np.abs(counts[allowed] / 1200 - 1 / 8).max() < 5 * np.sqrt(1 / 8 * 7 / 8 / 1200)
+
+
+def test_foreign_permutation_pairs_a_large_group_of_one_stratum_among_many_items(rng):
+    """A family of short names among 1,100: a part of the items must not be this family alone."""
+    groups = np.r_[np.zeros(400, int), np.arange(1, 701)]
+    strata = (groups > 0).astype(int) + (groups > 350)
+    found = resampling.foreign_permutation(groups, strata, rng=rng)
+    assert not (groups[found] == groups).any()
+    assert sorted(found) == list(range(1100))
 
 
 def test_foreign_permutation_refuses_a_group_of_more_than_half():

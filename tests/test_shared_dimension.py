@@ -98,7 +98,7 @@ def test_sensitivity_takes_what_there_is(rng):
     one = pair_with(rng, n_scenarios=15, n_draws=2)
     bare = replace(one, subjects={k: v for k, v in one.subjects.items() if k not in (SHUFFLED, PLANTED)})
     table = shared_dimension.by_components({"simulated": bare}, (2, 3, 5))
-    assert list(table.columns) == [TRAINED, "trained, standardised"]
+    assert list(table.columns) == [TRAINED, "trained, dimensions as they are"]
     assert table.droplevel("language").notna().all(axis=1).to_dict() == {2: True, 3: True, 5: False}
 
 

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 from zspace import theory
-from zspace.evidence import claims, error_rates
+from zspace.evidence import claims
 from zspace.evidence.agreement_spectrum import agreement, gauge
 from zspace.evidence.double_suppression import linear_nets, models
 from zspace.evidence.language_pairs import SHUFFLED, TRAINED, simulated_pair
@@ -234,23 +234,3 @@ def test_sensitivity_starts_from_the_primary_numbers(rng):
             gaps.loc[list(pair.random_baselines), gap].max()
         )
         assert rows["trained"].nunique() == len(rows) == 4
-
-
-def test_operating_characteristic_of_the_rule_for_models(rng):
-    simulate = models.worlds(error_rates.Size(30, 4, 2)).make(rng)
-    found = claims.operating_characteristic(models.CLAIM, simulate, rng=rng, n_simulations=20)
-    assert found.null_supported <= 0.15  # 3 of 20 have a probability of .016 at a rate of .05
-    assert found.false_refuted >= 0.15  # reversed; where Z is hard to find most are not testable
-    assert found.power >= 0.5
-
-
-@pytest.mark.full
-def test_rule_for_models_supports_the_null_in_at_most_one_of_twenty(rng):
-    """At the size of the quick grid, and at that of a corpus of 309 rows, where power is full."""
-    for size, power in (((30, 4), 0.75), ((309, 1), 0.95)):
-        n_scenarios, n_draws = size
-        simulate = models.worlds(error_rates.Size(n_scenarios, n_draws, 2)).make(rng.spawn(1)[0])
-        found = claims.operating_characteristic(models.CLAIM, simulate, rng=rng, n_simulations=400)
-        assert found.null_supported <= 0.05
-        assert found.power >= power
-        assert found.false_refuted > found.null_refuted

@@ -100,9 +100,9 @@ class OperatingCharacteristic:
 
     `null_supported`: supported in world "null", whose effect is the largest that must not be (on the bound,
     or none); `null_supported_high` is the upper 95 % Clopper-Pearson limit of that rate. `power`: supported
-    in world "true"; `power_modest`: the same in world "modest" (mostly twice the bound). `false_refuted`:
-    refuted in world "false". `rates` holds the whole table, world -> verdict -> rate, and `effects` says in
-    words how large the true effect is in each world.
+    in world "true" (mostly twice the bound); `power_modest`: the same in world "modest", of a smaller effect.
+    `false_refuted`: refuted in world "false". `rates` holds the whole table, world -> verdict -> rate, and
+    `effects` says in words how large the true effect is in each world.
     """
 
     null_supported: float

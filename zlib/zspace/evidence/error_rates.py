@@ -1,10 +1,11 @@
 """How often a rule errs: the same rule on simulated worlds whose answer is known.
 
-World "true" carries an effect far beyond the bound, "false" none of it or its opposite, "null" the largest
-effect that must not be called supported (on the bound, or none), "modest" one in between that should be
-found. `Worlds.effects` says in words what they are for one claim. The worlds of a claim stand in the folder
-of its question, whose docstring names them. `calibrated` makes worlds from a signal in a share of the
-scenarios, `from_errors` from the standard errors of a run; `rates` counts verdicts and keeps what it found.
+World "true" carries twice the effect that the claim's bound asks for (or what `Worlds.effects` says), "false"
+none of it or its opposite, "null" the largest effect that must not be called supported (on the bound, or
+none), "modest" one in between that should be found now and then. The worlds of a claim stand in the folder of
+its question, whose docstring names them. `of_pairs` simulates language pairs like those of a run and judges
+them by the whole pipeline of a study, `from_errors` draws its numbers from the standard errors of a run;
+`rates` counts verdicts and keeps what it found.
 """
 
 import json
@@ -17,19 +18,20 @@ import numpy as np
 from .. import files
 from ..measures.resampling import GroupDraws
 from ..sources.corpora import Corpus
-from . import claims
+from . import claims, simulated_pairs
 from .claims import OperatingCharacteristic
-from .language_pairs import TRAINED
+from .language_pairs import TRAINED, LanguagePair
 from .rules import Evidence, bound_of
-from .study import N_RESAMPLES, Study, Values, assemble
+from .simulated_pairs import NO_MORE, Simulation
+from .study import N_RESAMPLES, Study, Values, assemble, missing_subjects
 
 WORLDS = ("true", "false", "null", "modest")
-_N_CALIBRATION = 30
-_TIMES = {"true": 10.0, "false": 0.0, "null": 1.0, "modest": 2.0}  # effect in units of the bound
+_TIMES = {"true": 2.0, "false": 0.0, "null": 1.0, "modest": 1.5}  # effect in units of the bound
+_PLANTED = 10.0  # the same of planted subjects
 
 UNITS_OF_THE_BOUND = {
-    "true": "far beyond the bound",
-    "modest": "twice the bound",
+    "true": "twice the bound",
+    "modest": "half as much again as the bound",
     "null": "on the bound",
     "false": "none",
 }
@@ -117,29 +119,29 @@ def correlations_in_words(symbol: str, value: Callable[[str], float]) -> dict[st
     return {world: f"{symbol} = {value(world):g}" for world in WORLDS}
 
 
-def calibrated(
-    claim: str, evidence: Callable[[float, np.random.Generator], Evidence], size: Size, *, false: float = 0.0
-) -> Worlds:
-    """Worlds in which a share of the scenarios carries a signal: all in "true", `false` in "false".
+def of_pairs(simulation: Simulation, pairs: Mapping[str, LanguagePair], seed_spread: float) -> Worlds:
+    """Worlds of simulated pairs like those of a run: its items, scenarios, split and number of baselines.
 
-    `evidence(share, rng)` simulates one. The share of "null" is found by interpolating the mean of the
-    primary statistic between no scenario and all of them (30 simulations each): an item's outcome depends on
-    its own scenario alone, so that the mean is linear in the share.
+    Layers and dimensions are thinned (`simulated_pairs.shape_of`). Baselines differ by `seed_spread`, the
+    standard deviation that the run found, or by a default where it has fewer than two of them. In world
+    "false" the trained model is one more of them. Of pairs that lack a control the evidence says so in every
+    world.
     """
-    primary = claims.rule(claim)["primary"]
-    _, bound, _ = bound_of(claims.rule(claim)["rules"]["as_corrected"][primary])
+    study = simulation.study
+    absent = {name for pair in pairs.values() for name in missing_subjects(study, pair)}
+    if absent:
+        missing = Evidence("simulated", unavailable=f"controls missing: {', '.join(sorted(absent))}")
+        return Worlds(study.claim, lambda rng: lambda world, rng: missing, {"missing": sorted(absent)})
+    shape = simulated_pairs.shape_of(pairs)
+    spread = float(f"{seed_spread:.2g}") if np.isfinite(seed_spread) else None
 
     def make(rng: np.random.Generator) -> Simulate:
-        none, full = (
-            np.mean([evidence(share, r).statistics[primary].estimate for r in rng.spawn(_N_CALIBRATION)])
-            for share in (0.0, 1.0)
-        )
-        null, modest = (float(np.clip((m - none) / (full - none), 0, 1)) for m in (bound, 2 * bound))
-        shares = {"true": 1.0, "false": false, "null": null, "modest": modest}
-        return lambda world, rng: evidence(shares[world], rng)
+        simulate = simulated_pairs.worlds_of(simulation, shape, rng=rng, seed_spread=spread)
+        multiples = {**_TIMES, "false": NO_MORE}
+        return lambda world, rng: simulate(multiples[world], rng)
 
-    effects = {**UNITS_OF_THE_BOUND, "false": "none" if false == 0 else "the opposite"}
-    return Worlds(claim, make, asdict(size), effects)
+    about = {name: np.asarray(value).tolist() for name, value in asdict(shape).items()}
+    return Worlds(study.claim, make, {**about, "seed_spread": spread})
 
 
 def from_errors(
@@ -166,7 +168,7 @@ def from_errors(
         for subject, error in errors.items():
             planted = study.positive.get(subject)
             signal = np.array([planted == () or name in (planted or ()) for name in names])
-            times = np.where(signal, _TIMES["true"], 0.0) if subject != TRAINED else _TIMES[world]
+            times = np.where(signal, _PLANTED, 0.0) if subject != TRAINED else _TIMES[world]
             one = effect * np.where(judged, times, 1.0) + error * rng.standard_normal(len(names))
             many = one[:, None] + error[:, None] * rng.standard_normal((len(names), N_RESAMPLES))
             measured[subject] = Values(one, many, n_scenarios)

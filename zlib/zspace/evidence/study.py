@@ -4,7 +4,7 @@ A `Study` names its claim, the numbers of a subject that the rule judges, and th
 is planted. `judge` makes the evidence: the trained model beside all controls, the same with its weights
 re-rounded, and the same by other measures. Resamples of the scenarios (`draws`)
 are drawn once and passed to everything that is compared. `compare_choices` makes the rows of a sensitivity
-table, `standard_errors` what `error_rates` simulates with.
+table, `standard_errors` and `seed_spread` what `error_rates` simulates with.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -230,6 +230,16 @@ def standard_errors(measured: Sequence[Mapping[str, Values]]) -> dict[str, np.nd
         name: np.median([one[name].replicates.std(-1) for one in measured if name in one], axis=0)
         for name in names
     }
+
+
+def seed_spread(measured: Sequence[Measured], number: Callable[[Any], float]) -> float:
+    """Standard deviation of a number over random-weight baselines, the median over languages.
+
+    NaN where no language has two of them.
+    """
+    by_language = [[number(one[name]) for name in of_kind("random", one)] for one in measured]
+    found = [np.std(numbers, ddof=1) for numbers in by_language if len(numbers) > 1]
+    return float(np.median(found)) if found else float("nan")
 
 
 def compare_choices(

@@ -274,8 +274,8 @@ def foreign_permutation(groups, strata, *, rng: np.random.Generator) -> np.ndarr
     """A random permutation p (n,) that gives every item one of another group: groups[p[i]] != groups[i].
 
     Of those it takes one that leaves the strata as seldom as can be: an assignment with random costs, to
-    which a pair of different strata adds more than all random costs together. Large n are cut into parts of
-    neighbouring strata, which a pair never leaves.
+    which a pair of different strata adds more than all random costs together. Large n are cut into parts,
+    which a pair never leaves; each has its share of every group in every stratum.
 
     Parameters
     ----------
@@ -286,9 +286,9 @@ def foreign_permutation(groups, strata, *, rng: np.random.Generator) -> np.ndarr
     ValueError : a group holds more than half of the items (of a part), so that there is no such permutation.
     """
     codes, levels = group_codes(groups, len(groups)), group_codes(strata, len(groups))
-    order = np.lexsort((rng.random(codes.size), levels))
-    permutation = np.empty_like(order)
-    for rows in np.array_split(order, -(-codes.size // _PART)):
+    order = np.lexsort((rng.random(codes.size), codes, levels))
+    permutation, n_parts = np.empty_like(order), -(-codes.size // _PART)
+    for rows in (order[first::n_parts] for first in range(n_parts)):
         same, near = (np.equal.outer(one[rows], one[rows]) for one in (codes, levels))
         if same.sum(1).max() > rows.size / 2:
             raise ValueError(

@@ -26,10 +26,22 @@ from ... import theory
 from ...measures.resampling import GroupDraws, Interval, interval_of
 from ...measures.subspaces import SplitContributions, split_contributions
 from .. import study
-from ..error_rates import Size, Worlds, calibrated
+from ..error_rates import Worlds, of_pairs
 from ..language_pairs import PERMUTED, SHUFFLED, TRAINED, LanguagePair, Pair
 from ..rules import Evidence
-from ..study import STANDARDISED, Study, Values, assemble, baselines, compare_choices, draw, excesses, judge
+from ..simulated_pairs import Shape, Simulation
+from ..study import (
+    STANDARDISED,
+    Measured,
+    Study,
+    Values,
+    baselines,
+    compare_choices,
+    draw,
+    excesses,
+    judge,
+    seed_spread,
+)
 
 CLAIM = "conjecture_3_in_models"
 GAPS, HELD_OUT = ("agreement_gap", "gain_gap"), "held_out_agreement"
@@ -51,11 +63,13 @@ class ProjectionResult:
     gaps : language, subject, both gaps, held_out_agreement, the mean agreement ratio of Z and of Z_perp on
         discovery items, and held_out_variance (of the directions, 1 on discovery items).
     evidence : claim id -> one Evidence per language.
+    seed_spread : standard deviation of the gain gap over random-weight baselines.
     """
 
     curves: pd.DataFrame
     gaps: pd.DataFrame
     evidence: Mapping[str, list[Evidence]]
+    seed_spread: float
 
 
 def double_suppression(
@@ -63,7 +77,7 @@ def double_suppression(
 ) -> ProjectionResult:
     """Conjecture 3 on a model: curves, gaps and evidence of every language; errors as `study.require`."""
     study.require(CLAIM, pairs)
-    curves, gaps, evidence = [], [], []
+    curves, gaps, evidence, numbers = [], [], [], []
     for pair, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True):
         deciding, making = stream.spawn(3)[::2]
         made = made_contributions(pair, rng=making)
@@ -71,12 +85,25 @@ def double_suppression(
             contributions(pair, made, n_components=n_components, standardise=scale) for scale in (True, False)
         )
         draws = draw(pair, rng=deciding.spawn(1)[0])
-        found, other = ({n: gap_values(pair, one, draws) for n, one in by.items()} for by in (measured, raw))
+        found, other = (values_of(pair, by, draws) for by in (measured, raw))
+        numbers.append(found)
         curves.append(_curves(pair, measured, draws))
         gaps.append(_gap_table(pair, measured))
         evidence.append(judge(STUDY, pair, found, draws, {_AS_THEY_ARE: other}))
     tables = (pd.concat(t, ignore_index=True) for t in (curves, gaps))
-    return ProjectionResult(*tables, {CLAIM: evidence})
+    return ProjectionResult(*tables, {CLAIM: evidence}, seed_spread(numbers, gain_gap))
+
+
+def values_of(
+    pair: LanguagePair, measured: Mapping[str, SplitContributions], draws: GroupDraws
+) -> dict[str, Values]:
+    """`gap_values` of every subject."""
+    return {name: gap_values(pair, one, draws) for name, one in measured.items()}
+
+
+def gain_gap(found: Values) -> float:
+    """The gain gap of `gap_values`."""
+    return float(found.estimate[1])
 
 
 @dataclass(frozen=True)
@@ -159,37 +186,34 @@ def gap_statistics(measured: Mapping[str, Values], subject: str, draws: GroupDra
 STUDY = Study(CLAIM, gap_statistics, positive={PLANTED: ()})
 
 
-def worlds(size: Size) -> Worlds:
-    """Stacks with a share of a log ratio of gains of 2; the opposite of the claim in world "false".
+def _measure(pair: LanguagePair, draws: GroupDraws, rng: np.random.Generator, raw: bool) -> list[Measured]:
+    made = made_contributions(pair, rng=rng)
+    measures = [contributions(pair, made, standardise=scale) for scale in ([True, False] if raw else [True])]
+    return [values_of(pair, by, draws) for by in measures]
 
-    Baselines are such stacks with equal gains and shuffled pairs. Noise in many dimensions makes Z about as
-    hard to find as it is in language models.
+
+def _stack(shape: Shape, effect: float, rng: np.random.Generator) -> Pair:
+    """A stack of two layers, with twice `effect` as the log ratio of its gains.
+
+    Noise in many dimensions makes Z about as hard to find as it is in language models.
     """
-    return calibrated(CLAIM, partial(_simulated_evidence, size), size, false=-1.0)
+    options = {"scenario": shape.scenario, "n_layers": 2, "noise": 0.65}
+    return theory.suppression_stack(shape.n_items, log_gain_ratio=2 * effect, rng=rng, **options)
 
 
-def _simulated_evidence(size: Size, share: float, rng: np.random.Generator) -> Evidence:
-    scenario = np.repeat(np.arange(size.n_scenarios), size.n_draws)
-    n = len(scenario)
-    make, twins, split, deciding = rng.spawn(4)
-    options = {"scenario": scenario, "n_layers": 4, "noise": 0.65}
-    subjects = {TRAINED: theory.suppression_stack(n, log_gain_ratio=2 * share, rng=make, **options)}
-    for name, stream in zip(("random-0", "random-1", "random-2", PERMUTED), twins.spawn(4), strict=True):
-        x, y = theory.suppression_stack(n, log_gain_ratio=0.0, rng=stream, **options)
-        subjects[name] = (x, y[:, stream.permutation(n)])
-    x, y = subjects[TRAINED]
-    subjects[SHUFFLED] = (x, y[:, make.permutation(n)])
-    pair = LanguagePair(
-        language="simulated",
-        subjects=subjects,
-        scenario=scenario.astype(str),
-        group=scenario.astype(str),
-        discovery=scenario < size.n_scenarios // 3,
-        tokens=None,
-    )
-    found = contributions(pair, made_contributions(pair, rng=split))
-    draws = draw(pair, rng=deciding)
-    return assemble(STUDY, {name: gap_values(pair, one, draws) for name, one in found.items()}, draws)
+def _shuffled_stack(shape: Shape, effect: float, rng: np.random.Generator) -> Pair:
+    """The same, paired with other items: a baseline has no Z."""
+    x, y = _stack(shape, effect, rng)
+    return x, y[:, rng.permutation(shape.n_items)]
+
+
+_OVER = ("random", PERMUTED, ISOTROPIC, LIKE_STATE)
+SIMULATION = Simulation(STUDY, _stack, _measure, gain_gap, _OVER, baseline=_shuffled_stack, base=0.0)
+
+
+def worlds(pairs: Mapping[str, LanguagePair], result: ProjectionResult) -> Worlds:
+    """Stacks of the size of a run's pairs with known gains; shuffled ones for baselines."""
+    return of_pairs(SIMULATION, pairs, result.seed_spread)
 
 
 def sensitivity(pairs: Mapping[str, LanguagePair]) -> pd.DataFrame:

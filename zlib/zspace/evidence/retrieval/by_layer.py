@@ -18,20 +18,22 @@ from ...measures.resampling import GroupDraws, Interval, holm, permutation_max, 
 from ...measures.text_baselines import lexical_outcomes, ngram_outcomes
 from ...sources.models import kind_of
 from .. import language_pairs
-from ..error_rates import Size, Worlds, calibrated
+from ..error_rates import Worlds, of_pairs
 from ..language_pairs import PERMUTED, RANDOM_BLOCKS, TRAINED, LanguagePair, standardised
 from ..rules import Evidence
+from ..simulated_pairs import Simulation, plant_content
 from ..study import (
     RAW,
     STANDARDISED,
+    Measured,
     Study,
-    assemble,
     baselines,
     compare_choices,
     draw,
     excess_of_means,
     judge,
     present,
+    seed_spread,
 )
 
 ALIGNED, RISES = "prediction_1_aligned", "prediction_1_rises"
@@ -50,12 +52,14 @@ class RetrievalResult:
     shuffles : language, layer, accuracy, null_high (95 % of stratified shuffles), p_max (max-T over
         layers), p_holm (the smallest of them, Holm over languages); all items, trained model.
     evidence : claim id -> one Evidence per language.
+    seed_spread : standard deviation of accuracy at the peak over random-weight baselines.
     """
 
     curves: pd.DataFrame
     peaks: pd.DataFrame
     shuffles: pd.DataFrame
     evidence: Mapping[str, list[Evidence]]
+    seed_spread: float
 
 
 def retrieval_by_layer(
@@ -66,26 +70,26 @@ def retrieval_by_layer(
     The measure is the cosine of centred states whose dimensions are standardised; as they are, a few
     dimensions decide alone (`language_pairs.standardised`): that measure stands beside the verdict.
     """
-    curves, peaks, shuffles = [], [], []
+    curves, peaks, shuffles, numbers = [], [], [], []
     evidence: dict[str, list[Evidence]] = {study.claim: [] for study in STUDIES}
     for pair, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True):
         intervals, permuted, deciding = stream.spawn(3)
-        pair, raw = standardised(pair), pair
+        pair, plain = standardised(pair), pair
         outcomes = retrieval_outcomes(pair)
         draws = draw(pair, rng=deciding)
         curves.append(_curves(pair, outcomes, intervals))
         peaks.append(_peaks(pair, outcomes))
         shuffles.append(stratified_shuffles(pair, permuted, n_shuffles))
-        by_measure = (outcomes, retrieval_outcomes(raw))
-        measured, other = ({n: accuracy_at_peak(pair, o) for n, o in by.items()} for by in by_measure)
+        measured, raw = (at_peaks(pair, by) for by in (outcomes, retrieval_outcomes(plain)))
+        numbers.append(measured)
         for study in STUDIES:
-            evidence[study.claim].append(judge(study, pair, measured, draws, {RAW: other}))
+            evidence[study.claim].append(judge(study, pair, measured, draws, {RAW: raw}))
     table = pd.concat(shuffles, ignore_index=True)
     smallest = table.groupby("language", sort=False)["p_max"].min()
     adjusted = dict(zip(smallest.index, holm(smallest.to_numpy()), strict=True)) if len(smallest) else {}
     table["p_holm"] = table["language"].map(adjusted)
     curves, peaks = (pd.concat(t, ignore_index=True) for t in (curves, peaks))
-    return RetrievalResult(curves, peaks, table, evidence)
+    return RetrievalResult(curves, peaks, table, evidence, seed_spread(numbers, accuracy_of))
 
 
 def accuracy_curves(pairs: Mapping[str, LanguagePair], *, rng: np.random.Generator) -> pd.DataFrame:
@@ -138,6 +142,16 @@ def accuracy_at_peak(pair: LanguagePair, outcomes: np.ndarray) -> PeakAccuracy:
     return PeakAccuracy(confirmed[layer], confirmed[0], confirmed[high] - confirmed[low])
 
 
+def at_peaks(pair: LanguagePair, outcomes: Mapping[str, np.ndarray]) -> dict[str, PeakAccuracy]:
+    """`accuracy_at_peak` of every subject."""
+    return {name: accuracy_at_peak(pair, found) for name, found in outcomes.items()}
+
+
+def accuracy_of(found: PeakAccuracy) -> float:
+    """Accuracy at the peak."""
+    return float(found.peak.mean())
+
+
 def aligned_statistics(
     measured: Mapping[str, PeakAccuracy], subject: str, draws: GroupDraws
 ) -> dict[str, Interval]:
@@ -155,8 +169,7 @@ def aligned_excess(
     pair: LanguagePair, outcomes: Mapping[str, np.ndarray], subject: str, *, rng: np.random.Generator
 ) -> Interval:
     """`aligned_statistics` of one subject, from the outcomes of all."""
-    measured = {name: accuracy_at_peak(pair, found) for name, found in outcomes.items()}
-    return aligned_statistics(measured, subject, draw(pair, rng=rng))["aligned_excess"]
+    return aligned_statistics(at_peaks(pair, outcomes), subject, draw(pair, rng=rng))["aligned_excess"]
 
 
 def rises_statistics(
@@ -181,17 +194,21 @@ STUDIES = (
 )
 
 
-def worlds(study: Study, size: Size) -> Worlds:
-    """Simulated pairs in which a share of the scenarios is aligned."""
-    return calibrated(study.claim, partial(_simulated_evidence, study, size), size)
+def _measure(pair: LanguagePair, draws: GroupDraws, rng: np.random.Generator, raw: bool) -> list[Measured]:
+    measures = [standardised(pair), pair] if raw else [standardised(pair)]
+    return [at_peaks(pair, retrieval_outcomes(one)) for one in measures]
 
 
-def _simulated_evidence(study: Study, size: Size, share: float, rng: np.random.Generator) -> Evidence:
-    world, drawing = rng.spawn(2)
-    draws = {"n_scenarios": size.n_scenarios, "n_draws": size.n_draws}
-    pair = language_pairs.simulated_pair("scenarios", share, rng=world, **draws)
-    measured = {n: accuracy_at_peak(pair, found) for n, found in retrieval_outcomes(pair).items()}
-    return assemble(study, measured, draw(pair, rng=drawing))
+_OVER = {ALIGNED: ("random", PERMUTED), RISES: (RANDOM_BLOCKS,)}
+SIMULATIONS = {
+    study.claim: Simulation(study, plant_content, _measure, accuracy_of, _OVER[study.claim])
+    for study in STUDIES
+}
+
+
+def worlds(claim: str, pairs: Mapping[str, LanguagePair], result: RetrievalResult) -> Worlds:
+    """Simulated pairs like those of a run, in which a share of the scenarios is aligned."""
+    return of_pairs(SIMULATIONS[claim], pairs, result.seed_spread)
 
 
 def peak_layer(pair: LanguagePair, outcomes: np.ndarray) -> int:

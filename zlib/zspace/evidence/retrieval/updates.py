@@ -6,26 +6,27 @@ layer has to be chosen; what a random-weight baseline gains in the same way is s
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import pandas as pd
 
 from ...measures import alignment, subspaces
 from ...measures.resampling import GroupDraws, Interval
-from ..error_rates import Size, Worlds, calibrated
-from ..language_pairs import PERMUTED, PLANTED, SHUFFLED, TRAINED, LanguagePair, plant_updates, simulated_pair
+from ..error_rates import Worlds, of_pairs
+from ..language_pairs import PERMUTED, PLANTED, SHUFFLED, TRAINED, LanguagePair, plant_updates
 from ..rules import Evidence
+from ..simulated_pairs import Simulation, plant_content_of_updates
 from ..study import (
     RAW,
     STANDARDISED,
+    Measured,
     Study,
-    assemble,
     baselines,
     compare_choices,
     draw,
     excess_of_means,
     judge,
+    seed_spread,
 )
 
 CLAIM = "prediction_2_update_agnosticism"
@@ -38,26 +39,24 @@ class UpdateResult:
     curves : language, subject, layer, kind ("state" or "update"), auc (confirmation items).
     gains : language, subject, gain, low, high (mean over inner layers of AUC(f_k) - AUC(h_k)).
     evidence : claim id -> one Evidence per language.
+    seed_spread : standard deviation of the gain over random-weight baselines.
     """
 
     curves: pd.DataFrame
     gains: pd.DataFrame
     evidence: Mapping[str, list[Evidence]]
+    seed_spread: float
 
 
 def update_agnosticism(pairs: Mapping[str, LanguagePair], *, rng: np.random.Generator) -> UpdateResult:
     """Prediction 2: are updates f_k more language-agnostic than states h_k? AUC, between scenarios."""
-    curves, gains, evidence = [], [], []
+    curves, gains, evidence, numbers = [], [], [], []
     for pair, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True):
         planting, deciding = stream.spawn(2)
         subjects = update_subjects(pair, planting)
-        measured, plain = (
-            {name: update_auc(pair, states, standardise=scale) for name, states in subjects.items()}
-            for scale in (True, False)
-        )
-        found, raw = (
-            {n: update_gain(auc)[pair.confirmation] for n, auc in by.items()} for by in (measured, plain)
-        )
+        measured, plain = (auc_of(pair, subjects, standardise=scale) for scale in (True, False))
+        found, raw = (gains_of(pair, by) for by in (measured, plain))
+        numbers.append(found)
         draws = draw(pair, rng=deciding)
         curves.append(_auc_curves(pair, measured))
         for name, gain in found.items():
@@ -65,7 +64,18 @@ def update_agnosticism(pairs: Mapping[str, LanguagePair], *, rng: np.random.Gene
             gains.append((pair.language, name, interval.estimate, interval.low, interval.high))
         evidence.append(judge(STUDY, pair, found, draws, {RAW: raw}))
     table = pd.DataFrame(gains, columns=["language", "subject", "gain", "low", "high"])
-    return UpdateResult(pd.concat(curves, ignore_index=True), table, {CLAIM: evidence})
+    spread = seed_spread(numbers, np.mean)
+    return UpdateResult(pd.concat(curves, ignore_index=True), table, {CLAIM: evidence}, spread)
+
+
+def auc_of(pair: LanguagePair, subjects: Mapping[str, tuple], *, standardise: bool) -> dict[str, tuple]:
+    """`update_auc` of every subject."""
+    return {name: update_auc(pair, states, standardise=standardise) for name, states in subjects.items()}
+
+
+def gains_of(pair: LanguagePair, measured: Mapping[str, tuple]) -> dict[str, np.ndarray]:
+    """`update_gain` of every subject on the confirmation items."""
+    return {name: update_gain(auc)[pair.confirmation] for name, auc in measured.items()}
 
 
 def update_subjects(pair: LanguagePair, rng: np.random.Generator) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -117,17 +127,21 @@ def gain_statistics(
 STUDY = Study(CLAIM, gain_statistics)
 
 
-def worlds(size: Size) -> Worlds:
-    """Simulated pairs whose updates agree in a share of the scenarios."""
-    return calibrated(CLAIM, partial(_simulated_evidence, size), size)
+def _measure(pair: LanguagePair, draws: GroupDraws, rng: np.random.Generator, raw: bool) -> list[Measured]:
+    subjects = update_subjects(pair, rng)
+    return [
+        gains_of(pair, auc_of(pair, subjects, standardise=one)) for one in ([True, False] if raw else [True])
+    ]
 
 
-def _simulated_evidence(size: Size, share: float, rng: np.random.Generator) -> Evidence:
-    world, planting, drawing = rng.spawn(3)
-    pair = simulated_pair("updates", share, rng=world, n_scenarios=size.n_scenarios, n_draws=size.n_draws)
-    subjects = update_subjects(pair, planting)
-    gains = {n: update_gain(update_auc(pair, states))[pair.confirmation] for n, states in subjects.items()}
-    return assemble(STUDY, gains, draw(pair, rng=drawing))
+SIMULATION = Simulation(
+    STUDY, plant_content_of_updates, _measure, lambda gains: float(gains.mean()), ("random",), base=0.05
+)
+
+
+def worlds(pairs: Mapping[str, LanguagePair], result: UpdateResult) -> Worlds:
+    """Simulated pairs like those of a run, whose updates agree in a share of the scenarios."""
+    return of_pairs(SIMULATION, pairs, result.seed_spread)
 
 
 def sensitivity(primary: Mapping[str, LanguagePair], last: Mapping[str, LanguagePair]) -> pd.DataFrame:

@@ -1,7 +1,8 @@
 """Conjecture 7: how many more dimensions do two languages share at a layer than without training?
 
-Everything is across problems at one layer, with no time axis. States are reduced to leading principal
-components of the discovery items.
+Everything is across problems at one layer, with no time axis. States, every dimension divided by its standard
+deviation, are reduced to leading principal components of the discovery items: as they are, the first
+components are a few outlier dimensions. What dimensions as they are give stands beside the verdict.
 
 *Dimension* is the number of canonical correlations between the confirmation items of both languages, by a
 sequential test that moves whole scenarios (`measures.dimension`). It is a lower bound.
@@ -13,7 +14,7 @@ number is judged: it needs no level of significance, and every control has it to
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -22,11 +23,13 @@ from ...measures import bridges, dimension
 from ...measures.canonical import canonical_axes
 from ...measures.paired import group_codes
 from ...measures.resampling import GroupDraws, Interval
+from ...measures.subspaces import standardise
 from ..bridges import bridging
-from ..error_rates import Worlds, from_errors
+from ..error_rates import Worlds, of_pairs
 from ..language_pairs import PERMUTED, PLANTED, SHUFFLED, TRAINED, LanguagePair, Pair, spread, standardised
 from ..rules import Evidence
-from ..study import Study, Values, baselines, draw, excesses, judge, require, standard_errors
+from ..simulated_pairs import Simulation, plant_shared_coordinates
+from ..study import RAW, Measured, Study, Values, baselines, draw, excesses, judge, require, seed_spread
 
 CLAIM = "conjecture_7_dimension"
 _MOST_COMPONENTS = 24
@@ -41,13 +44,13 @@ class DimensionResult:
         high of the dimension over halves of the scenarios.
     n_components : p, to which both languages were reduced.
     evidence : of `CLAIM`, one per language.
-    errors : subject -> standard error of its shared variance, from its replicates (median over languages).
+    seed_spread : standard deviation of the shared variance over random-weight baselines.
     """
 
     curves: pd.DataFrame
     n_components: int
     evidence: list[Evidence]
-    errors: Mapping[str, np.ndarray]
+    seed_spread: float
 
 
 def dimension_by_layer(
@@ -64,14 +67,11 @@ def dimension_by_layer(
         drawing, judging, halving, planting = stream.spawn(4)
         draws = draw(pair, rng=judging.spawn(1)[0])
         p = components_for(pair)
-        names = (TRAINED, *pair.random_baselines, PERMUTED, SHUFFLED, *pair.re_rounded)
-        states = {name: pair.subjects[name] for name in names if name in pair.subjects}
-        if SHUFFLED in states:
-            states[PLANTED] = plant_dimensions(states[SHUFFLED], pair.scenario, rng=planting)
-        subjects = {name: reduced(pair, one, p) for name, one in states.items()}
+        looked_at = with_planted(pair, rng=planting)
+        subjects, raw = (scores(one, p) for one in (standardised(looked_at), looked_at))
         held_out = {name: shared_variance(pair, *one) for name, one in subjects.items()}
         measured.append({name: variance_values(one, draws) for name, one in held_out.items()})
-        evidence.append(judge(STUDY, pair, measured[-1], draws))
+        evidence.append(judge(STUDY, pair, measured[-1], draws, {RAW: values_of(pair, raw, draws)}))
         tested = exchangeable(pair)
         options = {"groups": pair.scenario[tested], "n_permutations": n_permutations}
         for (name, both), one in zip(subjects.items(), drawing.spawn(len(subjects)), strict=True):
@@ -80,7 +80,27 @@ def dimension_by_layer(
             curves.append(_curve(pair.language, name, held_out[name], found))
             if name == TRAINED:
                 curves[-1] = curves[-1].assign(**_range(x, y, halving, n_halves, options))
-    return DimensionResult(pd.concat(curves, ignore_index=True), p, evidence, standard_errors(measured))
+    spread = seed_spread(measured, _number)
+    return DimensionResult(pd.concat(curves, ignore_index=True), p, evidence, spread)
+
+
+def with_planted(pair: LanguagePair, *, rng: np.random.Generator) -> LanguagePair:
+    """The pair with the subjects that are judged here, and dimensions planted into its shuffled states."""
+    names = (TRAINED, *pair.random_baselines, PERMUTED, SHUFFLED, *pair.re_rounded)
+    states = {name: pair.subjects[name] for name in names if name in pair.subjects}
+    if SHUFFLED in states:
+        states[PLANTED] = plant_dimensions(states[SHUFFLED], pair.scenario, rng=rng)
+    return replace(pair, subjects=states)
+
+
+def scores(pair: LanguagePair, n_components: int) -> dict[str, Pair]:
+    """`reduced` states of every subject."""
+    return {name: reduced(pair, states, n_components) for name, states in pair.subjects.items()}
+
+
+def values_of(pair: LanguagePair, subjects: Mapping[str, Pair], draws: GroupDraws) -> dict[str, Values]:
+    """`variance_values` of every subject's scores."""
+    return {name: variance_values(shared_variance(pair, *one), draws) for name, one in subjects.items()}
 
 
 def dimension_table(curves: pd.DataFrame) -> pd.DataFrame:
@@ -197,9 +217,24 @@ def excess_statistics(measured: Mapping[str, Values], subject: str, draws: Group
 STUDY = Study(CLAIM, excess_statistics)
 
 
-def worlds(result: DimensionResult) -> Worlds:
-    """Shared variances with the standard errors of a run."""
-    return from_errors(STUDY, result.errors, ["shared_excess"], result.evidence)
+def _measure(pair: LanguagePair, draws: GroupDraws, rng: np.random.Generator, raw: bool) -> list[Measured]:
+    looked_at, p = with_planted(pair, rng=rng), components_for(pair)
+    measures = [standardised(looked_at), looked_at] if raw else [standardised(looked_at)]
+    return [values_of(pair, scores(one, p), draws) for one in measures]
+
+
+def _number(found: Values) -> float:
+    return float(found.estimate[0])
+
+
+SIMULATION = Simulation(
+    STUDY, plant_shared_coordinates, _measure, _number, ("random", PERMUTED, SHUFFLED), base=0.1
+)
+
+
+def worlds(pairs: Mapping[str, LanguagePair], result: DimensionResult) -> Worlds:
+    """Simulated pairs like those of a run, with coordinates that the languages share more or less."""
+    return of_pairs(SIMULATION, pairs, result.seed_spread)
 
 
 def all_pairs(
@@ -209,9 +244,10 @@ def all_pairs(
     pair = next(iter(pairs.values()))
     states = bridging.by_language(pairs, anchor, TRAINED)
     p, tested = components_for(pair), exchangeable(pair)
-    scores = [bridges.principal_components(s, pair.discovery, p)[:, tested] for s in states.values()]
+    scaled = (standardise(s, pair.discovery) for s in states.values())
+    reduced_states = [bridges.principal_components(s, pair.discovery, p)[:, tested] for s in scaled]
     options = {"groups": pair.scenario[tested], "n_permutations": n_permutations}
-    found = dimension.pairwise_dimensions(scores, rng=rng, **options)
+    found = dimension.pairwise_dimensions(reduced_states, rng=rng, **options)
     first, second = np.array(list(states))[found.pairs].T
     numbers = {"dimension": bridging.mean_inner(found.dimension), "most": found.dimension.max(1)}
     return pd.DataFrame({"first": first, "second": second, **numbers})
@@ -220,13 +256,14 @@ def all_pairs(
 def by_components(pairs: Mapping[str, LanguagePair], counts: Sequence[int]) -> pd.DataFrame:
     """Shared variance, mean over inner layers, with more components: one row per language and count.
 
-    Of the trained model, of a shuffled pairing if there is one, and of the trained model with each dimension
-    divided by its standard deviation; NaN for more components than the discovery items can be fitted with.
+    Of the trained model, of a shuffled pairing if there is one, and of the trained model with dimensions as
+    they are; NaN for more components than the discovery items can be fitted with.
     """
     rows = {}
     for language, pair in pairs.items():
-        subjects = {name: pair.subjects[name] for name in (TRAINED, SHUFFLED) if name in pair.subjects}
-        subjects["trained, standardised"] = standardised(pair).subjects[TRAINED]
+        scaled = standardised(pair).subjects
+        subjects = {name: scaled[name] for name in (TRAINED, SHUFFLED) if name in scaled}
+        subjects[f"trained, {RAW}"] = pair.subjects[TRAINED]
         allowed = min((pair.n_different(pair.discovery) - 1) // 2, pair.subjects[TRAINED][0].shape[-1])
         for p in counts:
             if p > allowed:

@@ -7,7 +7,6 @@ SNR fall at every layer, do matched items lie nearer than shuffled pairs by more
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -17,7 +16,7 @@ from ...measures import residual
 from ...measures.accumulation import PARTS, accumulation_shares
 from ...measures.resampling import GroupDraws, Interval, interval_of
 from ...sources.models import kind_of
-from ..error_rates import Size, Worlds, calibrated
+from ..error_rates import Worlds, of_pairs
 from ..language_pairs import (
     PERMUTED,
     PLANTED,
@@ -25,11 +24,11 @@ from ..language_pairs import (
     TRAINED,
     LanguagePair,
     Pair,
-    simulated_pair,
     standardised,
 )
 from ..rules import Evidence
-from ..study import RAW, Study, Values, assemble, baselines, draw, excess_over, judge, present
+from ..simulated_pairs import Simulation, plant_content
+from ..study import RAW, Measured, Study, Values, baselines, draw, excess_over, judge, present, seed_spread
 from . import accumulation
 
 PATHS = {
@@ -56,6 +55,7 @@ class DescentResult:
     paths : language, path, layer, log_r (measured and counterfactual, confirmation items).
     shares : language, part, share, low, high (of the fall of log r, confirmation items).
     evidence : claim id -> one Evidence per language.
+    seed_spread : standard deviation of `Matched.nearness` over random-weight baselines.
     """
 
     curves: pd.DataFrame
@@ -64,6 +64,7 @@ class DescentResult:
     paths: pd.DataFrame
     shares: pd.DataFrame
     evidence: Mapping[str, list[Evidence]]
+    seed_spread: float
 
 
 def theorem_evidence(*, rng: np.random.Generator, n_layers: int = 1000) -> tuple[Evidence, pd.DataFrame]:
@@ -147,6 +148,7 @@ def snr_descent(pairs: Mapping[str, LanguagePair], *, rng: np.random.Generator) 
     """Theorem 2 on a model: SNR by layer, criteria, counterfactual paths and their evidence."""
     tables = {name: [] for name in ("curves", "criteria", "norm_ratios", "paths", "shares")}
     evidence: dict[str, list[Evidence]] = {EVERY: [], accumulation.CLAIM: []}
+    numbers = []
     for pair, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True):
         deciding, resampling, planting, shuffling = stream.spawn(4)
         profiles = {name: residual.snr_profile(*states) for name, states in pair.subjects.items()}
@@ -156,8 +158,9 @@ def snr_descent(pairs: Mapping[str, LanguagePair], *, rng: np.random.Generator) 
         making, drawing = deciding.spawn(2)
         draws = draw(pair, rng=drawing)
         stacks = geometric_controls(pair, draws, rng=making)
-        found, raw = ({**matched(one, draws), **stacks} for one in (standardised(pair), pair))
-        evidence[EVERY].append(judge(STUDY, pair, found, draws, {RAW: raw}))
+        found, raw = (matched(one, draws) for one in (standardised(pair), pair))
+        numbers.append(found)
+        evidence[EVERY].append(judge(STUDY, pair, found | stacks, draws, {RAW: raw | stacks}))
 
         many = draw(pair, rng=resampling, n_resamples=_N_SHARES)
         names = (TRAINED, *pair.re_rounded)
@@ -167,7 +170,7 @@ def snr_descent(pairs: Mapping[str, LanguagePair], *, rng: np.random.Generator) 
         resampled |= accumulation.planted_stacks(pair.scenario[pair.confirmation], many, rng=planting)
         evidence[accumulation.CLAIM].append(judge(accumulation.STUDY, pair, resampled, many))
     joined = {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}
-    return DescentResult(**joined, evidence=evidence)
+    return DescentResult(**joined, evidence=evidence, seed_spread=seed_spread(numbers, _number))
 
 
 @dataclass(frozen=True)
@@ -217,16 +220,20 @@ def geometric_controls(
     return {name: Matched(None, _largest_rise(pair, (h1, other), draws)) for name, other in stacks.items()}
 
 
-def worlds(size: Size) -> Worlds:
-    """Simulated pairs in which a share of the scenarios is aligned."""
-    return calibrated(EVERY, partial(_simulated_evidence, size), size)
+def _measure(pair: LanguagePair, draws: GroupDraws, rng: np.random.Generator, raw: bool) -> list[Measured]:
+    return [matched(one, draws) for one in ([standardised(pair), pair] if raw else [standardised(pair)])]
 
 
-def _simulated_evidence(size: Size, share: float, rng: np.random.Generator) -> Evidence:
-    world, drawing = rng.spawn(2)
-    pair = simulated_pair("scenarios", share, rng=world, n_scenarios=size.n_scenarios, n_draws=size.n_draws)
-    draws = draw(pair, rng=drawing)
-    return assemble(STUDY, matched(pair, draws), draws)
+def _number(found: Matched) -> float:
+    return float(found.nearness.estimate[0])
+
+
+SIMULATION = Simulation(STUDY, plant_content, _measure, _number, ("random", PERMUTED))
+
+
+def worlds(pairs: Mapping[str, LanguagePair], result: DescentResult) -> Worlds:
+    """Simulated pairs like those of a run, in which a share of the scenarios is aligned."""
+    return of_pairs(SIMULATION, pairs, result.seed_spread)
 
 
 def _centred(pair: LanguagePair, states: Pair) -> Pair:
