@@ -41,6 +41,7 @@ def planted_recordings(
     outcomes = series[series["condition"] == "reasoning"].drop(columns="start").reset_index(drop=True)
     surprisal = rng.exponential(size=of.size)
     tokens = rng.integers(0, 99, of.size)
+    pieces = {token: "." if token < 8 else "word" for token in range(99)}  # a sentence has a dozen tokens
     return Recordings(
-        series, outcomes, np.array(layers), energy, energy, -surprisal, surprisal, tokens, of, {}
+        series, outcomes, np.array(layers), energy, energy, -surprisal, surprisal, tokens, of, {}, pieces
     )

@@ -14,6 +14,7 @@ CLASSES = ("word", "digit", "operator", "punctuation", "newline")
 NGRAM = 8  # tokens; shorter ones also return in texts that get on, such as "= 12 \\n He"
 LOOPING_SHARE = 0.3  # of n-grams that stood there before
 LOOPING_COMPRESSION = 0.2  # bytes after compression to bytes before
+SENTENCE_ENDS = "\n.!?।。！？"
 _RESULT = re.compile(r"=\s*(-?\d+)")
 
 
@@ -39,6 +40,16 @@ def compression_ratio(text: str) -> float:
 def is_looping(tokens: Sequence[int], text: str) -> bool:
     """Whether a text repeats itself by either measure: such a trace shows the loop, not the task."""
     return repeated_share(tokens) > LOOPING_SHARE or compression_ratio(text) < LOOPING_COMPRESSION
+
+
+def sentence_numbers(pieces: Sequence[str]) -> np.ndarray:
+    """Number of the sentence that each token is in, from 0: (T,) int.
+
+    A sentence ends with the token that has a line break or a mark that ends sentences; the equation behind a
+    sentence of a worked solution, up to its line break, so is one of its own.
+    """
+    ends = [any(c in SENTENCE_ENDS for c in piece) for piece in pieces]
+    return np.concatenate([[0], np.cumsum(ends)[:-1]]).astype(int)
 
 
 def token_classes(tokenizer, tokens: Sequence[int]) -> np.ndarray:
