@@ -6,7 +6,7 @@ from zspace.series.volatility.planted import simulate_mem
 from zspace.states.generation.recordings import Recordings
 
 CONDITIONS = ("reasoning", "copying", "random-0", "random-1", "random-2", "plain")
-ORDER = {"omega": 0.05, "garch_alpha": 0.15, "garch_beta": 0.8}
+ORDER = {"omega": 0.1, "garch_alpha": 0.3, "garch_beta": 0.6}
 NONE = {"omega": 1.0, "garch_alpha": 0.0, "garch_beta": 0.0}
 
 

@@ -165,7 +165,7 @@ figures.one_trace(regime_changes.one_trace(traces, layer, rng=lab.rng["one trace
 by_step = solutions.momentum_by_condition(traces, layer, rng=lab.rng["steps"], measure="step").momenta
 turning = regime_changes.changes_of_regime(traces, layer, rng=lab.rng["turns"], n_series=4)
 display(
-    by_step.groupby("language", sort=False)[["reasoning", *solutions.CONTROLS]].mean().round(3),
+    by_step.groupby("language", sort=False)[["reasoning", *solutions.RIVALS]].mean().round(3),
     garch.literal_garch(traces, layer, rng=lab.rng["literal garch"]).round(3), turning.number.round(3), turning.events.round(3),
 )  # fmt: skip
 

@@ -44,7 +44,7 @@ MADE = (SHUFFLED_STEPS, PLANTED_LEVELS, PLANTED)
 MEASURES = {"update": "update_energy", "step": "step_energy"}
 MIN_SCENARIOS = 8
 # the factor that is planted: autocorrelation, and spread in units of the series' own on a log scale
-_PHI, _SPREAD, _BURN_IN = 0.9, 1.5, 200
+_PHI, _SPREAD, _BURN_IN = 0.9, 1.0, 200
 _LEVELS = 0.7  # standard deviation of the log-levels of sentences that are planted
 # simulated series, on a log scale: spread of steps, of levels of sentences, and of what persists
 _STEP_SD, _LEVEL_SD, _OWN_SD = 0.7, 0.3, 0.3
@@ -231,7 +231,7 @@ def worlds(claim: str, recordings: Recordings, layer: int) -> Worlds:
     """Worlds of either claim, all languages together, with as many and as long series as the recordings have.
 
     Series are simulated (`simulated`), go through `momenta_of`, and the solutions of a world are drawn from
-    them. All solutions, copies and texts have levels of sentences and persistence; in a share of scenarios
+    them. All solutions, copies and texts have levels of sentences and persistence; in a share of them
     reasoning has more persistence: all of them in world "true", none in "false", and as many as put the
     excess over plain reading on its bound, or twice there, in "null" and "modest". Where too few solutions
     are correct to be tested, the rates are those of as many correct ones as were kept.
@@ -251,21 +251,22 @@ def worlds(claim: str, recordings: Recordings, layer: int) -> Worlds:
             momenta_of(simulated(recordings, extra, rng=r), layer, rng=r, n_shuffles=19)
             for extra, r in zip((True, False), rng.spawn(2), strict=True)
         )
+        # conditions simulated alike share one pool of series, so that they differ by chance in no world
+        pools = {"signal": _both(signal, "reasoning")}
+        alike = ("reasoning", COPYING, PLAIN)
+        pools |= {name: np.vstack([_both(none, one) for one in alike]) for name in alike}
+        pools |= {name: np.vstack([_both(none, one) for one in TWINS]) for name in TWINS}
+        pools |= {name: _both(none, name) for name in MADE}
         # an item's momentum depends on its own series alone: the mean is linear in the share
-        gain = (signal["reasoning"] - none["reasoning"]).mean()
-        at_none = (none["reasoning"] - none[PLAIN]).mean()
-        shares = {"true": 1.0, "false": 0.0}
-        shares |= {
-            w: float(np.clip((k * bound - at_none) / gain, 0, 1)) for w, k in (("null", 1), ("modest", 2))
-        }
+        gain = pools["signal"][:, 0].mean() - pools[PLAIN][:, 0].mean()
+        shares = {"true": 1.0, "false": 0.0, "null": min(1, bound / gain), "modest": min(1, 2 * bound / gain)}
 
         def simulate(world: str, rng: np.random.Generator) -> Evidence:
-            names, codes = np.unique(scenarios, return_inverse=True)
-            has_signal = rng.permutation(len(names)) < round(shares[world] * len(names))
-            rows = rng.integers(len(none), size=len(codes))
-            table = none.iloc[rows].reset_index(drop=True).assign(scenario=scenarios, correct=True)
-            more, own = has_signal[codes], ["reasoning", within("reasoning")]
-            table.loc[more, own] = signal[own].to_numpy()[rows[more]]
+            drawn = {k: pool[rng.integers(len(pool), size=len(scenarios))] for k, pool in pools.items()}
+            has_signal = rng.random(len(scenarios)) < shares[world]
+            drawn["reasoning"][has_signal] = drawn.pop("signal")[has_signal]
+            columns = {k: v[:, 0] for k, v in drawn.items()} | {within(k): v[:, 1] for k, v in drawn.items()}
+            table = pd.DataFrame(columns).assign(scenario=scenarios, correct=True)
             return _evidence("simulated", table, table, "all", rng)
 
         return simulate
@@ -297,6 +298,11 @@ def simulated(recordings: Recordings, extra: bool, *, rng: np.random.Generator) 
             log_y += 5 * _OWN_SD * _autoregression(0.9, log_y.size, stream)
         energy[:, recordings.steps(row)] = np.exp(log_y)
     return replace(recordings, update_energy=energy, step_energy=energy)
+
+
+def _both(momenta: pd.DataFrame, condition: str) -> np.ndarray:
+    """Both momenta (n, 2) of a condition."""
+    return momenta[[condition, within(condition)]].to_numpy(float)
 
 
 def _evidence(language: str, own: pd.DataFrame, written: pd.DataFrame, which: str, rng) -> Evidence:
@@ -380,8 +386,11 @@ def _made(
 
 
 def _persistent(y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The series times a factor that stays high or low for some ten steps: order on top of its own."""
-    return y * np.exp(_SPREAD * np.log(y).std() * _autoregression(_PHI, y.size, rng))
+    """The root of the series times a factor that stays high or low for some ten steps: more order than its own.
+
+    The root, because a heavy tail hides the factor from a correlation.
+    """
+    return np.sqrt(y) * np.exp(_SPREAD * np.log(y).std() * _autoregression(_PHI, y.size, rng))
 
 
 def _autoregression(phi: float, n: int, rng: np.random.Generator) -> np.ndarray:

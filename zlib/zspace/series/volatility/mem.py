@@ -44,8 +44,8 @@ class MemFit:
     loglik : Gaussian log-likelihood of sqrt(y), as arch reports it.
     conditional_mean : (T,) mu_t, in the units of y; mu_1 = omega + (garch_alpha + garch_beta) times the
         weighted mean of the first 75 steps that arch takes as the past.
-    beta_tstat : garch_beta over its robust standard error; evidence of nothing, as `planted.beta_tstat_size`
-        shows.
+    alpha_tstat, beta_tstat : over their robust standard errors; that of garch_beta alone is evidence of
+        nothing, as `planted.garch_sizes` shows.
     """
 
     omega: float
@@ -53,6 +53,7 @@ class MemFit:
     garch_beta: float
     loglik: float
     conditional_mean: np.ndarray
+    alpha_tstat: float
     beta_tstat: float
 
 
@@ -94,6 +95,7 @@ def fit_mem(y, *, n_starts: int = 5) -> MemFit:
         garch_beta,
         float(best.loglikelihood - y.size / 2 * np.log(unit)),
         np.asarray(best.conditional_volatility) ** 2 * unit,
+        float(best.tvalues.iloc[1]),
         float(best.tvalues.iloc[2]),
     )
 
@@ -111,7 +113,7 @@ def sup_score_test(y, *, classes=None, n_shuffles: int = 999, rng: np.random.Gen
     and p comes from shuffling y within classes, which is exact. Two other ways are wrong. Surrogates with
     the spectrum of y (IAAFT) keep its autocorrelations, which are what a MEM(1,1) is about: where there is
     clustering they have it too. The t-statistic of garch_beta tests a parameter that is not identified where
-    garch_alpha is 0: it is "significant" in most series without any order (`planted.beta_tstat_size`).
+    garch_alpha is 0: it is "significant" in most series without any order (`planted.garch_sizes`).
 
     Parameters
     ----------
