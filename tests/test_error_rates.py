@@ -18,8 +18,6 @@ FROM_ERRORS = [
      (*RANDOM, activity.PERMUTED_LEVELS, activity.ACTIVITY_ALONE)),
     (bridging.STUDY, {"held_out_r2": 0.05, "gap_excess": 0.01, "gap_growth": 0.015},
      (SHUFFLED, bridging.ROTATION)),
-    (layer_time.TIME_STUDY, {"own_r2": 0.07, "common_share": 0.15, "own_gain": 0.045},
-     (layer_time.ONE_MAP, layer_time.OWN_MAPS)),
     (shared_dimension.STUDY, {"shared_excess": 0.1}, (*RANDOM, PERMUTED, SHUFFLED)),
 ]  # fmt: skip
 FROM_SIZE = {
@@ -27,7 +25,8 @@ FROM_SIZE = {
     language_depth.MECHANISM: lambda size: language_depth.worlds(language_depth.MECHANISM, size),
     bridging.CONDITIONING: bridging.conditioning_worlds,
     thickness.CLAIM: thickness.worlds,
-    layer_time.RANK: layer_time.rank_worlds,
+    layer_time.TIME: lambda size: layer_time.time_worlds(size, 14),
+    layer_time.RANK: lambda size: layer_time.rank_worlds(size, 14),
 }
 CLAIMS = [*(one.claim for one, *_ in FROM_ERRORS), *FROM_SIZE]
 
@@ -38,9 +37,8 @@ def worlds_of(claim, n_scenarios, n_languages):
     if claim in FROM_SIZE:
         return FROM_SIZE[claim](size)
     one, numbers, controls = next(row for row in FROM_ERRORS if row[0].claim == claim)
-    planted = () if one is layer_time.TIME_STUDY else (PLANTED,)
     scale = np.array(list(numbers.values())) * np.sqrt(20 / size.n_confirmed)
-    errors = dict.fromkeys((TRAINED, *planted, *controls), scale)
+    errors = dict.fromkeys((TRAINED, PLANTED, *controls), scale)
     found = Evidence("zh", n_scenarios=size.n_confirmed)
     return error_rates.from_errors(one, errors, list(numbers), [found])
 

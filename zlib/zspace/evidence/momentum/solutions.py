@@ -386,7 +386,7 @@ def _made(
 
 
 def _persistent(y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The root of the series times a factor that stays high or low for some ten steps: more order than its own.
+    """The root of the series times a factor that stays high or low for some ten steps.
 
     The root, because a heavy tail hides the factor from a correlation.
     """
