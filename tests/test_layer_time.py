@@ -56,7 +56,7 @@ def verdicts(one, rng):
 
 def test_one_map_is_time_and_its_premises_are_never_refuted(rng):
     """The planted trends fail in one draw of twelve (2 of 24 systems of this size)."""
-    for stream in rng.spawn(3):
+    for stream in rng.spawn(2):
         found, time, rank = verdicts(pair_of(one_map(stream), stream), stream)
         assert time.as_stated == "supported", time.as_stated_reason
         assert time.as_corrected == "refuted"
@@ -74,10 +74,10 @@ def test_one_map_is_time_and_its_premises_are_never_refuted(rng):
 
 
 def test_many_scenarios_meet_both_premises_and_their_rank_is_the_dimension(rng):
-    size = Size(n_scenarios=150, n_draws=4, n_languages=2)
+    size = Size(n_scenarios=90, n_draws=4, n_languages=2)
     verdicts = [
         claims.evaluate(layer_time.RANK, layer_time.simulated_rank("true", r, size, 12)).as_corrected
-        for r in rng.spawn(6)
+        for r in rng.spawn(4)
     ]
     assert verdicts.count("supported") >= 1
     assert "refuted" not in verdicts
@@ -227,7 +227,7 @@ def test_a_drift_that_makes_false_relations_is_never_let_through(rng):
         draws = draw_groups(groups, 400, rng=stream)
         said.append(draws.mean(layer_time.drift_shares(h1, h2, groups), bounds=None))
     assert false >= 7
-    assert accepted_before >= 7
+    assert accepted_before >= 5
     assert all(interval.low > 1 for interval in said)
 
 

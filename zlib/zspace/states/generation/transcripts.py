@@ -52,6 +52,23 @@ def sentence_numbers(pieces: Sequence[str]) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(ends)[:-1]]).astype(int)
 
 
+def answer_steps(pieces: Sequence[str]) -> np.ndarray:
+    """Whether each token is a digit of a result, behind an equals sign in its line: (T,) bool."""
+    found, behind = np.zeros(len(pieces), bool), False
+    for t, piece in enumerate(pieces):
+        if behind and any(c.isdigit() for c in piece.split("\n")[0]):
+            found[t] = True
+        elif found[t - 1] or "\n" in piece:
+            behind = False
+        behind = "=" in piece or (behind and "\n" not in piece)
+    return found
+
+
+def line_numbers(pieces: Sequence[str]) -> np.ndarray:
+    """Number of the line that each token is in, from 0: (T,) int; of a worked solution, of its step."""
+    return np.concatenate([[0], np.cumsum(["\n" in piece for piece in pieces])[:-1]]).astype(int)
+
+
 def token_classes(tokenizer, tokens: Sequence[int]) -> np.ndarray:
     """Class of each token by what it spells: (T,) int8 indices into CLASSES.
 
