@@ -128,7 +128,7 @@ def worlds(recordings: Recordings, layer: int) -> Worlds:
         base = max(np.divide(*part.sum(0)) for part in (pool, none[PLAIN]))
 
         def share_at(excess: float) -> float:
-            """Share of solutions with changes at answers whose ratio of sums is that much over the rivals'."""
+            """Share of solutions with changes at answers at which the coincidence has that excess."""
             more, less = (p.mean(0) @ (1.0, -base - excess) for p in (signal["reasoning"], pool))
             return float(np.clip(-less / (more - less), 0, 1))
 
