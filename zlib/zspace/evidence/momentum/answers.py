@@ -8,7 +8,8 @@ what is left to one, is the *coincidence*: 0 by chance, 1 where all changes fall
 
 Rivals: the same tokens copied, and plain reading, in which nothing is answered: there ends of sentences take
 the place of answers, since a text changes where a sentence ends, whatever is computed. Controls are
-random-weight baselines on the same tokens, shuffled steps, and levels that change at every answer.
+random-weight baselines on the same tokens, series shifted around the circle of their steps (shuffled steps
+have hardly any change of regime), and levels that change at every answer.
 """
 
 from dataclasses import dataclass, replace
@@ -25,9 +26,10 @@ from ..error_rates import Worlds
 from ..language_pairs import PLANTED
 from ..rules import OVERALL, Evidence, bound_of
 from .ratios import Parts, ratio_evidence
-from .solutions import COPYING, PLAIN, SHUFFLED_STEPS, TWINS, adjusted, evaluate
+from .solutions import COPYING, PLAIN, TWINS, adjusted, evaluate
 
 CLAIM = "conjecture_6_regime_changes"
+SHIFTED = "series shifted"
 WINDOW = 4  # steps at which an event is near
 _BOUND = bound_of(claims.rule(CLAIM)["rules"]["as_corrected"]["excess_over_copying"])[1]
 _JUMP = 1.2  # of log y, up or down, where a change is planted
@@ -81,8 +83,10 @@ def coincidences(
             series.setdefault(condition, []).extend(np.log(y) for _, y in left[condition])
             events.setdefault(condition, []).extend(_events(recordings, row, condition) for row in of)
     at = events["reasoning"]
-    shuffling, planting = rng.spawn(2)
-    series[SHUFFLED_STEPS] = [shuffling.permutation(y) for y in series["reasoning"]]
+    shifting, planting = rng.spawn(2)
+    series[SHIFTED] = [
+        np.roll(y, shifting.integers(2 * WINDOW, y.size - 2 * WINDOW)) for y in series["reasoning"]
+    ]
     # up and down in turn, one level from an answer to the next
     series[PLANTED] = [
         planting.permutation(y) + _JUMP * (-1.0) ** np.cumsum(_first(e)) * max(1.0, y.std())
@@ -150,7 +154,7 @@ def worlds(recordings: Recordings, layer: int) -> Worlds:
 
 
 def _evidence(language: str, parts: Parts, scenarios, rng: np.random.Generator) -> Evidence:
-    controls = {PLANTED: "positive", SHUFFLED_STEPS: "negative", **dict.fromkeys(TWINS, "negative")}
+    controls = {PLANTED: "positive", SHIFTED: "negative", **dict.fromkeys(TWINS, "negative")}
     return ratio_evidence(
         language,
         parts,

@@ -175,8 +175,11 @@ def reread(model_name: str, recorded: Recordings, n: int) -> pd.DataFrame:
     """The first `n` solutions of recordings read again by the model now, beside what was recorded.
 
     Columns language, item, steps, and the largest relative difference of ||f_l||^2 over the layers kept and
-    of the log-probability. What was rounded for the file differs by up to .2 %.
+    of the log-probability. What was rounded for the file differs by up to .2 %. Where `n` is 0 the model is
+    not loaded, so that recordings can be judged without its weights.
     """
+    if n == 0:
+        return pd.DataFrame()
     model = models.load(model_name)
     rows = []
     for row in range(n):
