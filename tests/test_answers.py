@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from builders import title
 from planted_recordings import planted_recordings
 from zspace.errors import MeasureError
 from zspace.evidence import claims
-from zspace.evidence.momentum import answers
+from zspace.evidence.momentum import answers, figures
 from zspace.series import regimes
 from zspace.series.regimes.levels import two_levels
 from zspace.states.generation import transcripts
@@ -58,7 +59,9 @@ def test_answers_are_the_digits_behind_the_equals_sign():
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_changes_at_answers_while_reasoning_alone_are_supported(seed):
-    found = verdict(seed, at=("reasoning",), n_scenarios=40)
+    result = answers.changes_at_answers(solved(seed, at=("reasoning",), n_scenarios=40), 3, rng=rng_of(seed))
+    found = result.verdicts()[0]
+    assert title(figures.condition_bars(result.table, "coincidence", found)).endswith("supported")
     assert (found.as_stated, found.as_corrected) == ("supported", "supported"), found.as_corrected_reason
     assert all(control["passed"] for control in found.controls)
 

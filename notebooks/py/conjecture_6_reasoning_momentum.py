@@ -168,7 +168,10 @@ figures.momentum_by_layer(profile, {v.language: v.as_corrected for v in verdicts
 figures.one_trace(regime_changes.one_trace(traces, layer, rng=lab.rng["one trace"], language=lab.languages[0]))
 
 # %% tags=["tol-0.05"]
-display(turned.table.round(3), gaps.table.round(3))
+display(
+    figures.condition_bars(turned.table, "coincidence", verdicts[answers.CLAIM][0]), turned.table.round(3),
+    figures.condition_bars(gaps.table, "gap momentum", verdicts[across_languages.CLAIM][0]), gaps.table.round(3),
+)  # fmt: skip
 
 # %% [markdown]
 # ## Sensitivity

@@ -118,6 +118,19 @@ def momentum_bars(means: pd.DataFrame, verdict: Verdict) -> go.Figure:
     )
 
 
+def condition_bars(table: pd.DataFrame, column: str, verdict: Verdict) -> go.Figure:
+    """A number of every condition, as the tables of `answers` and `across_languages` have it; 0 is chance."""
+    shown = table.loc[[name for name in ("reasoning", COPYING, PLAIN, *TWINS) if name in table.index], column]
+    figure = go.Figure()
+    colours = ["#0072B2", *[theme.NULL_LINE] * (len(shown) - 1)]
+    figure.add_bar(x=shown.index.tolist(), y=shown.round(3).tolist(), marker_color=colours)
+    figure.add_hline(0, line=theme.DOTTED)
+    figure.update_yaxes(title=column)
+    figure.update_layout(height=360, showlegend=False)
+    title = f"That {column} is higher while the model solves: {verdict.as_corrected}"
+    return theme.titled(figure, title, "0 is what chance gives")
+
+
 def power_by_length(curves: Mapping[str, PowerCurve]) -> go.Figure:
     """How often both tests reject simulated series, by length; name of a world -> its curve."""
     figure = go.Figure()

@@ -243,8 +243,7 @@ def worlds(claim: str, recordings: Recordings, layer: int) -> Worlds:
     if chosen["scenario"].nunique() < MIN_SCENARIOS:
         few = Evidence(unavailable=f"solutions from fewer than {MIN_SCENARIOS} scenarios")
         return Worlds(claim, lambda rng: lambda world, rng: few, {"evidence": "none"})
-    entry = claims.rule(claim)
-    bound = bound_of(entry["rules"]["as_corrected"][entry["primary"]])[1]
+    bound = bound_of(claims.rule(claim)["rules"]["as_corrected"]["excess_over_plain"])[1]
 
     def make(rng: np.random.Generator):
         signal, none = (
