@@ -65,7 +65,7 @@ def test_differences_are_of_the_same_problem_and_have_no_common_part():
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_gaps_that_cluster_while_reasoning_alone_are_supported(seed):
     recordings = solved(seed, growing=("reasoning",))
-    found = across.gaps_between_languages(recordings, 3, rng=rng_of(seed)).verdicts()[0]
+    found = across.language_gaps(recordings, 3, rng=rng_of(seed)).verdicts()[0]
     assert found.as_corrected == "supported", found.as_corrected_reason
     assert found.as_stated == "not testable"
 
@@ -73,7 +73,7 @@ def test_gaps_that_cluster_while_reasoning_alone_are_supported(seed):
 @pytest.mark.parametrize("growing", [(), ("copying",), ("reasoning", "copying"), ("reasoning", "plain")])
 def test_in_no_other_world_they_are(growing):
     recordings = solved(5, growing=growing, n_scenarios=48)
-    found = across.gaps_between_languages(recordings, 3, rng=rng_of(5)).verdicts()[0]
+    found = across.language_gaps(recordings, 3, rng=rng_of(5)).verdicts()[0]
     assert found.as_corrected != "supported", found.as_corrected_reason
     assert growing or found.as_corrected == "refuted", found.as_corrected_reason
 
@@ -89,7 +89,7 @@ def test_the_rule_holds_its_error_rates_at_the_size_of_the_recordings(n):
 
 
 def test_one_language_alone_has_no_gap():
-    found = across.gaps_between_languages(solved(0, languages=("de",)), 3, rng=rng_of(0))
+    found = across.language_gaps(solved(0, languages=("de",)), 3, rng=rng_of(0))
     assert found.table.empty
     assert "two languages" in found.verdicts()[0].as_corrected_reason
     simulate = across.worlds(solved(0, languages=("de",)), 3).make(rng_of(0))

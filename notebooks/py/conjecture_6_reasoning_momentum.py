@@ -146,7 +146,7 @@ display(numbers.round(3).to_frame("value"), figures.power_by_length(garch.power_
 # %% tags=["tol-0.02"]
 result = solutions.momentum_by_condition(traces, layer, rng=lab.rng["momentum"])
 turned = answers.changes_at_answers(traces, layer, rng=lab.rng["answers"])
-gaps = across_languages.gaps_between_languages(traces, layer, rng=lab.rng["gaps"])
+gaps = across_languages.language_gaps(traces, layer, rng=lab.rng["gaps"])
 verdicts = {**result.verdicts(), answers.CLAIM: turned.verdicts(), across_languages.CLAIM: gaps.verdicts()}
 display(*(tables.controls(verdicts[claim]).round(3) for claim in CLAIMS[2:]))
 

@@ -50,7 +50,7 @@ class GapsResult:
         return [claims.evaluate(CLAIM, self.evidence)]
 
 
-def gaps_between_languages(recordings: Recordings, layer: int, *, rng: np.random.Generator) -> GapsResult:
+def language_gaps(recordings: Recordings, layer: int, *, rng: np.random.Generator) -> GapsResult:
     """Whether the gap between two languages clusters over the steps of solutions of the same problems.
 
     Raises ParameterError for a layer that was not kept.
