@@ -6,7 +6,7 @@ from zspace.series.volatility.planted import simulate_mem
 from zspace.states.generation.recordings import Recordings
 
 CONDITIONS = ("reasoning", "copying", "random-0", "random-1", "random-2", "plain")
-ORDER = {"omega": 0.05, "garch_alpha": 0.15, "garch_beta": 0.8}
+ORDER = {"omega": 0.1, "garch_alpha": 0.3, "garch_beta": 0.6}
 NONE = {"omega": 1.0, "garch_alpha": 0.0, "garch_beta": 0.0}
 
 
@@ -41,6 +41,7 @@ def planted_recordings(
     outcomes = series[series["condition"] == "reasoning"].drop(columns="start").reset_index(drop=True)
     surprisal = rng.exponential(size=of.size)
     tokens = rng.integers(0, 99, of.size)
+    pieces = {token: "." if token < 8 else "word" for token in range(99)}  # a sentence has a dozen tokens
     return Recordings(
-        series, outcomes, np.array(layers), energy, energy, -surprisal, surprisal, tokens, of, {}
+        series, outcomes, np.array(layers), energy, energy, -surprisal, surprisal, tokens, of, {}, pieces
     )

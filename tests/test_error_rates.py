@@ -2,40 +2,25 @@
 
 import numpy as np
 import pytest
-from zspace.evidence import claims, error_rates, study
+from zspace.evidence import claims, error_rates
 from zspace.evidence.alignment_depth import language_depth
 from zspace.evidence.bridges import bridging
 from zspace.evidence.cointegration import layer_time, thickness
-from zspace.evidence.language_pairs import PLANTED, SHUFFLED, TRAINED
 from zspace.evidence.rules import Evidence
-from zspace.evidence.shared_subspace import shared_dimension
 
-RANDOM = ("random-0", "random-1", "random-2")
-# standard errors like those of a model on twenty confirmation scenarios
-FROM_ERRORS = [
-    (layer_time.TIME_STUDY, {"own_r2": 0.07, "common_share": 0.15, "own_gain": 0.045},
-     (layer_time.ONE_MAP, layer_time.OWN_MAPS)),
-]  # fmt: skip
 FROM_SIZE = {
     language_depth.DEPTH: lambda size: language_depth.worlds(language_depth.DEPTH, size),
     language_depth.MECHANISM: lambda size: language_depth.worlds(language_depth.MECHANISM, size),
     thickness.CLAIM: thickness.worlds,
-    layer_time.RANK: layer_time.rank_worlds,
+    layer_time.TIME: lambda size: layer_time.time_worlds(size, 14),
+    layer_time.RANK: lambda size: layer_time.rank_worlds(size, 14),
 }
-CLAIMS = [*(one.claim for one, *_ in FROM_ERRORS), *FROM_SIZE]
+CLAIMS = [*FROM_SIZE]
 
 
 def worlds_of(claim, n_scenarios, n_languages):
-    """Worlds of a claim; standard errors shrink with the number of confirmation scenarios."""
-    size = error_rates.Size(n_scenarios, 4, n_languages)
-    if claim in FROM_SIZE:
-        return FROM_SIZE[claim](size)
-    one, numbers, controls = next(row for row in FROM_ERRORS if row[0].claim == claim)
-    planted = () if one is layer_time.TIME_STUDY else (PLANTED,)
-    scale = np.array(list(numbers.values())) * np.sqrt(20 / size.n_confirmed)
-    errors = dict.fromkeys((TRAINED, *planted, *controls), scale)
-    found = Evidence("zh", n_scenarios=size.n_confirmed)
-    return error_rates.from_errors(one, errors, list(numbers), [found])
+    """Worlds of a claim for a corpus of that size."""
+    return FROM_SIZE[claim](error_rates.Size(n_scenarios, 4, n_languages))
 
 
 def rates(claim, n_scenarios, n_languages, seed, n_simulations):
@@ -54,8 +39,7 @@ def modest_power(claim, n_scenarios, n_languages):
 
 @pytest.fixture(scope="module", params=CLAIMS)
 def found(request):
-    # as many scenarios as it takes to find twice the bound, where that costs nothing
-    return rates(request.param, 30 if request.param in FROM_SIZE else 600, 9, 3, 24)
+    return rates(request.param, 30, 9, 3, 24)
 
 
 def test_a_rule_rarely_supports_what_is_on_its_bound_or_not_there(found):
@@ -63,8 +47,9 @@ def test_a_rule_rarely_supports_what_is_on_its_bound_or_not_there(found):
     assert found.rates["false"].get("supported", 0.0) == 0
 
 
-def test_a_rule_finds_more_of_what_is_there_and_refutes_its_absence_more_often_than_not(found):
-    assert found.power > found.null_supported
+def test_a_rule_finds_what_is_planted_and_refutes_its_absence_more_often_than_not(found):
+    # an undecided premise leaves a world open, and decides nothing wrongly
+    assert found.power > max(0.3, 0.5 * (1 - found.rates["true"].get("not testable", 0.0)))
     assert found.false_refuted >= 0.3 or found.rates["false"].get("inconclusive", 0) > 0
 
 
@@ -86,32 +71,6 @@ def test_effects_of_correlations_are_those_that_are_simulated():
 @pytest.mark.parametrize("claim", CLAIMS)
 def test_fewer_scenarios_or_languages_have_no_more_power(claim):
     assert modest_power(claim, 9, 5) <= modest_power(claim, 90, 8)
-
-
-def test_worlds_from_errors_have_the_spread_they_were_given(rng):
-    """A rule's statistics vary as the run's replicates say, and no number of them is typed anywhere."""
-    found = [Evidence("zh", n_scenarios=20)]
-    for own in (0.3, 0.6):
-        errors = {TRAINED: np.array([own]), **dict.fromkeys(("random-0", "random-1"), np.array([1e-9]))}
-        simulate = error_rates.from_errors(shared_dimension.STUDY, errors, ["shared_excess"], found).make(rng)
-        drawn = [simulate("false", rng).statistics["shared_excess"].replicates.std() for _ in range(20)]
-        assert np.mean(drawn) == pytest.approx(own, rel=0.03)
-
-
-def test_standard_errors_are_the_median_over_languages_and_leave_out_re_roundings(rng):
-    def values(spread):
-        return study.Values(np.zeros(2), np.outer(spread, [-1.0, 1.0]), 5)
-
-    measured = [{"trained": values([s, 2 * s]), "re-rounded-0": values([9, 9])} for s in (1.0, 2.0, 10.0)]
-    found = study.standard_errors(measured)
-    assert list(found) == ["trained"]
-    np.testing.assert_allclose(found["trained"], [2.0, 4.0])
-
-
-def test_worlds_of_a_run_that_measured_nothing_say_so(rng):
-    missing = Evidence("zh", unavailable="controls missing: random-0")
-    worlds = error_rates.from_errors(shared_dimension.STUDY, {}, ["shared_excess"], [missing])
-    assert worlds.make(rng)("true", rng) is missing
 
 
 @pytest.mark.parametrize("damage", ["", "{}", "[" * 5000, None])

@@ -210,7 +210,11 @@ def test_tables_state_rules_and_controls(updated):
         ("prediction_1_rises", "required controls", "random-2, permuted-embeddings-0"),
         ("theorem_2_snr_descent", "supported when", "counterexample: swap counterexample"),
         ("conjecture_7_rank_in_models", "supported when", "rank error equals 0"),
-        ("conjecture_7_rank_in_models", "testable when", "p of drift above 0.05; last dimension at least 1"),
+        (
+            "conjecture_7_rank_in_models",
+            "testable when",
+            "95 % limits of drift below 1; last dimension at least 1",
+        ),
         (
             "prediction_6_bridge_conditioning",
             "supported when",

@@ -9,8 +9,9 @@ import yaml
 from arch import arch_model
 from builders import compatible, three_seeds
 from scipy import stats
+from scipy.signal import lfilter
 from statsmodels.regression.linear_model import OLS
-from zspace.errors import ConvergenceError
+from zspace.errors import ConvergenceError, MeasureError
 from zspace.series import volatility
 from zspace.series.volatility import mem, planted
 
@@ -267,15 +268,79 @@ def test_surrogates_with_the_spectrum_of_y_have_the_clustering_that_is_tested(rn
 
 
 def test_t_statistic_of_beta_is_significant_without_any_order(rng):
-    found = planted.beta_tstat_size(256, n_simulations=30, rng=rng)
-    assert compatible(round(30 * found), 30, 0.65)  # nominal: .025
+    found = planted.garch_sizes(256, n_simulations=30, rng=rng)
+    assert compatible(round(30 * found.beta), 30, 0.65)  # nominal: .025
+    # only the naive reading falls
+    assert compatible(round(30 * found.both), 30, 0.02)
+    assert compatible(round(30 * found.likelihood_ratio), 30, 0.02)
 
 
 @pytest.mark.full
 def test_t_statistic_of_beta_is_no_better_with_length_or_starts():
     for steps, starts in ((256, 1), (256, 5), (1024, 1)):
         rng = np.random.default_rng(8)
-        assert 0.5 < planted.beta_tstat_size(steps, n_simulations=400, n_starts=starts, rng=rng) < 0.8
+        found = planted.garch_sizes(steps, n_simulations=400, n_starts=starts, rng=rng)
+        assert 0.5 < found.beta < 0.8
+        assert found.both < 0.05
+        assert found.likelihood_ratio < 0.05
+
+
+def test_readings_that_are_not_naive_find_clustering(rng):
+    """The negative control of both sizes: series that follow a GARCH."""
+    world = {"omega": 0.1, "garch_alpha": 0.2, "garch_beta": 0.7, "innovations": "chi2"}
+    fits = [volatility.fit_mem(y, n_starts=1) for y in planted.simulate_mem((12, 512), **world, rng=rng)]
+    assert sum(min(fit.alpha_tstat, fit.beta_tstat) > 1.96 for fit in fits) >= 9
+
+
+def levels_of_sentences(rng, steps=140):
+    """Labels of sentences of 7 to 19 steps, and their log-levels."""
+    lengths = rng.integers(7, 20, steps)
+    sentences = np.repeat(np.arange(steps), lengths)[:steps]
+    return sentences, rng.standard_normal(steps)[sentences]
+
+
+def mean_momenta(series_of, rng, n=60):
+    """Mean momentum, and that within sentences, of n series made by series_of(sentences, levels, noise)."""
+    found = []
+    for _ in range(n):
+        sentences, levels = levels_of_sentences(rng)
+        y = series_of(sentences, levels, rng.lognormal(-0.5, 1, sentences.size))
+        options = {"classes": np.arange(y.size) % 9 == 0, "n_shuffles": 29, "rng": rng}
+        found.append((volatility.momentum(y, **options), volatility.momentum_within(y, sentences, **options)))
+    return np.mean(found, axis=0)
+
+
+def test_momentum_within_sentences_is_blind_to_what_shifts_levels(rng):
+    """Heavy tails give neither; levels of sentences, trends and one shift give momentum alone."""
+    time = np.linspace(-1, 1, 140)
+    nothing = {
+        "levels": lambda s, levels, e: e * np.exp(levels),
+        "trend": lambda s, levels, e: e * np.exp(time * levels[0]),
+        "shift": lambda s, levels, e: e * np.where(time < 0.5 * np.tanh(levels[0]), 1, 3.3),
+    }
+    for name, series_of in nothing.items():
+        plain, inside = mean_momenta(series_of, rng)
+        assert plain > 0.1, name
+        assert abs(inside) < 0.05, name
+    tails = mean_momenta(lambda s, levels, e: np.exp(rng.standard_t(4, e.size)), rng)
+    assert np.abs(tails).max() < 0.03
+
+
+def test_momentum_within_sentences_finds_persistence_and_ignores_scale(rng):
+    def persistent(s, levels, e):
+        return e * np.exp(1.5 * lfilter([0.5], [1, -0.85], rng.standard_normal(e.size)))
+
+    assert mean_momenta(persistent, rng, 30)[1] > 0.09
+    y, (sentences, _) = clustered(rng)[:140], levels_of_sentences(rng)
+    one, other = (
+        volatility.momentum_within(scale * y, sentences, n_shuffles=39, rng=np.random.default_rng(0))
+        for scale in (1.0, 50.0)
+    )
+    assert one == pytest.approx(other, abs=1e-12)
+    with pytest.raises(MeasureError, match="sentences have shape"):
+        volatility.momentum_within(y, sentences[1:], rng=rng)
+    with pytest.raises(MeasureError, match="0 steps that can be exchanged"):
+        volatility.momentum_within(y, np.arange(140), rng=rng)
 
 
 def test_momentum_is_zero_without_order_and_positive_with_it(rng):

@@ -4,30 +4,27 @@ World "true" carries twice the effect that the claim's bound asks for (or what `
 none of it or its opposite, "null" the largest effect that must not be called supported (on the bound, or
 none), "modest" one in between that should be found now and then. The worlds of a claim stand in the folder of
 its question, whose docstring names them. `of_pairs` simulates language pairs like those of a run and judges
-them by the whole pipeline of a study, `from_errors` draws its numbers from the standard errors of a run;
-`rates` counts verdicts and keeps what it found.
+them by the whole pipeline of a study; `rates` counts verdicts and keeps what it found.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from .. import files
-from ..measures.resampling import GroupDraws
 from ..sources.corpora import Corpus
 from . import claims, simulated_pairs
 from .claims import OperatingCharacteristic
-from .language_pairs import TRAINED, LanguagePair
-from .rules import Evidence, bound_of
+from .language_pairs import LanguagePair
+from .rules import Evidence
 from .simulated_pairs import NO_MORE, Simulation
-from .study import N_RESAMPLES, Study, Values, assemble, missing_subjects
+from .study import missing_subjects
 
 WORLDS = ("true", "false", "null", "modest")
 _TIMES = {"true": 2.0, "false": 0.0, "null": 1.0, "modest": 1.5}  # effect in units of the bound
-_PLANTED = 10.0  # the same of planted subjects
 
 UNITS_OF_THE_BOUND = {
     "true": "twice the bound",
@@ -142,37 +139,3 @@ def of_pairs(simulation: Simulation, pairs: Mapping[str, LanguagePair], seed_spr
 
     about = {name: np.asarray(value).tolist() for name, value in asdict(shape).items()}
     return Worlds(study.claim, make, {**about, "seed_spread": spread})
-
-
-def from_errors(
-    study: Study, errors: Mapping[str, np.ndarray], names: Sequence[str], evidence: Sequence[Evidence]
-) -> Worlds:
-    """Worlds of a study whose subjects have normal numbers with the standard errors of a run.
-
-    Drawn where simulating the data would take too long. `errors` holds those of every subject, from its own
-    replicates (`study.standard_errors`); `names` the statistic that each number enters; `evidence` what the
-    run found, one per language. Baselines have no effect, planted subjects a large one, and a statistic that
-    only a precondition asks for is there.
-    """
-    n_scenarios = next((e.n_scenarios for e in evidence if e.unavailable is None), None)
-    if n_scenarios is None:
-        return Worlds(study.claim, lambda rng: lambda world, rng: evidence[0], {"evidence": "none"})
-    conditions = claims.rule(study.claim)["rules"]["as_corrected"]
-    judged = np.array([name in conditions for name in names])
-    effect = np.array([bound_of(conditions[n])[1] if n in conditions else 0.5 for n in names])
-    nothing = np.zeros((0, n_scenarios))
-    draws = GroupDraws(np.arange(n_scenarios), nothing, nothing)
-
-    def simulate(world: str, rng: np.random.Generator) -> Evidence:
-        measured = {}
-        for subject, error in errors.items():
-            planted = study.positive.get(subject)
-            signal = np.array([planted == () or name in (planted or ()) for name in names])
-            times = np.where(signal, _PLANTED, 0.0) if subject != TRAINED else _TIMES[world]
-            one = effect * np.where(judged, times, 1.0) + error * rng.standard_normal(len(names))
-            many = one[:, None] + error[:, None] * rng.standard_normal((len(names), N_RESAMPLES))
-            measured[subject] = Values(one, many, n_scenarios)
-        return assemble(study, measured, draws)
-
-    about = {"n_scenarios": n_scenarios, "errors": {k: v.round(6).tolist() for k, v in errors.items()}}
-    return Worlds(study.claim, lambda rng: simulate, about)

@@ -4,7 +4,7 @@ A `Study` names its claim, the numbers of a subject that the rule judges, and th
 is planted. `judge` makes the evidence: the trained model beside all controls, the same with its weights
 re-rounded, and the same by other measures. Resamples of the scenarios (`draws`)
 are drawn once and passed to everything that is compared. `compare_choices` makes the rows of a sensitivity
-table, `standard_errors` and `seed_spread` what `error_rates` simulates with.
+table, `seed_spread` what `error_rates` simulates with.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -221,15 +221,6 @@ def _seed_error(values: Sequence[float], *, is_member: bool) -> tuple[float, int
     if k < 2:
         return 0.0, 1
     return float(np.std(values, ddof=1) * np.sqrt(1 / k + is_member)), k - 1
-
-
-def standard_errors(measured: Sequence[Mapping[str, Values]]) -> dict[str, np.ndarray]:
-    """Subject -> standard errors (s,) of its numbers, the median over languages, from their replicates."""
-    names = dict.fromkeys(name for one in measured for name in one if kind_of(name) != "re-rounded")
-    return {
-        name: np.median([one[name].replicates.std(-1) for one in measured if name in one], axis=0)
-        for name in names
-    }
 
 
 def seed_spread(measured: Sequence[Measured], number: Callable[[Any], float]) -> float:

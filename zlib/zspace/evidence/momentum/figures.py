@@ -9,8 +9,10 @@ from plotly.subplots import make_subplots
 
 from ...series.volatility.planted import PowerCurve
 from .. import theme
+from ..claims import Verdict
+from ..rules import OVERALL
 from .regime_changes import OneTrace
-from .solutions import COPYING, PLAIN
+from .solutions import COPYING, PLAIN, TWINS
 
 _TICK = 6  # generated tokens between two that are written below the axis
 
@@ -74,6 +76,59 @@ def momentum_by_layer(profile: pd.DataFrame, verdicts: Mapping[str, str]) -> go.
         f"More momentum in reasoning than in copying and plain reading, {words}",
         "grey: random weights on the same tokens",
     )
+
+
+def momentum_bars(means: pd.DataFrame, verdict: Verdict) -> go.Figure:
+    """Momentum in reasoning, in copying and in plain reading, of all languages together and of each.
+
+    `means` : as `solutions.means` gives it; `verdict` : the general one, whose corrected reading the title
+    states. Left whole series, right within sentences; the grey band spans the random-weight baselines.
+    """
+    languages = means["language"].unique()
+    names = ["all" if language == OVERALL else language for language in languages]
+    figure = make_subplots(
+        cols=2,
+        shared_yaxes=True,
+        subplot_titles=("whole series", "within sentences"),
+        horizontal_spacing=0.04,
+    )
+    bars = (("reasoning", "#0072B2"), (COPYING, "#E69F00"), (PLAIN, "#009E73"))
+    for col, rows in enumerate((means[~means["within"]], means[means["within"]]), 1):
+        twins = rows[rows["condition"].isin(TWINS)]["momentum"]
+        figure.add_hrect(twins.min(), twins.max(), fillcolor=theme.NULL_FILL, line_width=0, row=1, col=col)
+        for condition, colour in bars:
+            own = rows[rows["condition"] == condition].set_index("language").loc[languages]
+            off = own["high"] - own["momentum"], own["momentum"] - own["low"]
+            figure.add_bar(
+                x=names,
+                y=own["momentum"].round(3).tolist(),
+                error_y={"array": off[0].round(3).tolist(), "arrayminus": off[1].round(3).tolist()},
+                marker_color=colour,
+                name={PLAIN: "plain reading"}.get(condition, condition),
+                showlegend=col == 1,
+                row=1,
+                col=col,
+            )
+    figure.update_yaxes(title="momentum (correlation)", col=1)
+    figure.update_layout(barmode="group", height=430)
+    return theme.titled(
+        figure,
+        f"That reasoning has momentum beyond copying and plain reading: {verdict.as_corrected}",
+        "95 % limits over scenarios; grey: random weights on the same tokens",
+    )
+
+
+def condition_bars(table: pd.DataFrame, column: str, verdict: Verdict) -> go.Figure:
+    """A number of every condition, as the tables of `answers` and `across_languages` have it; 0 is chance."""
+    shown = table.loc[[name for name in ("reasoning", COPYING, PLAIN, *TWINS) if name in table.index], column]
+    figure = go.Figure()
+    colours = ["#0072B2", *[theme.NULL_LINE] * (len(shown) - 1)]
+    figure.add_bar(x=shown.index.tolist(), y=shown.round(3).tolist(), marker_color=colours)
+    figure.add_hline(0, line=theme.DOTTED)
+    figure.update_yaxes(title=column)
+    figure.update_layout(height=360, showlegend=False)
+    title = f"That {column} is higher while the model solves: {verdict.as_corrected}"
+    return theme.titled(figure, title, "0 is what chance gives")
 
 
 def power_by_length(curves: Mapping[str, PowerCurve]) -> go.Figure:

@@ -25,6 +25,8 @@ from . import reduced_rank
 
 DEMEAN = ("layer", "problem", "none")
 LEAST_LAYERS = 5  # beside the lags
+_APART = 2  # layers beyond which two steps are taken to share nothing but a drift
+_FALSE_RELATIONS, _N_WORLDS = 0.05, 200
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,60 @@ def pooled_rank(
     rows = _rows(y, k_ar_diff, scale_problems, weight_layers, demean)
     correlations = reduced_rank.canonical(*reduced_rank.without_lags(rows, 1))[0]
     return _first_kept(reduced_rank.likelihood_ratios(correlations, rows.free)[1], 0.05)
+
+
+def squared_drift(h1, h2) -> np.ndarray:
+    r"""Squared drift per step of each problem, in units of its mean squared step: (N,), unbiased.
+
+    A problem whose steps are :math:`\Delta y_t = \delta + u_t` has products of two steps that lie apart of
+    mean :math:`\delta^2`, whatever the law of u, as long as its memory is short. The estimate is their mean
+    over all pairs of steps more than two layers apart, over the problem's mean squared step; what all
+    problems do alike at a layer is taken out. It may be negative. No Pi is fitted before, which would take
+    the drift for relations, as it does in the test of drift in `PooledRank`.
+
+    Parameters and errors as `pooled_johansen`.
+    """
+    y, _ = require_pairs(h1, h2, None)
+    n_problems, n_steps, n = y.shape[0], y.shape[1] - 1, y.shape[2]
+    if n_steps < _APART + 2 or n_problems < 2:
+        raise MeasureError(f"found {n_problems} problems of {n_steps} steps; no two lie {_APART} apart.")
+    steps = np.diff(y, axis=1)
+    scales = _problem_scales(steps, "layer")
+    steps = steps / scales[:, None, None]
+    steps = steps - _common(steps, 1 / scales)
+    apart = np.subtract.outer(np.arange(n_steps), np.arange(n_steps)) > _APART
+    products = np.einsum("isa,ita->ist", steps, steps)[:, apart].mean(1) / n
+    return products / (steps**2).mean((1, 2))
+
+
+@lru_cache(maxsize=64)
+def tolerated_drift(
+    n_groups: int, group_size: int, n_layers: int, n: int, *, k_ar_diff: int = 1, level: float = 0.05
+) -> float:
+    """The squared drift per step at which 5 % of pooled tests (at `level`) find a relation that is not there.
+
+    By simulation: walks of n coordinates in `n_groups` groups of `group_size` problems, each with a normal
+    drift of its own, in units of a step's variance. 200 worlds, the same at every drift; interpolated. Where
+    the test finds relations in more than 5 % of walks without drift, 0.
+    """
+    rng = np.random.default_rng([n_groups, group_size, n_layers, n, k_ar_diff])
+    codes = np.repeat(np.arange(n_groups), group_size)
+    walks = rng.standard_normal((_N_WORLDS, len(codes), n_layers, n)).cumsum(2)
+    own = rng.standard_normal((_N_WORLDS, len(codes), 1, n)) * np.arange(n_layers)[:, None]
+
+    def finds_a_relation(y: np.ndarray) -> bool:
+        rows = _rows(y, k_ar_diff, True, True, "layer")
+        pvalues = reduced_rank.robust_ranks(*reduced_rank.without_lags(rows, 1), codes)[1]
+        return _first_kept(pvalues, level) > 0
+
+    below = square = 0.0
+    for drift in (0.0, *np.geomspace(0.03, 0.4, 7)):
+        rate = float(np.mean([finds_a_relation(y + drift * d) for y, d in zip(walks, own, strict=True)]))
+        if rate > _FALSE_RELATIONS:
+            share = (_FALSE_RELATIONS - below) / (rate - below) if drift else 0.0
+            return float(square + share * (drift**2 - square))
+        below, square = max(below, rate), drift**2
+    return float(square)
 
 
 def require_pairs(h1, h2, groups) -> tuple[np.ndarray, np.ndarray | None]:

@@ -3,4 +3,13 @@ truth (`planted`), and what position, token class and surprisal explain (`profil
 """
 
 # ruff: noqa: F401
-from .mem import MemFit, arch_lm_test, fit_mem, ljung_box_test, momentum, pooled_test, sup_score_test
+from .mem import (
+    MemFit,
+    arch_lm_test,
+    fit_mem,
+    ljung_box_test,
+    momentum,
+    momentum_within,
+    pooled_test,
+    sup_score_test,
+)

@@ -66,6 +66,10 @@ class Recordings:
         start = int(self.series["start"].iloc[row])
         return slice(start, start + int(self.series["n_steps"].iloc[row]))
 
+    def spelled(self, row: int) -> list[str]:
+        """What each token of series `row` spells, "" where that was not kept."""
+        return [self.pieces.get(int(token), "") for token in self.tokens[self.steps(row)]]
+
 
 def join(parts: Sequence[Recordings]) -> Recordings:
     """Recordings of several languages as one; raises ParameterError where their layers differ."""

@@ -181,9 +181,12 @@ def reread(model_name: str, recorded: Recordings, n: int) -> pd.DataFrame:
     """The first `n` solutions of recordings read again by the model now, beside what was recorded.
 
     Columns language, item, steps, and the largest relative difference of ||f_l||^2 over the layers kept and
-    of the log-probability. What was rounded for the file differs by up to .2 %. Where the weights cannot be
-    reached, as those of a model that was tuned on another machine, the table says so instead.
+    of the log-probability. What was rounded for the file differs by up to .2 %. Where `n` is 0 the model is
+    not loaded; where its weights cannot be reached, as those of a model that was tuned on another machine,
+    the table says so instead.
     """
+    if n == 0:
+        return pd.DataFrame()
     try:
         model = models.load(model_name)
     except WeightsUnavailableError as error:

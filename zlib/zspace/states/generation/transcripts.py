@@ -14,6 +14,7 @@ CLASSES = ("word", "digit", "operator", "punctuation", "newline")
 NGRAM = 8  # tokens; shorter ones also return in texts that get on, such as "= 12 \\n He"
 LOOPING_SHARE = 0.3  # of n-grams that stood there before
 LOOPING_COMPRESSION = 0.2  # bytes after compression to bytes before
+SENTENCE_ENDS = "\n.!?।。！？"
 _RESULT = re.compile(r"=\s*(-?\d+)")
 _EQUATION = re.compile(r"(-?\d+)\s*([-+*/])\s*(\d+)\s*=\s*(-?\d+)")
 
@@ -49,6 +50,33 @@ def compression_ratio(text: str) -> float:
 def is_looping(tokens: Sequence[int], text: str) -> bool:
     """Whether a text repeats itself by either measure: such a trace shows the loop, not the task."""
     return repeated_share(tokens) > LOOPING_SHARE or compression_ratio(text) < LOOPING_COMPRESSION
+
+
+def sentence_numbers(pieces: Sequence[str]) -> np.ndarray:
+    """Number of the sentence that each token is in, from 0: (T,) int.
+
+    A sentence ends with the token that has a line break or a mark that ends sentences; the equation behind a
+    sentence of a worked solution, up to its line break, so is one of its own.
+    """
+    ends = [any(c in SENTENCE_ENDS for c in piece) for piece in pieces]
+    return np.concatenate([[0], np.cumsum(ends)[:-1]]).astype(int)
+
+
+def answer_steps(pieces: Sequence[str]) -> np.ndarray:
+    """Whether each token is a digit of a result, behind an equals sign in its line: (T,) bool."""
+    found, behind = np.zeros(len(pieces), bool), False
+    for t, piece in enumerate(pieces):
+        if behind and any(c.isdigit() for c in piece.split("\n")[0]):
+            found[t] = True
+        elif found[t - 1] or "\n" in piece:
+            behind = False
+        behind = "=" in piece or (behind and "\n" not in piece)
+    return found
+
+
+def line_numbers(pieces: Sequence[str]) -> np.ndarray:
+    """Number of the line that each token is in, from 0: (T,) int; of a worked solution, of its step."""
+    return np.concatenate([[0], np.cumsum(["\n" in piece for piece in pieces])[:-1]]).astype(int)
 
 
 def token_classes(tokenizer, tokens: Sequence[int]) -> np.ndarray:
