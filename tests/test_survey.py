@@ -9,6 +9,7 @@ from model_builders import words
 from typer.testing import CliRunner
 from zspace.errors import ParameterError
 from zspace.evidence import claims, laboratory
+from zspace.evidence.bridges import bridging
 from zspace.evidence.retrieval import updates
 from zspace.pages import cli, survey
 
@@ -41,6 +42,15 @@ def test_a_survey_judges_every_language_as_its_notebook_would(parameters, runs):
     rows = json.loads(record.read_text())["rows"]
     assert [row["language"] for row in rows] == ["*", "fr", "sw"]
     assert rows[1]["estimate"] == pytest.approx(found[updates.CLAIM][1].estimate)
+
+
+def test_bridges_see_every_other_language(parameters):
+    found = survey.survey(parameters, [survey.BRIDGES], workers=1, progress=False)[bridging.AFFINE]
+    lab = laboratory.Lab(parameters, survey._streams(0, ("pairs", "judging")))
+    pairs = lab.open_pairs(lab.load(), together=("mean",))
+    stream = lab.rng["judging"].spawn(len(survey.NOTEBOOKS))[survey.NOTEBOOKS.index(survey.BRIDGES)]
+    evidence = bridging.affine_vs_procrustes(pairs, rng=stream).evidence
+    assert found == claims.evaluate_scope(bridging.AFFINE, evidence)
 
 
 def test_a_survey_goes_on_where_it_stopped(parameters, monkeypatch):

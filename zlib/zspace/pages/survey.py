@@ -43,9 +43,6 @@ BY_LANGUAGE: Mapping[str, Callable[[Pairs, np.random.Generator], Found]] = {
         by_layer.retrieval_by_layer(pairs, rng=rng).evidence
     ),
     "prediction_2_update_agnosticism": lambda pairs, rng: updates.update_agnosticism(pairs, rng=rng).evidence,
-    "prediction_5_affine_vs_procrustes": lambda pairs, rng: {
-        bridging.AFFINE: bridging.affine_vs_procrustes(pairs, rng=rng).evidence
-    },
     "conjecture_7_dimension": lambda pairs, rng: {
         shared_dimension.CLAIM: shared_dimension.dimension_by_layer(pairs, rng=rng).evidence
     },
@@ -60,10 +57,11 @@ TOGETHER: Mapping[str, Callable[[Pairs, str, np.random.Generator], Found]] = {
         bridging.CONDITIONING: [bridging.bridge_conditioning(pairs, anchor, rng=rng).evidence]
     },
     "conjecture_7_adjustment": lambda pairs, anchor, rng: {
-        thickness.CLAIM: [thickness.wrapper_thickness(pairs, anchor, rng=rng).evidence]
+        thickness.CLAIM: [thickness.adjustment_speeds(pairs, anchor, rng=rng).evidence]
     },
 }
-NOTEBOOKS = (*BY_LANGUAGE, *TOGETHER)
+BRIDGES = "prediction_5_affine_vs_procrustes"  # by language, each beside all others
+NOTEBOOKS = (*BY_LANGUAGE, BRIDGES, *TOGETHER)
 # what a survey takes of a notebook's parameters
 PARAMETERS = (
     *("model", "corpus", "version", "languages", "n_items", "block", "n_random", "n_re_rounded", "seed"),
@@ -99,14 +97,8 @@ def survey(
     tasks = []
     # those of all languages take longest
     for notebook in sorted(set(notebooks), key=lambda name: (name not in TOGETHER, NOTEBOOKS.index(name))):
-        stream = streams[notebook]
-        if notebook in TOGETHER:
-            judge = functools.partial(TOGETHER[notebook], pairs, anchor)
-            tasks.append((folder / f"{notebook}.pickle", judge, stream))
-            continue
-        for (language, pair), own in zip(pairs.items(), stream.spawn(len(pairs)), strict=True):
-            judge = functools.partial(BY_LANGUAGE[notebook], {language: pair})
-            tasks.append((folder / f"{notebook}-{language}.pickle", judge, own))
+        parts = _parts(notebook, pairs, anchor, streams[notebook])
+        tasks += [(folder / f"{name}.pickle", *part) for name, part in parts.items()]
     _run(tasks, workers or os.cpu_count(), progress)
     found: dict[str, list[Evidence]] = {}
     for path, *_ in tasks:
@@ -116,6 +108,23 @@ def survey(
     for claim, one in verdicts.items():
         lab.write(claim, one, texts=texts, pairs=pairs)
     return verdicts
+
+
+def _parts(notebook: str, pairs: Pairs, anchor: str, rng: np.random.Generator) -> dict[str, tuple]:
+    """What can be judged by itself: name -> (judge, rng)."""
+    if notebook in TOGETHER:
+        return {notebook: (functools.partial(TOGETHER[notebook], pairs, anchor), rng)}
+    if notebook == BRIDGES:
+        seen = bridging.trained_components(pairs)
+        judges = {k: functools.partial(_bridge, pair, bridging.beside(seen, k)) for k, pair in pairs.items()}
+    else:
+        judges = {k: functools.partial(BY_LANGUAGE[notebook], {k: pair}) for k, pair in pairs.items()}
+    streams = zip(judges.items(), rng.spawn(len(pairs)), strict=True)
+    return {f"{notebook}-{language}": (judge, own) for (language, judge), own in streams}
+
+
+def _bridge(pair: LanguagePair, further: Mapping[str, Sequence], rng: np.random.Generator) -> Found:
+    return {bridging.AFFINE: [bridging.judge_pair(pair, further, rng)[0]]}
 
 
 def _streams(seed: int, names: Sequence[str]) -> dict[str, np.random.Generator]:

@@ -130,11 +130,10 @@ def too_few(n_languages: int, needed: int = MIN_LANGUAGES) -> str | None:
 def affine_vs_procrustes(pairs: Mapping[str, LanguagePair], *, rng: np.random.Generator) -> BridgeResult:
     """Prediction 5 on every language paired with the anchor; errors as `study.require`."""
     require(AFFINE, pairs)
-    seen = {words: _trained_components(pairs, words) for words in MEASURES}
+    seen = trained_components(pairs)
     curves, evidence = [], []
     for (name, pair), stream in zip(pairs.items(), rng.spawn(len(pairs)), strict=True):
-        further = {words: [s for k, s in by.items() if k != name] for words, by in seen.items()}
-        found, fitted = judge_pair(pair, further, stream)
+        found, fitted = judge_pair(pair, beside(seen, name), stream)
         evidence.append(found)
         curves += [_curve(pair.language, subject, *one) for subject, one in fitted.items()]
     return BridgeResult(pd.concat(curves, ignore_index=True), evidence)
@@ -605,12 +604,19 @@ def jackknife(statistic: Callable, matrices: Sequence[np.ndarray], rng: np.rando
     return Interval(estimate, estimate - half, estimate + half, drawn, 0.95, n)
 
 
-def _trained_components(pairs: Mapping[str, LanguagePair], measure: str) -> dict[str, np.ndarray]:
-    """Components of every language but the anchor, of the trained model."""
-    return {
-        k: _components(pair.subjects[TRAINED][1], pair.discovery, measure, components_of(pair))
-        for k, pair in pairs.items()
-    }
+def trained_components(pairs: Mapping[str, LanguagePair]) -> dict[str, dict[str, np.ndarray]]:
+    """By measure and language, components (L+1, n, p) of the trained model; the anchor's are left out."""
+    found = {words: {} for words in MEASURES}
+    for language, pair in pairs.items():
+        states, width = pair.subjects[TRAINED][1], components_of(pair)
+        for words, seen in found.items():
+            seen[language] = _components(states, pair.discovery, words, width)
+    return found
+
+
+def beside(seen: Mapping[str, Mapping[str, np.ndarray]], language: str) -> dict[str, list[np.ndarray]]:
+    """What `judge_pair` takes of further languages: `trained_components` but for the pair's own language."""
+    return {words: [s for k, s in by.items() if k != language] for words, by in seen.items()}
 
 
 def further_components(pair: LanguagePair, others: Sequence[np.ndarray]) -> dict[str, list[np.ndarray]]:
