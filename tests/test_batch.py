@@ -415,8 +415,9 @@ def test_plan_of_the_committed_grids_captures_all_that_the_notebooks_read(name):
 
 
 def test_quick_grid_has_the_size_it_promises():
-    stories, *others = QUICK["corpora"]
+    stories, names, *others = QUICK["corpora"]
     assert stories["n_scenarios"] * stories["n_draws"] == 120
+    assert (names["corpus"], names["n_items"], names["languages"].count(",")) == ("picture-names", 500, 13)
     for other in others:
         # the same stories in other versions, under other poolings, in some of the languages
         same = set(stories) - {"version", "languages", "only", "except"}
@@ -425,7 +426,7 @@ def test_quick_grid_has_the_size_it_promises():
         assert other["version"] == "spelled-out" or other["capture_only"]  # digits are never evidence
 
 
-def test_quick_grid_reads_each_story_once_with_each_model():
+def test_quick_grid_reads_each_corpus_once_with_each_model():
     plan = grids.plan("quick")
     assert {c.parameters["model"] for c in plan.offered}.isdisjoint(c.model for c in plan.captures)
     assert plan.offered
@@ -433,8 +434,9 @@ def test_quick_grid_reads_each_story_once_with_each_model():
         cells = [c for c in plan.cells if c.parameters.get("model") == model]
         evidence = [c.capture for c in cells if c.capture is not None]  # others bring a corpus of their own
         own = [c for c in plan.captures if c.model == model]
-        assert len(set(evidence)) == 1
-        languages = {c.poolings: c.corpus["languages"] for c in own if c.corpus["version"] == "spelled-out"}
+        assert len(set(evidence)) == 2  # stories and names
+        stories = [c for c in own if c.corpus["version"] == "spelled-out"]
+        languages = {c.poolings: c.corpus["languages"] for c in stories}
         assert languages["median,trimmed"] == languages[""]
 
 

@@ -226,10 +226,9 @@ def survey(
     from . import survey as surveying
 
     given = {k: v for k, v in locals().items() if k in surveying.PARAMETERS}
-    wanted = notebooks or surveying.NOTEBOOKS
-    parameters.known_names("notebook", wanted, surveying.NOTEBOOKS, "the survey")
+    parameters.known_names("notebook", notebooks or (), surveying.NOTEBOOKS, "the survey")
     given["languages"] = languages or ",".join(corpora.load(corpus, None, n_items=1).languages)
-    for claim, (head, *_) in surveying.survey(given, wanted, workers=workers).items():
+    for claim, (head, *_) in surveying.survey(given, notebooks or None, workers=workers).items():
         typer.echo(f"{claim}: {head.as_corrected} ({head.as_corrected_reason})")
 
 

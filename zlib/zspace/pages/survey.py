@@ -20,7 +20,8 @@ import numpy as np
 from tqdm import tqdm
 
 from .. import files
-from ..evidence import claims, laboratory
+from ..errors import UnmetNeedsError
+from ..evidence import claims, laboratory, needs
 from ..evidence.alignment_depth import language_depth
 from ..evidence.bridges import bridging
 from ..evidence.claims import Verdict
@@ -31,6 +32,7 @@ from ..evidence.retrieval import by_layer, updates
 from ..evidence.rules import Evidence
 from ..evidence.shared_subspace import shared_dimension
 from ..evidence.snr_descent import descent
+from ..sources.corpora import Corpus
 
 Found = Mapping[str, Sequence[Evidence]]  # claim -> evidence, one per language or one in all
 Pairs = Mapping[str, LanguagePair]
@@ -70,7 +72,7 @@ PARAMETERS = (
 
 def survey(
     parameters: Mapping[str, object],
-    notebooks: Iterable[str] = NOTEBOOKS,
+    notebooks: Iterable[str] | None = None,
     *,
     workers: int | None = None,
     progress: bool = True,
@@ -80,11 +82,12 @@ def survey(
     Parameters
     ----------
     parameters : those of a notebook that `PARAMETERS` names. States that are not there are captured first.
+    notebooks : whose claims; by default all whose needs the texts meet.
     workers : processes; by default as many as there are processors.
 
     Raises
     ------
-    ParameterError, CorpusError, ModelError : as a notebook would.
+    ParameterError, CorpusError, ModelError : as a notebook would, also where texts do not meet its needs.
     """
     lab = laboratory.Lab(dict(parameters), _streams(parameters["seed"], ("pairs", "judging")))
     texts = lab.load()
@@ -94,9 +97,10 @@ def survey(
     about = [dict(parameters), texts.fingerprint, code, claims.entries()]
     folder = files.runs_root() / "survey" / files.fingerprint(about)
     streams = dict(zip(NOTEBOOKS, lab.rng["judging"].spawn(len(NOTEBOOKS)), strict=True))
+    wanted = _met(lab, texts, NOTEBOOKS if notebooks is None else notebooks, strict=notebooks is not None)
     tasks = []
     # those of all languages take longest
-    for notebook in sorted(set(notebooks), key=lambda name: (name not in TOGETHER, NOTEBOOKS.index(name))):
+    for notebook in sorted(wanted, key=lambda name: (name not in TOGETHER, NOTEBOOKS.index(name))):
         parts = _parts(notebook, pairs, anchor, streams[notebook])
         tasks += [(folder / f"{name}.pickle", *part) for name, part in parts.items()]
     _run(tasks, workers or os.cpu_count(), progress)
@@ -108,6 +112,25 @@ def survey(
     for claim, one in verdicts.items():
         lab.write(claim, one, texts=texts, pairs=pairs)
     return verdicts
+
+
+def _met(lab: laboratory.Lab, texts: Corpus, notebooks: Iterable[str], *, strict: bool) -> set[str]:
+    """Those of the notebooks whose needs the texts meet; `strict` refuses the others."""
+    facts, met = needs.of_texts(texts, lab.parameters["model"]), set()
+    for notebook in notebooks:
+        about = [k for k, one in claims.entries().items() if one["notebook"] == notebook and not _is_any(one)]
+        try:
+            needs.require(about, facts, f"{texts.name} in {', '.join(texts.languages)}")
+        except UnmetNeedsError:
+            if strict:
+                raise
+            continue
+        met.add(notebook)
+    return met
+
+
+def _is_any(entry: Mapping) -> bool:
+    return entry.get("model") == "any"
 
 
 def _parts(notebook: str, pairs: Pairs, anchor: str, rng: np.random.Generator) -> dict[str, tuple]:
