@@ -22,7 +22,7 @@ from ..sources.stories import PADDINGS
 _NEEDED = ("model", "corpus", "languages", "levels")  # empty text says nothing here
 _CODES = ("languages", "other_languages", "written")
 _NAMES = {"version": ("", "spelled-out", "digits", "masked", "as-is"), "padding": ("", *PADDINGS)}
-_FROM_ZERO = ("seed", "n_items", "n_re_rounded", "layer")  # other whole numbers begin at 1
+_FROM_ZERO = ("seed", "n_items", "n_re_rounded", "n_live", "layer")  # other whole numbers begin at 1
 _LEVELS = range(1, 6)  # operations of a number story
 
 
