@@ -395,7 +395,7 @@ def test_verdict_table_says_why_nothing_was_measured_and_nothing_for_mathematics
 
 
 def test_the_snapshot_has_each_statistic_as_what_its_rule_judges():
-    """And no p-value or count with 95 % limits; a row of an older rule is marked as such, and is of its own."""
+    """And no p-value or count with 95 % limits; a row of an older rule is marked, and is of that one."""
     belongs = {
         "interval": {"low", "high"},
         "test": {"pvalue", "n"},

@@ -7,8 +7,11 @@ are never applied, quantised weights never read.
 import json
 import math
 import re
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
+
+from tqdm import TqdmWarning
 
 from ...errors import ModelError
 
@@ -170,8 +173,16 @@ def _refuse_quantised(folder: Path, config: dict) -> None:
         )
 
 
+def import_quietly() -> None:
+    """Import transformers without its warning that a notebook lacks widgets, which zspace never uses."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TqdmWarning)
+        import transformers.utils  # noqa: F401
+
+
 def _refuse_code(folder: Path, config: dict) -> None:
     """Refuse a folder that wants code of its own, unless transformers has taken over a class of that name."""
+    import_quietly()
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
     own = _class_of(config.get("auto_map"), "AutoModelForCausalLM", "AutoModel", "AutoConfig")

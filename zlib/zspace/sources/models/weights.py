@@ -8,17 +8,15 @@ says what decides its numbers, every byte of its files; `fetching` brings them. 
 import contextlib
 import os
 import re
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
-from tqdm import TqdmWarning
-
 from ... import files
 from ...errors import ModelError, WeightsUnavailableError
 from . import contents, folders
+from .folders import import_quietly
 
 _HUB_ID = re.compile(r"([\w.-]+/[\w.-]+)(?:@([\w./-]+))?")
 
@@ -143,13 +141,6 @@ def quiet_transformers() -> Iterator[None]:
         logging.set_verbosity(level)
         if shown:
             logging.enable_progress_bar()
-
-
-def import_quietly() -> None:
-    """Import transformers without its warning that a notebook lacks widgets, which zspace never uses."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", TqdmWarning)
-        import transformers.utils  # noqa: F401
 
 
 def one_line(error: BaseException) -> str:
