@@ -38,7 +38,7 @@ DATA_CALLS |= {"ensure", "states", "traces", "random_twin", "twin"}
 FRACTION = re.compile(r"(?<![\w.])(\d*\.\d+)|(?<![\w.])(\d+(?:\.\d+)?)\s?\\?%")
 ABSOLUTE_PATH = re.compile(r"(?:^|[\s\"'(=:,])(?:/(?:[\w.@+-]+/)+[\w.@+-]+|[A-Z]:\\\w)", re.MULTILINE)
 FIGURE_BYTES = 100_000
-DATA_BYTES = 5_000_000
+DATA_BYTES = 8_000_000  # recordings of two models are most of it
 
 notebooks = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 claim_notebooks = pytest.mark.parametrize("path", CLAIM_NOTEBOOKS, ids=lambda p: p.stem)

@@ -95,8 +95,7 @@ tables.statement(CLAIMS)
 # languages of equal share, the difference in direction $i$ enters with energy $4(1 - \rho_i)$. Summed over the layers,
 # what is added to it falls as $\rho_i$ rises. A single late layer may break the order: the early ones leave it little
 # to shrink.
-
-# %% [markdown]
+#
 # ## Decision rule
 #
 # What had been seen when a rule was last revised stands under "Statement". For Gemma 3 270M on number-stories this

@@ -158,14 +158,12 @@ display(*(tables.controls(verdicts[claim]).round(3) for claim in CLAIMS[2:]))
 # regime that fall on answers (in plain reading: on ends of sentences), and the gaps between languages.
 
 # %% tags=["tol-0.02"]
-figures.momentum_bars(solutions.means(result.momenta, rng=lab.rng["bars"]), verdicts[solutions.ALL][0])
-
-# %% tags=["tol-0.02"]
 profile = solutions.layer_profile(traces, rng=lab.rng["layers"])
-figures.momentum_by_layer(profile, {v.language: v.as_corrected for v in verdicts[solutions.ALL]})
-
-# %% tags=["tol-0.02"]
-figures.one_trace(regime_changes.one_trace(traces, layer, rng=lab.rng["one trace"], language=lab.languages[0]))
+display(
+    figures.momentum_bars(solutions.means(result.momenta, rng=lab.rng["bars"]), verdicts[solutions.ALL][0]),
+    figures.momentum_by_layer(profile, {v.language: v.as_corrected for v in verdicts[solutions.ALL]}),
+    figures.one_trace(regime_changes.one_trace(traces, layer, rng=lab.rng["one trace"], language=lab.languages[0])),
+)
 
 # %% tags=["tol-0.05"]
 display(

@@ -95,7 +95,7 @@ tables.residues(theory.prove_trends()).loc[["mechanical adjustment"]]
 #
 # What had been seen when the rule was last revised stands under "Statement". For Gemma 3 270M on number-stories this
 # run is therefore exploratory; another model or corpus confirms. Languages, not pairs, are left out for the interval,
-# because pairs with a language in common depend on each other. Above .5, more than half of the variance of a half is
+# because pairs with a language in common depend on each other. Above its bound, more than half of the variance of a half is
 # not its own. The second table says how often the rule errs with as many languages.
 
 # %% tags=["tol-0.12"]

@@ -83,7 +83,7 @@ tables.statement(CLAIMS)
 #   below a bound, with its 95 % limits.*
 # - **A2.** No problem drifts on its own, which would make false relations, as removing each problem's mean does.
 #   *Checked: the squared drift per step has to lie, with its 95 % limits, below the one at which the rank test finds
-#   relations between walks in 5 % of simulated worlds of this size.*
+#   relations between walks in one of twenty simulated worlds of this size.*
 # - **A3.** Problems are scaled by their own steps and layers by their residuals; items of one scenario depend on each
 #   other. *Built into the test; the section "Prediction" leaves the corrections out one by one.*
 # - **A4.** A few components stand for a state. They are fitted to the discovery scenarios, with one linear map for all

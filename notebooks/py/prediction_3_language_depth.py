@@ -82,8 +82,7 @@ tables.statement(CLAIMS)
 # - **A2.** Sizes of two public crawls stand for the share of training text. *Not known of most models. Both proxies have to agree, and under "Sensitivity" an error of half a decimal order is drawn for each.*
 # - **A3.** Given the covariates, languages of one family resemble each other alike, and those of different families not at all. *Taken for the partial correlation; how much relatives resemble each other is estimated. The plain correlation takes all languages as unrelated, which they are not.*
 # - **A4.** What else is confounded with the share follows the ranks of the covariates. *Taken. A distance measured with error leaves a part of its own confounding.*
-
-# %% [markdown]
+#
 # ## What would refute it
 #
 # There is nothing to derive: this is a measurement. As stated it is refuted by a significant correlation of the other
