@@ -106,11 +106,6 @@ def _kept(path: Path) -> OperatingCharacteristic | None:
         return None
 
 
-def strength_of(world: str) -> float:
-    """How strongly two matrices over languages correlate in a world: not at all in "false" and "null"."""
-    return abs(min(ASSOCIATION[world], 0.0))
-
-
 def correlations_in_words(symbol: str, value: Callable[[str], float]) -> dict[str, str]:
     """`Worlds.effects` of a claim about a correlation, whose value in a world is `value(world)`."""
     return {world: f"{symbol} = {value(world):g}" for world in WORLDS}

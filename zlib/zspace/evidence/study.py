@@ -2,9 +2,9 @@
 
 A `Study` names its claim, the numbers of a subject that the rule judges, and the subjects in which the signal
 is planted. `judge` makes the evidence: the trained model beside all controls, the same with its weights
-re-rounded, and the same by other measures. Resamples of the scenarios (`draws`)
-are drawn once and passed to everything that is compared. `compare_choices` makes the rows of a sensitivity
-table, `seed_spread` what `error_rates` simulates with.
+re-rounded, and the same by other measures. Resamples of the scenarios (`draws`) are drawn once and passed to
+everything that is compared. `compare_choices` makes the rows of a sensitivity table, `seed_spread` what
+`error_rates` simulates with.
 """
 
 from collections.abc import Callable, Mapping, Sequence
