@@ -926,6 +926,11 @@ def test_load_names_what_is_wrong_with_a_folder(tmp_path, files, expected):
         corpora.load(folder(tmp_path, **files))
 
 
+def test_a_row_may_lack_its_category(tmp_path):
+    path = written(tmp_path / "a.csv", "en,fr,category\nx,y,news\nz,w,\n")
+    assert corpora.load(path).items["category"].tolist() == ["news", ""]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [

@@ -224,7 +224,7 @@ def test_split_of_a_hosted_corpus_keeps_articles_whole(hub):
             r"^fra_Latn.parquet row 3 has the group 'w/fox', ",
         ),
         ({"url": [*ARTICLES[:5], None]}, r"^fra_Latn.parquet row 6 has no url; fill it in"),
-        ({"topic": ["news", " ", *["news"] * 4]}, r"^fra_Latn.parquet row 2 has no topic"),
+        ({"topic": ["news", " ", *["news"] * 4]}, r"^fra_Latn.parquet row 2 has the category '', "),
         ({"text": [*PHRASES[:1], None, *PHRASES[2:]]}, r"^fra_Latn.parquet row 2: the 'text' text is empty"),
         ({"text": [*PHRASES[:5], "  "]}, r"^fra_Latn.parquet row 6: the 'text' text is '  '"),
     ],

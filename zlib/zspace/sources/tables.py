@@ -28,6 +28,7 @@ from .records import Record, shown
 COLUMNS = {"id": "item"} | {
     name: name for name in ("item", "scenario", "category", "difficulty", "answer", "group")
 }
+_MAY_BE_BLANK = ("answer", "category")  # what an item is known by, and what it is grouped by, may not
 SIDE_FILES = {"rows": "item", "answers": "answer", "groups": "group"}  # reserved names in a folder
 MGSM = "mgsm_"
 MGSM_COLUMNS = ("question", "answer_number", "answer")  # of files with a header
@@ -334,7 +335,7 @@ def _languages_among(path: Path, names: Sequence[str], rows: list[Record]) -> li
 def _side_column(path: Path, column: str, field: str, rows: list[Record]) -> list:
     values = [(row, record.get(field)) for row, record in rows]
     empty = [row for row, value in values if value is None or records.is_blank(str(value))]
-    if empty and column != "answer":
+    if empty and column not in _MAY_BE_BLANK:
         raise CorpusError(f"{path.name} row {empty[0]} has no {field}; fill it in, or remove the column")
     return [_cleaned(column, value, f"{path.name} row {row}") for row, value in values]
 
