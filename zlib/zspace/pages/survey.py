@@ -10,6 +10,7 @@ A claim about single languages is judged language by language (`BY_LANGUAGE`); o
 """
 
 import functools
+import hashlib
 import os
 import pickle
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -64,6 +65,7 @@ TOGETHER: Mapping[str, Callable[[Pairs, str, np.random.Generator], Found]] = {
 }
 BRIDGES = "prediction_5_affine_vs_procrustes"  # by language, each beside all others
 NOTEBOOKS = (*BY_LANGUAGE, BRIDGES, *TOGETHER)
+_DIGEST = hashlib.sha256().digest_size
 # what a survey takes of a notebook's parameters
 PARAMETERS = (
     *("model", "corpus", "version", "languages", "n_items", "block", "n_random", "n_re_rounded", "seed"),
@@ -106,7 +108,7 @@ def survey(
     _run(tasks, workers or os.cpu_count(), progress)
     found: dict[str, list[Evidence]] = {}
     for path, *_ in tasks:
-        for claim, evidence in pickle.loads(path.read_bytes()).items():
+        for claim, evidence in _kept(path).items():
             found.setdefault(claim, []).extend(evidence)
     verdicts = {claim: _verdicts(claim, evidence) for claim, evidence in found.items()}
     for claim, one in verdicts.items():
@@ -156,16 +158,25 @@ def _streams(seed: int, names: Sequence[str]) -> dict[str, np.random.Generator]:
 
 def _run(tasks: Sequence[tuple], workers: int, progress: bool) -> None:
     """Every task whose result is not there yet, each in a process of its own with one thread."""
-    waiting = [joblib.delayed(_kept)(*task) for task in tasks if not task[0].exists()]
+    waiting = [joblib.delayed(_keep)(*task) for task in tasks if _kept(task[0]) is None]
     running = joblib.Parallel(workers, return_as="generator_unordered", inner_max_num_threads=1)(waiting)
     for _ in tqdm(running, "judging", len(waiting), unit=" parts", disable=not progress, ascii=True):
         pass
 
 
-def _kept(path: Path, judge: Callable[[np.random.Generator], Found], rng: np.random.Generator) -> None:
-    found = judge(rng)
+def _keep(path: Path, judge: Callable[[np.random.Generator], Found], rng: np.random.Generator) -> None:
+    found = pickle.dumps(dict(judge(rng)))
     with files.atomic_write(path, "wb") as stream:
-        pickle.dump(dict(found), stream)
+        stream.write(hashlib.sha256(found).digest() + found)
+
+
+def _kept(path: Path) -> Found | None:
+    """What a part has found; None where there is no such file, or one that was cut or changed since."""
+    if not path.exists():
+        return None
+    content = path.read_bytes()
+    digest, found = content[:_DIGEST], content[_DIGEST:]
+    return pickle.loads(found) if hashlib.sha256(found).digest() == digest else None
 
 
 def _verdicts(claim: str, evidence: Sequence[Evidence]) -> list[Verdict]:
