@@ -40,15 +40,18 @@ Pairs = Mapping[str, LanguagePair]
 
 # notebook -> judge(pairs, rng), of any languages
 BY_LANGUAGE: Mapping[str, Callable[[Pairs, np.random.Generator], Found]] = {
-    "theorem_2_snr_descent": lambda pairs, rng: descent.snr_descent(pairs, rng=rng).evidence,
+    "theorem_2_snr_descent": lambda pairs, rng: _by_claim(
+        descent.judge_pair(pair, rng=own).evidence for pair, own in _streamed(pairs, rng)
+    ),
     "conjecture_3_double_suppression": lambda pairs, rng: models.double_suppression(pairs, rng=rng).evidence,
     "prediction_1_retrieval_by_layer": lambda pairs, rng: (
         by_layer.retrieval_by_layer(pairs, rng=rng).evidence
     ),
     "prediction_2_update_agnosticism": lambda pairs, rng: updates.update_agnosticism(pairs, rng=rng).evidence,
-    "conjecture_7_dimension": lambda pairs, rng: {
-        shared_dimension.CLAIM: shared_dimension.dimension_by_layer(pairs, rng=rng).evidence
-    },
+    "conjecture_7_dimension": lambda pairs, rng: _by_claim(
+        {shared_dimension.CLAIM: shared_dimension.judge_pair(pair, rng=own)}
+        for pair, own in _streamed(pairs, rng)
+    ),
     "conjecture_7_rank": lambda pairs, rng: layer_time.layers_as_time(pairs, rng=rng).evidence,
 }
 # notebook -> judge(pairs, anchor, rng), of all languages
@@ -146,6 +149,18 @@ def _parts(notebook: str, pairs: Pairs, anchor: str, rng: np.random.Generator) -
         judges = {k: functools.partial(BY_LANGUAGE[notebook], {k: pair}) for k, pair in pairs.items()}
     streams = zip(judges.items(), rng.spawn(len(pairs)), strict=True)
     return {f"{notebook}-{language}": (judge, own) for (language, judge), own in streams}
+
+
+def _streamed(pairs: Pairs, rng: np.random.Generator) -> Iterable[tuple[LanguagePair, np.random.Generator]]:
+    return zip(pairs.values(), rng.spawn(len(pairs)), strict=True)
+
+
+def _by_claim(judged: Iterable[Mapping[str, Evidence]]) -> Found:
+    found: dict[str, list[Evidence]] = {}
+    for one in judged:
+        for claim, evidence in one.items():
+            found.setdefault(claim, []).append(evidence)
+    return found
 
 
 def _bridge(pair: LanguagePair, further: Mapping[str, Sequence], rng: np.random.Generator) -> Found:

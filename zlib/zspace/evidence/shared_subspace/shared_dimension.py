@@ -65,23 +65,49 @@ def dimension_by_layer(
     curves, measured, evidence = [], [], []
     for pair, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True):
         drawing, judging, halving, planting = stream.spawn(4)
-        draws = draw(pair, rng=judging.spawn(1)[0])
-        p = components_for(pair)
-        looked_at = with_planted(pair, rng=planting)
-        subjects, raw = (scores(one, p) for one in (standardised(looked_at), looked_at))
-        held_out = {name: shared_variance(pair, *one) for name, one in subjects.items()}
-        measured.append({name: variance_values(one, draws) for name, one in held_out.items()})
-        evidence.append(judge(STUDY, pair, measured[-1], draws, {RAW: values_of(pair, raw, draws)}))
+        judged = _judged(pair, judging, planting)
+        evidence.append(judged.evidence)
+        measured.append(judged.measured)
         tested = exchangeable(pair)
         options = {"groups": pair.scenario[tested], "n_permutations": n_permutations}
-        for (name, both), one in zip(subjects.items(), drawing.spawn(len(subjects)), strict=True):
+        streams = drawing.spawn(len(judged.subjects))
+        for (name, both), one in zip(judged.subjects.items(), streams, strict=True):
             x, y = (s[:, tested] for s in both)
             found = dimension.dimension_profile(x, y, rng=one, **options)
-            curves.append(_curve(pair.language, name, held_out[name], found))
+            curves.append(_curve(pair.language, name, judged.held_out[name], found))
             if name == TRAINED:
                 curves[-1] = curves[-1].assign(**_range(x, y, halving, n_halves, options))
     spread = seed_spread(measured, _number)
-    return DimensionResult(pd.concat(curves, ignore_index=True), p, evidence, spread)
+    return DimensionResult(pd.concat(curves, ignore_index=True), judged.n_components, evidence, spread)
+
+
+def judge_pair(pair: LanguagePair, *, rng: np.random.Generator) -> Evidence:
+    """The verdict's evidence of one language, without the curves that a notebook shows; errors as there."""
+    require(CLAIM, {pair.language: pair})
+    _, judging, _, planting = rng.spawn(4)
+    return _judged(pair, judging, planting).evidence
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """Evidence of one language, and by subject what it rests on: scores, their moments and the values."""
+
+    evidence: Evidence
+    n_components: int
+    subjects: dict[str, Pair]
+    held_out: dict[str, "SharedVariance"]
+    measured: dict[str, Values]
+
+
+def _judged(pair: LanguagePair, judging: np.random.Generator, planting: np.random.Generator) -> _Judged:
+    draws = draw(pair, rng=judging.spawn(1)[0])
+    p = components_for(pair)
+    looked_at = with_planted(pair, rng=planting)
+    subjects, raw = (scores(one, p) for one in (standardised(looked_at), looked_at))
+    held_out = {name: shared_variance(pair, *one) for name, one in subjects.items()}
+    measured = {name: variance_values(one, draws) for name, one in held_out.items()}
+    evidence = judge(STUDY, pair, measured, draws, {RAW: values_of(pair, raw, draws)})
+    return _Judged(evidence, p, subjects, held_out, measured)
 
 
 def with_planted(pair: LanguagePair, *, rng: np.random.Generator) -> LanguagePair:

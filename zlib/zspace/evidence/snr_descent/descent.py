@@ -150,27 +150,43 @@ def snr_descent(pairs: Mapping[str, LanguagePair], *, rng: np.random.Generator) 
     evidence: dict[str, list[Evidence]] = {EVERY: [], accumulation.CLAIM: []}
     numbers = []
     for pair, stream in zip(pairs.values(), rng.spawn(len(pairs)), strict=True):
-        deciding, resampling, planting, shuffling = stream.spawn(4)
+        judged = judge_pair(pair, rng=stream)
+        for claim, one in judged.evidence.items():
+            evidence[claim].append(one)
+        numbers.append(judged.measured)
         profiles = {name: residual.snr_profile(*states) for name, states in pair.subjects.items()}
         tables["curves"].append(_curves(pair, profiles))
         tables["criteria"].append(_criteria(pair, profiles))
-        tables["norm_ratios"].append(_norm_ratios(pair, shuffling))
-        making, drawing = deciding.spawn(2)
-        draws = draw(pair, rng=drawing)
-        stacks = geometric_controls(pair, draws, rng=making)
-        found, raw = (matched(one, draws) for one in (standardised(pair), pair))
-        numbers.append(found)
-        evidence[EVERY].append(judge(STUDY, pair, found | stacks, draws, {RAW: raw | stacks}))
-
-        many = draw(pair, rng=resampling, n_resamples=_N_SHARES)
-        names = (TRAINED, *pair.re_rounded)
-        resampled = {name: _replicates(pair, pair.subjects[name], many) for name in names}
-        tables["paths"].append(_paths(pair, resampled[TRAINED]))
-        tables["shares"].append(_shares(pair, resampled[TRAINED]))
-        resampled |= accumulation.planted_stacks(pair.scenario[pair.confirmation], many, rng=planting)
-        evidence[accumulation.CLAIM].append(judge(accumulation.STUDY, pair, resampled, many))
+        tables["norm_ratios"].append(_norm_ratios(pair, stream.spawn(1)[0]))
+        tables["paths"].append(_paths(pair, judged.resampled))
+        tables["shares"].append(_shares(pair, judged.resampled))
     joined = {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}
     return DescentResult(**joined, evidence=evidence, seed_spread=seed_spread(numbers, _number))
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Evidence of one language by claim, what every subject measured, and the trained model's profile."""
+
+    evidence: dict[str, Evidence]
+    measured: dict[str, "Matched"]
+    resampled: residual.SnrReplicates
+
+
+def judge_pair(pair: LanguagePair, *, rng: np.random.Generator) -> Judged:
+    """The verdicts' evidence alone, without the tables that a notebook shows."""
+    deciding, resampling, planting = rng.spawn(3)
+    making, drawing = deciding.spawn(2)
+    draws = draw(pair, rng=drawing)
+    stacks = geometric_controls(pair, draws, rng=making)
+    found, raw = (matched(one, draws) for one in (standardised(pair), pair))
+    nearer = judge(STUDY, pair, found | stacks, draws, {RAW: raw | stacks})
+
+    many = draw(pair, rng=resampling, n_resamples=_N_SHARES)
+    resampled = {name: _replicates(pair, pair.subjects[name], many) for name in (TRAINED, *pair.re_rounded)}
+    planted = accumulation.planted_stacks(pair.scenario[pair.confirmation], many, rng=planting)
+    paths = judge(accumulation.STUDY, pair, resampled | planted, many)
+    return Judged({EVERY: nearer, accumulation.CLAIM: paths}, found, resampled[TRAINED])
 
 
 @dataclass(frozen=True)
