@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from model_builders import words
 from typer.testing import CliRunner
 from zspace.errors import ParameterError
 from zspace.evidence import claims, laboratory
+from zspace.evidence.alignment_depth import language_depth
 from zspace.evidence.bridges import bridging
 from zspace.evidence.retrieval import updates
 from zspace.pages import cli, survey
@@ -44,6 +46,22 @@ def test_a_survey_judges_every_language_as_its_notebook_would(parameters, runs):
     assert rows[1]["estimate"] == pytest.approx(found[updates.CLAIM][1].estimate)
 
 
+def test_depths_are_measured_by_language_and_compared_together(parameters, rng):
+    languages = ("en", "fr", "sw", "zh", "de", "ru", "ja")
+    for language in languages[3:]:
+        lines = [f"{word} {other}" for word, other in zip(words(rng, 48), words(rng, 48), strict=True)]
+        (Path(parameters["corpus"]) / f"{language}.txt").write_text("\n".join(lines))
+    parameters |= {"languages": ",".join(languages)}
+    found = survey.survey(parameters, [survey.DEPTHS], workers=2, progress=False)
+    lab = laboratory.Lab(parameters, survey._streams(0, ("pairs", "judging")))
+    pairs = lab.open_pairs(lab.load(), together=("mean",))
+    stream = lab.rng["judging"].spawn(len(survey.NOTEBOOKS))[survey.NOTEBOOKS.index(survey.DEPTHS)]
+    streams = zip(pairs.values(), stream.spawn(6), strict=True)
+    measured = [language_depth.measure_pair(pair, "en", rng=own) for pair, own in streams]
+    evidence = language_depth.compare(measured, rng=stream.spawn(1)[0]).evidence
+    assert found == {claim: [claims.evaluate(claim, one)] for claim, one in evidence.items()}
+
+
 def test_bridges_see_every_other_language(parameters):
     found = survey.survey(parameters, [survey.BRIDGES], workers=1, progress=False)[bridging.AFFINE]
     lab = laboratory.Lab(parameters, survey._streams(0, ("pairs", "judging")))
@@ -57,9 +75,9 @@ def test_a_survey_goes_on_where_it_stopped(parameters, monkeypatch):
     first = survey.survey(parameters, NOTEBOOKS[:1], workers=1, progress=False)
     judged = []
 
-    def judge(pairs, rng):
-        judged.extend(pairs)
-        return updates.update_agnosticism(pairs, rng=rng).evidence
+    def judge(pair, rng):
+        judged.append(pair.language)
+        return updates.update_agnosticism({pair.language: pair}, rng=rng).evidence
 
     monkeypatch.setitem(survey.BY_LANGUAGE, NOTEBOOKS[0], judge)
     assert survey.survey(parameters, NOTEBOOKS[:1], workers=1, progress=False) == first

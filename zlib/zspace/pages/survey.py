@@ -36,29 +36,28 @@ from ..evidence.snr_descent import descent
 from ..sources.corpora import Corpus
 
 Found = Mapping[str, Sequence[Evidence]]  # claim -> evidence, one per language or one in all
+Part = Found | language_depth.Measured  # what a process brings back
 Pairs = Mapping[str, LanguagePair]
 
-# notebook -> judge(pairs, rng), of any languages
-BY_LANGUAGE: Mapping[str, Callable[[Pairs, np.random.Generator], Found]] = {
-    "theorem_2_snr_descent": lambda pairs, rng: _by_claim(
-        descent.judge_pair(pair, rng=own).evidence for pair, own in _streamed(pairs, rng)
+# notebook -> judge(pair, rng), of one language
+BY_LANGUAGE: Mapping[str, Callable[[LanguagePair, np.random.Generator], Found]] = {
+    "theorem_2_snr_descent": lambda pair, rng: _one_each(descent.judge_pair(pair, rng=rng).evidence),
+    "conjecture_3_double_suppression": lambda pair, rng: (
+        models.double_suppression(_alone(pair), rng=rng).evidence
     ),
-    "conjecture_3_double_suppression": lambda pairs, rng: models.double_suppression(pairs, rng=rng).evidence,
-    "prediction_1_retrieval_by_layer": lambda pairs, rng: (
-        by_layer.retrieval_by_layer(pairs, rng=rng).evidence
+    "prediction_1_retrieval_by_layer": lambda pair, rng: (
+        by_layer.retrieval_by_layer(_alone(pair), rng=rng).evidence
     ),
-    "prediction_2_update_agnosticism": lambda pairs, rng: updates.update_agnosticism(pairs, rng=rng).evidence,
-    "conjecture_7_dimension": lambda pairs, rng: _by_claim(
-        {shared_dimension.CLAIM: shared_dimension.judge_pair(pair, rng=own)}
-        for pair, own in _streamed(pairs, rng)
+    "prediction_2_update_agnosticism": lambda pair, rng: (
+        updates.update_agnosticism(_alone(pair), rng=rng).evidence
     ),
-    "conjecture_7_rank": lambda pairs, rng: layer_time.layers_as_time(pairs, rng=rng).evidence,
+    "conjecture_7_dimension": lambda pair, rng: {
+        shared_dimension.CLAIM: [shared_dimension.judge_pair(pair, rng=rng)]
+    },
+    "conjecture_7_rank": lambda pair, rng: layer_time.layers_as_time(_alone(pair), rng=rng).evidence,
 }
 # notebook -> judge(pairs, anchor, rng), of all languages
 TOGETHER: Mapping[str, Callable[[Pairs, str, np.random.Generator], Found]] = {
-    "prediction_3_language_depth": lambda pairs, anchor, rng: {
-        claim: [one] for claim, one in language_depth.language_depth(pairs, anchor, rng=rng).evidence.items()
-    },
     "prediction_6_bridge_conditioning": lambda pairs, anchor, rng: {
         bridging.CONDITIONING: [bridging.bridge_conditioning(pairs, anchor, rng=rng).evidence]
     },
@@ -67,7 +66,8 @@ TOGETHER: Mapping[str, Callable[[Pairs, str, np.random.Generator], Found]] = {
     },
 }
 BRIDGES = "prediction_5_affine_vs_procrustes"  # by language, each beside all others
-NOTEBOOKS = (*BY_LANGUAGE, BRIDGES, *TOGETHER)
+DEPTHS = "prediction_3_language_depth"  # measured by language, then compared
+NOTEBOOKS = (*BY_LANGUAGE, BRIDGES, DEPTHS, *TOGETHER)
 _DIGEST = hashlib.sha256().digest_size
 # what a survey takes of a notebook's parameters
 PARAMETERS = (
@@ -109,9 +109,14 @@ def survey(
         parts = _parts(notebook, pairs, anchor, streams[notebook])
         tasks += [(folder / f"{name}.pickle", *part) for name, part in parts.items()]
     _run(tasks, workers or os.cpu_count(), progress)
+    parts = [_kept(path) for path, *_ in tasks]
+    depths = [one for one in parts if isinstance(one, language_depth.Measured)]
+    judged = [one for one in parts if not isinstance(one, language_depth.Measured)]
+    if depths:
+        judged.append(_one_each(language_depth.compare(depths, rng=streams[DEPTHS].spawn(1)[0]).evidence))
     found: dict[str, list[Evidence]] = {}
-    for path, *_ in tasks:
-        for claim, evidence in _kept(path).items():
+    for part in judged:
+        for claim, evidence in part.items():
             found.setdefault(claim, []).extend(evidence)
     verdicts = {claim: _verdicts(claim, evidence) for claim, evidence in found.items()}
     for claim, one in verdicts.items():
@@ -146,21 +151,22 @@ def _parts(notebook: str, pairs: Pairs, anchor: str, rng: np.random.Generator) -
         seen = bridging.trained_components(pairs)
         judges = {k: functools.partial(_bridge, pair, bridging.beside(seen, k)) for k, pair in pairs.items()}
     else:
-        judges = {k: functools.partial(BY_LANGUAGE[notebook], {k: pair}) for k, pair in pairs.items()}
+        judge = functools.partial(_measured, anchor) if notebook == DEPTHS else BY_LANGUAGE[notebook]
+        judges = {k: functools.partial(judge, pair) for k, pair in pairs.items()}
     streams = zip(judges.items(), rng.spawn(len(pairs)), strict=True)
     return {f"{notebook}-{language}": (judge, own) for (language, judge), own in streams}
 
 
-def _streamed(pairs: Pairs, rng: np.random.Generator) -> Iterable[tuple[LanguagePair, np.random.Generator]]:
-    return zip(pairs.values(), rng.spawn(len(pairs)), strict=True)
+def _alone(pair: LanguagePair) -> Pairs:
+    return {pair.language: pair}
 
 
-def _by_claim(judged: Iterable[Mapping[str, Evidence]]) -> Found:
-    found: dict[str, list[Evidence]] = {}
-    for one in judged:
-        for claim, evidence in one.items():
-            found.setdefault(claim, []).append(evidence)
-    return found
+def _one_each(evidence: Mapping[str, Evidence]) -> Found:
+    return {claim: [one] for claim, one in evidence.items()}
+
+
+def _measured(anchor: str, pair: LanguagePair, rng: np.random.Generator) -> language_depth.Measured:
+    return language_depth.measure_pair(pair, anchor, rng=rng)
 
 
 def _bridge(pair: LanguagePair, further: Mapping[str, Sequence], rng: np.random.Generator) -> Found:
@@ -179,13 +185,13 @@ def _run(tasks: Sequence[tuple], workers: int, progress: bool) -> None:
         pass
 
 
-def _keep(path: Path, judge: Callable[[np.random.Generator], Found], rng: np.random.Generator) -> None:
-    found = pickle.dumps(dict(judge(rng)))
+def _keep(path: Path, judge: Callable[[np.random.Generator], Part], rng: np.random.Generator) -> None:
+    found = pickle.dumps(judge(rng))
     with files.atomic_write(path, "wb") as stream:
         stream.write(hashlib.sha256(found).digest() + found)
 
 
-def _kept(path: Path) -> Found | None:
+def _kept(path: Path) -> Part | None:
     """What a part has found; None where there is no such file, or one that was cut or changed since."""
     if not path.exists():
         return None

@@ -99,17 +99,37 @@ def language_depth(
     Raises MeasureError where the share of text is known of fewer than four languages beside the anchor.
     """
     measuring, testing = rng.spawn(2)
-    measured, known, n_items = [], [], 0
-    for pair in pairs.values():
-        measured.append(_depths(pair, measuring.spawn(1)[0]))
-        known.append(_known_of(pair, anchor))
-        n_items = int(pair.confirmation.sum())
-    *tables, curves = (pd.concat(t, ignore_index=True) for t in zip(*measured, strict=True))
-    facts = pd.concat(known)
-    depths, raw = (one.merge(facts, left_on="language", right_index=True) for one in tables)
+    streams = zip(pairs.values(), measuring.spawn(len(pairs)), strict=True)
+    return compare([measure_pair(pair, anchor, rng=stream) for pair, stream in streams], rng=testing)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What is compared of one language: depths by measure, the curve, what is known of it, and n items."""
+
+    depths: pd.DataFrame
+    raw: pd.DataFrame
+    curves: pd.DataFrame
+    known: pd.DataFrame
+    n_items: int
+
+
+def measure_pair(pair: LanguagePair, anchor: str, *, rng: np.random.Generator) -> Measured:
+    """Depth, aligned excess and conflict of one language and its controls, which any other could be."""
+    return Measured(*_depths(pair, rng), _known_of(pair, anchor), int(pair.confirmation.sum()))
+
+
+def compare(languages: Sequence[Measured], *, rng: np.random.Generator) -> LanguageDepth:
+    """Associations and evidence of languages, each by `measure_pair`; errors as `language_depth`."""
+    depths, raw, curves = (
+        pd.concat([getattr(one, name) for one in languages], ignore_index=True)
+        for name in ("depths", "raw", "curves")
+    )
+    facts, n_items = pd.concat([one.known for one in languages]), languages[-1].n_items
+    depths, raw = (one.merge(facts, left_on="language", right_index=True) for one in (depths, raw))
     left_out = _left_out(facts)
     remark = " ".join(f"Left out, {why}: {', '.join(codes)}." for why, codes in left_out.items())
-    found, (deciding, drawing) = {}, testing.spawn(2)
+    found, (deciding, drawing) = {}, rng.spawn(2)
     for measure, table in ((STANDARDISED, depths), (RAW, raw)):
         statistics, missing = statistics_of(table, rng=deciding.spawn(1)[0])
         found[measure] = _evidence(statistics, missing, n_items=n_items, remark=remark)
