@@ -142,8 +142,9 @@ def retrieval_auc(x, y, *, center=True, groups=None, level: Level = "item") -> n
     for index in np.ndindex(scores.shape[:-2]):
         for direction, layer in enumerate((scores[index], scores[index].T)):
             lead = np.diagonal(layer)[:, None] - layer
-            below = ((lead > _TIE) + 0.5 * (np.abs(lead) <= _TIE)) * wrong
-            auc[(*index, direction)] = np.where(count > 0, below.sum(1) / np.maximum(count, 1), 0.5)
+            # lower or tied, and lower: a tie counts one half
+            below = sum(np.count_nonzero((lead > bound) & wrong, axis=1) for bound in (-_TIE, _TIE)) / 2
+            auc[(*index, direction)] = np.where(count > 0, below / np.maximum(count, 1), 0.5)
     return auc
 
 

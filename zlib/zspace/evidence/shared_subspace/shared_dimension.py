@@ -191,7 +191,7 @@ def shared_variance(pair: LanguagePair, x: np.ndarray, y: np.ndarray) -> "Shared
     codes = group_codes(pair.scenario[test], int(test.sum()))
     members = np.eye(codes.max() + 1)[codes]
     moments = np.stack([np.ones_like(u), u, v, u * u, v * v, u * v])
-    return SharedVariance(np.einsum("mlnk,ns->mlks", moments, members), codes)
+    return SharedVariance(moments.swapaxes(-1, -2) @ members, codes)
 
 
 @dataclass(frozen=True)
