@@ -221,6 +221,8 @@ def test_stamps_change_with_what_a_step_depends_on_only(grid, tmp_path, monkeypa
         ),
         ({"corpora": [{"corpus": "juletxara/mgsn"}]}, ["unknown corpus 'juletxara/mgsn'", "mgsm"]),
         ({"corpora": [STORIES, STORIES]}, ["two captures", "same name: a-b--number-stories--spelled-out"]),
+        ({"notebooks": {"third": {"corpora": ["mgsm"]}}}, ["unknown corpus 'mgsm'", "Known: number-stories"]),
+        ({"notebooks": {"third": {"corpora": "mgsm"}}}, ["corpora", "'mgsm'", "list"]),
         ({"notebooks": {"third": {"per_pair": "true"}}}, ["per_pair is 'true'", "true, false or also"]),
         ({"notebooks": {"third": {"per_pair": None}}}, ["per_pair is None", "true, false or also"]),
         (PAIRS | {"corpora": [STORIES | {"languages": "en"}]}, ["at least two languages", "corpus has en."]),
@@ -272,6 +274,16 @@ def test_plan_gives_a_corpus_to_the_models_that_it_is_for(plan_of):
     assert not any({"only", "except"} & set(c.corpus) for c in plan.captures)
     other = plan_of(instead="e/f", corpora=corpora)
     assert read(other.captures) == read(other.cells) == [("e/f", "spelled-out"), ("e/f", "masked")]
+
+
+def test_plan_gives_a_notebook_the_corpora_that_it_names(plan_of):
+    names = {"corpus": "picture-names", "version": "as-is", "languages": "en,fr"}
+    some = [{"corpora": ["number-stories"], "per_pair": True}, {"corpora": ["picture-names"]}]
+    plan = plan_of(
+        models=["a/b"], corpora=[STORIES | {"languages": "en,fr,sw"}, names], notebooks={"third": some}
+    )
+    found = [(c.parameters["corpus"], c.parameters["languages"]) for c in plan.cells]
+    assert found == [("number-stories", "en,fr"), ("number-stories", "en,sw"), ("picture-names", "en,fr")]
 
 
 def test_plan_finds_the_folders_of_the_models_that_a_corpus_is_for(plan_of, tmp_path):

@@ -8,6 +8,7 @@ import xarray as xr
 from zspace.errors import ParameterError
 from zspace.evidence import language_pairs, simulated_pairs
 from zspace.evidence.language_pairs import SHUFFLED, TRAINED
+from zspace.evidence.retrieval import updates
 from zspace.sources import corpora
 from zspace.sources.models import Subject
 
@@ -187,6 +188,22 @@ def test_planted_signal_starts_from_the_shuffled_pairing(pair):
     shuffled, planted = pair.subjects[language_pairs.SHUFFLED], pair.subjects[language_pairs.PLANTED]
     assert all((p[0] == s[0]).all() for p, s in zip(planted, shuffled, strict=True))
     assert (pair.subjects[language_pairs.TRAINED][1] != shuffled[1]).any()
+
+
+def test_planted_updates_agree_where_one_dimension_outweighs_the_others(rng):
+    """With one length for all dimensions the plant drowns the other dimensions' states: the control fails."""
+    walk = rng.standard_normal((2, 9, 60, 24)).cumsum(1)
+    walk[..., 0] *= 100
+    items = np.arange(60)
+    pair = language_pairs.LanguagePair("xx", {}, items, items, items < 20, None)
+    planted = language_pairs.plant_updates(tuple(walk), rng=rng)
+    for scaled in (True, False):
+        before, after = (
+            updates.update_gain(updates.update_auc(pair, states, standardise=scaled)).mean()
+            for states in (tuple(walk), planted)
+        )
+        assert abs(before) < 0.05
+        assert after > 0.05
 
 
 def test_own_overlap_is_the_jaccard_of_token_sets(pair):

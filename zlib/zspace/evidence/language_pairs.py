@@ -207,15 +207,16 @@ def plant_scenarios(
 def plant_updates(pair: Pair, *, rng: np.random.Generator, strength: float = 1.0) -> Pair:
     """Add to both languages an item vector whose sign alternates from layer to layer.
 
-    Each update then carries it at `strength` spreads of the update, while a state carries at most
-    half an update's worth: the updates agree across languages and the states hardly do.
+    Each dimension of an update then carries it at `strength` standard deviations of its own, while a state
+    carries at most half an update's worth: the updates agree across languages and the states hardly do. A
+    vector of one length for all dimensions would drown the states too, where one dimension outweighs them.
     """
     x, y = (np.asarray(s, float) for s in pair)
-    direction = rng.standard_normal(x.shape[1:]) / np.sqrt(x.shape[-1])
+    direction = rng.standard_normal(x.shape[1:])
     sign = np.where(np.arange(len(x)) % 2, -0.5, 0.5)[:, None, None]
     planted = []
     for s in (x, y):
-        scale = spread(np.diff(s, axis=0))
+        scale = np.diff(s, axis=0).std(1, keepdims=True)
         scale = np.concatenate([scale[:1], (scale[:-1] + scale[1:]) / 2, scale[-1:]])
         planted.append(s + strength * sign * scale * direction)
     return tuple(planted)

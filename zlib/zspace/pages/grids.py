@@ -38,7 +38,7 @@ _GRID_FIELDS = {
     "folder": str, "models": list, "offered": list, "variants": dict, "corpora": list, "notebooks": dict,
     "summary": str,
 }  # fmt: skip
-_NOTEBOOK_FIELDS = ("parameters", "per_pair", "own_corpus", "only")
+_NOTEBOOK_FIELDS = ("parameters", "per_pair", "own_corpus", "only", "corpora")
 
 
 @dataclass(frozen=True)
@@ -273,7 +273,8 @@ def _cells_of(folder: Path, notebook: str, options: Mapping, models: list, corpo
     known_names("field", options, _NOTEBOOK_FIELDS, where)
     overrides = options.get("parameters") or {}
     _is_a(Mapping, overrides, f"parameters of {where}")
-    _is_a(list, options.get("only") or [], f"only of {where}")
+    for name in ("only", "corpora"):
+        _is_a(list, options.get(name) or [], f"{name} of {where}")
     if "model" not in notebook_parameters(notebook_file(str(notebook), folder)):
         yield cell(notebook, overrides, folder=folder)
         return
@@ -282,8 +283,10 @@ def _cells_of(folder: Path, notebook: str, options: Mapping, models: list, corpo
     if options.get("own_corpus"):
         yield from (cell(notebook, {"model": model, **overrides}, folder=folder) for model in models)
         return
+    wanted = options.get("corpora")
+    known_names("corpus", wanted or (), [corpus["corpus"] for corpus, _ in corpora], where)
     for model, (corpus, used) in itertools.product(models, corpora):
-        if not _is_for(model, used):
+        if not _is_for(model, used) or (wanted and corpus["corpus"] not in wanted):
             continue
         parameters = {"model": model, **corpus, **overrides}
         languages = str(parameters.get("languages", ""))
