@@ -481,6 +481,22 @@ def test_a_folder_without_tokenizer_is_refused(folder):
     )
 
 
+@pytest.mark.parametrize("merged", [True, False])
+def test_a_tokenizer_that_spells_its_own_words_is_refused(folders, tmp_path, merged):
+    """It is read without an error, and states would be those of letters in a row."""
+    folder = shutil.copytree(folders["llama"], tmp_path / "model")
+    content = json.loads((folder / "tokenizer.json").read_text())
+    vocabulary, words = content["model"]["vocab"], ("house", "green", "river", "seven")
+    steps = [(word[:n], word[n]) for word in words for n in range(1, len(word))]
+    for pair in dict.fromkeys(steps):
+        vocabulary.setdefault("".join(pair), len(vocabulary))
+    content["model"]["merges"] = [list(pair) for pair in dict.fromkeys(steps)] if merged else []
+    (folder / "tokenizer.json").write_text(json.dumps(content))
+    expected = "no row" if merged else "spells words that its vocabulary has, such as 'green'"
+    with pytest.raises(ModelError, match=expected):
+        models.load(folder)
+
+
 def test_half_a_tokenizer_is_refused(folders, tmp_path):
     folder = Path(shutil.copytree(folders["gpt2"], tmp_path / "tiny"))
     vocabulary = json.loads((folder / "tokenizer.json").read_text())["model"]["vocab"]

@@ -14,6 +14,8 @@ from .subject import TRAINED
 if TYPE_CHECKING:
     from torch import nn
 
+_N_WORDS = 100  # that are tried on a tokenizer
+
 
 def load(
     name_or_path: str | os.PathLike,
@@ -145,6 +147,7 @@ def _read_tokenizer(folder: Path, network):
             f"{weights.one_line(error)} Copy the tokenizer's files of this model beside its weights."
         ) from error
     _refuse_invented(folder, tokenizer)
+    _refuse_unmerged(folder, tokenizer)
     n_rows, added = network.get_input_embeddings().weight.shape[0], tokenizer.get_added_vocab()
     ids = tokenizer.get_vocab() if len(tokenizer) > n_rows else {}
     if beyond := [token for token, i in ids.items() if i >= n_rows and token not in added]:
@@ -154,6 +157,26 @@ def _read_tokenizer(folder: Path, network):
         )
     tokenizer.padding_side = "right"
     return tokenizer
+
+
+def _refuse_unmerged(folder: Path, tokenizer) -> None:
+    """Refuse a tokenizer that spells the words of its own vocabulary: it was read without its merges.
+
+    Nothing else says so, and states are those of letters in a row. transformers 5.17 makes such a tokenizer
+    of Gemma's GGUF file.
+    """
+    words = [
+        token for token in tokenizer.get_vocab() if token.isascii() and token.isalpha() and len(token) > 4
+    ]
+    some = sorted(words)[:: max(len(words) // _N_WORDS, 1)]
+    spelled = [word for word in some if len(tokenizer.encode(word, add_special_tokens=False)) >= len(word)]
+    if 2 * len(spelled) > len(some):
+        raise ModelError(
+            f"{folder}: its tokenizer spells words that its vocabulary has, such as {spelled[0]!r}, so it "
+            "lacks its merges. Copy the tokenizer's files of this model again; if they were converted from a "
+            f"GGUF file, by transformers {weights.version_of('transformers')}, install the version in "
+            "constraints.txt first."
+        )
 
 
 def _refuse_invented(folder: Path, tokenizer) -> None:
