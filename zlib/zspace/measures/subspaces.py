@@ -132,24 +132,31 @@ def split_contributions(
     return SplitContributions(*np.stack(steps, axis=1), agreement=np.array(agreement))
 
 
-def _principal_axes(centred: np.ndarray, n_components: int) -> np.ndarray:
-    """Leading right singular vectors (d, p) of (m, d) rows, by the smaller of the two product matrices.
+def leading_axes(centred: np.ndarray, n_components: int) -> tuple[np.ndarray, np.ndarray]:
+    """Leading right singular vectors (d, p) of (m, d) rows, and the rows' sums of squares (p,) along them.
 
-    An SVD would find all of them where a few are asked for.
+    From the smaller of the two product matrices, for an SVD would find all of them where a few are asked for.
+    A product holds a sum of squares to 1e-16 of the largest: what lies near that has no axis.
     """
     wide = centred.shape[0] < centred.shape[1]
     product = centred @ centred.T if wide else centred.T @ centred
     last = len(product) - 1
-    values, vectors = linalg.eigh(product, subset_by_index=[last - n_components + 1, last])
-    # below this, eigenvalues of the product are the rounding error of larger ones
-    if not values[0] > 1e-12 * values[-1]:
-        rank = int((values > 1e-12 * values[-1]).sum())
+    squares, vectors = linalg.eigh(product, subset_by_index=[last - n_components + 1, last])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        axes = centred.T @ vectors / np.sqrt(squares) if wide else vectors
+    return axes[:, ::-1], squares[::-1]
+
+
+def _principal_axes(centred: np.ndarray, n_components: int) -> np.ndarray:
+    axes, squares = leading_axes(centred, n_components)
+    # below this, squares are the rounding error of larger ones
+    varies = squares > 1e-12 * squares[0]
+    if not varies.all():
         raise MeasureError(
-            f"n_components={n_components}, but the states vary in {rank} directions only (variances above "
-            "1e-12 of the largest). Take fewer components, or more items that differ."
+            f"n_components={n_components}, but the states vary in {varies.sum()} directions only (variances "
+            "above 1e-12 of the largest). Take fewer components, or more items that differ."
         )
-    axes = centred.T @ vectors / np.sqrt(values) if wide else vectors
-    return axes[:, ::-1]
+    return axes
 
 
 def standardise(vectors, rows) -> np.ndarray:

@@ -14,14 +14,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import eigh
 
 from ...errors import MeasureError
 from ..paired import finite
+from ..subspaces import leading_axes
 from .fitting import RELATIVE_PENALTIES, Kind, centred_states, energy, leave_one_out, span_of
 
 KINDS = ("procrustes", "scaled_procrustes", "ridge")
-_SMALLEST_VARIANCE = 1e-6  # of the largest: inner products hold a variance to 1e-16 of the largest one
+_SMALLEST_VARIANCE = 1e-6  # of the largest; above it `leading_axes` are exact to ten digits
 
 
 @dataclass(frozen=True)
@@ -108,18 +108,11 @@ def principal_axes(name: str, centred: np.ndarray, n_components: int) -> np.ndar
 
 
 def _leading_axes(centred: np.ndarray, n_components: int) -> np.ndarray:
-    """Leading axes (d, p) of (n, d) by way of inner products, which costs a third of a decomposition.
-
-    Where one of the axes has too little variance for that, the states are decomposed as they are.
-    """
-    n, d = centred.shape
-    inner = centred @ centred.T if n < d else centred.T @ centred
-    top = len(inner) - n_components
-    variances, vectors = eigh(inner, subset_by_index=(top, len(inner) - 1), check_finite=False)
-    if not variances[0] > _SMALLEST_VARIANCE * variances[-1]:
-        return np.linalg.svd(centred, full_matrices=False)[2][:n_components].T
-    vectors = vectors[:, ::-1]
-    return centred.T @ (vectors / np.sqrt(variances[::-1])) if n < d else vectors
+    """Leading axes (d, p) of (n, d), those that vary too little for `leading_axes` by a decomposition."""
+    axes, squares = leading_axes(centred, n_components)
+    if squares[-1] > _SMALLEST_VARIANCE * squares[0]:
+        return axes
+    return np.linalg.svd(centred, full_matrices=False)[2][:n_components].T
 
 
 @dataclass(frozen=True)
