@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +103,13 @@ def test_a_language_is_the_same_in_another_process(parameters):
         shutil.rmtree(survey.files.runs_root() / "survey", ignore_errors=True)
         found.append(survey.survey(parameters, NOTEBOOKS[:1], workers=n, progress=False))
     assert found[0] == found[1]
+
+
+def test_a_survey_needs_no_plotting_library():
+    """It is for machines with many cores or a GPU, where notebooks are not installed."""
+    absent = "dict.fromkeys(('plotly', 'IPython', 'ipywidgets', 'nbformat', 'jinja2', 'papermill'))"
+    code = f"import sys; sys.modules.update({absent}); import zspace.pages.survey"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
 def test_the_command_says_what_there_is(parameters):

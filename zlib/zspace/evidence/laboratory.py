@@ -19,7 +19,7 @@ from ..sources import corpora, languages, models
 from ..sources.corpora import Corpus
 from ..sources.models import TRAINED
 from ..states import imported
-from . import claims, error_rates, executions, language_pairs, needs, tables, theme
+from . import claims, error_rates, executions, language_pairs, needs, tables
 from .claims import OperatingCharacteristic, Verdict
 from .error_rates import Worlds
 from .language_pairs import LanguagePair
@@ -169,6 +169,8 @@ def open_lab(parameters: Mapping[str, object], *, streams: Sequence[str] = ()) -
     streams : names of the random streams, all spawned from the parameter `seed`. A name added at the end
         leaves the others as they are.
     """
+    from . import theme  # a survey draws nothing, and runs where no plotting library is
+
     theme.prepare_notebook()
     plain = {name: v for name, v in parameters.items() if isinstance(v, str | int | float | bool)}
     spawned = np.random.default_rng(plain.get("seed", 0)).spawn(len(streams))
