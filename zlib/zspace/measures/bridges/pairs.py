@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...errors import MeasureError
+from ..axes import leading_axes
 from ..paired import finite
-from ..subspaces import leading_axes
 from .fitting import RELATIVE_PENALTIES, Kind, centred_states, energy, leave_one_out, span_of
 
 KINDS = ("procrustes", "scaled_procrustes", "ridge")
